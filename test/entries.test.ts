@@ -315,7 +315,7 @@ describe("a reply of Redis", () => {
   });
 });
 
-describe("what a counter's port returns", () => {
+describe("a result of a counter's port", () => {
   const values = {
     ...NO_WHOLE_NUMBERS,
     false: false,

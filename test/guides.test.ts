@@ -114,7 +114,7 @@ after(() => rmSync(user, { recursive: true, force: true }));
 
 describe("the guide for CommonJS", () => {
   for (const [i, code] of blocks("commonjs.md", "cjs").entries()) {
-    it(`prints what it says, example ${i + 1}`, async () => {
+    it(`prints its documented output, example ${i + 1}`, async () => {
       const expected = expectedLines(code, /console\.log\(.*\); \/\/ (.*)$/gm);
       assert.ok(expected.length > 0);
       assert.deepEqual((await node("program.cjs", code)).trimEnd().split("\n"), expected);

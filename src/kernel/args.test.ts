@@ -63,7 +63,7 @@ describe("argsDigest", () => {
     }
   });
 
-  it("leaves out volatile fields of the outermost object alone", () => {
+  it("leaves out ignored fields only in the outermost object", () => {
     assert.equal(of({ q: 1, id: 2 }, "id", "at"), of({ at: 3, q: 1 }, "id", "at"));
     assert.notEqual(of({ q: { id: 1 } }, "id"), of({ q: { id: 2 } }, "id"));
     assert.equal(of('{"q":1,"id":2}', "id"), of({ q: 1 }));

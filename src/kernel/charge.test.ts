@@ -57,7 +57,7 @@ function refuses(call: object, code: MisuseCode, path: string, got: string): Mis
   return thrown;
 }
 
-describe("resolveCharges by what is derived", () => {
+describe("resolveCharges with derived dimensions", () => {
   const policy = compiledPolicy({
     version: 1,
     tools: { search: { group: "T1", ignoreArgs: ["at"] }, book: { group: "T3" } },
@@ -116,7 +116,7 @@ describe("resolveCharges by what is derived", () => {
   });
 });
 
-describe("resolveCharges of what is counted", () => {
+describe("resolveCharges with counted values", () => {
   const policy = compiledPolicy({
     version: 1,
     tools: { search: { group: "T1", ignoreArgs: ["at"], cost: { calls: 7 } } },
@@ -311,7 +311,7 @@ describe("stepOf", () => {
   });
 });
 
-describe("what a call does not say", () => {
+describe("a missing dimension", () => {
   const policy = compiledPolicy({
     version: 1,
     tools: { "write_*": { group: "write" } },

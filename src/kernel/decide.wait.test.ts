@@ -92,7 +92,7 @@ describe("a request that may wait", () => {
     ]);
   });
 
-  it("books nothing when it is denied, and what it takes at once when it is forced", () => {
+  it("books nothing when it is denied, and everything at once when it is forced", () => {
     const { ask } = busyRow();
     const never = step({ ...QUOTA, quota: 0 });
     assert.deepEqual(told(ask([step(ROW), never], 100, 1000, "force")), [

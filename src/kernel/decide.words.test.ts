@@ -123,7 +123,7 @@ describe("counting values", () => {
     assert.deepEqual(texts(), [`c1 2 ${A}`]);
   });
 
-  it("marks nothing by what costs nothing where nothing was counted before", () => {
+  it("marks nothing for a cost of 0 where nothing was counted before", () => {
     const { judge, texts } = store(QUOTA);
     assert.deepEqual(stands(judge(count(A, 0), 1000)), [true, 0, 0]);
     assert.deepEqual(texts(), []);

@@ -34,7 +34,7 @@ describe("valueOfPart", () => {
 });
 
 describe("isSettledKey", () => {
-  it("knows the answer for the end of a hold, whatever other keys are called", () => {
+  it("recognises the answer for the end of a hold among any other keys", () => {
     assert.equal(isSettledKey(onceKey("rate", "s1", "settled", "h1")), true);
     assert.equal(isSettledKey(onceKey("rate", "s1", "once", "h1")), false);
     assert.equal(isSettledKey(onceKey("rate", "$settled:", "once", "$settled:")), false);
@@ -65,7 +65,7 @@ describe("withTag", () => {
 });
 
 describe("keyPart", () => {
-  it("escapes what keys are made of, and hashes what is long", () => {
+  it("escapes the separators of keys, and hashes long parts", () => {
     const cases: [value: string, part: string][] = [
       ["web_search", "web_search"],
       ["aZ09_.-/@=+,;!~ ", "aZ09_.-/@=+,;!~ "],

@@ -753,7 +753,7 @@ describe("the text of how little is left", () => {
     });
   }
 
-  it("is left out while the store is away, because it is unknown what is left", () => {
+  it("is left out in an outage, because the remaining units are unknown", () => {
     const policy = compiledPolicy({ version: 1, limits: [{ name: "lim", per: ["session"], quota: 5 }] });
     const charges = resolveCharges(policy, "rate", { ...WHOSE, tool: "search" });
     const degraded = { reason: "unavailable", maxOvershoot: 3 };
@@ -930,7 +930,7 @@ describe("the text of a streak without progress", () => {
 });
 
 describe("the policy's own text", () => {
-  it("is for the model alone, with the numbers filled in", () => {
+  it("is only for the model, with the numbers filled in", () => {
     const message =
       "{limit}: {remaining} of {quota} {unit} left, {cost} asked. Again in {retryAfter}. Write a summary.";
     const limit: LimitInput = { name: "lim", per: ["user"], ...HOURLY, quota: 5, message };

@@ -27,7 +27,7 @@ describe("editDistance", () => {
 });
 
 describe("isSwapOf", () => {
-  it("is for two neighbouring letters alone, in names of at least four characters", () => {
+  it("applies only to two neighbouring letters, in names of at least four characters", () => {
     for (const [one, other] of [
       ["gtp-5", "gpt-5"],
       ["plna", "plan"],

@@ -32,7 +32,7 @@ describe("a store's reply to a step", () => {
     }
   });
 
-  it("names what is wrong with a grant, or with the hold of a revoke", () => {
+  it("names the fault of a grant, or of the hold of a revoke", () => {
     const cases: [step: object, fault: string][] = [
       [{ grants: {} }, "steps[0].grants: expected a list"],
       [{ grants: [GRANT, null] }, "steps[0].grants[1].id: expected a text"],

@@ -49,14 +49,14 @@ for (const version of [6, 7] as const) {
   describe(`one guard for all runs of an agent of the AI SDK ${version}`, () => {
     const LAST = [ANSWER, 4];
 
-    it("counts the denials of each run by itself, one after the other", async () => {
+    it("counts the denials of each run separately, one after the other", async () => {
       const limiter = createLimiter({ policy: DENYING, store: memoryStore() }).for({ session: "s1" });
       const { settings } = setUp(limiter);
       const agent = new ToolLoopAgent({ ...settings, stopWhen: stepCountIs(20) });
       for (let i = 0; i < 3; i++) assert.deepEqual(await outcomeOf(agent.generate({ prompt: "Find it." })), LAST);
     });
 
-    it("counts the denials of each run by itself, also of runs at the same time", async () => {
+    it("counts the denials of each run separately, also of concurrent runs", async () => {
       const limiter = createLimiter({ policy: DENYING, store: memoryStore() }).for({ session: "s1" });
       const { settings } = setUp(limiter);
       const agent = new ToolLoopAgent({ ...settings, stopWhen: stepCountIs(20) });
@@ -67,7 +67,7 @@ for (const version of [6, 7] as const) {
       );
     });
 
-    it("counts the denials of each run by itself where the answer is streamed", async () => {
+    it("counts the denials of each run separately where the answer is streamed", async () => {
       const limiter = createLimiter({ policy: DENYING, store: memoryStore() }).for({ session: "s1" });
       const { settings } = setUp(limiter);
       const streamed = async () => {
@@ -177,7 +177,7 @@ for (const version of [6, 7] as const) {
       assert.ok(seen.length > 0);
     });
 
-    it("fails a run when the option dimensions throws, or gives what is no object", async () => {
+    it("fails a run when the option dimensions throws, or returns no object", async () => {
       const limiter = createLimiter({ policy: TWO, store: memoryStore() });
       for (const [dimensions, expected] of [
         [() => assert.fail("no such user"), /no such user/],

@@ -276,7 +276,7 @@ for (const version of [6, 7] as const) {
       }
     });
 
-    it("settles what an aborted run had held", async () => {
+    it("settles the hold of an aborted run", async () => {
       const stop = new AbortController();
       const agent = agentOf(held("refund"), async (_input, { abortSignal }) => {
         stop.abort();

@@ -27,7 +27,7 @@ describe("the fault proxy", ownServers, () => {
   /** What Redis itself holds. */
   const stored = (key: string) => server.cli("GET", key);
 
-  it("passes everything, also what is large", async () => {
+  it("passes everything, also large data", async () => {
     const { client, key } = await through();
     const large = "x".repeat(20 * 2 ** 20);
     await client.set(key, large);
@@ -55,7 +55,7 @@ describe("the fault proxy", ownServers, () => {
     assert.equal(stored(key), "abc");
   });
 
-  it("keeps replies alone: the server does what it is asked", async () => {
+  it("keeps only replies: the server executes the requests", async () => {
     const { proxy, client, key } = await through();
     proxy.blackHole("replies");
     const answer = client.incr(key);

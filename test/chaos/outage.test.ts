@@ -103,7 +103,7 @@ const faults: Record<string, Fault> = {
   "a flapping store": throughProxies((proxy) => proxy.flap(400)),
 };
 
-describe("the store goes away", ownServers, () => {
+describe("the store becomes unreachable", ownServers, () => {
   for (const [name, begin] of Object.entries(faults)) {
     it(`by ${name}: decisions in time, back in time, and every unit counted once`, async (test) => {
       const random = randomOf(seedOf(name));

@@ -143,7 +143,7 @@ describe("a service that goes away under load", () => {
   }
 });
 
-describe("clients whose service is away", () => {
+describe("clients whose service is unreachable", () => {
   it("together admit what was left, with the maximum overshoot", async () => {
     const { server, instances } = await clients(3);
     const call = { tool: "search", session: "s1", user: "u1" };
@@ -354,7 +354,7 @@ describe("clients whose service is away", () => {
   });
 });
 
-describe("holds while the service is away", () => {
+describe("holds while the service is unreachable", () => {
   const call = { tool: "model", session: "s1", user: "u1", cost: { tokens: 100 } };
   const used = async (server: Served) =>
     Promise.all(["small", "tokens"].map((limit) => usedOf(server, "user=u1", limit)));

@@ -49,7 +49,7 @@ describe("the calls of one tick", () => {
     assert.equal(await usedOf(call.session), 300);
   });
 
-  it("go in several requests when they are large, and a call that is too large fails alone", async () => {
+  it("go in several requests when they are large, and only a call that is too large fails", async () => {
     const { limiter, requests } = counted();
     const args = { text: "x".repeat(200_000) };
     const large = Array.from({ length: 5 }, () => limiter.consume({ ...fresh(), args }));
@@ -60,7 +60,7 @@ describe("the calls of one tick", () => {
     assert.equal(requests.length, 4);
   });
 
-  it("have an answer each: a wrong one fails alone", async () => {
+  it("have an answer each: only a wrong one fails", async () => {
     const { limiter } = counted();
     const answers = await Promise.allSettled([
       limiter.consume(fresh()),

@@ -461,7 +461,7 @@ describe("tollgate", () => {
 });
 
 describe("demo", () => {
-  it("shows what is true, and exits with 0", async () => {
+  it("shows true figures, and exits with 0", async () => {
     const { status, stdout } = await tollgate(["demo"], folder);
     assert.equal(status, 0, stdout);
     assert.match(stdout, /process \d+ was killed with kill -9; process \d+ replaced it/);

@@ -33,7 +33,7 @@ function instantsOf({ verdicts, decidedAtMs }: Decision) {
 }
 
 describe("denials that are kept", () => {
-  it("let other work run, however fast a caller retries", async () => {
+  it("let other work run at any rate of retries", async () => {
     const { store } = slowStore();
     const limiter = limiterOn(store);
     await spend(() => limiter.consume(CALL), 2);

@@ -307,7 +307,7 @@ describe("failover", () => {
     await Promise.all([seen.limiter.close(), fresh.limiter.close()]);
   });
 
-  it("holds and settles while the store is away", async () => {
+  it("holds and settles in an outage", async () => {
     const remote = new RemoteStore(clock);
     const policy = policyOf({ unit: "tokens", quota: 1_000 });
     const { limiter, until } = instanceOf(remote, policy);

@@ -100,7 +100,7 @@ describe("units that are borrowed in advance", () => {
     assert.equal(await usedOf(other), 10_001);
   });
 
-  it("one instance alone gets exactly the quota, and asks for each call near the end", async () => {
+  it("give one instance exactly the quota, and ask the store for each call near the end", async () => {
     for (const quota of [1, 2, 7, 8, 100, 1_000]) {
       const { store } = slowStore();
       assert.equal(await admitted(limiterOn(store, quota), quota + 50), quota);

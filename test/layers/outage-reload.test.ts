@@ -115,7 +115,7 @@ describe("a policy that is reloaded while the store is unreachable", () => {
       await limiter.close({ withinMs: 0 });
     });
 
-    it(`gives no fresh share, however often it is reloaded: ${name}`, async () => {
+    it(`gives no fresh share for any number of reloads: ${name}`, async () => {
       const { limiter, heal } = await cutOff(algorithm, { instances: 2 });
       const policies = [
         {},
@@ -280,8 +280,8 @@ describe("grants and resets that an instance saw before the store was unreachabl
   });
 });
 
-describe("what was admitted under several policies", () => {
-  it("is booked once, each unit in the window of its own policy", async () => {
+describe("calls that were admitted under several policies", () => {
+  it("are booked once, each unit in the window of its own policy", async () => {
     const hour = { algorithm: "fixed-window", window: "1h", quota: 1_000 };
     const day = { algorithm: "fixed-window", window: "24h", quota: 1_000 };
     const { limiter, heal } = await cutOff(hour);
@@ -295,7 +295,7 @@ describe("what was admitted under several policies", () => {
     await limiter.close({ withinMs: 0 });
   });
 
-  it("is all booked when the algorithm changes", async () => {
+  it("are all booked when the algorithm changes", async () => {
     const tokenBucket = { algorithm: "token-bucket", window: "365d", quota: 1_000 };
     for (const [before, after] of [
       [{ quota: 1_000 }, tokenBucket],

@@ -169,7 +169,7 @@ describe("closing a limiter while calls wait", () => {
   });
 });
 
-describe("closing a limiter while its store is away", () => {
+describe("closing a limiter while its store is unreachable", () => {
   const POLICY: PolicyInput = { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 10 }] };
   const clock = { nowMs: () => Date.now() };
 

@@ -62,7 +62,7 @@ describe("reserve", () => {
     assert.equal((await held.hold.release()).replayed, true);
   });
 
-  it("settles once, however often it is asked, and refuses other numbers", async () => {
+  it("settles once for any number of equal settles, and refuses other numbers", async () => {
     const { limiter, used } = limiterFor();
     const held = allowed(await limiter.reserve(call));
     await held.hold.settle({ tokens: 50 });

@@ -134,7 +134,7 @@ describe("the setup of a store", () => {
     await limiter.close();
   });
 
-  it("is reported once as unknown where it cannot be read, and the calls go on", async () => {
+  it("is reported once as unknown where it cannot be read, and calls still work", async () => {
     const store = new Switched();
     store.checks = new StoreError("unauthorized", "no right to ask", { transient: false });
     const { limiter, setups } = limiterOn(store);

@@ -78,7 +78,7 @@ describe("a limit that warns", () => {
     "a quota of 0": { ...SOFT, quota: 0 },
   };
   for (const [name, limit] of Object.entries(others)) {
-    it(`denies nothing, whatever its kind: ${name}`, async () => {
+    it(`denies nothing, for any kind: ${name}`, async () => {
       const limiter = limiterOf([limit]);
       const last = [];
       for (let i = 0; i < 4; i++) last.push(await limiter.consume(CALL));

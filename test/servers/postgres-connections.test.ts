@@ -136,7 +136,7 @@ describe("a connection that dies silently", { concurrency: true }, () => {
     }
   });
 
-  it("costs one deadline, however many of them the pool has", async () => {
+  it("costs one deadline, for any number of them in the pool", async () => {
     const { proxy, pool } = await behindProxy({ max: 8 });
     const store = postgresStore(pool, { deadlineMs: DEADLINE_MS });
     await ask(store, charge("many"));

@@ -76,7 +76,7 @@ for (const [name, client] of Object.entries(clients)) {
       assert.deepEqual(await used(of), { "per-session": 20, "per-user": 20, "tenant-rate": 20, "new-sessions": 1 });
     });
 
-    it("never pass a quota, however many come at once", async () => {
+    it("never pass a quota, at any concurrency", async () => {
       const { user, tenant } = whose();
       const decisions = await Promise.all(
         Array.from({ length: 120 }, (_, i) =>

@@ -26,7 +26,7 @@ function counting(of: typeof client): typeof client {
 }
 
 describe("a batch", () => {
-  it("answers each item in order, by itself", async () => {
+  it("answers each item in order, separately", async () => {
     const call = { tool: "search", session: "batch-1" };
     const held = await post("/v1/reserve", { call: { tool: "book", session: "batch-1" } });
     const { status, json } = await post("/v1/batch", {

@@ -38,7 +38,7 @@ async function away(closeMs: number) {
   return { remote, service, consume, types: () => events.map(({ type }) => type) };
 }
 
-describe("a service that ends while its store is away", () => {
+describe("a service that ends while its store is unreachable", () => {
   it("records what it admitted when the store is back within closeMs, and takes no new calls meanwhile", async () => {
     const { remote, service, consume, types } = await away(5_000);
     const closing = service.close();

@@ -71,7 +71,7 @@ const usedOf = async ({ limiter }: Instance, limit: string, dimensions: object) 
   (await limiter.usage(dimensions)).find((each) => each.limit === limit)?.used ?? 0;
 
 describe("two instances on one Redis", () => {
-  it("admit exactly the quota, and what is denied charges nothing", async () => {
+  it("admit exactly the quota, and denied requests charge nothing", async () => {
     const redis = await anyRedis();
     const both = [await instance(redis), await instance(redis)] as const;
     const user = crypto.randomUUID();
@@ -137,7 +137,7 @@ describe("two instances on one Redis", () => {
   });
 });
 
-describe("while Redis is away", ownServers, () => {
+describe("while Redis is unreachable", ownServers, () => {
   it("Envoy gets an error where the limiter has no failover", async () => {
     const redis = await startRedis();
     const { client, service } = await instance(redis, { failover: false });

@@ -95,7 +95,7 @@ describe("problems", () => {
     assert.deepEqual([status, json.code, headers.get("retry-after")], [503, "busy", "1"]);
   });
 
-  it("name the place, what was expected and what kind of thing was there", async () => {
+  it("have the path, what was expected and the kind of value that was found", async () => {
     const { post } = await served();
     const faultsOf = async (path: string, body: unknown) => (await post(path, body)).json.faults;
     assert.deepEqual(await faultsOf("/v1/consume", { call: { tool: "search" } }), [

@@ -11,7 +11,7 @@ const request = (session: string): StoreRequest => ({
   steps: [{ bucket: `rate:1:{${session}}:a`, limit, event: { type: "charge", cost: 1 } }],
 });
 
-it("is one for all partitions of a batch, however many there are", async () => {
+it("is one for any number of partitions of a batch", async () => {
   const asked: string[] = [];
   const port: DocumentPort = {
     deadlineMs: 60,

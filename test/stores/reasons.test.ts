@@ -120,7 +120,7 @@ describe("a store that cannot be reached", () => {
 });
 
 describe("a store that is back", ownServers, () => {
-  it("is no longer said to be unreachable", async () => {
+  it("is no longer reported as unreachable", async () => {
     const server = await startRedis();
     const client = server.ioredis();
     const store = redisStore(client);

@@ -341,7 +341,7 @@ describe("a kept answer", () => {
     );
   });
 
-  it("fails its request alone where its key is of another type or damaged", async () => {
+  it("fails only its request where its key is of another type or damaged", async () => {
     const store = redisStore(io, { clock: fakeClock(NOW_MS) });
     server.cli("RPUSH", "o", "a");
     const codes = async (...requests: StoreRequest[]) =>

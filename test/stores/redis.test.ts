@@ -99,7 +99,7 @@ describe("a bucket that the Redis store cannot read", () => {
     "9007199254740992",
   ];
   for (const damage of damages) {
-    it(`fails its own call alone: ${JSON.stringify(damage)}`, async () => {
+    it(`fails only its own call: ${JSON.stringify(damage)}`, async () => {
       server.cli("FLUSHALL");
       server.cli("SET", "bad", damage, "EX", "60");
       const store = redisStore(io);
@@ -140,7 +140,7 @@ describe("a bucket that the Redis store cannot read", () => {
 });
 
 describe("a decision on Redis", () => {
-  it("is one script call and no other command of the client, whatever the limits", async () => {
+  it("is one script call and no other command of the client, for any limits", async () => {
     server.cli("FLUSHALL");
     const limiter = createLimiter({
       policy: {

@@ -30,7 +30,7 @@ describe("cooldown", () => {
     assert.equal(cooldown.freeAfterMs(LIMIT, state, 0, 1000), 0);
   });
 
-  it("begins the pause with each call that passes, whatever the call costs", () => {
+  it("begins the pause with each call that passes, at any cost", () => {
     const state = begun(1000, 1100);
     assert.deepEqual(cooldown.book(LIMIT, state, 7, 1050), begun(1050, 1150));
     assert.deepEqual(cooldown.book(LIMIT, state, MAX, 1000), begun(1000, 1100));

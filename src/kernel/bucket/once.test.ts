@@ -61,7 +61,7 @@ describe("a request that is sent again", () => {
     assert.deepEqual(keysOf(ask([])), ["answer"]);
   });
 
-  it("gets the first answer once more, and is booked once", () => {
+  it("gets the first answer again, and is booked once", () => {
     const { apply, kept } = store();
     const first = apply(ask([take(2), hold("h", 3)]), 1000);
     assert.equal(first.replay, undefined);
@@ -82,7 +82,7 @@ describe("a request that is sent again", () => {
     assert.equal(elsewhere.replay, undefined);
   });
 
-  it("is known for ten minutes from the first answer, however often it is sent", () => {
+  it("is known for ten minutes from the first answer, for any number of retries", () => {
     const { apply, kept } = store();
     apply(ask([take(1)]), 1000);
     const answer = kept.get("answer");

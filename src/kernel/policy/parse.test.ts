@@ -26,7 +26,7 @@ const MAX = Number.MAX_SAFE_INTEGER;
 const COUNTED = { isCounted: true, claims: null, windowMs: null };
 
 describe("compiledPolicy", () => {
-  it("fills in what a policy leaves out", () => {
+  it("fills in missing keys of a policy", () => {
     const made = compiledPolicy(policy({ quota: 5 }));
     assert.equal(made.partition, "session");
     assert.equal(made.toolNamed("any tool"), undefined);
@@ -64,7 +64,7 @@ describe("compiledPolicy", () => {
     assert.equal(made.maxHoldMs, 3_600_000);
   });
 
-  it("keeps what a policy says", () => {
+  it("keeps the values of a policy", () => {
     const made = compiledPolicy({
       version: 1,
       partition: "tenant",
@@ -314,7 +314,7 @@ describe("compiledPolicy", () => {
     assert.equal(spans.overrides[0]?.allotment?.quota, 2000);
   });
 
-  it("says how the windows of a calendar lie", () => {
+  it("gives the numbers of calendar windows", () => {
     const calendar = { algorithm: "fixed-window", quota: 5, window: "day" };
     const made = compiled(calendar);
     assert.deepEqual(made.calendar, { every: "day", timezone: "UTC", anchorDay: 1 });
@@ -433,7 +433,7 @@ describe("compiledPolicy", () => {
     for (const input of [null, undefined, 5, "x"]) assert.throws(() => compiledPolicy(input as never), MisuseError);
   });
 
-  it("does not keep what it was given", () => {
+  it("does not keep a reference to its input", () => {
     const per: LimitInput["per"][number][] = ["tool"];
     const cost = { tokens: 5 };
     const made = compiledPolicy({ version: 1, tools: { search: { cost } }, limits: [{ name: "a", per, quota: 1 }] });

@@ -34,7 +34,7 @@ function booked(limits: readonly LimitSpec[], backlog = new Backlog("i1", undefi
 }
 
 describe("what was admitted on one bucket under several limits", () => {
-  it("is one sum where the limits differ in their quota alone", () => {
+  it("is one sum where the limits differ only in their quota", () => {
     const plan = { ...quota, quota: 5 };
     assert.deepEqual(booked([quota, plan, quota]), [{ limit: quota, cost: 3, atMs: NOW_MS + 2_000 }]);
     const fast = { ...tokenBucket, levelPerUnit: tokenBucket.levelPerUnit / 2 };
