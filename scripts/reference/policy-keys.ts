@@ -36,7 +36,7 @@ export function policyKeysPage(): string {
 /** A row for each meaning that the key has: for some algorithms it has another one. */
 function rowsOf(path: string, { schemas }: Place, all: number): string[][] {
   const meanings = Object.groupBy(schemas, ({ schema: { description } }) =>
-    description === undefined ? "How the limit counts: [algorithms](../policy.md#over-which-time)." : description,
+    description === undefined ? "How the limit counts: [algorithms](../policy.md#which-algorithm)." : description,
   );
   return Object.entries(meanings).map(([meaning, same = []]) => {
     const values = new Set(same.flatMap(({ schema }) => valuesOf(schema)));

@@ -43,7 +43,7 @@ export const storeCases: readonly StoreCase[] = [
   ...clockCases,
 
   {
-    name: "keeps buckets with any keys apart",
+    name: "keeps buckets apart whatever their keys are",
     async run({ store }) {
       const keys = [
         "__proto__",
