@@ -65,7 +65,7 @@ export class Driver {
     const histogram = build({ highestTrackableValue: LONGEST_US, numberOfSignificantValueDigits: 3 });
     const { promise: done, resolve, reject } = Promise.withResolvers<void>();
     let [arrived, answered] = [0, 0];
-    // Long-lived objects are made in advance, and finished ones are dropped: a pause of this process is no pause of the service.
+    // What lasts is made beforehand, and what is over is cleared away: a pause of this process is none of the service.
     const wishes = calls.map((call) => this.#wish(call));
     collectGarbage();
     const make = async (wish: Wish, dueMs: number) => {

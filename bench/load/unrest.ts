@@ -75,7 +75,7 @@ export async function disturb(fleet: Fleet, balancer: Balancer, unrest: Unrest):
     await unrest.stall();
   };
 
-  // Everything random is drawn in advance, so that a seed determines it.
+  // All that is left to chance is drawn beforehand, so that a seed says it.
   const acts = [...Array(kills).fill(kill), ...Array(deploys).fill(deploy), ...Array(stalls).fill(stall)].map(
     (act) => ({
       act,

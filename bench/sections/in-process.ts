@@ -1,5 +1,5 @@
 // Limits on Redis that are decided in this process for a while: a leased global limit, and a bucket that is used up. Both
-// against the bare form, which never asks a server.
+// against the bare form, which never asks anybody.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";

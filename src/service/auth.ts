@@ -20,7 +20,7 @@ const KEY = /^[Bb]earer +tg_([a-z0-9]{1,32})_([A-Za-z0-9_-]{43})$/;
 const NO_KEY = new Uint8Array(32);
 
 /**
- * The caller, if it has access.
+ * Who asks, if he may.
  *
  * @param authorization the header field
  * @throws ProblemError 401 without a valid key, 403 without the scope

@@ -53,7 +53,7 @@ export interface ServiceContext {
   waiting: number;
 }
 
-/** The caller of a request, and the signal that aborts when the caller has gone. */
+/** Who asks, and the signal that tells when he has gone. */
 export interface Asking {
   readonly caller: Caller;
   readonly request: Request;

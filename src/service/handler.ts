@@ -44,7 +44,7 @@ export type { Readiness } from "./readiness.ts";
 export interface Service {
   /** The limiter that it asks, for others in this process. */
   readonly limiter: Limiter;
-  /** Whether every caller has access. */
+  /** Whether anybody may ask. */
   readonly isOpen: boolean;
   readonly metrics: Metrics;
   /** Answers a request. It never rejects. */
@@ -215,7 +215,7 @@ async function close(context: ServiceContext, stop: AbortController): Promise<vo
   while (context.inFlight + context.waiting > 0 && performance.now() < endsAtMs)
     await new Promise((resolve) => setTimeout(resolve, 5));
   stop.abort();
-  // Calls that wait for their turn are rejected before the limiter is closed.
+  // Who waited for his turn hears of it before the limiter is gone.
   await new Promise(setImmediate);
   await limiter.close({ withinMs: bounds.closeMs });
   refusals.close();

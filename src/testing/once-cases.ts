@@ -106,7 +106,7 @@ export const onceCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "judges a denied request again when it is retried",
+    name: "judges a denied request afresh when it is sent again",
     async run({ store, advance }) {
       await ask(store, "judge", hold("b", quota(5), "h1", 5, { onExpiry: "refund" }));
       const step = charge("b", quota(5), 2);

@@ -83,7 +83,7 @@ export const waitCases: readonly StoreCase[] = [
   },
 
   {
-    name: "token-bucket: gives no other turn of a queue to a later call when it was given up",
+    name: "token-bucket: gives no other place of a row to anybody when it was given up",
     async run({ store }) {
       const single = { ...tokenBucket, burst: 1 };
       await ask(store, "judge", charge("b", single));

@@ -14,7 +14,7 @@ const FORGOTTEN_AFTER_MS = 10_000;
 /** How many buckets a beat names, so that the store can tell whether it has lost them. */
 const SEEN_BUCKETS = 64;
 
-/** A listener for beats. */
+/** What hears of beats. */
 export interface BeatListener {
   /** It is time for another beat. */
   due(): Promise<void>;
