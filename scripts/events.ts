@@ -18,24 +18,24 @@ const here = (text: string) => text.replaceAll("troubleshooting.md#", "#");
 const TABLES: Readonly<Record<string, string>> = {
   events: table(
     ["event", "when", "fields", "what to do", "where"],
-    ALL.map(([name, { when, advice, fields, stream, log }]) => {
+    ALL.map(([name, { when, advice = "nothing", fields, stream, log }]) => {
       const named = Object.entries(fields).map(([field, text]) => `\`${field}\`: ${text}`);
-      const places = { onEvent: name in EVENTS, stream: stream !== null, log: log !== null };
+      const places = { onEvent: name in EVENTS, stream: stream !== undefined, log: log !== undefined };
       const where = Object.entries(places).flatMap(([place, isThere]) => (isThere ? [WHERE[place]] : []));
       return [code([name]), when, named.join("; ") || "—", advice, where.join(", ")];
     }),
   ),
   stream: table(
     ["event", "data"],
-    ALL.flatMap(([name, { stream }]) => (stream === null ? [] : [[code([name]), code(stream)]])),
+    ALL.flatMap(([name, { stream }]) => (stream === undefined ? [] : [[code([name]), code(stream)]])),
   ),
   log: table(
     ["event", "level", "message"],
-    ALL.flatMap(([name, { log }]) => (log === null ? [] : [[code([name]), log.level, `\`${log.message}\``]])),
+    ALL.flatMap(([name, { log }]) => (log === undefined ? [] : [[code([name]), log.level, `\`${log.message}\``]])),
   ),
   rows: table(
     ["event", "what it means", "what to do"],
-    ALL.map(([name, { when, advice }]) => [code([name]), when, here(advice)]),
+    ALL.map(([name, { when, advice = "nothing" }]) => [code([name]), when, here(advice)]),
   ),
 };
 

@@ -1,40 +1,37 @@
 // Makes the scripts of the Redis store, and what they share with TypeScript:
 //
-//     src/stores/redis/wire.ts            what the numbers on the wire mean
-//       -> script/wire.gen.lua            the same as constants of Lua
+//     src/stores/redis/wire.ts            what the numbers on the wire mean, each by a name
 //       -> script/limits.gen.lua          a limit's numbers by their names
-//     src/stores/redis/script/*.lua       the sources
-//       -> script.gen.ts                  the scripts as they are sent: without comments, and with numbers for constants
+//     src/stores/redis/script/*.lua       the sources, which use the names of wire.ts in capitals
+//       -> script.gen.ts                  the scripts as they are sent: without comments, and with numbers for those names
 //
-// It fails where a source breaks a rule of scripts/lua/check.ts. A test compares what it makes with what is there.
+// It writes the files, then reports each source that breaks a rule of scripts/lua/check.ts, and fails. A test compares what it
+// makes with what is there.
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { faultsIn } from "./lua/check.ts";
 import { namesOf } from "./lua/names.ts";
 import { FOLDER, linesOf } from "./lua/sources.ts";
-import { limitsLua, wireLua } from "./lua/wire.ts";
+import { limitsLua } from "./lua/wire.ts";
 
 /** What is made, by its path in the folder of the sources. */
 export function generatedFiles(): ReadonlyMap<string, string> {
-  const made = new Map([
-    ["wire.gen.lua", wireLua()],
-    ["limits.gen.lua", limitsLua()],
-  ]);
+  const made = new Map([["limits.gen.lua", limitsLua()]]);
   const scripts = [
     "// Made from the sources in script/ by `npm run lua`. Do not edit.",
     "// The scripts are without their first line, which says what time it is.",
     "",
-    `export const APPLY_SCRIPT = ${JSON.stringify(scriptOf("apply.lua", made))};`,
+    `export const APPLY_SCRIPT = ${JSON.stringify(minifiedScript("apply.lua", made))};`,
     "",
-    `export const BEAT_SCRIPT = ${JSON.stringify(scriptOf("beat.lua", made))};`,
+    `export const BEAT_SCRIPT = ${JSON.stringify(minifiedScript("beat.lua", made))};`,
     "",
   ];
   return new Map([...made, ["../script.gen.ts", scripts.join("\n")]]);
 }
 
 /** A script as it is sent. */
-function scriptOf(file: string, made: ReadonlyMap<string, string>): string {
+function minifiedScript(file: string, made: ReadonlyMap<string, string>): string {
   const lines = linesOf(file, made)
     .map(({ text }) => text.trim())
     .filter((line) => line !== "" && !line.startsWith("--"));

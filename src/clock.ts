@@ -58,6 +58,12 @@ export async function sleep(ms: number): Promise<void> {
   } while (leftMs > 0);
 }
 
+/** Counts down `ms` of real time from now: what is left, 0 when it is over. */
+export function countdown(ms: number): () => number {
+  const endsAtMs = monotonicClock.nowMs() + ms;
+  return () => Math.max(0, endsAtMs - monotonicClock.nowMs());
+}
+
 /**
  * How long to pause before something that failed is tried again, ms: up to `firstMs`, then up to twice as long each time, never
  * longer than `mostMs`. It is random, from half of that to all of it, so that those that failed together do not come back

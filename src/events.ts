@@ -10,13 +10,14 @@ type FieldsOf<Type extends LimiterEvent["type"]> = Exclude<keyof EventOf<Type> &
 /** What is known of an event. Texts are sentences without a full stop; code stands in backticks. */
 export interface EventKind<Field extends string = string> {
   readonly when: string;
-  readonly advice: string;
+  /** What to do. Absent: nothing. */
+  readonly advice?: string;
   /** Its fields beside `type`. */
   readonly fields: { readonly [Name in Field]: string };
-  /** The fields of its server-sent event; `null` where there is none. */
-  readonly stream: readonly string[] | null;
-  /** The line of the service's log; `null` where there is none. */
-  readonly log: { readonly level: "info" | "warn" | "error"; readonly message: string } | null;
+  /** The fields of its server-sent event. Absent: there is none. */
+  readonly stream?: readonly string[];
+  /** The line of the service's log. Absent: there is none. */
+  readonly log?: { readonly level: "info" | "warn" | "error"; readonly message: string };
 }
 
 const CALL = "the call";
@@ -63,35 +64,30 @@ export const EVENTS = {
     when: "More instances share these limits than they have units: while the store is away, some have no share",
     advice: "a larger quota, fewer instances, or `onStoreError: local`",
     fields: { instances: "how many there are", limits: "the names of the limits" },
-    stream: null,
     log: { level: "warn", message: "more instances than a quota has units" },
   },
   "failover.lost": {
     when: "The limiter was closed while the store was away, and bookings are lost that no journal has",
     advice: "a longer `close({ withinMs })`, or a [journal](failover.md#a-process-that-dies-during-the-outage)",
     fields: { bookings: "how many" },
-    stream: null,
     log: { level: "error", message: "closed with bookings that are lost" },
   },
   "failover.refused": {
     when: "The store refuses a batch for good that it did not answer before, and its bookings are lost",
     advice: "see `error`",
     fields: { bookings: "how many", error: "a `StoreError`" },
-    stream: null,
     log: { level: "error", message: "the store refuses bookings, which are lost" },
   },
   "hold.lost": {
     when: "A hold of `run` could not be extended, and others may take what it held; the function goes on",
     advice: "a longer `lease`; look for a blocked event loop",
     fields: { call: CALL, holdId: HOLD_ID, error: "what was thrown, or `null` when the hold had expired" },
-    stream: null,
     log: { level: "warn", message: "a hold could not be extended" },
   },
   "hold.unsettled": {
-    when: "The end of a call could not be booked; its hold expires as `onExpiry` says",
+    when: "The end of a call, or of its wait, could not be booked; its hold expires as `onExpiry` says",
     advice: "see `error`; what the function returned is not lost",
     fields: { call: CALL, holdId: HOLD_ID, error: "what was thrown" },
-    stream: null,
     log: { level: "warn", message: "a hold could not be settled" },
   },
   "hold.unknown": {
@@ -103,7 +99,6 @@ export const EVENTS = {
       holdId: "the hold that was named",
       booked: "what was booked, by unit: what was named, and of other units what the call is priced at",
     },
-    stream: null,
     log: { level: "warn", message: "a call was settled whose hold is not known" },
   },
   "hold.limit_reached": {
@@ -112,10 +107,9 @@ export const EVENTS = {
     fields: {
       call: CALL,
       holdId: HOLD_ID,
-      reason: "`max-hold`, `unread` (for a whole lease) or `unreachable` (garbage collected)",
+      reason: "`max-hold`, `unread` (for a whole lease) or `reader-gone` (garbage collected)",
       heldMs: "how long it was held",
     },
-    stream: null,
     log: { level: "warn", message: "a call was held for as long as it may" },
   },
   "usage.unusable": {
@@ -128,21 +122,18 @@ export const EVENTS = {
       expected: "what was expected",
       got: "what was found",
     },
-    stream: null,
     log: { level: "warn", message: "usage that was settled cannot be used" },
   },
   "outcome.unreported": {
     when: "What came of a call was not counted by a streak",
     advice: "see `error`",
     fields: { call: CALL, error: "what was thrown" },
-    stream: null,
     log: { level: "warn", message: "the outcome of a call was not counted" },
   },
   "outcome.unusable": {
     when: "A result threw when it was read; streaks take all such results for equal",
     advice: "return plain data",
     fields: { call: CALL, error: "what was thrown" },
-    stream: null,
     log: { level: "warn", message: "the result of a call cannot be read" },
   },
   "quota.unresolved": {
@@ -156,7 +147,6 @@ export const EVENTS = {
       failures: "failed questions about this limit since the last such event",
       error: "what was thrown",
     },
-    stream: null,
     log: { level: "warn", message: "a quota could not be looked up" },
   },
   "policy.reloaded": {
@@ -183,29 +173,21 @@ export const EVENTS = {
     when: "The policy that a client has for outages is not the service's; emitted once until the client is reloaded",
     advice: "give the client the service's policy",
     fields: {},
-    stream: null,
-    log: null,
   },
   "bucket.reset": {
     when: "A bucket was emptied",
-    advice: "nothing",
     fields: { before: "how it stood", after: USAGE, reason: REASON },
     stream: ["before", "after", "reason"],
-    log: null,
   },
   "bucket.granted": {
     when: "Units were granted to a bucket; emitted also when the id had been granted before",
-    advice: "nothing",
     fields: { grant: "`id`, `units`, `durationMs`", after: USAGE, reason: REASON },
     stream: ["grant", "after", "reason"],
-    log: null,
   },
   "bucket.revoked": {
     when: "A grant was revoked",
-    advice: "nothing",
     fields: { id: "of the grant", after: USAGE, reason: REASON },
     stream: ["id", "after", "reason"],
-    log: null,
   },
 } as const satisfies { readonly [Type in LimiterEvent["type"]]: EventKind<FieldsOf<Type>> };
 
@@ -213,36 +195,33 @@ export const EVENTS = {
 export const CALL_EVENTS = {
   "call.allowed": {
     when: "A call was allowed",
-    advice: "nothing",
     fields: {},
     stream: ["dimensions", "decision"],
-    log: null,
   },
   "call.denied": {
     when: "A call was denied",
     advice: "`decision.deniedBy` names the limit",
     fields: {},
     stream: ["dimensions", "decision"],
-    log: null,
   },
 } as const satisfies Readonly<Record<string, EventKind>>;
 
 /** Events of a limiter that listeners to the service get. */
 export type StreamedType = {
-  [Type in keyof typeof EVENTS]: (typeof EVENTS)[Type]["stream"] extends null ? never : Type;
+  [Type in keyof typeof EVENTS]: (typeof EVENTS)[Type] extends { readonly stream: unknown } ? Type : never;
 }[keyof typeof EVENTS];
 
 /** Events of a limiter that have a line in the log of the service. */
 export type LoggedType = {
-  [Type in keyof typeof EVENTS]: (typeof EVENTS)[Type]["log"] extends null ? never : Type;
+  [Type in keyof typeof EVENTS]: (typeof EVENTS)[Type] extends { readonly log: unknown } ? Type : never;
 }[keyof typeof EVENTS];
 
 /** The data of a server-sent event. */
 export type StreamedOf<Type extends StreamedType> = {
-  readonly [Name in NonNullable<(typeof EVENTS)[Type]["stream"]>[number]]: unknown;
+  readonly [Name in (typeof EVENTS)[Type]["stream"][number]]: unknown;
 };
 
 /** The names that listeners to the service can ask for. */
-export const STREAMED: readonly string[] = [...Object.entries(CALL_EVENTS), ...Object.entries<EventKind>(EVENTS)]
-  .filter(([, { stream }]) => stream !== null)
+export const STREAMED: readonly string[] = Object.entries<EventKind>({ ...CALL_EVENTS, ...EVENTS })
+  .filter(([, { stream }]) => stream !== undefined)
   .map(([name]) => name);

@@ -96,14 +96,18 @@ function openJournal(path: string): Journal {
   };
 }
 
+/** Result codes of SQLite. */
+const BUSY = 5;
+const LOCKED = 6;
+const CANNOT_OPEN = 14;
+const NOT_A_DATABASE = 26;
+
 function journalError(path: string, error: unknown): StoreError {
-  const message = error instanceof Error ? error.message : String(error);
-  const isBusy = /locked|busy/.test(message);
-  const advice = /unable to open/.test(message)
-    ? ": its folder must be there, and this user must have the right to write there"
-    : "";
-  return new StoreError(isBusy ? "busy" : "unavailable", `the journal ${path}: ${message}${advice}`, {
-    transient: isBusy,
-    cause: error,
-  });
+  const result = Number((error as { errcode?: unknown }).errcode) & 0xff;
+  const isBusy = result === BUSY || result === LOCKED;
+  const code = isBusy ? "busy" : result === NOT_A_DATABASE ? "foreign-database" : "unavailable";
+  const needs = ": its folder must be there, and this user must have the right to write there";
+  const reason = error instanceof Error ? error.message : String(error);
+  const message = `the journal ${path}: ${reason}${result === CANNOT_OPEN ? needs : ""}`;
+  return new StoreError(code, message, { transient: isBusy, cause: error });
 }

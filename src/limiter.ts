@@ -1,5 +1,5 @@
-// The centre: createLimiter, and all that callers of a limiter import. limiter/api.ts is the manual, limiter/compose.ts has the order
-// of the layers, and limiter/store-limiter.ts is the way of one call.
+// The public door: createLimiter, and what the package and the adapters use of limiter/. limiter/api.ts is the manual,
+// limiter/compose.ts has the order of the layers, and limiter/store-limiter.ts is the way of one call.
 
 import type { Policy } from "./kernel/policy/parse.ts";
 import type { PolicyFor } from "./kernel/policy/typed.ts";
@@ -15,14 +15,13 @@ export type { CloseOptions } from "./limiter/close.ts";
 export { createHostedLimiter } from "./limiter/create.ts";
 export type { HoldLimit, LimiterEvent } from "./limiter/events.ts";
 export type { ChangeOptions, Grant, Reset, Revoked } from "./limiter/grant.ts";
-export type { Hold, HoldOptions, Reserved, ReserveOptions } from "./limiter/hold.ts";
+export type { Hold, HoldOptions, Reserved, ReserveOptions, RunOptions } from "./limiter/hold.ts";
 export { isRunHold } from "./limiter/hold-id.ts";
 export { type HostedLimiter, policyOf, refusePolicy } from "./limiter/hosted.ts";
 export type { LimiterOptions } from "./limiter/options.ts";
 export type { QuotaEvent, QuotaQuestion, QuotaResolver } from "./limiter/quotas.ts";
 export type { Outcome } from "./limiter/report.ts";
-export type { AddUsage, AddUsageOptions, Ran, RunContext, RunFunction, RunOptions } from "./limiter/run.ts";
-export { UnreachableError } from "./limiter/run.ts";
+export { type Ran, ReaderGoneError, type RunContext, type RunFunction } from "./limiter/run.ts";
 export type { Settlement } from "./limiter/settle.ts";
 export {
   checkTelemetry,
@@ -31,6 +30,7 @@ export {
   type TelemetryHooks,
   withTelemetry,
 } from "./limiter/telemetry.ts";
+export type { AddUsage, AddUsageOptions } from "./limiter/usage-sum.ts";
 
 /**
  * Makes a limiter.
@@ -56,5 +56,6 @@ export function createLimiter<const Source extends Policy | WrittenPolicy>(
   options: LimiterOptions<Source, Source & Checked<Source>>,
 ): Limiter<PolicyFor<Source>> {
   // The compiler's view of the policy ends here: everything is checked again at run time, for every caller.
-  return createHostedLimiter(options as unknown as LimiterOptions) as Limiter as Limiter<PolicyFor<Source>>;
+  const limiter: Limiter = createHostedLimiter(options as unknown as LimiterOptions);
+  return limiter as Limiter<PolicyFor<Source>>;
 }

@@ -1,10 +1,10 @@
-// The rules of the Lua sources: each file says at its head what it is for, which names of which files it uses, which names it
-// provides and which TypeScript it mirrors; files and functions stay short; and Lua's own bounds are far.
+// The rules of the Lua sources: each file says at its head what it is for, which names of which files it uses, and which
+// TypeScript it mirrors; files and functions stay short; and Lua's own bounds are far.
 
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Declaration, type LuaFunction, namesOf } from "./names.ts";
-import { ENTRIES, type Line, linesOf, luaFiles, type Replaced, textOf } from "./sources.ts";
+import { type LuaFunction, namesOf } from "./names.ts";
+import { ENTRIES, type Line, linesOf, luaFiles, type Replaced, textOf, WIRE } from "./sources.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const MOST_LINES = 300;
@@ -16,55 +16,35 @@ const MOST_UPVALUES = 55;
 const GLOBALS = new Set(
   "ARGV KEYS cjson ipairs math now_ms pairs pcall redis setmetatable string table tonumber type unpack".split(" "),
 );
-/** Its names are for all files, which need not list them. */
+/** Their names are for all files, which do not list them. */
 const STANDARD = "standard.lua";
-const WIRE = "wire.gen.lua";
+/** Columns of a line of the head. */
+const MOST_COLUMNS = 120;
 
-/** A head's section: which names of which file. */
-type Section = ReadonlyMap<string, readonly string[]>;
-
-interface Head {
-  readonly purpose: string;
-  readonly uses: Section;
-  readonly mirrors: Section;
-  readonly provides: readonly string[];
-}
+/** Names that a file uses, by the file that declares them. */
+type Uses = Map<string, Set<string>>;
 
 /** Everything that is wrong with the sources, some of which may be replaced. */
 export function faultsIn(replaced: Replaced = new Map()): string[] {
-  const found = new Map<string, Found>();
+  const uses = new Map(luaFiles().map((file): [string, Uses] => [file, new Map()]));
   const faults: string[] = [];
   for (const entry of ENTRIES) {
     const lines = linesOf(entry, replaced);
     const text = namesOf(lines.map((line) => line.text).join("\n"));
     for (const { token, declaration } of text.uses) {
       const file = fileAt(lines, token.line);
-      const from = declaration === null ? null : fileAt(lines, declaration.token.line);
-      if (declaration === null && !GLOBALS.has(token.text)) faults.push(`${file}: ${token.text} is declared nowhere`);
-      if (declaration !== null && from !== null) note(found, file, from, declaration);
+      if (declaration !== null) note(uses.get(file), file, fileAt(lines, declaration.token.line), token.text);
+      else if (!GLOBALS.has(token.text)) faults.push(`${file}: ${token.text} is declared nowhere`);
     }
     faults.push(...text.functions.flatMap((each) => functionFaults(each, lines)));
   }
-  faults.push(...luaFiles().flatMap((file) => fileFaults(file, textOf(file, replaced), found.get(file))));
+  for (const [file, own] of uses) faults.push(...fileFaults(file, textOf(file, replaced), own));
   return [...new Set(faults)];
 }
 
-/** Names that a file uses, by the file that they are of, and names of it that others use. */
-interface Found {
-  readonly uses: Map<string, Set<string>>;
-  readonly provides: Set<string>;
-}
-
-function note(found: Map<string, Found>, file: string, from: string, { name }: Declaration): void {
-  if (file === from || from === STANDARD) return;
-  for (const each of [file, from]) if (!found.has(each)) found.set(each, noNames());
-  const uses = found.get(file)?.uses;
-  uses?.set(from, (uses.get(from) ?? new Set()).add(name));
-  found.get(from)?.provides.add(name);
-}
-
-function noNames(): Found {
-  return { uses: new Map(), provides: new Set() };
+function note(uses: Uses | undefined, file: string, from: string, name: string): void {
+  if (uses === undefined || file === from || from === STANDARD || from === WIRE) return;
+  uses.set(from, (uses.get(from) ?? new Set()).add(name));
 }
 
 const fileAt = (lines: readonly Line[], line: number) => lines[line]?.file ?? "";
@@ -97,36 +77,47 @@ function functionFaults(
   return faults;
 }
 
-function fileFaults(file: string, text: string, found: Found = noNames()): string[] {
-  const head = headOf(text);
-  const { uses, provides } = found;
+function fileFaults(file: string, text: string, uses: Uses): string[] {
+  const [head = ""] = /^(?:--.*\n)+/.exec(text) ?? [];
   const faults: string[] = [];
   const lines = text.split("\n").length - 1;
   if (lines > MOST_LINES) faults.push(`it has ${lines} lines; a file has at most ${MOST_LINES}`);
-  if (head.purpose === "") faults.push("it must begin with a comment that says what it is for");
-  for (const from of new Set([...uses.keys(), ...head.uses.keys()])) {
-    faults.push(...differences(`from ${from}`, [...(uses.get(from) ?? [])], head.uses.get(from) ?? [], "uses"));
-  }
-  if (file !== STANDARD && file !== WIRE) {
-    faults.push(...differences("", [...provides], head.provides, "provides"));
-  }
-  for (const [path, names] of head.mirrors) faults.push(...mirrorFaults(path, names));
+  if (!/^-- (?!Mirrors |Uses )/.test(head)) faults.push("it must begin with a comment that says what it is for");
+  const expected = usesLines(uses);
+  const [listed = ""] = /^-- Uses .*\n(?:-- {3}.*\n)*/m.exec(head) ?? [];
+  if (listed !== expected) faults.push(`its head must ${expected === "" ? "list no uses" : `end with\n${expected}`}`);
+  for (const [path, names] of mirrorsIn(head)) faults.push(...mirrorFaults(path, names));
   return faults.map((fault) => `${file}: ${fault}`);
 }
 
-/** Names that are and are not listed. */
-function differences(of: string, actual: readonly string[], listed: readonly string[], verb: string): string[] {
-  const missing = actual.filter((name) => !listed.includes(name)).sort();
-  const unused = listed.filter((name) => !actual.includes(name));
-  return [
-    ...(missing.length === 0 ? [] : [`its head must list that it ${verb} ${missing.join(", ")} ${of}`.trimEnd()]),
-    ...(unused.length === 0 ? [] : [`its head lists that it ${verb} ${unused.join(", ")} ${of}, and it does not`]),
-  ];
+/** The end of a head: which names of which files it uses. */
+function usesLines(uses: Uses): string {
+  const files = [...uses].sort(([one], [other]) => (one < other ? -1 : 1));
+  const lists = files.map(([file, names]) => `${file.replace(/\.lua$/, "")}: ${[...names].sort().join(", ")}`);
+  if (lists.length === 0) return "";
+  const lines = ["-- Uses"];
+  for (const word of lists.join("; ").split(" ")) {
+    const longer = `${lines.at(-1)} ${word}`;
+    if (longer.length > MOST_COLUMNS) lines.push(`--   ${word}`);
+    else lines[lines.length - 1] = longer;
+  }
+  return `${lines.join("\n")}\n`;
 }
 
+/** `Mirrors decide: booked, judge; store/batch: decideBatch`, as names by file. */
+function mirrorsIn(head: string): [path: string, names: string[]][] {
+  const [, text = ""] = /^-- Mirrors (.*\n(?:-- {3}.*\n)*)/m.exec(head) ?? [];
+  const lists = text.replace(/\n(--)?/g, " ").split(";");
+  return lists.flatMap((list) => {
+    const [, path = "", names = ""] = /^\s*(\S+): (.*)$/.exec(list) ?? [];
+    return path === "" ? [] : [[path, names.split(",").map((name) => name.trim())]];
+  });
+}
+
+/** @param path a file of the kernel, or a path in `src` */
 function mirrorFaults(path: string, names: readonly string[]): string[] {
-  const full = join(ROOT, path);
-  const text = existsSync(full) ? readFileSync(full, "utf8") : "";
+  const file = [`src/kernel/${path}.ts`, `src/${path}.ts`].find((each) => existsSync(join(ROOT, each)));
+  const text = file === undefined ? "" : readFileSync(join(ROOT, file), "utf8");
   return names.flatMap((name) => {
     if (isDeclared(text, name)) return [];
     const others = globSync(["src/kernel/**/*.ts", "src/store/*.ts"], { cwd: ROOT }).filter(
@@ -139,33 +130,4 @@ function mirrorFaults(path: string, names: readonly string[]): string[] {
 
 function isDeclared(text: string, name: string): boolean {
   return new RegExp(`^(export )?(async )?(function|const) ${name}\\b`, "m").test(text);
-}
-
-/** The comment that a file begins with: prose, then sections of indented lines. */
-function headOf(text: string): Head {
-  const comment = /^(?:--.*\n)+/.exec(text)?.[0] ?? "";
-  const lines = comment.split("\n").map((line) => line.replace(/^-- ?/, ""));
-  const sections = new Map<string, string[]>();
-  let current = "purpose";
-  for (const line of lines) {
-    if (/^(Uses|Provides|Mirrors)$/.test(line)) current = line;
-    else sections.set(current, [...(sections.get(current) ?? []), line.trim()]);
-  }
-  const textOfSection = (name: string) => (sections.get(name) ?? []).join(" ").trim();
-  return {
-    purpose: textOfSection("purpose"),
-    uses: listsIn(textOfSection("Uses")),
-    mirrors: listsIn(textOfSection("Mirrors")),
-    provides: namesIn(textOfSection("Provides")),
-  };
-}
-
-/** `a.lua: x, y b.lua: z` as names by file. */
-function listsIn(text: string): Section {
-  const found = text.matchAll(/([\w./-]+\.(?:lua|ts)): ([\w, ]+?)(?=\s+[\w./-]+\.(?:lua|ts):|$)/g);
-  return new Map([...found].map(([, file = "", names = ""]) => [file, namesIn(names)]));
-}
-
-function namesIn(text: string): string[] {
-  return text.split(",").flatMap((name) => (name.trim() === "" ? [] : [name.trim()]));
 }

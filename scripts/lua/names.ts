@@ -4,7 +4,7 @@
 /** A word or a sign, and where it stands. */
 export interface Token {
   readonly text: string;
-  readonly kind: "name" | "keyword" | "number" | "string" | "sign";
+  readonly kind: "name" | "keyword" | "string" | "other";
   readonly offset: number;
   /** From 0. */
   readonly line: number;
@@ -12,12 +12,9 @@ export interface Token {
 
 /** A local name. */
 export interface Declaration {
-  readonly name: string;
   readonly token: Token;
   /** The function that it is declared in. */
   readonly owner: LuaFunction;
-  /** Whether it stands outside of all blocks of its function. */
-  readonly isTopLevel: boolean;
 }
 
 /** A function, or the text as a whole. */
@@ -39,7 +36,6 @@ export interface Use {
 }
 
 export interface LuaText {
-  readonly declarations: readonly Declaration[];
   readonly uses: readonly Use[];
   readonly functions: readonly LuaFunction[];
 }
@@ -50,7 +46,7 @@ const KEYWORDS = new Set(
   ),
 );
 const TOKEN =
-  /--[^\n]*|\s+|(?<name>[A-Za-z_]\w*)|(?<number>\d[\w.]*)|(?<string>"(?:[^"\\\n]|\\.)*")|(?<sign>\.\.\.?|[=~<>]=|[^\s\w])/g;
+  /--[^\n]*|\s+|(?<name>[A-Za-z_]\w*)|(?<string>"(?:[^"\\\n]|\\.)*")|(?<other>\d[\w.]*|\.\.\.?|[=~<>]=|[^\s\w])/g;
 
 export function tokensOf(text: string): Token[] {
   const tokens: Token[] = [];
@@ -58,11 +54,10 @@ export function tokensOf(text: string): Token[] {
   let from = 0;
   for (const found of text.matchAll(TOKEN)) {
     for (; from < found.index; from++) if (text[from] === "\n") line++;
-    const { name, number, string, sign } = found.groups ?? {};
-    const value = name ?? number ?? string ?? sign;
+    const { name, string, other } = found.groups ?? {};
+    const value = name ?? string ?? other;
     if (value === undefined) continue;
-    const kind =
-      name === undefined ? (number === undefined ? (string === undefined ? "sign" : "string") : "number") : "name";
+    const kind = name !== undefined ? "name" : string !== undefined ? "string" : "other";
     tokens.push({ text: value, kind: KEYWORDS.has(value) ? "keyword" : kind, offset: found.index, line });
   }
   return tokens;
@@ -82,7 +77,6 @@ export function namesOf(text: string): LuaText {
 class Resolver {
   readonly #tokens: readonly Token[];
   readonly #scopes: Scope[] = [];
-  readonly #declarations: Declaration[] = [];
   readonly #uses: Use[] = [];
   readonly #functions: LuaFunction[] = [];
   #function: LuaFunction;
@@ -98,7 +92,7 @@ class Resolver {
 
   run(): LuaText {
     for (let i = 0; i < this.#tokens.length; i++) i = this.#read(i);
-    return { declarations: this.#declarations, uses: this.#uses, functions: this.#functions };
+    return { uses: this.#uses, functions: this.#functions };
   }
 
   /** Reads from a token on. Returns the last one that it has read. */
@@ -205,10 +199,8 @@ class Resolver {
   }
 
   #declare(token: Token): void {
-    const scope = this.#scopes.at(-1) as Scope;
-    const declaration = { name: token.text, token, owner: this.#function, isTopLevel: scope.kind === "function" };
-    scope.names.set(token.text, declaration);
-    this.#declarations.push(declaration);
+    const declaration = { token, owner: this.#function };
+    this.#scopes.at(-1)?.names.set(token.text, declaration);
     const own = this.#scopes.slice(this.#scopes.findLastIndex(({ kind }) => kind === "function"));
     const count = own.reduce((sum, { names }) => sum + names.size, 0);
     this.#function.mostLocals = Math.max(this.#function.mostLocals, count);

@@ -2,11 +2,15 @@
 
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { wireLua } from "./wire.ts";
 
 export const FOLDER = join(import.meta.dirname, "../../src/stores/redis/script");
 
 /** The scripts that the store sends. */
 export const ENTRIES = ["apply.lua", "beat.lua"] as const;
+
+/** What an include names that stands for the constants of wire.ts, in Lua. */
+export const WIRE = "../wire.ts";
 
 export interface Line {
   readonly file: string;
@@ -22,6 +26,7 @@ export function luaFiles(): string[] {
 export type Replaced = ReadonlyMap<string, string>;
 
 export function textOf(file: string, replaced: Replaced): string {
+  if (file === WIRE) return wireLua();
   return replaced.get(file) ?? readFileSync(join(FOLDER, file), "utf8");
 }
 

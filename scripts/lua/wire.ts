@@ -1,4 +1,4 @@
-// Writes what src/stores/redis/wire.ts declares as Lua: constants, and a function that gives a limit's numbers their names.
+// What src/stores/redis/wire.ts declares, as Lua: constants, and a function that gives a limit's numbers their names.
 
 import {
   ABSENT,
@@ -16,32 +16,29 @@ import {
 const HEAD = "Made from wire.ts by `npm run lua`. Do not edit.";
 
 const codes = Object.fromEntries(Object.entries(FORMS).map(([name, { code }]) => [name, code]));
-const GROUPS: readonly (readonly [title: string, numbers: Readonly<Record<string, number>>])[] = [
-  ["Modes of a request, and what may be added to them.", MODES],
-  ["", MODE_FLAGS],
-  ["Events of a step.", EVENTS],
-  ["Replies to a request.", REPLIES],
-  ["Why the terms refuse a batch.", REFUSALS],
-  ["How a step found the hold or the grant that it names.", FOUND],
-  ["Where a name or a number stands that is not there.", ABSENT],
-  ["Forms of limits.", codes],
-  ["Numbers of a limit on the wire.", { limitNumbers: LIMIT_NUMBERS }],
-  ["Bounds of the kernel and the store.", BOUNDS],
+const CONSTANTS = [
+  MODES,
+  MODE_FLAGS,
+  EVENTS,
+  REPLIES,
+  REFUSALS,
+  FOUND,
+  ABSENT,
+  codes,
+  { limitNumbers: LIMIT_NUMBERS },
+  BOUNDS,
 ];
 
 /** A name as Lua has it: `lost_some` of `lostSome`. */
 const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
-/** wire.gen.lua. */
+/** The constants, each on a line of its own. In the script, numbers stand in place of them. */
 export function wireLua(): string {
-  const names = GROUPS.flatMap(([, numbers]) => Object.keys(numbers).map((name) => snake(name).toUpperCase()));
-  const texts = GROUPS.map(([title, numbers]) => {
-    const lines = Object.entries(numbers).map(([name, number]) => `local ${snake(name).toUpperCase()} = ${number}\n`);
-    return `${title === "" ? "" : `-- ${title}\n`}${lines.join("")}`;
-  });
+  const all = CONSTANTS.flatMap((numbers) => Object.entries(numbers));
+  const names = all.map(([name]) => snake(name).toUpperCase());
   const repeated = names.filter((name, i) => names.indexOf(name) !== i);
   if (repeated.length > 0) throw new Error(`wire.ts declares ${repeated.join(", ")} twice; Lua has one name for each`);
-  return `-- ${HEAD} In the script the numbers stand in place of the names.\n\n${texts.join("\n")}`;
+  return all.map(([, number], i) => `local ${names[i]} = ${number}\n`).join("");
 }
 
 /** limits.gen.lua. */
@@ -63,10 +60,8 @@ export function limitsLua(): string {
     const values = own.slice(0, fields.length).join(", ");
     return `  ${i === 0 ? "if" : "elseif"} code == ${name} then\n    ${names} = ${values}\n`;
   });
-  const names = forms.map(({ name }) => name).sort();
   return [
-    `-- ${HEAD} A limit's numbers by their names.\n--\n-- Uses\n--   wire.gen.lua: ${names.join(", ")}\n`,
-    "-- Provides\n--   name_numbers\n\n",
+    `-- ${HEAD} A limit's numbers by their names.\n\n`,
     `local function name_numbers(limit, code, ${own.join(", ")})\n${cases.join("")}  end\nend\n`,
   ].join("");
 }

@@ -6,7 +6,7 @@ import { pauseAfter, within } from "../clock.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store/error.ts";
 import { redisError, saysUnfit } from "../stores/redis/errors.ts";
-import { lastFaultOf } from "../stores/redis/last-fault.ts";
+import { eventsOf } from "../stores/redis/client-events.ts";
 import type { RedisClient } from "../stores/redis.ts";
 import { emitRefusals, refusalOf } from "./redis-refusal.ts";
 
@@ -114,7 +114,7 @@ interface OpenClient {
  */
 export async function connectRedis(address: RedisAddress): Promise<OpenClient> {
   const client = await clientOf(address, () => null);
-  const fault = lastFaultOf(client);
+  const fault = eventsOf(client).lastFault;
   // The client tells why by an event; its promises say only that the connection was closed.
   const reasons: Error[] = [];
   client.on("error", (error: Error) => reasons.push(error));

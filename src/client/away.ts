@@ -176,10 +176,9 @@ export class Away implements OutageWork {
     return this.#bookings.done;
   }
 
-  async probe(): Promise<boolean> {
+  async probe(): Promise<void> {
     await this.#wire.send({ method: "GET", path: "/readyz", isRepeatable: false });
     while (this.#bookings.size > MAX_ITEMS) await this.#bookings.send(this.#wire);
-    return true;
   }
 
   async finish(): Promise<void> {

@@ -97,10 +97,9 @@ export class ServiceLimiter implements Limiter {
   }
 
   async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {
-    const holdOptions = checkRunOptions(options);
-    checkReserveOptions(holdOptions);
+    checkRunOptions(options);
     if (typeof run !== "function") throw invalidOption("run", "a function", run);
-    const { decision, running } = await beginRemotely(this.#context, this.#keyed(call, options), holdOptions);
+    const { decision, running } = await beginRemotely(this.#context, this.#keyed(call, options), options);
     if (running === null) return { ...decision, allowed: false };
     return { ...decision, allowed: true, value: await runToEnd(running, run, options) };
   }

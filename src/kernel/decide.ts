@@ -36,7 +36,7 @@ export function keysOf({ mode, steps, once }: StoreRequest): string[] {
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** Events whose replies list the grants: those that read a bucket, or change it by hand. */
-const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset", "grant", "revoke"]);
+export const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset", "grant", "revoke"]);
 
 /** What a reset leaves: never the contents that were found, so that it is written. */
 const EMPTIED: Contents = { spent: undefined, entries: [] };

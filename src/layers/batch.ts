@@ -2,7 +2,8 @@
 // while batches are under way, goes in one `apply`. It changes no answer.
 
 import { type Clock, monotonicClock, setTimer, type Timer } from "../clock.ts";
-import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import type { StoreRequest } from "../kernel/request.ts";
+import type { Found } from "../store/ask.ts";
 import { StoreError } from "../store/error.ts";
 import type { Batching } from "../store/store.ts";
 import { endsCall } from "../store/states.ts";
@@ -11,14 +12,17 @@ import type { Layer } from "./layer.ts";
 /** Most requests that wait; one more is refused with `StoreError` `overloaded`. Those that end calls may be twice as many. */
 export const MAX_QUEUED = 10_000;
 
-/** After this part of its deadline a request does not wait any more for others to fill its batch. */
+/**
+ * After this part of its deadline a request does not wait any more for others to fill its batch. A request with less than the whole
+ * deadline left has been patient before it came here.
+ */
 const PATIENCE = 0.25;
 
 interface Asked {
   readonly request: StoreRequest;
   /** Of the deadline when it was asked; absent: all of it. */
   readonly leftMs: number | undefined;
-  readonly resolve: (reply: StoreReply | StoreError) => void;
+  readonly resolve: (reply: Found) => void;
   readonly reject: (error: unknown) => void;
   /** When it has to be answered, by the layer's clock. */
   dueMs: number;
@@ -47,7 +51,8 @@ class Batches implements Layer {
   #queue: Asked[] = [];
   /** Those of this tick, whose deadlines have not begun. */
   #fresh: Asked[] = [];
-  #timer: { readonly atMs: number; readonly set: Timer } | null = null;
+  #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
+  /** Loops that send one batch after the other: at most `underWay`. */
   readonly #lanes = new Set<Promise<void>>();
   /** Batches that are given to the store with no time left. */
   readonly #late = new Set<Promise<void>>();
@@ -60,12 +65,12 @@ class Batches implements Layer {
     if (store.deadlineMs !== undefined) this.deadlineMs = store.deadlineMs;
   }
 
-  async apply(requests: readonly StoreRequest[], leftMs?: number): Promise<(StoreReply | StoreError)[]> {
+  async apply(requests: readonly StoreRequest[], leftMs?: number): Promise<Found[]> {
     this.#checkRoom(requests);
     return Promise.all(requests.map((request) => this.#ask(request, leftMs)));
   }
 
-  answer(request: StoreRequest, leftMs?: number): Promise<StoreReply | StoreError> {
+  answer(request: StoreRequest, leftMs?: number): Promise<Found> {
     this.#checkRoom([request]);
     return this.#ask(request, leftMs);
   }
@@ -82,13 +87,13 @@ class Batches implements Layer {
     throw new StoreError("overloaded", `${this.#queue.length} requests wait for the store`, { transient: true });
   }
 
-  #ask(request: StoreRequest, leftMs: number | undefined): Promise<StoreReply | StoreError> {
+  #ask(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
     return new Promise((resolve, reject) => {
       const asked = { request, leftMs, resolve, reject, dueMs: Number.POSITIVE_INFINITY };
       this.#queue.push(asked);
-      if (this.deadlineMs !== undefined && this.#fresh.push(asked) === 1) setImmediate(() => this.#begin());
+      if (this.deadlineMs !== undefined && this.#fresh.push(asked) === 1) setImmediate(() => this.#beginDeadlines());
       const lanes = this.#lanes.size;
-      if (lanes === 0 || (lanes < this.#underWay && this.#queue.length >= this.#size)) this.#open();
+      if (lanes === 0 || (lanes < this.#underWay && this.#queue.length >= this.#size)) this.#openLane();
     });
   }
 
@@ -96,35 +101,35 @@ class Batches implements Layer {
    * Begins the deadlines of what was asked in one tick, in the next tick: a process that stands still in between must not
    * take that for a silent store.
    */
-  #begin(): void {
+  #beginDeadlines(): void {
     const { deadlineMs } = this;
     if (deadlineMs === undefined || this.#fresh.length === 0) return;
     const nowMs = this.#clock.nowMs();
     for (const asked of this.#fresh) asked.dueMs = nowMs + (asked.leftMs ?? deadlineMs);
-    this.#watch(dueOf(this.#fresh) - deadlineMs * (1 - PATIENCE));
+    this.#wakeAt(dueOf(this.#fresh) - deadlineMs * (1 - PATIENCE));
     this.#fresh = [];
   }
 
   /** Looks after the queue at an instant, unless it will do so before. */
-  #watch(atMs: number): void {
+  #wakeAt(atMs: number): void {
     if (this.#timer !== null && this.#timer.atMs <= atMs) return;
-    this.#timer?.set.cancel();
-    const set = setTimer(this.#clock, atMs - this.#clock.nowMs(), () => {
+    this.#timer?.timer.cancel();
+    const timer = setTimer(this.#clock, atMs - this.#clock.nowMs(), () => {
       // Where this process itself stood still, an answer may be here, and unread.
       setImmediate(() => {
         this.#timer = null;
-        this.#expire();
+        this.#giveBackLate();
         if (this.#queue.length === 0) return;
-        if (this.#lanes.size < this.#underWay) this.#open();
-        this.#watch(dueOf(this.#queue));
+        if (this.#lanes.size < this.#underWay) this.#openLane();
+        this.#wakeAt(dueOf(this.#queue));
       });
     });
-    set.unref?.();
-    this.#timer = { atMs, set };
+    timer.unref?.();
+    this.#timer = { atMs, timer };
   }
 
   /** Gives those to the store that must not be sent any more. */
-  #expire(): void {
+  #giveBackLate(): void {
     if (this.deadlineMs === undefined) return;
     const nowMs = this.#clock.nowMs();
     const late = this.#queue.filter(({ dueMs }) => dueMs <= nowMs);
@@ -137,17 +142,20 @@ class Batches implements Layer {
     }
   }
 
-  #open(): void {
-    const lane: Promise<void> = this.#run(() => this.#lanes.delete(lane));
+  #openLane(): void {
+    const lane: Promise<void> = this.#runLane(() => this.#lanes.delete(lane));
     this.#lanes.add(lane);
   }
 
-  /** Sends one batch after the other until nothing waits; ends the lane before anything else can be asked. */
-  async #run(end: () => void): Promise<void> {
+  /**
+   * Sends one batch after the other until nothing waits. The lane ends in the microtask in which the queue was found empty: one
+   * later, a request could find a lane that does not look at the queue any more.
+   */
+  async #runLane(end: () => void): Promise<void> {
     for (;;) {
       await new Promise(setImmediate);
-      this.#begin();
-      this.#expire();
+      this.#beginDeadlines();
+      this.#giveBackLate();
       if (this.#queue.length === 0) return end();
       const batch = this.#queue.slice(0, this.#size);
       this.#queue = this.#queue.slice(this.#size);
@@ -166,16 +174,9 @@ async function send(store: Layer, batch: readonly Asked[], leftMs: number | unde
   try {
     const requests = batch.map(({ request }) => request);
     const replies = await store.apply(requests, leftMs);
-    for (const [i, { resolve, reject }] of batch.entries()) {
-      const reply = replies[i];
-      if (reply === undefined) reject(tooFew());
-      else resolve(reply);
-    }
+    // A checked store gives one reply for each request. Of another store, the limiter refuses a reply that is missing.
+    for (const [i, { resolve }] of batch.entries()) resolve(replies[i] as Found);
   } catch (error) {
     for (const { reject } of batch) reject(error);
   }
-}
-
-function tooFew(): StoreError {
-  return new StoreError("invalid-reply", "the store gave fewer replies than it was asked for", { transient: false });
 }

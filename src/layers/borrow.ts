@@ -3,8 +3,8 @@
 // counts what all instances together have borrowed and not used, and refuses a loan beyond a small part of what is free.
 // It decides nothing about other limits.
 
-import { type Clock, monotonicClock, sleep } from "../clock.ts";
-import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
+import { type Clock, countdown, monotonicClock, sleep } from "../clock.ts";
+import type { Degraded, Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
 import { askOne, type Found } from "../store/ask.ts";
 import { StoreError } from "../store/error.ts";
 import type { Store } from "../store/store.ts";
@@ -21,16 +21,13 @@ import {
   isLendable,
   leftUntil,
   settledLoans,
-  unitsNeeded,
 } from "./borrow/requests.ts";
 import { Returns } from "./borrow/returns.ts";
-import { breathing } from "./breath.ts";
-import type { Layer } from "./layer.ts";
-
-export { MAX_ACCOUNTS } from "./borrow/accounts.ts";
+import { yielding } from "./breath.ts";
+import { type Layer, unitsNeeded } from "./layer.ts";
 
 /** How often units are returned that the calls since the last time did not need, ms. */
-export const RETURN_EACH_MS = 100;
+const RETURN_EACH_MS = 100;
 /** Unused units are back in the store after this, ms: a tick without calls, and the one before it. */
 const RETURNED_WITHIN_MS = 2 * RETURN_EACH_MS;
 /** When the store forgets the loans of an instance that has died, ms. Their units stay used. */
@@ -43,7 +40,13 @@ interface Taken {
   readonly account: Account;
   readonly cost: number;
   /** The window that they are of. */
-  readonly life: number;
+  readonly window: number;
+}
+
+/** A store of which units are borrowed. */
+export interface BorrowingStore extends Layer {
+  /** Whether there are borrowed units to give back. */
+  readonly owes: boolean;
 }
 
 /**
@@ -53,23 +56,17 @@ interface Taken {
  *   the units stay used
  * @param clock by which loans end: it must not run back
  */
-export function leaseLayer(store: Layer, giveBack: Store["apply"], clock: Clock): LendingStore {
-  return new Lease(store, giveBack, clock);
+export function borrowLayer(store: Layer, giveBack: Store["apply"], clock: Clock): BorrowingStore {
+  return new Borrowing(store, giveBack, clock);
 }
 
-/** A store of which units are borrowed. */
-export interface LendingStore extends Layer {
-  /** Whether there are borrowed units to give back. */
-  readonly owes: boolean;
-}
-
-class Lease implements LendingStore {
+class Borrowing implements BorrowingStore {
   readonly #store: Layer;
   readonly #clock: Clock;
   readonly #accounts = new Accounts();
   readonly #returns: Returns;
   readonly #freeUnits: FreeUnits;
-  readonly #given = breathing();
+  readonly #yield = yielding();
   readonly #instance = crypto.randomUUID();
   #loans = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -88,19 +85,22 @@ class Lease implements LendingStore {
 
   answer(request: StoreRequest, leftMs?: number): Found | Promise<Found> {
     const { steps } = request;
+    // Nothing to lend.
     if (!steps.some(isBorrowing)) {
       if (this.#accounts.size > 0) return this.#ask(request, leftMs);
       return askOne(this.#store, request, leftMs) as Found | Promise<Found>;
     }
+    // A hold, a key or a counted value: the store decides.
     if (!isLendable(request)) return this.#askAsItIs(request, leftMs);
     const nowMs = this.#clock.nowMs();
     let isAll = true;
     for (let i = 0; i < steps.length; i++) {
       const step = steps[i] as Step;
       if (!isBorrowing(step)) isAll = false;
+      // Too few units are here.
       else if (this.#accounts.for(step)?.has(costOf(step), nowMs) !== true) return this.#askAndLearn(request, leftMs);
     }
-    return isAll ? this.#given(this.#takeAll(steps, nowMs)) : this.#askRest(request, leftMs);
+    return isAll ? this.#yield(this.#takeAll(steps, nowMs)) : this.#askRest(request, leftMs);
   }
 
   get owes(): boolean {
@@ -108,8 +108,8 @@ class Lease implements LendingStore {
   }
 
   async close(withinMs = 0): Promise<void> {
-    const endsAtMs = monotonicClock.nowMs() + withinMs;
-    const leftMs = () => Math.max(0, endsAtMs - monotonicClock.nowMs());
+    // Real time, also where a test gives the store its clock.
+    const leftMs = countdown(withinMs);
     this.#isClosed = true;
     clearInterval(this.#timer);
     await this.#accounts.settled();
@@ -126,31 +126,33 @@ class Lease implements LendingStore {
   /** Answers a request all of whose steps find enough units here. */
   #takeAll(steps: readonly Step[], nowMs: number): StoreReply {
     const shown = new Array<StepReply>(steps.length);
-    let last: Account | undefined;
+    const degraded: Degraded[] = [];
+    let storeMs = 0;
     for (let i = 0; i < steps.length; i++) {
       const step = steps[i] as Step;
-      last = this.#accounts.for(step) as Account;
-      last.take(costOf(step));
-      if (last.isLow) this.#borrow(step, last);
-      shown[i] = last.shown(nowMs);
+      const account = this.#accounts.for(step) as Account;
+      account.take(costOf(step));
+      if (account.isLow) this.#borrow(step, account);
+      shown[i] = account.shown(nowMs);
+      storeMs = account.storeMsAt(nowMs);
+      if (account.degraded !== undefined) degraded.push(account.degraded);
     }
-    const reply: StoreReply = { allowed: true, nowMs: last?.storeMsAt(nowMs) ?? 0, steps: shown };
-    return last?.degraded === undefined ? reply : { ...reply, degraded: last.degraded };
+    return withWorst({ allowed: true, nowMs: storeMs, steps: shown }, degraded);
   }
 
   /** Takes the cost of the steps that find enough units here, and asks the store about the others. */
   async #askRest(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
     const taken: Taken[] = [];
     for (const step of request.steps) {
-      const account = isBorrowing(step) ? this.#accounts.for(step) : undefined;
-      if (account === undefined) continue;
+      if (!isBorrowing(step)) continue;
+      const account = this.#accounts.for(step) as Account;
       const cost = costOf(step);
-      taken.push({ account, cost, life: account.takePending(cost) });
+      taken.push({ account, cost, window: account.takePending(cost) });
       if (account.isLow) this.#borrow(step, account);
     }
     const ended = (isAllowed: boolean) => {
       const nowMs = this.#clock.nowMs();
-      for (const { account, cost, life } of taken) account.answered(cost, life, isAllowed, nowMs);
+      for (const { account, cost, window } of taken) account.answered(cost, window, isAllowed, nowMs);
     };
     let reply: Found;
     try {
@@ -165,7 +167,8 @@ class Lease implements LendingStore {
     const own = taken.map(({ account }) => account.shown(nowMs));
     const others = [...reply.steps];
     const steps = request.steps.flatMap((step) => (isBorrowing(step) ? own.shift() : others.shift()) ?? []);
-    return { ...reply, steps };
+    const degraded = [reply, ...taken.map(({ account }) => account)].flatMap((each) => each.degraded ?? []);
+    return withWorst({ ...reply, steps }, degraded);
   }
 
   /** Asks the store about a request that finds too few units here, and borrows for the next ones. */
@@ -176,9 +179,11 @@ class Lease implements LendingStore {
     for (const [i, step] of request.steps.entries()) {
       const found = reply.steps[i];
       if (!isBorrowing(step) || found === undefined) continue;
-      const account = this.#accounts.for(step) ?? this.#open(step, found, reply, nowMs);
-      account?.charged(costOf(step));
-      if (account !== undefined) this.#borrow(step, account);
+      const account = this.#accounts.for(step) ?? this.#accounts.open(step, found, reply, nowMs);
+      if (account === undefined) continue;
+      this.#timer ??= setInterval(() => this.#tick(), RETURN_EACH_MS).unref();
+      account.charged(costOf(step));
+      this.#borrow(step, account);
     }
     return reply;
   }
@@ -191,18 +196,18 @@ class Lease implements LendingStore {
     if (StoreError.isInstance(reply) || !isDenied(reply)) return reply;
     const own = deniedSteps(request, reply, RETURNED_WITHIN_MS).flatMap(({ bucket }) => this.#accounts.of(bucket));
     const holders = own.filter(({ left, busy }) => left > 0 || busy !== null);
-    // What was recorded past the limit is booked already.
-    if (holders.length === 0 || request.mode === "force") return this.#withOthers(request, reply, endsAtMs);
+    // A `force` is booked already: asked again it would be booked twice.
+    if (holders.length === 0 || request.mode === "force") return this.#withRetry(request, reply, endsAtMs);
     const emptied = Promise.all(holders.map((account) => this.#empty(account)));
     // The deadline has to leave time for another answer that takes as long as this one did.
     const tripMs = monotonicClock.nowMs() - askedAtMs;
     if (!(await isDoneBy(endsAtMs - tripMs, emptied))) return reply;
     const again = await this.#ask(request, leftUntil(endsAtMs));
-    return StoreError.isInstance(again) || !isDenied(again) ? again : this.#withOthers(request, again, endsAtMs);
+    return StoreError.isInstance(again) || !isDenied(again) ? again : this.#withRetry(request, again, endsAtMs);
   }
 
-  /** Says when to try again a call that could pass with what instances hold unused. */
-  async #withOthers(request: StoreRequest, reply: StoreReply, endsAtMs: number): Promise<Found> {
+  /** Corrects when to try again, for a call that could pass with units that instances hold and do not use. */
+  async #withRetry(request: StoreRequest, reply: StoreReply, endsAtMs: number): Promise<Found> {
     const passing = new Set<string>();
     const look = async (step: Step) => {
       if ((await this.#freeUnits.of(step)) >= unitsNeeded(step)) passing.add(step.bucket);
@@ -216,41 +221,26 @@ class Lease implements LendingStore {
     return { ...reply, steps };
   }
 
-  #open(step: Step, found: StepReply, reply: StoreReply, nowMs: number): Account | undefined {
-    const account = this.#accounts.open(step, found, reply, nowMs);
-    if (account === undefined) return undefined;
-    this.#timer ??= setInterval(() => this.#tick(), RETURN_EACH_MS);
-    this.#timer.unref();
-    return account;
-  }
-
   #borrow(step: Step, account: Account): void {
     if (account.busy !== null || this.#isClosed) return;
     const sentMs = this.#clock.nowMs();
-    const units = account.wanted(sentMs);
+    const units = account.nextLoan(sentMs);
     if (units === 0) return;
-    const loan = { id: `${this.#instance}-${++this.#loans}`, units };
-    const request: StoreRequest = {
-      mode: "judge",
-      steps: [
-        { ...step, event: { type: "charge", cost: units } },
-        {
-          ...borrowedStep(step.bucket, account.lendable),
-          event: { type: "hold", id: loan.id, units, leaseMs: LOAN_LEASE_MS, onExpiry: "refund" },
-        },
-      ],
-    };
+    const id = `${this.#instance}-${++this.#loans}`;
+    const hold = { type: "hold", id, units, leaseMs: LOAN_LEASE_MS, onExpiry: "refund" } as const;
+    const steps: Step[] = [
+      { ...step, event: { type: "charge", cost: units } },
+      borrowedStep(step.bucket, account.lendable, hold),
+    ];
     const lend = async () => {
-      const requests = [...settledLoans(step.bucket, account.spentLoans()), request];
-      const found = await this.#store.apply(requests).catch(() => []);
-      const reply = found.at(-1);
+      const requests = [...settledLoans(step.bucket, account.spentLoans()), { mode: "judge", steps } as const];
+      const reply = (await this.#store.apply(requests).catch(() => [])).at(-1);
       const nowMs = this.#clock.nowMs();
-      const isAnswered = reply !== undefined && !StoreError.isInstance(reply);
-      if (!isAnswered) return account.refused(undefined, nowMs);
+      if (reply === undefined || StoreError.isInstance(reply)) return account.refused(undefined, nowMs);
       const [charged, held] = reply.steps;
       if (charged !== undefined) account.sees(charged, reply, nowMs);
       if (!reply.allowed || charged === undefined || held === undefined) return account.refused(held, nowMs);
-      if (!account.isReset) account.borrowed(loan, charged, held, reply, sentMs, nowMs);
+      if (!account.isReset) account.borrowed({ id, units }, charged, held, reply, sentMs, nowMs);
     };
     this.#accounts.occupy([account], lend());
   }
@@ -277,6 +267,7 @@ class Lease implements LendingStore {
 
   /** Asks the store. Units that this instance has borrowed and not used do not count as used here. */
   async #ask(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
+    // A checked store gives one reply for each request.
     const reply = (await askOne(this.#store, request, leftMs)) as Found;
     if (this.#accounts.size === 0 || StoreError.isInstance(reply)) return reply;
     const steps = reply.steps.map((found, i) => {
@@ -292,4 +283,14 @@ class Lease implements LendingStore {
     });
     return { ...reply, steps };
   }
+}
+
+/** A reply with the worst of what was decided without the store. */
+function withWorst(reply: StoreReply, degraded: readonly Degraded[]): StoreReply {
+  const [first, ...others] = degraded;
+  if (first === undefined) return reply;
+  const worst = others.reduce<number | null>((most, { maxOvershoot: units }) => {
+    return most === null || units === null ? null : Math.max(most, units);
+  }, first.maxOvershoot);
+  return { ...reply, degraded: { reason: first.reason, maxOvershoot: worst } };
 }

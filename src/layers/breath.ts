@@ -1,14 +1,14 @@
-// Cached answers are returned at once. A caller that asks in a loop without awaiting anything else would block the event loop,
-// which cannot happen with a store that has to be awaited. So a pause follows after some answers in a row.
+// Cached answers are returned at once. A loop that only awaits such answers would never leave the microtask queue, so that no timer
+// and no socket of the process had its turn.
 
-/** So many are given in a row. */
-export const ANSWERS_IN_A_ROW = 256;
+/** How many answers are given at once before one waits for a turn of the event loop. */
+const ANSWERS_IN_A_ROW = 256;
 
-/** Gives answers at once, but for one now and then that waits until everything else has had its turn. */
-export function breathing(): <Answer>(answer: Answer) => Answer | Promise<Answer> {
-  let given = 0;
+/** Gives answers at once, except that now and then one waits until everything else has had its turn. */
+export function yielding(): <Answer>(answer: Answer) => Answer | Promise<Answer> {
+  let count = 0;
   return (answer) => {
-    if (++given % ANSWERS_IN_A_ROW !== 0) return answer;
+    if (++count % ANSWERS_IN_A_ROW !== 0) return answer;
     return new Promise((resolve) => setImmediate(resolve, answer));
   };
 }

@@ -6,25 +6,23 @@ import { isShared, type SharedStore } from "../store/shared-store.ts";
 import type { Store } from "../store/store.ts";
 import { forward } from "./layer.ts";
 
-/** What is told whether the store answers. */
+/** Learns whether the store answers. */
 export interface Watch {
   answered(): void;
   failed(): void;
 }
 
 /**
- * Checks what a store replies, and tells a watch whether it does. It has no `answer`: the replies of a store that is asked
- * without layers are checked there.
+ * Checks what a store replies, and tells a watch whether it does. It has no `answer`: a store that answers at once gets no such
+ * layer, and the limiter checks its replies (limiter/ask.ts).
  */
 export function checkedLayer(store: Store, watch: Watch | null = null): Store | SharedStore {
   const asked = forward(store, (ask) => {
     const answer = ask();
-    if (watch !== null) {
-      answer.then(
-        () => watch.answered(),
-        () => watch.failed(),
-      );
-    }
+    answer.then(
+      () => watch?.answered(),
+      () => watch?.failed(),
+    );
     return answer;
   });
   const checked: Store = {
@@ -32,11 +30,9 @@ export function checkedLayer(store: Store, watch: Watch | null = null): Store | 
     apply: async (requests, leftMs) => validReplies(requests, await asked.apply(requests, leftMs)),
   };
   if (!isShared(asked)) return checked;
-  const shared: SharedStore = {
-    ...asked,
+  return {
     ...checked,
     book: async (requests, terms) => validReplies(requests, await asked.book(requests, terms)),
     beat: async (member) => validBeat(await asked.beat(member)),
   };
-  return shared;
 }

@@ -5,17 +5,15 @@ import type { Clock } from "../clock.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import { askOne, type Found } from "../store/ask.ts";
 import { StoreError } from "../store/error.ts";
-import { breathing } from "./breath.ts";
-import type { Layer } from "./layer.ts";
+import { yielding } from "./breath.ts";
+import { isPlainCall, type Layer } from "./layer.ts";
 
 /** The longest that a denial is kept, ms: a grant or a reset by another process is seen within that. */
 export const MAX_DENIED_MS = 1_000;
 /** Most denials that are kept. One more, and all are forgotten. */
-export const MAX_DENIALS = 10_000;
+const MAX_DENIALS = 10_000;
 /** Most of them that one bucket denies: those of others go on to the store. */
 const MAX_PER_BUCKET = 8;
-/** Most buckets that are remembered for what was freed there. One more, and all count as freed just now. */
-const MAX_FREED = 1_000;
 
 interface Denial {
   readonly request: StoreRequest;
@@ -28,24 +26,13 @@ interface Denial {
 }
 
 /**
- * Answers requests that were denied, for at most `keptMs`, and no longer than until time alone would let them pass, or change
- * how a bucket stands. Only firm denials by the store itself are kept. A grant, a settle or a reset through this layer removes
+ * Answers requests that were denied, for at most `keptMs` of the clock, and only until the first instant at which time alone
+ * changes anything in the answer. Only firm denials by the store itself are kept. A grant or a reset through this layer removes
  * those of its bucket.
- *
- * @param clock by which denials grow old
  */
 export function denyCacheLayer(store: Layer, keptMs: number, clock: Clock): Layer {
   const denials = new Denials(keptMs, clock);
-  const given = breathing();
-  const ask = (request: StoreRequest, leftMs: number | undefined): Found | Promise<Found> => {
-    const askedAt = denials.freed;
-    const learn = (reply: Found | undefined): Found => {
-      denials.learn(request, reply, askedAt);
-      return reply as Found;
-    };
-    const asked = askOne(store, request, leftMs);
-    return asked instanceof Promise ? asked.then(learn) : learn(asked);
-  };
+  const yields = yielding();
   return {
     async apply(requests, leftMs) {
       const askedAt = denials.freed;
@@ -54,37 +41,41 @@ export function denyCacheLayer(store: Layer, keptMs: number, clock: Clock): Laye
       return replies;
     },
     answer(request, leftMs) {
-      const found = denials.find(request);
-      return found === undefined ? ask(request, leftMs) : given(found);
+      const denial = denials.find(request);
+      if (denial !== undefined) return yields(denial);
+      const askedAt = denials.freed;
+      const learn = (reply: Found | undefined) => {
+        denials.learn(request, reply, askedAt);
+        // A checked store gives one reply for each request.
+        return reply as Found;
+      };
+      const asked = askOne(store, request, leftMs);
+      return asked instanceof Promise ? asked.then(learn) : learn(asked);
     },
     close: (withinMs) => store.close(withinMs),
   };
 }
 
-/** The denials that are kept, by the bucket that denied, and which buckets were freed since. */
 class Denials {
   readonly #keptMs: number;
   readonly #clock: Clock;
   readonly #denials = new Map<string, Denial[]>();
   #count = 0;
   #freed = 0;
-  /** By bucket: the last answer that freed something. */
-  readonly #freedAt = new Map<string, number>();
-  #allFreedAt = 0;
 
   constructor(keptMs: number, clock: Clock) {
     this.#keptMs = keptMs;
     this.#clock = clock;
   }
 
-  /** Numbers the answers that may let pass what was denied. */
+  /** How many answers may let pass what was denied. */
   get freed(): number {
     return this.#freed;
   }
 
   /** The denial of a request, as it is now. */
   find(request: StoreRequest): StoreReply | undefined {
-    if (this.#count === 0 || !isPlain(request)) return undefined;
+    if (this.#count === 0 || !isPlainCall(request)) return undefined;
     const { steps } = request;
     for (let i = 0; i < steps.length; i++) {
       const known = this.#denials.get(steps[i]?.bucket ?? "");
@@ -95,21 +86,24 @@ class Denials {
     return undefined;
   }
 
-  /** @param askedAt `freed` when the request was sent: a reset may overtake a denial */
+  /** @param askedAt `freed` when the request was sent: a grant or a reset may overtake a denial, which is not kept then */
   learn(request: StoreRequest, reply: Found | undefined, askedAt: number): void {
-    for (const { event, bucket } of request.steps) if (mayFree(event.type)) this.#free(bucket);
-    if (reply === undefined || StoreError.isInstance(reply) || reply.firm !== true || !isPlain(request)) return;
+    // A firm denial is of a bucket without holds: no settle frees units there.
+    for (const { event, bucket } of request.steps) {
+      if (event.type === "grant" || event.type === "reset") this.#free(bucket);
+    }
+    if (reply === undefined || StoreError.isInstance(reply) || reply.firm !== true || !isPlainCall(request)) return;
     if (reply.degraded !== undefined) return;
     const by = request.steps.find((step, i) => step.shadow !== true && reply.steps[i]?.allowed === false)?.bucket;
-    if (by === undefined || (this.#freedAt.get(by) ?? this.#allFreedAt) > askedAt) return;
+    if (by === undefined || this.#freed > askedAt) return;
+    if (this.#count >= MAX_DENIALS) this.#forgetAll();
     const seenAtMs = this.#clock.nowMs();
     const endsAtMs = seenAtMs + Math.min(this.#keptMs, unchangedMs(reply));
     const denial = { request, reply, seenAtMs, endsAtMs, aged: reply };
     const isOther = (each: Denial) => seenAtMs < each.endsAtMs && !isSame(each.request, request);
-    const others = (this.#denials.get(by) ?? []).filter(isOther);
-    if (this.#count >= MAX_DENIALS) this.#forgetAll();
-    const kept = [denial, ...others].slice(0, MAX_PER_BUCKET);
-    this.#count += kept.length - (this.#denials.get(by)?.length ?? 0);
+    const known = this.#denials.get(by) ?? [];
+    const kept = [denial, ...known.filter(isOther)].slice(0, MAX_PER_BUCKET);
+    this.#count += kept.length - known.length;
     this.#denials.set(by, kept);
   }
 
@@ -117,29 +111,12 @@ class Denials {
     this.#count -= this.#denials.get(bucket)?.length ?? 0;
     this.#denials.delete(bucket);
     this.#freed++;
-    if (this.#freedAt.size >= MAX_FREED) {
-      this.#freedAt.clear();
-      this.#allFreedAt = this.#freed;
-    }
-    this.#freedAt.set(bucket, this.#freed);
   }
 
   #forgetAll(): void {
     this.#denials.clear();
     this.#count = 0;
   }
-}
-
-/** Whether nothing but its charges decides about it. */
-function isPlain({ mode, once, wait, steps }: StoreRequest): boolean {
-  return (
-    mode === "judge" && once === undefined && wait === undefined && steps.every(({ event }) => event.type === "charge")
-  );
-}
-
-/** Whether an event may let pass what was denied. */
-function mayFree(event: StoreRequest["steps"][number]["event"]["type"]): boolean {
-  return event === "grant" || event === "reset" || event === "settle";
 }
 
 /** Whether two requests ask the same of the same buckets, by the same limits. */

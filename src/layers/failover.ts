@@ -2,14 +2,15 @@
 // of one without an answer. While the store is away, this process decides by its share; when the store is back, what it lost and
 // what it missed is made good before it is asked again. This file connects the parts:
 //
-//     outage.ts           who decides, when the store is looked for, which calls wait
-//     sender.ts           batches on terms, with a deadline
+//     outage.ts           whether the store decides, when it is looked for, which calls wait
+//     store-link.ts       batches on terms, with a deadline
 //     heartbeat.ts        this instance lives; how many others do (members.ts)
 //     local-decisions.ts  what is decided here (fallback.ts), and remembered (backlog.ts)
 //     recovery.ts         what is made good afterwards
 
 import { type Clock, isWithin, LateError, monotonicClock, within } from "../clock.ts";
 import type { StoreRequest } from "../kernel/request.ts";
+import type { Found } from "../store/ask.ts";
 import { StoreError } from "../store/error.ts";
 import { type SharedStore, TermsError } from "../store/shared-store.ts";
 import type { Batching } from "../store/store.ts";
@@ -19,8 +20,8 @@ import { LocalDecisions } from "./failover/local-decisions.ts";
 import { instanceName, Members } from "./failover/members.ts";
 import { DEFAULT_DEADLINE_MS, type FailoverEvent, type FailoverOptions } from "./failover/options.ts";
 import { isOutage, Outage, type OutageWork } from "./failover/outage.ts";
-import { Recovery } from "./failover/recovery.ts";
-import { type Replies, Sender } from "./failover/sender.ts";
+import { Recovery, storeClosed } from "./failover/recovery.ts";
+import { StoreLink } from "./failover/store-link.ts";
 import type { Layer } from "./layer.ts";
 
 export type { Journal } from "./failover/backlog.ts";
@@ -29,11 +30,10 @@ export { checkFailover, type FailoverEvent, type FailoverOptions } from "./failo
 /** A store that may be away, and what makes good afterwards what was decided without it. */
 export interface RecoveringStore extends Layer {
   /**
-   * Waits until the store counts again and has all that was admitted without it. Resolves to whether it has, in time.
-   *
-   * @param isAsked whether the store is wanted for something else, so that it is waited for also where there is nothing to book
+   * Waits until the store counts again and has all that was admitted without it, with `alsoIfEmpty` also where that is nothing.
+   * Resolves to whether it has, in time.
    */
-  recovered(withinMs: number, isAsked?: boolean): Promise<boolean>;
+  recovered(withinMs: number, alsoIfEmpty?: boolean): Promise<boolean>;
 }
 
 const BATCHING: Batching = { size: 64, underWay: 4 };
@@ -62,7 +62,7 @@ class Failover implements RecoveringStore, OutageWork {
   readonly pausesFirst = false;
   readonly #clock: Clock;
   readonly #tell: (event: FailoverEvent) => void;
-  readonly #sender: Sender;
+  readonly #link: StoreLink;
   readonly #backlog: Backlog;
   readonly #members: Members;
   readonly #heartbeat: Heartbeat;
@@ -85,13 +85,12 @@ class Failover implements RecoveringStore, OutageWork {
     this.#clock = clock;
     this.#tell = tell;
     const instance = instanceName();
-    this.#sender = new Sender(store, deadlineMs);
+    this.#link = new StoreLink(store, deadlineMs);
     this.#backlog = new Backlog(instance, journal);
     this.#members = new Members(instances, journal !== undefined);
-    const unreached = new StoreError("unavailable", "the store was never reached", { transient: true });
-    this.#outage = new Outage(this, "new", unreached, clock);
+    this.#outage = new Outage(this, "new", unavailable("the store was never reached"), clock);
     this.#heartbeat = new Heartbeat(
-      this.#sender,
+      this.#link,
       this.#members,
       { group, instance },
       {
@@ -100,29 +99,25 @@ class Failover implements RecoveringStore, OutageWork {
         late: () => this.#outage.hasten(),
       },
     );
-    this.#recovery = new Recovery(
-      this.#sender,
-      this.#backlog,
-      this.batching.size,
-      () => this.#outage.state === "closed",
-      tell,
-    );
-    this.#local = new LocalDecisions(this.#sender, this.#backlog, this.#members, this.#outage);
+    this.#recovery = new Recovery(this.#link, this.#backlog, this.batching.size, {
+      isClosed: () => this.#outage.state === "closed",
+      refused: (bookings, error) => tell({ type: "failover.refused", bookings, error }),
+    });
+    this.#local = new LocalDecisions(this.#link, this.#backlog, this.#members, this.#outage);
   }
 
-  async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<Replies> {
+  async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly Found[]> {
     const dueMs = this.#clock.nowMs() + leftMs;
     if (this.#outage.state === "new" && !this.#outage.isHeld) this.#outage.hold(this.#open());
     return this.#answer(requests, dueMs);
   }
 
-  async recovered(withinMs: number, isAsked = false): Promise<boolean> {
+  async recovered(withinMs: number, alsoIfEmpty = false): Promise<boolean> {
     const endsAtMs = this.#clock.nowMs() + withinMs;
     await Promise.allSettled(this.#sent);
-    while (this.#outage.state === "away" && (isAsked || !this.#backlog.isEmpty)) {
-      const { recovering } = this.#outage;
+    while (this.#outage.state === "away" && (alsoIfEmpty || !this.#backlog.isEmpty)) {
       const leftMs = endsAtMs - this.#clock.nowMs();
-      if (recovering === null) return true;
+      const recovering = Promise.resolve(this.#outage.recovering);
       if (leftMs <= 0 || !(await isWithin(leftMs, recovering, { clock: this.#clock }))) return false;
     }
     return true;
@@ -140,22 +135,23 @@ class Failover implements RecoveringStore, OutageWork {
     this.#heartbeat.end();
     await Promise.allSettled([...this.#sent, this.#outage.recovering]);
     if (wasHere) await this.#heartbeat.leave();
-    const { isEmpty, isKept, count } = this.#backlog;
-    if (!isEmpty && !isKept) this.#tell({ type: "failover.lost", bookings: count });
+    const bookings = [...this.#backlog.bookings()].length;
+    if (!this.#backlog.isEmpty && !this.#backlog.isKept) this.#tell({ type: "failover.lost", bookings });
     this.#backlog.close();
-    await this.#sender.store.close();
+    await this.#link.store.close();
   }
 
   /** Asks the store for the first time. What it fails with for good is thrown, and tried again with the next call. */
   async #open(): Promise<void> {
     try {
-      const beat = await this.#heartbeat.beat(true);
+      const beat = await this.#heartbeat.beat({ isAwaited: true });
       this.#heartbeat.start();
       // A call that could not wait so long has found it away meanwhile.
       if (this.#outage.state !== "new") return;
-      this.#sender.incarnation = beat.incarnation;
+      this.#link.incarnation = beat.incarnation;
+      // What an earlier process admitted is booked first, as after an outage.
       if (this.#backlog.isEmpty) this.#outage.open();
-      else this.#leave(this.#outage.failure);
+      else this.#leave(unavailable("the store gets what an earlier process of this instance admitted"));
     } catch (error) {
       if (!isOutage(error)) throw error;
       this.#heartbeat.start();
@@ -164,49 +160,52 @@ class Failover implements RecoveringStore, OutageWork {
   }
 
   /** Answers by an instant of the clock: as the store says, or without it. */
-  async #answer(requests: readonly StoreRequest[], dueMs: number, isAgain = false): Promise<Replies> {
+  async #answer(requests: readonly StoreRequest[], dueMs: number, isAgain = false): Promise<readonly Found[]> {
     const leftMs = await this.#outage.pass(dueMs);
-    if (this.#outage.state === "closed") throw new StoreError("closed", "the store was closed", { transient: false });
-    if (leftMs <= 0) this.#leave(this.#sender.failureOf(new LateError(`no answer within ${this.deadlineMs} ms`)));
+    if (this.#outage.state === "closed") throw storeClosed();
+    if (leftMs <= 0) this.#leave(this.#link.failureOf(new LateError(`no answer within ${this.deadlineMs} ms`)));
     if (this.#outage.state === "away") return requests.map((request) => this.#local.admit(request));
-    return this.#send(requests, dueMs, isAgain);
-  }
-
-  async #send(requests: readonly StoreRequest[], dueMs: number, isAgain: boolean): Promise<Replies> {
-    const leftMs = dueMs - this.#clock.nowMs();
-    const receipt = requests.some(({ mode }) => mode !== "peek") ? this.#backlog.send() : undefined;
+    const receipt = requests.some(({ mode }) => mode !== "peek") ? this.#backlog.nextReceipt() : undefined;
     const number = receipt?.number ?? null;
-    const asked = this.#sender.send(requests, { receipt, leftMs, clock: this.#clock });
+    const asked = this.#link.send(requests, { receipt, leftMs, clock: this.#clock });
     this.#sent.add(asked);
+    let replies: readonly Found[];
     try {
-      const replies = await asked;
-      const failed = replies.find((reply) => isOutage(reply));
-      if (failed !== undefined) return this.#doubt(requests, number, failed, replies);
-      if (number !== null) this.#backlog.answered(number);
-      return replies;
+      replies = await asked;
     } catch (error) {
-      const failure = this.#sender.failureOf(error);
-      const isLost = TermsError.refusalOf(failure) === "other-incarnation" && !isAgain;
-      if (isOutage(failure) && !isLost) return this.#doubt(requests, number, failure, []);
+      const failure = this.#link.failureOf(error);
+      const mayAskAgain = !isAgain && TermsError.refusalOf(failure) === "other-incarnation";
+      if (isOutage(failure) && !mayAskAgain) return this.#doubt(requests, number, failure, []);
       // Nothing was booked.
       if (number !== null) this.#backlog.answered(number);
-      if (!isLost) throw failure;
+      if (!mayAskAgain) throw failure;
       this.#leave(failure);
+      return this.#answer(requests, dueMs, true);
     } finally {
       this.#sent.delete(asked);
     }
-    return this.#answer(requests, dueMs, true);
+    const failed = replies.find((reply) => isOutage(reply));
+    if (failed !== undefined) return this.#doubt(requests, number, failed, replies);
+    if (number !== null) this.#backlog.answered(number);
+    return replies;
   }
 
-  #doubt(requests: readonly StoreRequest[], number: number | null, failure: StoreError, known: Replies): Replies {
+  /** Decides what was sent and may have been booked. */
+  #doubt(
+    requests: readonly StoreRequest[],
+    number: number | null,
+    failure: StoreError,
+    known: readonly Found[],
+  ): Found[] {
     this.#leave(failure);
     return this.#local.doubt(requests, number, known);
   }
 
   /** From now on this process decides. A store that has only lost data is there: calls wait until it has it again. */
   #leave(failure: StoreError): void {
-    const { recovering } = this.#outage.leave(failure) ? this.#outage : { recovering: null };
-    if (recovering === null || TermsError.refusalOf(failure) !== "other-incarnation") return;
+    const isNew = this.#outage.leave(failure);
+    const { recovering } = this.#outage;
+    if (!isNew || recovering === null || TermsError.refusalOf(failure) !== "other-incarnation") return;
     this.#outage.hold(within(this.deadlineMs, recovering).catch(() => {}));
   }
 
@@ -215,7 +214,7 @@ class Failover implements RecoveringStore, OutageWork {
     if (this.#outage.state !== "here") return;
     try {
       const { incarnation } = await this.#heartbeat.beat();
-      if (incarnation !== this.#sender.incarnation && this.#outage.state === "here") {
+      if (incarnation !== this.#link.incarnation && this.#outage.state === "here") {
         this.#leave(new TermsError("other-incarnation", "the store has lost what it held"));
       }
     } catch (error) {
@@ -231,20 +230,19 @@ class Failover implements RecoveringStore, OutageWork {
     return this.#recovery.progress;
   }
 
-  async probe(): Promise<boolean> {
-    const beat = await this.#heartbeat.beat().catch(() => null);
-    if (beat === null || this.#outage.state === "closed") return false;
+  async probe(): Promise<void> {
+    const beat = await this.#heartbeat.beat();
     await Promise.allSettled(this.#sent);
     await this.#recovery.raise(beat);
     await this.#recovery.settle();
-    while (this.#backlog.size > LAST_BOOKINGS) await this.#recovery.flush();
-    return true;
+    while (this.#backlog.looseCount > LAST_BOOKINGS) await this.#recovery.flush();
   }
 
   async finish(): Promise<void> {
     // Calls that cannot wait so long are admitted meanwhile.
-    do await this.#recovery.flush();
-    while (!this.#backlog.isEmpty);
+    do {
+      await this.#recovery.flush();
+    } while (!this.#backlog.isEmpty);
   }
 
   left(error: StoreError): void {
@@ -255,4 +253,8 @@ class Failover implements RecoveringStore, OutageWork {
     this.#local.clear();
     this.#tell({ type: "store.recovered", awayMs, ...this.#recovery.takeCounts() });
   }
+}
+
+function unavailable(message: string): StoreError {
+  return new StoreError("unavailable", message, { transient: true });
 }

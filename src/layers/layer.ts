@@ -1,5 +1,6 @@
 // What a layer is: a store for the limiter, in front of another store. It asks that one, and changes some of the answers.
 
+import type { Step, StoreRequest } from "../kernel/request.ts";
 import { isShared, type SharedStore } from "../store/shared-store.ts";
 import type { Store } from "../store/store.ts";
 
@@ -9,9 +10,24 @@ export interface Layer extends Pick<Store, "batching" | "deadlineMs" | "apply" |
   close(withinMs?: number): Promise<void>;
 }
 
+/** Whether nothing but its charges decides about a request. */
+export function isPlainCall({ mode, once, wait, steps }: StoreRequest): boolean {
+  return mode === "judge" && once === undefined && wait === undefined && onlyCharges(steps);
+}
+
+export function onlyCharges(steps: readonly Step[]): boolean {
+  for (let i = 0; i < steps.length; i++) if (steps[i]?.event.type !== "charge") return false;
+  return true;
+}
+
+/** Units that a step needs to be allowed: an unknown cost (0) needs one. */
+export function unitsNeeded({ event }: Step): number {
+  return Math.max(1, event.type === "charge" ? event.cost : event.type === "hold" ? event.units : 0);
+}
+
 /**
- * A store that asks another one everything through a function. It has `book`, `beat` and `setup` only where that one has, because a
- * member that is there says what a store can do; `answer` it never has, because it waits.
+ * A store that asks another one through a function. It has the optional members that the other one has, because a member that is
+ * there says what a store can do. It never has `answer`: `through` is asynchronous.
  */
 export function forward(
   store: Store,
@@ -29,10 +45,9 @@ export function forward(
     close: () => store.close(),
   };
   if (!isShared(store)) return forwarding;
-  const shared: SharedStore = {
+  return {
     ...forwarding,
     book: (requests, terms) => through(() => store.book(requests, terms)),
     beat: (member) => through(() => store.beat(member)),
   };
-  return shared;
 }

@@ -17,9 +17,9 @@ import type { Policy } from "../kernel/policy/parse.ts";
 import type { CallOptions, QuotaOptions, WaitOptions } from "./call-options.ts";
 import type { CloseOptions } from "./close.ts";
 import type { ChangeOptions, Grant, Reset, Revoked } from "./grant.ts";
-import type { Hold, Reserved, ReserveOptions } from "./hold.ts";
+import type { Hold, Reserved, ReserveOptions, RunOptions } from "./hold.ts";
 import type { Outcome } from "./report.ts";
-import type { Ran, RunFunction, RunOptions } from "./run.ts";
+import type { Ran, RunFunction } from "./run.ts";
 
 declare const POLICY: unique symbol;
 declare const BOUND: unique symbol;
@@ -34,6 +34,8 @@ type Under<P, Options extends QuotaOptions> = Omit<Options, "quotas"> & {
  * Decides calls. A denial is a value. Methods throw a `MisuseError`, a `StoreError`, or the signal's reason. With the type of a
  * policy, as in `Limiter<typeof policy>`, the compiler checks the dimensions and units of calls, and the names of limits,
  * against that policy. A plain `Limiter` is for any policy, and checks them only at run time.
+ *
+ * `Own` infers the dimensions of the policy's own that a call has, so that a wrong name is an error at that name.
  *
  * @typeParam Bound dimensions that calls need not have, because they are bound: `limiter.for({ session })` is a
  *   `Limiter<typeof policy, "session">`
@@ -67,7 +69,11 @@ export interface Limiter<P extends Policy = Policy, Bound extends string = never
     options?: Under<P, QuotaOptions>,
   ): Promise<Decision<LimitOf<P>>>;
 
-  /** Returns the decision that `consume` would make, and charges nothing. */
+  /**
+   * Returns the decision that the call would get (under a limit of concurrency, from `reserve`), and charges nothing.
+   *
+   * @throws as `consume`, but for `needs-reserve`
+   */
   peek<Own extends OwnOf<P>>(
     call: CallFor<P, Bound, Own>,
     options?: Under<P, QuotaOptions>,
@@ -75,7 +81,7 @@ export interface Limiter<P extends Policy = Policy, Bound extends string = never
 
   /**
    * Judges a call by every limit that matches and holds its price in all of them, or nothing when one denies. The call needs a
-   * price in every limit that matches, in `cost` or in the policy's tools. With `maxWaitMs` it waits as `consume` does, also
+   * price in each unit that its limits count (`calls` is 1 by itself), in `cost` or in the policy's tools. With `maxWaitMs` it waits as `consume` does, also
    * for a slot of a concurrency limit.
    *
    * @throws as `consume`, but for `needs-reserve`; MisuseError `missing-cost`
@@ -119,7 +125,7 @@ export interface Limiter<P extends Policy = Policy, Bound extends string = never
    * is thrown again after the hold was settled as the `onError` of each limit says. When the process dies, holds expire. With
    * `maxWaitMs` the call waits as `reserve` does, before the function starts.
    *
-   * @throws as `reserve`, but for `missing-cost`
+   * @throws as `reserve`, but for `missing-cost`; what the function throws
    *
    * @example
    * ```ts
@@ -145,8 +151,10 @@ export interface Limiter<P extends Policy = Policy, Bound extends string = never
   ): Promise<Ran<Value, LimitOf<P>> | Denied<LimitOf<P>>>;
 
   /**
-   * Reads the buckets of each limit whose dimensions are all given: for the given tool, else for every tool that the policy
-   * names, and the same for groups. A limit per `args` is included only for given arguments. Each usage lists its grants.
+   * Reads the buckets of each limit whose `per` is given. `tool` and `group` may be left out: then it reads the buckets of each
+   * tool and group that the policy names. A limit per `args` is included only for given arguments. Each usage lists its grants.
+   *
+   * @throws MisuseError `invalid-call` (more than 100,000 buckets), `invalid-dimension`, `limiter-closed`
    */
   usage<Own extends OwnOf<P>>(
     dimensions?: BucketFor<P, Own>,

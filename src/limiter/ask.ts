@@ -1,5 +1,5 @@
-// How a limiter asks the store: not once it was closed, once more when the reply shows another calendar window, and never with
-// an unchecked reply.
+// How a limiter asks the store. A closed limiter does not ask. When the reply shows another calendar window, the limiter asks once
+// more. Each reply is checked.
 
 import { monotonicClock } from "../clock.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
@@ -11,8 +11,8 @@ import { limiterClosed } from "./closed.ts";
 import type { LimiterContext } from "./context.ts";
 
 /**
- * Sends requests to the store, and sends them again when its clock is in other calendar windows than this machine's. Returns a
- * reply for each request, with a step reply for each step.
+ * Sends requests that only read, and sends them again when the store's clock is in other calendar windows than this machine's.
+ * Returns a reply for each request, with a step reply for each step.
  *
  * @param makeRequests makes the requests with the boundaries of the present calendar windows
  */
@@ -26,7 +26,8 @@ export async function askAll(
   const requests = makeRequests();
   const askedAtMs = monotonicClock.nowMs();
   const first = await context.store.apply(requests);
-  const replies = first.some(isStale) ? await askAgain(context, makeRequests, first, askedAtMs) : first;
+  const stale = first.find(isStale);
+  const replies = stale === undefined ? first : await askAgain(context, makeRequests, stale, askedAtMs);
   return requests.map((request, i) => checkedReply(request, replies[i]));
 }
 
@@ -48,53 +49,38 @@ export async function askWhileClosing(context: LimiterContext, makeRequest: () =
   const found = askOne(context.store, request);
   const reply = found instanceof Promise ? await found : found;
   if (reply === undefined || !isStale(reply)) return checkedReply(request, reply);
-  const [again] = await askAgain(context, () => [makeRequest()], [reply], askedAtMs);
+  const [again] = await askAgain(context, () => [makeRequest()], reply, askedAtMs);
   return checkedReply(request, again);
 }
 
-/**
- * Throws once the limiter was closed.
- *
- * @throws MisuseError `limiter-closed`
- */
+/** Throws `limiter-closed` once the limiter was closed. */
 export function checkOpen({ closing }: Pick<LimiterContext, "closing">): void {
   if (closing !== null) throw limiterClosed();
 }
 
-/**
- * Validates a reply: it has a step reply for each step.
- *
- * @throws StoreError the store's own, or `invalid-reply`
- */
+/** A reply with a step reply for each step. Throws the store's own error, or `invalid-reply`. */
 export function checkedReply({ steps, once }: StoreRequest, found: Found | undefined): StoreReply {
   const reply = validReply(found);
   if (StoreError.isInstance(reply)) throw reply;
   if (reply.steps.length === steps.length) return reply;
   // A replayed answer may belong to another request and have its steps: the caller reports the conflict.
   if (reply.replay !== undefined && reply.replay.request !== once?.request) return reply;
-  throw new StoreError("invalid-reply", "the store gave fewer replies than it was asked for", { transient: false });
+  const message = `the store's steps: expected ${steps.length}, got ${reply.steps.length}`;
+  throw new StoreError("invalid-reply", message, { transient: false });
 }
 
 function isStale(reply: Found | undefined): reply is StoreReply {
   return !StoreError.isInstance(reply) && reply?.stale === true;
 }
 
-/** Sends the stale requests again, with the windows of the store's clock. Both trips share one deadline. */
-async function askAgain(
+/** Sends the requests again, with the windows of the store's clock. Both trips share one deadline. */
+function askAgain(
   { store, calendar, deadlineMs }: LimiterContext,
   makeRequests: () => readonly StoreRequest[],
-  first: readonly Found[],
+  { nowMs }: StoreReply,
   askedAtMs: number,
-) {
-  const stale = first.flatMap((reply, i) => (isStale(reply) ? [{ i, nowMs: reply.nowMs }] : []));
-  calendar.learn(stale[0]?.nowMs ?? 0);
-  const requests = makeRequests();
+): Promise<readonly Found[]> {
+  calendar.learn(nowMs);
   const leftMs = deadlineMs === undefined ? undefined : askedAtMs + deadlineMs - monotonicClock.nowMs();
-  const again = await store.apply(
-    stale.flatMap(({ i }) => requests[i] ?? []),
-    leftMs,
-  );
-  const replies = [...first];
-  for (const [n, { i }] of stale.entries()) replies[i] = again[n] as Found;
-  return replies;
+  return store.apply(makeRequests(), leftMs);
 }

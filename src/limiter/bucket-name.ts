@@ -4,15 +4,11 @@ import type { BucketDimensions, Dimensions } from "../kernel/call.ts";
 import { mayMatch, missingDimension, missingIn, valueIn, withGroup } from "../kernel/charge.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
-import { closest, typoHint } from "../kernel/spelling.ts";
+import { typoHint } from "../kernel/spelling.ts";
 
 export type NamedBucket = BucketDimensions & { readonly limit: string };
 
-/**
- * Throws unless a bucket is one object: otherwise the next argument would be taken for options.
- *
- * @throws MisuseError `invalid-call`
- */
+/** Throws `invalid-call` unless a bucket is one object: otherwise the next argument would be taken for options. */
 export function checkBucket(verb: "reset" | "grant" | "revoke", bucket: unknown): void {
   if (typeof bucket === "object" && bucket !== null) return;
   const rest = { reset: "", grant: ", { id, units, durationMs }", revoke: ", id" }[verb];
@@ -25,11 +21,7 @@ export function checkBucket(verb: "reset" | "grant" | "revoke", bucket: unknown)
   });
 }
 
-/**
- * Finds a limit by its name.
- *
- * @throws MisuseError `unknown-limit`
- */
+/** Finds a limit by its name. Throws `unknown-limit`. */
 export function limitNamed(limits: readonly Limit[], name: unknown): Limit {
   const limit = limits.find((each) => each.name === name);
   if (limit !== undefined) return limit;
@@ -40,10 +32,8 @@ export function limitNamed(limits: readonly Limit[], name: unknown): Limit {
 }
 
 /**
- * Validates the dimensions of a bucket that is named with all of them. Returns them with the group of their tool.
- *
- * @param bound the dimensions that `for` has bound; `given` has them, too
- * @throws MisuseError `missing-dimension`, `invalid-dimension`, `invalid-option`
+ * Validates the dimensions of a bucket that is named with all of them, some of which `for` has bound. Returns them with the group
+ * of their tool. Throws `missing-dimension`, `invalid-dimension`, `invalid-option`.
  */
 export function checkBucketDimensions(
   policy: CompiledPolicy,
@@ -61,18 +51,13 @@ export function checkBucketDimensions(
   return grouped;
 }
 
-/**
- * Throws when no call charges a bucket with these dimensions.
- *
- * @throws MisuseError `invalid-dimension`, `invalid-option`
- */
+/** Throws when no call charges a bucket with these dimensions. Codes: `invalid-dimension`, `invalid-option`. */
 function checkReached(policy: CompiledPolicy, limit: Limit, dimensions: BucketDimensions): void {
   const { group } = dimensions as { readonly group?: unknown };
   const isKnown = group === undefined || group === null || policy.groups.has(String(group));
   if (limit.per.includes("group") && !isKnown) {
     const expected = `a group that the policy gives a tool: ${[...policy.groups].join(", ") || "it has none"}`;
-    const meant = closest(String(group), policy.groups);
-    const hint = meant === null ? {} : { hint: `Did you mean "${meant}"?` };
+    const hint = typoHint(group, policy.groups);
     throw new MisuseError("invalid-dimension", { path: "group", expected, got: formatGot(group), ...hint });
   }
   if (mayMatch(policy, limit, dimensions)) return;
@@ -87,14 +72,9 @@ function checkReached(policy: CompiledPolicy, limit: Limit, dimensions: BucketDi
   });
 }
 
-/**
- * Throws when a dimension chooses neither the bucket nor its quota: probably another bucket is meant.
- *
- * @param bound the dimensions that `for` has bound
- * @throws MisuseError `invalid-dimension`
- */
+/** Throws `invalid-dimension` when a dimension chooses neither the bucket nor its quota: probably another bucket is meant. */
 function checkChosen({ name, per, tools, dimensions }: Limit, given: BucketDimensions, bound: BucketDimensions): void {
-  // A tool has a group, unless that is named, and a list of arguments that are ignored.
+  // A tool also chooses by its group, and by the arguments that its entry ignores.
   const isOfGroup = dimensions.has("group") && (valueIn(given, "group") ?? null) === null;
   const isOfTool = tools !== null || dimensions.has("args") || isOfGroup;
   const isChosen = (dimension: string) => dimensions.has(dimension) || (dimension === "tool" && isOfTool);

@@ -2,18 +2,19 @@
 
 import { bucketUsageOf, emptyUsageOf } from "../kernel/answer.ts";
 import { type BucketDimensions, checkDimensions, type Dimensions, mergeDimensions } from "../kernel/call.ts";
-import { type Bucket, bucketOf, mayMatch, missingIn, stepOf, withGroup } from "../kernel/charge.ts";
+import { type Bucket, bucketOf, mayMatch, missingIn, withGroup } from "../kernel/charge.ts";
 import { checkClaims } from "../kernel/claims.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
-import type { StepEvent, StoreReply, StoreRequest } from "../kernel/request.ts";
+import type { StepEvent, StoreRequest } from "../kernel/request.ts";
 import { ask, askAll } from "./ask.ts";
 import { checkBucketDimensions, limitNamed, type NamedBucket } from "./bucket-name.ts";
 import type { QuotaOptions } from "./call-options.ts";
 import type { LimiterContext } from "./context.ts";
 import {
   type ChangeOptions,
+  checkChangeOptions,
   checkGrantable,
   checkGranted,
   checkRevocable,
@@ -27,6 +28,11 @@ import { emitEvent } from "./listener.ts";
 const READ_AT_ONCE = 1_000;
 export const MAX_USAGES = 100_000;
 
+export interface PageRange {
+  readonly skip: number;
+  readonly take: number;
+}
+
 /** A part of what `usage` returns. */
 export interface UsagePage {
   readonly usages: readonly BucketUsage[];
@@ -38,14 +44,14 @@ export interface UsagePage {
 export async function readUsages(
   context: LimiterContext,
   dimensions: BucketDimensions,
-  { skip, take }: { readonly skip: number; readonly take: number },
+  { skip, take }: PageRange,
   options: QuotaOptions,
 ): Promise<UsagePage> {
   const all = bucketsFor(context, dimensions);
   const buckets = all.slice(skip, skip + take);
   const usages: BucketUsage[] = [];
   for (let first = 0; first < buckets.length; first += READ_AT_ONCE) {
-    const some = await context.quotas.of(buckets.slice(first, first + READ_AT_ONCE), options.quotas);
+    const some = await context.quotaLookup.of(buckets.slice(first, first + READ_AT_ONCE), options.quotas);
     const makeRequests = () => some.map((bucket) => requestOn(context, bucket, { type: "read" }));
     const replies = await askAll(context, makeRequests, options);
     usages.push(...replies.map((reply, i) => bucketUsageOf(some[i] as Bucket, reply)));
@@ -53,78 +59,71 @@ export async function readUsages(
   return { usages, isLast: skip + take >= all.length };
 }
 
-export async function resetBucket(context: LimiterContext, bucket: Bucket, options: ChangeOptions): Promise<Reset> {
-  const reply = await change(context, bucket, { type: "reset" }, options);
+export interface Target {
+  readonly bucket: NamedBucket;
+  /** The dimensions that the limiter is bound to. */
+  readonly bound: Dimensions;
+  readonly options: ChangeOptions;
+}
+
+export async function resetBucket(context: LimiterContext, target: Target): Promise<Reset> {
+  const { bucket, reply, reason } = await change(context, target, { type: "reset" });
   // The reply has the usage before; after a reset the usage is always the same.
   const reset = { before: bucketUsageOf(bucket, reply), after: emptyUsageOf(bucket) };
-  emitEvent(context, { type: "bucket.reset", ...reset, reason: options.reason ?? null });
+  emitEvent(context, { type: "bucket.reset", ...reset, reason });
   return reset;
 }
 
-export async function grantTo(
-  context: LimiterContext,
-  bucket: Bucket,
-  grant: Grant,
-  options: ChangeOptions,
-): Promise<BucketUsage> {
-  checkGrantable(bucket);
+export async function grantTo(context: LimiterContext, target: Target, grant: Grant): Promise<BucketUsage> {
   const { id, units, durationMs: leaseMs } = grant;
-  const reply = await change(context, bucket, { type: "grant", id, units, leaseMs }, options);
+  const event = { type: "grant", id, units, leaseMs } as const;
+  const { bucket, reply, reason } = await change(context, target, event, checkGrantable);
   checkGranted(reply, grant);
   const after = bucketUsageOf(bucket, reply);
-  emitEvent(context, { type: "bucket.granted", grant, after, reason: options.reason ?? null });
+  emitEvent(context, { type: "bucket.granted", grant, after, reason });
   return after;
 }
 
-export async function revokeFrom(
-  context: LimiterContext,
-  bucket: Bucket,
-  id: string,
-  options: ChangeOptions,
-): Promise<Revoked> {
-  checkRevocable(bucket);
-  const reply = await change(context, bucket, { type: "revoke", id }, options);
+export async function revokeFrom(context: LimiterContext, target: Target, id: string): Promise<Revoked> {
+  const { bucket, reply, reason } = await change(context, target, { type: "revoke", id }, checkRevocable);
   const revoked = reply.steps[0]?.hold === "live";
   const after = bucketUsageOf(bucket, reply);
-  if (revoked) emitEvent(context, { type: "bucket.revoked", id, after, reason: options.reason ?? null });
+  if (revoked) emitEvent(context, { type: "bucket.revoked", id, after, reason });
   return { revoked, after };
-}
-
-/**
- * Finds the bucket of a limit that is named with all of its dimensions.
- *
- * @param bound the dimensions that the limiter is bound to
- * @throws MisuseError `unknown-limit`, `missing-dimension`, `invalid-dimension`, `invalid-option`
- */
-export async function findBucket(
-  { policy, prefix, quotas }: LimiterContext,
-  bound: Dimensions,
-  bucket: NamedBucket,
-  options: QuotaOptions,
-): Promise<Bucket> {
-  if (options.quotas !== undefined) checkClaims(policy, options.quotas);
-  const { limit: name, ...given } = mergeDimensions(bound, bucket, "bucket");
-  checkDimensions(given, policy.bucketWords);
-  const limit = limitNamed(policy.limits, name);
-  const dimensions = checkBucketDimensions(policy, limit, given, bound);
-  const [found] = await quotas.of([bucketOf(policy, prefix, limit, dimensions)], options.quotas);
-  return found as Bucket;
 }
 
 async function change(
   context: LimiterContext,
-  bucket: Bucket,
+  { bucket: named, bound, options }: Target,
   event: StepEvent,
-  { signal }: ChangeOptions,
-): Promise<StoreReply> {
-  return ask(context, () => requestOn(context, bucket, event), { signal });
+  check: (bucket: Bucket) => void = () => {},
+) {
+  const reason = checkChangeOptions(options);
+  const bucket = await findBucket(context, named, bound, options);
+  check(bucket);
+  const reply = await ask(context, () => requestOn(context, bucket, event), options);
+  return { bucket, reply, reason };
+}
+
+async function findBucket(
+  { policy, prefix, quotaLookup }: LimiterContext,
+  named: NamedBucket,
+  bound: Dimensions,
+  { quotas }: QuotaOptions,
+): Promise<Bucket> {
+  if (quotas !== undefined) checkClaims(policy, quotas);
+  const { limit: name, ...given } = mergeDimensions(bound, named, "bucket");
+  checkDimensions(given, policy.bucketWords);
+  const limit = limitNamed(policy.limits, name);
+  const dimensions = checkBucketDimensions(policy, limit, given, bound);
+  const [found] = await quotaLookup.of([bucketOf(policy, prefix, limit, dimensions)], quotas);
+  return found as Bucket;
 }
 
 function requestOn({ calendar }: LimiterContext, bucket: Bucket, event: StepEvent): StoreRequest {
-  return { mode: event.type === "read" ? "peek" : "judge", steps: [stepOf(bucket, calendar.specOf(bucket), event)] };
+  return { mode: event.type === "read" ? "peek" : "judge", steps: [calendar.stepOf(bucket, event)] };
 }
 
-/** The buckets of each limit whose dimensions are all given. */
 function bucketsFor({ policy, prefix }: LimiterContext, dimensions: BucketDimensions): Bucket[] {
   checkDimensions(dimensions, policy.bucketWords);
   const buckets: Bucket[] = [];

@@ -1,9 +1,10 @@
-// The numbers of a limit for a store, with the boundaries around the present where its windows follow a calendar.
+// The specs of limits for a store, with the boundaries around the present where the windows of a limit follow a calendar.
 
 import type { CalendarWindow } from "../kernel/policy/algorithm-policy.ts";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
-import type { Bucket } from "../kernel/charge.ts";
+import { type Bucket, stepOf } from "../kernel/charge.ts";
 import type { Allotment } from "../kernel/limit.ts";
+import type { Step, StepEvent } from "../kernel/request.ts";
 import { type Boundaries, boundariesAt } from "./calendar.ts";
 
 /** Computes boundaries by this machine's clock, or by the store's clock once the store has replied that they lie elsewhere. */
@@ -19,19 +20,22 @@ export class CalendarSpecs {
     this.#nowMs = nowMs;
   }
 
-  /** The numbers of a bucket's limit: the same object as long as the numbers are the same. */
+  stepOf(bucket: Bucket, event: StepEvent): Step {
+    return stepOf(bucket, this.specOf(bucket), event);
+  }
+
+  /** The spec of a bucket's limit: the same object as long as the numbers are the same. */
   specOf({ limit: { calendar }, allotment }: Pick<Bucket, "limit" | "allotment">): LimitSpec {
     const { spec } = allotment;
     if (calendar === null || !("boundaries" in spec)) return spec;
     const boundaries = this.#boundariesOf(calendar);
     const known = this.#specs.get(allotment);
     if (known !== undefined && "boundaries" in known && known.boundaries === boundaries) return known;
-    const named = { ...spec, boundaries };
-    this.#specs.set(allotment, named);
-    return named;
+    const present = { ...spec, boundaries };
+    this.#specs.set(allotment, present);
+    return present;
   }
 
-  /** Adopts the store's time. */
   learn(storeNowMs: number): void {
     this.#offsetMs = storeNowMs - this.#nowMs();
     this.#boundaries = new WeakMap();

@@ -17,7 +17,7 @@ function cacheOf(...limits: PolicyInput["limits"]) {
   return { cache, policy, set, get };
 }
 
-describe("the cache of resolved calls", () => {
+describe("the cache of prepared calls", () => {
   it("finds a call by the dimensions that limits use, and by nothing else", () => {
     const { set, get } = cacheOf();
     const call = { tool: "search", session: "s1", user: "u1" };
@@ -53,7 +53,7 @@ describe("the cache of resolved calls", () => {
     assert.notEqual(get({ tool: "search", session: "s1" }, {}), undefined);
   });
 
-  it("never finds a call with own keys, or an invalid one", () => {
+  it("never finds a call with arguments, a cost or a key, nor one with a typo, nor what is no object", () => {
     const { set, get } = cacheOf();
     const call = { tool: "search", session: "s1" };
     set(call);

@@ -1,4 +1,4 @@
-// Resolved calls. Calls with the same tool and the same values of all dimensions that the policy's limits look at make the same
+// Prepared calls. Calls with the same tool and the same values of all dimensions that the policy's limits look at make the same
 // request to the store. The cache keeps that request, so that limits are not matched and keys are not built again.
 
 import { decisionOf, type Priced } from "../kernel/answer.ts";
@@ -14,19 +14,18 @@ export const MAX_CALLS = 10_000;
 const CACHED_ONE_OF = 16;
 /** Longer values are unlikely to repeat; they are not cached. */
 const MAX_LENGTH = 128;
-/** Words that make a call one of its own. */
-const OWN_WORDS: ReadonlySet<string> = new Set(["args", "cost", "idempotencyKey"]);
+/** A call with one of these is never cached: its request depends on them. */
+const UNCACHED_WORDS: ReadonlySet<string> = new Set(["args", "cost", "idempotencyKey"]);
 
 /** What a call asks of the store when it is consumed, and what it is charged. */
-export interface ResolvedCall {
+export interface PreparedCall {
   readonly request: StoreRequest;
   readonly charges: readonly Priced[];
 }
 
 /** By the value of one dimension: the next level, or on the last level the call. */
-type Level = Map<unknown, Level | ResolvedCall>;
+type Level = Map<unknown, Level | PreparedCall>;
 
-/** The resolved calls of one policy. */
 export class CallCache {
   /** `false` for a policy whose requests change with time: it has calendar windows, or takes quotas from elsewhere. */
   readonly isOn: boolean;
@@ -46,12 +45,12 @@ export class CallCache {
   #newCalls = 0;
   /** What a tool's last new call was charged. Most of its calls are charged the same, and share the list. */
   readonly #charges = new Map<unknown, readonly Priced[]>();
-  #lastDenial: { readonly call: ResolvedCall; readonly reply: StoreReply; readonly decision: Decision } | null = null;
+  #lastDenial: { readonly call: PreparedCall; readonly reply: StoreReply; readonly decision: Decision } | null = null;
 
   constructor({ limits, callWords }: CompiledPolicy) {
     this.isOn = !limits.some((limit) => limit.calendar !== null || takesClaims(limit));
     const dimensions = new Set<string>(limits.flatMap((limit) => [...limit.dimensions]));
-    const words = [...callWords].filter((word) => !OWN_WORDS.has(word));
+    const words = [...callWords].filter((word) => !UNCACHED_WORDS.has(word));
     const keys = ["tool", ...words.filter((word) => word !== "tool" && dimensions.has(word))];
     this.#depth = keys.length;
     this.#values = new Array(keys.length).fill(undefined);
@@ -59,33 +58,33 @@ export class CallCache {
     for (const word of words) this.#indexes[word] = keys.includes(word) ? keys.indexOf(word) : keys.length;
   }
 
-  /** The cached call with the dimensions that are bound. A call that was never checked is not found. */
-  get(bound: Dimensions, call: Call): ResolvedCall | undefined {
+  /** The cached call with the dimensions that are bound. It needs no checks: only checked calls were cached, and every word is compared. */
+  get(bound: Dimensions, call: Call): PreparedCall | undefined {
     if (!this.#read(bound, call)) return undefined;
-    let found: Level | ResolvedCall | undefined = this.#calls;
+    let found: Level | PreparedCall | undefined = this.#calls;
     for (let i = 0; i < this.#depth && found !== undefined; i++) found = (found as Level).get(this.#values[i]);
-    return found as ResolvedCall | undefined;
+    return found as PreparedCall | undefined;
   }
 
-  /** Caches a call that has been checked, if it may come again. */
-  set(bound: Dimensions, call: Call, request: StoreRequest, charges: readonly Priced[]): ResolvedCall {
+  /** Prepares a call that has been checked, and caches it if it may come again. */
+  set(bound: Dimensions, call: Call, request: StoreRequest, charges: readonly Priced[]): PreparedCall {
     const isWelcome = !this.#isCrowded || this.#newCalls++ % CACHED_ONE_OF === 0;
     if (!isWelcome || !this.#read(bound, call) || !this.#values.every(isShort)) return { request, charges };
     if (this.#size >= MAX_CALLS) this.#clear();
-    const resolved = { request, charges: this.#shared(this.#values[0], charges) };
+    const prepared = { request, charges: this.#shared(this.#values[0], charges) };
     let level = this.#calls;
     for (const value of this.#values.slice(0, this.#depth - 1)) {
       const next = (level.get(value) as Level | undefined) ?? new Map();
       level.set(value, next);
       level = next;
     }
-    level.set(this.#values[this.#depth - 1], resolved);
+    level.set(this.#values[this.#depth - 1], prepared);
     this.#size++;
-    return resolved;
+    return prepared;
   }
 
   /** The decision for a store's reply. The deny cache repeats a reply as the same object: then the decision is the same, too. */
-  decide(call: ResolvedCall, reply: StoreReply): Decision {
+  decide(call: PreparedCall, reply: StoreReply): Decision {
     const last = this.#lastDenial;
     if (last?.reply === reply && last.call === call) return last.decision;
     const decision = decisionOf(call.charges, reply);
@@ -103,6 +102,7 @@ export class CallCache {
   #shared(tool: unknown, charges: readonly Priced[]): readonly Priced[] {
     const known = this.#charges.get(tool);
     if (known !== undefined && areSame(known, charges)) return known;
+    // Without the keys of this call, which are not needed any more.
     const kept = charges.map(({ limit, allotment, cost, tool }) => ({ limit, allotment, cost, tool }));
     this.#charges.set(tool, kept);
     return kept;

@@ -14,15 +14,11 @@ export interface QuotaOptions extends CallOptions {
 
 /** Options of one call. */
 export interface CallOptions {
-  /** Rejects the call when it was aborted before. Once the store was asked, the decision stands. */
+  /** Aborted before the store is asked, it rejects the call; it ends a wait. Otherwise the decision stands. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/**
- * Validates options of a call.
- *
- * @throws MisuseError `invalid-option`
- */
+/** Validates options of a call. Throws `invalid-option`. */
 export function checkCallOptions(options: CallOptions, known: readonly string[] = ["signal"]): void {
   if (options instanceof AbortSignal) throw invalidOption("options", "{ signal }", "an AbortSignal");
   checkOptionKeys(options, known);
@@ -33,11 +29,11 @@ export function checkCallOptions(options: CallOptions, known: readonly string[] 
 /** Options of a call that may wait. */
 export interface WaitOptions extends QuotaOptions {
   /**
-   * How long the call may wait until it is allowed, 0 to 3,600,000 ms, inclusive. Default 0. Calls of a token bucket
-   * (`token-bucket`) are served in the order in which they reached the store, at the rate of the limit. Calls that need a slot
-   * of a `concurrency` limit are served in their order in this process. Other calls retry at the instant of `retryAfterMs`. At
-   * most 256 calls wait for one bucket; the next one is denied at once. Aborting the signal ends the wait: the last place of
-   * a queue is free again, any other place stays empty.
+   * How long the call may wait until it is allowed, 0 to 3,600,000 ms, inclusive. Default 0. Calls of
+   * `token-bucket` and `cooldown` limits are served in the order in which they reached the store, at the rate of the limit. Calls
+   * that need a slot of a `concurrency` limit are served in their order in this process. Other calls retry at the instant of
+   * `retryAfterMs`. At most 256 calls wait for one bucket; the next one is denied at once. Aborting the signal ends the wait: the
+   * last place of a queue is free again, any other place stays empty.
    */
   readonly maxWaitMs?: number | undefined;
 }
@@ -50,20 +46,21 @@ export type Abandonable<Options> = Options & {
 
 export type AbandonableOptions = Abandonable<WaitOptions>;
 
-/** The longest `maxWaitMs`. */
 const LONGEST_WAIT_MS = 3_600_000;
 
-/**
- * Validates options of a call that may wait.
- *
- * @throws MisuseError `invalid-option`
- */
+/** Validates options of a call that may wait. Throws `invalid-option`. */
 export function checkWaitOptions(options: WaitOptions): void {
   checkCallOptions(options, ["signal", "quotas", "maxWaitMs"]);
   checkMaxWait(options.maxWaitMs);
 }
 
-/** Validates a `maxWaitMs`. */
+/** Throws `invalid-option` unless each of these options is a function or absent. */
+export function checkFunctions(options: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined && typeof value !== "function") throw invalidOption(name, "a function", value);
+  }
+}
+
 export function checkMaxWait(maxWaitMs: number | undefined, path = "maxWaitMs"): void {
   if (maxWaitMs !== undefined) checkWhole(path, maxWaitMs, 0, LONGEST_WAIT_MS);
 }

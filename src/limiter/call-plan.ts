@@ -1,25 +1,19 @@
 // The plan of one call: which limits match it and what each is asked, as the steps of one store request.
 
 import { type Call, dimensionsOf, dimensionValue } from "../kernel/call.ts";
-import { argsOf, type Match, resolveMatches, stepOf, valueIn } from "../kernel/charge.ts";
+import { argsOf, type Bucket, type Match, resolveMatches, valueIn } from "../kernel/charge.ts";
 import { digest, keyPart, onceKey, tagOf } from "../kernel/key.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
 import type { Once, Step, StepEvent, Wait } from "../kernel/request.ts";
-import {
-  consumeCharges,
-  isOnlyRead,
-  type PlannedCharge,
-  peekCharges,
-  reserveCharges,
-  runCharges,
-} from "./charge-plan.ts";
+import { type PlannedCharge, takesNothingYet, VERBS, type Verb } from "./charge-plan.ts";
 import type { LimiterContext } from "./context.ts";
+import type { HoldNames } from "./hold-id.ts";
 
 /** What a call asks of the store. */
 export interface CallPlan {
   /** A call that is sent again must have the same verb. */
-  readonly verb: "consume" | "record" | "peek" | "reserve" | "run";
+  readonly verb: Verb;
   readonly call: Call;
   /** The policy that the call is judged by. */
   readonly policy: CompiledPolicy;
@@ -33,29 +27,21 @@ export interface CallPlan {
   readonly wait?: Wait | undefined;
 }
 
-const CHARGES = {
-  consume: consumeCharges,
-  record: consumeCharges,
-  peek: peekCharges,
-  reserve: reserveCharges,
-  run: runCharges,
-} as const;
-
 /** The event of nearly every charge, shared by all of them. */
 const CHARGE_ONE: StepEvent = { type: "charge", cost: 1 };
 const CHARGE_NOTHING: StepEvent = { type: "charge", cost: 0 };
 
 /** Plans a call with its bound dimensions, by the policy in force. Returns a promise when a quota has to be looked up. */
 export function planCall(
-  { policy, prefix, quotas: resolver }: LimiterContext,
-  verb: CallPlan["verb"],
+  { policy, prefix, quotaLookup }: LimiterContext,
+  verb: Verb,
   call: Call,
   quotas: ClaimedQuotas | undefined,
 ): CallPlan | Promise<CallPlan> {
   const planFor = (matches: readonly Match[]): CallPlan => {
-    return { verb, call, policy, matches, charges: CHARGES[verb](matches, policy, call), quotas };
+    return { verb, call, policy, matches, charges: VERBS[verb].charges(matches, policy, call), quotas };
   };
-  const matches = resolver.of(resolveMatches(policy, prefix, call), quotas);
+  const matches = quotaLookup.of(resolveMatches(policy, prefix, call), quotas);
   return matches instanceof Promise ? matches.then(planFor) : planFor(matches);
 }
 
@@ -63,23 +49,23 @@ export function planCall(
 export function stepsOf(
   { calendar }: LimiterContext,
   charges: readonly PlannedCharge[],
-  holdName: string | null,
+  hold: HoldNames | null,
   leaseMs?: number,
 ): Step[] {
-  return charges.map((charge) => stepOf(charge, calendar.specOf(charge), eventOf(charge, holdName ?? "", leaseMs)));
+  return charges.map((charge) => calendar.stepOf(charge, eventOf(charge, hold?.name ?? "", leaseMs)));
 }
 
 function eventOf(charge: PlannedCharge, id: string, leaseMs = charge.limit.leaseMs): StepEvent {
-  const { event, cost, limit, seen } = charge;
-  if (isOnlyRead(charge)) return CHARGE_NOTHING;
-  if (event === "charge" && seen !== undefined) return { type: "charge", cost, seen };
-  if (event === "charge") return cost === 1 ? CHARGE_ONE : { type: "charge", cost };
+  const { kind, cost, limit, seen } = charge;
+  if (takesNothingYet(charge)) return CHARGE_NOTHING;
+  if (kind === "charge" && seen !== undefined) return { type: "charge", cost, seen };
+  if (kind === "charge") return cost === 1 ? CHARGE_ONE : { type: "charge", cost };
   return { type: "hold", id, units: cost, leaseMs, onExpiry: limit.onExpiry };
 }
 
 /**
  * How a retry is recognised: by the verb, every dimension of the call, its arguments, and its buckets. Its cost does not count,
- * because a retry may estimate otherwise, nor does its id, which is a label.
+ * because a retry may estimate otherwise, nor does its `toolCallId`, which is a label.
  */
 export function onceOf({ prefix }: LimiterContext, { verb, call, policy, charges }: CallPlan): Once | null {
   if (call.idempotencyKey === undefined || verb === "peek") return null;
@@ -91,13 +77,9 @@ export function onceOf({ prefix }: LimiterContext, { verb, call, policy, charges
 }
 
 /** The tag of the partition that a call is in, else of its first bucket; `null` when it has neither. */
-export function tagOfCall(
-  policy: CompiledPolicy,
-  call: Call,
-  buckets: readonly { readonly key: string }[],
-): string | null {
-  const value = valueIn(call, policy.partition);
-  if (value !== undefined && value !== null) return keyPart(dimensionValue(policy.partition, value));
+export function tagOfCall(policy: CompiledPolicy, call: Call, buckets: readonly Bucket[]): string | null {
+  const value = valueIn(call, policy.partition) ?? null;
+  if (value !== null) return keyPart(dimensionValue(policy.partition, value));
   const [first] = buckets;
   return first === undefined ? null : tagOf(first.key);
 }

@@ -10,14 +10,21 @@ import { isMarked, isRunHold, marksIn, marksOf } from "./hold-id.ts";
 
 /** A charge, and whether its units are charged at once or held. */
 export interface PlannedCharge extends Charge {
-  readonly event: "charge" | "hold";
+  readonly kind: "charge" | "hold";
 }
 
-/**
- * Plans a call that nothing ends.
- *
- * @throws MisuseError `needs-reserve`
- */
+/** Each method that decides a call: how the store judges its request, and what the call is charged. */
+export const VERBS = {
+  consume: { mode: "judge", charges: consumeCharges },
+  record: { mode: "force", charges: consumeCharges },
+  peek: { mode: "peek", charges: peekCharges },
+  reserve: { mode: "judge", charges: reserveCharges },
+  run: { mode: "judge", charges: runCharges },
+} as const;
+
+export type Verb = keyof typeof VERBS;
+
+/** `consume`, `record`: nothing ends the call. Throws `needs-reserve`. */
 export function consumeCharges(matches: readonly Match[]): PlannedCharge[] {
   const endless = matches.find((match) => isHeldOnly(match) && match.allotment.isCounted && match.price !== 0);
   if (endless === undefined) return plan(matches, () => "charge");
@@ -25,53 +32,42 @@ export function consumeCharges(matches: readonly Match[]): PlannedCharge[] {
   throw new MisuseError("needs-reserve", { path: "call", expected, got: "a call whose end is never reported" });
 }
 
-/** Plans a call that is only peeked at. */
+/** `peek`: also where only `reserve` and `run` are allowed. */
 export function peekCharges(matches: readonly Match[]): PlannedCharge[] {
   return plan(matches, (match) => (isHeldOnly(match) ? "hold" : "charge"));
 }
 
-/**
- * Plans a call that is settled or released.
- *
- * @throws MisuseError `missing-cost`
- */
+/** `reserve`: the call will be settled or released. Throws `missing-cost`. */
 export function reserveCharges(matches: readonly Match[]): PlannedCharge[] {
-  return pricedCharges(matches, ({ name, unit }) => `how many ${unit} to hold, because the limit ${name} counts them`);
+  return pricedCharges(matches, "to hold");
 }
 
 /**
- * Plans a call that runs here. Its `calls` are charged when it starts, but a limit that refunds failed calls holds them until
- * the call ends. All other units are held.
+ * `run`: the call's `calls` are charged when it starts, but a limit that refunds failed calls holds them until the call ends. All
+ * other units are held.
  */
 export function runCharges(matches: readonly Match[], policy: CompiledPolicy, call: Call): PlannedCharge[] {
   const isRefund = (match: Match) => countsCalls(match) && onErrorOf(policy, call, match.limit) === "refund";
+  // `chargesOfHold` has only the marks: a limit that has the mark of another one by chance must be held now, too.
   const marks = marksOf(matches.filter((match) => match.price !== 0 && isRefund(match)));
-  return plan(matches, (match) => runEventOf(match, marks));
+  return plan(matches, (match) => runKindOf(match, marks));
 }
 
-/**
- * Plans a call whose hold was made before.
- *
- * @throws MisuseError `missing-cost`
- */
+/** `getHold`, `end`: an earlier call made the hold. Throws `missing-cost`. */
 export function chargesOfHold(id: string, matches: readonly Match[]): PlannedCharge[] {
-  if (isRunHold(id)) return plan(matches, (match) => runEventOf(match, marksIn(id)));
-  return pricedCharges(
-    matches,
-    ({ name, unit }) =>
-      `how many ${unit} the hold has, as the call that was reserved said: the limit ${name} counts them`,
-  );
+  if (isRunHold(id)) return plan(matches, (match) => runKindOf(match, marksIn(id)));
+  return pricedCharges(matches, "the hold has, as the call that was reserved said");
 }
 
 /** The charges of a running call that is sent again: its first id says what is held. */
 export function chargesHeldBy(id: string | null, charges: readonly PlannedCharge[]): PlannedCharge[] {
   const marks = id === null ? "" : marksIn(id);
-  return charges.map((charge) => (countsCalls(charge) ? { ...charge, event: runEventOf(charge, marks) } : charge));
+  return charges.map((charge) => (countsCalls(charge) ? { ...charge, kind: runKindOf(charge, marks) } : charge));
 }
 
 /** The charges of a running call that hold its `calls`. */
 export function heldCallsIn(charges: readonly PlannedCharge[]): PlannedCharge[] {
-  return charges.filter((charge) => countsCalls(charge) && charge.event === "hold");
+  return charges.filter((charge) => countsCalls(charge) && charge.kind === "hold");
 }
 
 /** What a failed call costs in a limit: what the limit says, else its tool, else the policy. */
@@ -88,11 +84,11 @@ export function isHeldOnly({ allotment }: Bucket): boolean {
  * Whether a call starts without taking anything of a bucket, because the bucket is unlimited. Units that would be held there are
  * booked when the call ends.
  */
-export function isOnlyRead({ allotment, event }: Pick<PlannedCharge, "allotment" | "event">): boolean {
-  return allotment.quota === null && (event === "hold" || !allotment.isCounted);
+export function takesNothingYet({ allotment, kind }: PlannedCharge): boolean {
+  return allotment.quota === null && (kind === "hold" || !allotment.isCounted);
 }
 
-function runEventOf(bucket: Bucket, marks: string): PlannedCharge["event"] {
+function runKindOf(bucket: Bucket, marks: string): PlannedCharge["kind"] {
   return !countsCalls(bucket) || isMarked(marks, bucket.limit) ? "hold" : "charge";
 }
 
@@ -101,22 +97,24 @@ function countsCalls(bucket: Bucket): boolean {
   return bucket.limit.unit === "calls" && bucket.limit.isPriced && !isHeldOnly(bucket);
 }
 
-function pricedCharges(matches: readonly Match[], expectedOf: (limit: Limit) => string): PlannedCharge[] {
+/** @param purpose what the units are for, in the error of a call without a price */
+function pricedCharges(matches: readonly Match[], purpose: string): PlannedCharge[] {
   const unpriced = matches.find(({ price, limit }) => price === undefined && limit.isPriced);
   if (unpriced === undefined) return plan(matches, () => "hold");
-  const { limit } = unpriced;
-  throw new MisuseError("missing-cost", { path: `cost.${limit.unit}`, expected: expectedOf(limit), got: "nothing" });
+  const { name, unit } = unpriced.limit;
+  const expected = `how many ${unit} ${purpose}, because the limit ${name} counts them`;
+  throw new MisuseError("missing-cost", { path: `cost.${unit}`, expected, got: "nothing" });
 }
 
 /** A price of 0 leaves a limit out. An unknown price takes nothing, and is denied when nothing is left. */
-function plan(matches: readonly Match[], eventOf: (match: Match) => PlannedCharge["event"]): PlannedCharge[] {
+function plan(matches: readonly Match[], kindOf: (match: Match) => PlannedCharge["kind"]): PlannedCharge[] {
   const charges: PlannedCharge[] = [];
   for (const match of matches) {
     const { key, limit, partitionKey, allotment, price, tool, seen } = match;
     if (price === 0) continue;
     // Seen values and elapsed time are not given back when the call has ended.
-    const event = price === undefined || !limit.isPriced ? "charge" : eventOf(match);
-    const charge = { key, limit, partitionKey, allotment, cost: price ?? 0, tool, event };
+    const kind = price === undefined || !limit.isPriced ? "charge" : kindOf(match);
+    const charge = { key, limit, partitionKey, allotment, cost: price ?? 0, tool, kind };
     charges.push(seen === undefined ? charge : { ...charge, seen });
   }
   return charges;

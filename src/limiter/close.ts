@@ -1,6 +1,6 @@
 // How a limiter is closed: waiting calls are rejected, and calls that were admitted during an outage are booked, if there is time.
 
-import { monotonicClock } from "../clock.ts";
+import { countdown } from "../clock.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import { limiterClosed } from "./closed.ts";
 import type { LimiterContext } from "./context.ts";
@@ -15,21 +15,6 @@ export interface CloseOptions {
   readonly withinMs?: number | undefined;
 }
 
-/** The default of `withinMs`. */
-export const CLOSE_WITHIN_MS = 5_000;
-
-/**
- * Validates the options. Returns how long closing may take.
- *
- * @throws MisuseError `invalid-option`
- */
-function closeWithinMs(options: CloseOptions): number {
-  checkOptionKeys(options, ["withinMs"]);
-  const { withinMs = CLOSE_WITHIN_MS } = options;
-  checkWhole("withinMs", withinMs, 0, 600_000);
-  return withinMs;
-}
-
 /** Closes once, however often it is called. `context` says that it closes before the first waiting call is rejected. */
 export function closeOnce(
   context: { closing: Promise<void> | null },
@@ -37,7 +22,9 @@ export function closeOnce(
   close: (withinMs: number) => Promise<void>,
 ): Promise<void> {
   try {
-    const withinMs = closeWithinMs(options);
+    checkOptionKeys(options, ["withinMs"]);
+    const { withinMs = 5_000 } = options;
+    checkWhole("withinMs", withinMs, 0, 600_000);
     context.closing ??= Promise.resolve().then(() => close(withinMs));
     return context.closing;
   } catch (error) {
@@ -47,13 +34,12 @@ export function closeOnce(
 
 /** Ends waiting calls and closes the store. New calls are rejected already. */
 export async function closeLimiter(context: LimiterContext, withinMs: number): Promise<void> {
-  const endsAtMs = monotonicClock.nowMs() + withinMs;
-  const leftMs = () => Math.max(0, endsAtMs - monotonicClock.nowMs());
+  const leftMs = countdown(withinMs);
   context.setup?.close();
-  context.quotas.close();
-  for (const fail of [...context.sleepers]) fail(limiterClosed());
+  context.quotaLookup.close();
+  for (const endSleep of [...context.endSleeps]) endSleep(limiterClosed());
   // A rejected call frees its place in the store.
-  while (context.waits.size > 0) await Promise.allSettled(context.waits);
+  while (context.unfinishedWaits.size > 0) await Promise.allSettled(context.unfinishedWaits);
   // Borrowed units can only be returned to a store that answers.
   await context.recovered(leftMs());
   await context.store.close(leftMs());

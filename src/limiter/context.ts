@@ -7,7 +7,7 @@ import type { Layer } from "../layers/layer.ts";
 import type { CalendarSpecs } from "./calendar-specs.ts";
 import type { CallCache } from "./call-cache.ts";
 import type { DecisionListener, EventListener } from "./listener.ts";
-import type { Quotas } from "./quotas.ts";
+import type { QuotaLookup } from "./quotas.ts";
 import type { SetupWatch } from "./setup.ts";
 import type { SlotQueues } from "./slots.ts";
 import type { TelemetryHooks } from "./telemetry.ts";
@@ -15,10 +15,12 @@ import type { TelemetryHooks } from "./telemetry.ts";
 export interface LimiterContext {
   /** The policy in force: `reload` replaces it. */
   policy: CompiledPolicy;
-  /** The resolved calls of that policy. */
+  /** The prepared calls of that policy. */
   calls: CallCache;
+  /** The first part of all keys. */
   readonly prefix: string;
-  readonly quotas: Quotas;
+  /** Looks up quotas that are not the policy's. */
+  readonly quotaLookup: QuotaLookup;
   /** The outermost layer in front of the store. */
   readonly store: Layer;
   /** Refuses limits that the store cannot keep. */
@@ -27,26 +29,29 @@ export interface LimiterContext {
   readonly deadlineMs: number | undefined;
   /** Waits until the store counts again and has booked all calls that were admitted without it, or until the time is over. */
   readonly recovered: (withinMs: number) => Promise<unknown>;
-  /** The limits' numbers for the store. */
+  /** The specs of limits, with the boundaries of their calendar windows. */
   readonly calendar: CalendarSpecs;
+  /** Gets each decision; `undefined`: there is no listener. */
   readonly onDecision: DecisionListener | undefined;
   readonly onEvent: EventListener | undefined;
+  /** Measure the limiter; `null`: it has no telemetry. */
   readonly hooks: TelemetryHooks | null;
   /** The clock that waiting calls and holds of `run` use: the store's, where a test gives it one. */
   readonly clock: Clock;
   /** Whether the store decides by `clock`, so that its instants can be compared with the clock's. */
   readonly isStoreClock: boolean;
   /** How many calls of this process sleep until a bucket may have room for them, by bucket. */
-  readonly sleeping: Map<string, number>;
+  readonly sleepCounts: Map<string, number>;
   /** Calls of this process that wait for slots of concurrency limits. */
   readonly slots: SlotQueues;
   /** Calls with `maxWaitMs` that are not decided yet, and places that are being given back. */
-  readonly waits: Set<Promise<unknown>>;
-  /** Ends the sleep of each call that sleeps now. */
-  readonly sleepers: Set<(reason: unknown) => void>;
-  /** Takes back a keyed call's booking. It bypasses the layers: it is sent at most once, and nothing replays it. */
+  readonly unfinishedWaits: Set<Promise<unknown>>;
+  /** Each ends the sleep of one call that sleeps now. */
+  readonly endSleeps: Set<(reason: unknown) => void>;
+  /** Takes back the booking of a call whose caller is gone. It bypasses the layers: it must not be sent again after an outage. */
   readonly undo: (request: StoreRequest) => Promise<unknown>;
   /** Watches the store's setup; `null`: the store cannot report it, or there is no listener. */
   readonly setup: SetupWatch | null;
+  /** `null`: the limiter is open; else the promise of `close`. */
   closing: Promise<void> | null;
 }

@@ -1,7 +1,7 @@
 // How a limiter is made from its options.
 
 import { monotonicClock, systemClock } from "../clock.ts";
-import type { Limit } from "../kernel/limit.ts";
+import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { allotmentsOf, compiledPolicy } from "../kernel/policy/parse.ts";
 import { MAX_DENIED_MS } from "../layers/deny-cache.ts";
 import type { FailoverEvent } from "../layers/failover.ts";
@@ -15,7 +15,7 @@ import type { HostedLimiter } from "./hosted.ts";
 import { emitEvent } from "./listener.ts";
 import { measured } from "./measured.ts";
 import { checkLimiterOptions, type LimiterOptions } from "./options.ts";
-import { checkResolver, Quotas } from "./quotas.ts";
+import { checkResolver, QuotaLookup } from "./quotas.ts";
 import { watchSetup } from "./setup.ts";
 import { SlotQueues } from "./slots.ts";
 import { StoreLimiter } from "./store-limiter.ts";
@@ -31,10 +31,12 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
   const { store, prefix = "rate", failover = {}, denyCacheMs = MAX_DENIED_MS, telemetry } = options;
   const policy = compiledPolicy(options.policy);
   checkResolver(options.quotas, policy);
-  store.checkPolicy?.(policy);
+  const checkPolicy = (next: CompiledPolicy) => store.checkPolicy?.(next);
+  checkPolicy(policy);
   const hooks = telemetry?.observe(policy) ?? null;
   const onEvent = eventListener(hooks, options.onEvent);
   const clock = store.clock ?? monotonicClock;
+  // The listeners are called later, when `context` is complete.
   const setup = watchSetup(store, onEvent === undefined ? null : (event) => emitEvent(context, event));
   const onFailover = (event: FailoverEvent) => {
     if (event.type === "store.unreachable") setup?.failed();
@@ -44,19 +46,19 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
     policy,
     calls: new CallCache(policy),
     prefix,
-    quotas: new Quotas(options.quotas ?? null, clock, (event) => emitEvent(context, event)),
+    quotaLookup: new QuotaLookup(options.quotas ?? null, clock, (event) => emitEvent(context, event)),
     ...composeStore(store, { prefix, failover, denyCacheMs, clock, setup, onFailover }),
-    checkPolicy: (next) => store.checkPolicy?.(next),
+    checkPolicy,
     calendar: new CalendarSpecs(systemClock.nowMs),
     onDecision: decisionListener(hooks, options.onDecision),
     onEvent,
     hooks,
     clock,
     isStoreClock: store.clock !== undefined,
-    sleeping: new Map(),
+    sleepCounts: new Map(),
     slots: new SlotQueues(clock),
-    waits: new Set(),
-    sleepers: new Set(),
+    unfinishedWaits: new Set(),
+    endSleeps: new Set(),
     undo: async (request) => checkedReply(request, await askOne(store, request)),
     setup,
     closing: null,

@@ -7,9 +7,9 @@ import type { StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
 import { ask } from "./ask.ts";
 import type { CallOptions } from "./call-options.ts";
 import { type CallPlan, onceOf, stepsOf } from "./call-plan.ts";
-import { chargesHeldBy, heldCallsIn, isOnlyRead, type PlannedCharge } from "./charge-plan.ts";
+import { chargesHeldBy, heldCallsIn, type PlannedCharge, takesNothingYet, VERBS } from "./charge-plan.ts";
 import type { LimiterContext } from "./context.ts";
-import { holdIdOf, holdNameOf, isPerArgs, newHoldId } from "./hold-id.ts";
+import { type HoldNames, holdIdOf, newHold } from "./hold-id.ts";
 
 /** A call that was decided. */
 export interface DecidedCall {
@@ -17,65 +17,55 @@ export interface DecidedCall {
   readonly decision: Decision;
   /** As they were decided: a call that was sent again has the units of the first one. */
   readonly charges: readonly PlannedCharge[];
-  /** The id of the holds, and their name in the store; `null` when there are none. */
-  readonly holdId: string | null;
-  readonly holdName: string | null;
+  /** `null` when nothing is held. */
+  readonly hold: HoldNames | null;
   /** Milliseconds until it is the call's turn. */
   readonly waitMs: number;
-  /** The store's reply for each charge. */
   readonly steps: readonly StepReply[];
 }
-
-const MODES = { consume: "judge", record: "force", peek: "peek", reserve: "judge", run: "judge" } as const;
 
 /** Asks the store for a call. The decision is not passed to `onDecision` yet. */
 export async function decideCall(context: LimiterContext, plan: CallPlan, options?: CallOptions): Promise<DecidedCall> {
   const { verb, call, policy, charges, wait } = plan;
-  const isHeld = charges.some(({ event }) => event === "hold");
-  const holdId = isHeld ? newHoldId(verb === "run", isPerArgs(policy, call), heldCallsIn(charges)) : null;
-  const holdName = holdId === null ? null : holdNameOf(policy, holdId, call);
+  const isHeld = charges.some(({ kind }) => kind === "hold");
+  const hold = isHeld ? newHold(policy, call, verb === "run", heldCallsIn(charges)) : null;
   const once = onceOf(context, plan);
   const makeRequest = (): StoreRequest => ({
-    mode: MODES[verb],
-    steps: stepsOf(context, charges, holdName, plan.leaseMs),
+    mode: VERBS[verb].mode,
+    steps: stepsOf(context, charges, hold, plan.leaseMs),
     ...(once === null ? {} : { once }),
     ...(wait === undefined ? {} : { wait }),
   });
   const reply = await ask(context, makeRequest, options);
-  const first = firstCall(plan, reply, once?.request) ?? { charges, holdId, holdName };
-  const decision = decisionOf(first.charges, reply);
-  return { ...first, plan, decision, waitMs: reply.waitMs ?? 0, steps: reply.steps };
+  const booked = firstCall(plan, reply, once?.request) ?? { charges, hold };
+  const decision = decisionOf(booked.charges, reply);
+  return { ...booked, plan, decision, waitMs: reply.waitMs ?? 0, steps: reply.steps };
 }
 
-/** The request that takes back what a call booked, with the answer that is kept for it. */
-export function undoRequest(context: LimiterContext, { plan, decision, holdName }: DecidedCall): StoreRequest {
+/** Takes back what a call booked, with the answer that is kept for it. A call that was sent again is never taken back. */
+export function undoRequest(context: LimiterContext, { plan, decision, hold }: DecidedCall): StoreRequest {
   const once = onceOf(context, plan);
   return {
     mode: "undo",
     atMs: decision.decidedAtMs,
-    steps: stepsOf(context, plan.charges, holdName),
+    steps: stepsOf(context, plan.charges, hold),
     ...(once === null ? {} : { once }),
     ...(plan.wait === undefined ? {} : { wait: plan.wait }),
   };
 }
 
-/**
- * The charges and the hold of the first call, when this one was sent again; else `null`.
- *
- * @throws MisuseError `idempotency-conflict`
- */
+/** The charges and the hold of the first call, when this one was sent again; else `null`. Throws `idempotency-conflict`. */
 function firstCall({ verb, call, charges }: CallPlan, { replay }: StoreReply, request: string | undefined) {
   if (replay === undefined || request === undefined) return null;
   if (replay.request !== request) {
     const expected =
       "a key that was not used within the last ten minutes for another call: with another verb, tool, dimension or arguments";
-    throw new MisuseError("idempotency-conflict", {
-      path: "idempotencyKey",
-      expected,
-      got: formatGot(call.idempotencyKey),
-    });
+    const got = formatGot(call.idempotencyKey);
+    throw new MisuseError("idempotency-conflict", { path: "idempotencyKey", expected, got });
   }
-  const holdId = replay.hold === null ? null : holdIdOf(replay.hold);
-  const first = charges.map((charge, i) => (isOnlyRead(charge) ? charge : { ...charge, cost: replay.units[i] ?? 0 }));
-  return { charges: verb === "run" ? chargesHeldBy(holdId, first) : first, holdId, holdName: replay.hold };
+  const hold = replay.hold === null ? null : { id: holdIdOf(replay.hold), name: replay.hold };
+  const first = charges.map((charge, i) =>
+    takesNothingYet(charge) ? charge : { ...charge, cost: replay.units[i] ?? 0 },
+  );
+  return { charges: verb === "run" ? chargesHeldBy(hold?.id ?? null, first) : first, hold };
 }

@@ -6,96 +6,49 @@ import type { FailoverEvent } from "../layers/failover.ts";
 import type { Grant } from "./grant.ts";
 import type { QuotaEvent } from "./quotas.ts";
 import type { SetupEvent } from "./setup.ts";
-import type { UnusableUsage } from "./usage.ts";
+import type { UnusableUsage } from "./usage-sum.ts";
+
+interface OfHold {
+  readonly call: Call;
+  readonly holdId: string;
+}
+
+interface OfChange {
+  readonly after: BucketUsage;
+  readonly reason: string | null;
+}
 
 /** An event of a limiter. */
 export type LimiterEvent =
   | SetupEvent
   | Exclude<FailoverEvent, { readonly type: "instances" }>
-  | HoldEvent
-  | OutcomeEvent
   | QuotaEvent
-  | PolicyEvent
-  | BucketEvent
-  /** More instances share these limits than they have units: while the store is unreachable, some have no share. */
-  | { readonly type: "failover.no_share"; readonly instances: number; readonly limits: readonly string[] };
-
-/** Events of holds, and of the usage of a call. */
-export type HoldEvent =
-  /**
-   * A hold of `run` could not be extended (`error` is `null`: it had expired), and other calls may take its units. The
-   * function continues.
-   */
-  | { readonly type: "hold.lost"; readonly call: Call; readonly holdId: string; readonly error: unknown }
-  /** A hold of `run` could not be settled: it expires, as its limits say. The result of the function is not lost. */
-  | { readonly type: "hold.unsettled"; readonly call: Call; readonly holdId: string; readonly error: unknown }
-  /** The settled hold is unknown to the store: all usage of the call was booked, `booked` by unit. */
-  | { readonly type: "hold.unknown"; readonly call: Call; readonly holdId: string; readonly booked: Cost }
-  /** A hold of `run` is no longer kept alive. Its estimate was charged; usage beyond it is booked when the call ends. */
-  | {
-      readonly type: "hold.limit_reached";
-      readonly call: Call;
-      readonly holdId: string;
-      readonly reason: HoldLimit;
-      readonly heldMs: number;
-    }
-  /**
-   * The reported usage of a call is wrong: a figure that is not a whole number, a unit that no limit counts, or a `costOf` that
-   * threw (`unit` is `null` when the usage as a whole is wrong). The estimate that was held is charged.
-   */
-  | ({ readonly type: "usage.unusable"; readonly call: Call; readonly holdId: string } & UnusableUsage);
-
-/** Events of the outcome of a call. */
-export type OutcomeEvent =
-  /** The outcome of a call that `run` made could not be reported. */
+  | { readonly type: "failover.no_share"; readonly instances: number; readonly limits: readonly string[] }
+  /** `error` is `null` when the hold had expired. */
+  | ({ readonly type: "hold.lost"; readonly error: unknown } & OfHold)
+  | ({ readonly type: "hold.unsettled"; readonly error: unknown } & OfHold)
+  /** All usage of the call was booked: `booked`, by unit. */
+  | ({ readonly type: "hold.unknown"; readonly booked: Cost } & OfHold)
+  /** Usage beyond the estimate is booked when the call ends. */
+  | ({ readonly type: "hold.limit_reached"; readonly reason: HoldLimit; readonly heldMs: number } & OfHold)
+  /** A figure is not a whole number, no limit counts its unit, or a `costOf` threw: the estimate that was held is charged. */
+  | ({ readonly type: "usage.unusable" } & UnusableUsage & OfHold)
   | { readonly type: "outcome.unreported"; readonly call: Call; readonly error: unknown }
-  /**
-   * A result threw when it was read (a getter, a proxy, `toJSON`), so that it cannot be compared with others. Limits that
-   * count equal results treat all such results as equal.
-   */
-  | { readonly type: "outcome.unusable"; readonly call: Call; readonly error: unknown };
-
-/** Events of the policy. */
-export type PolicyEvent =
-  /**
-   * The policy was replaced: with new limits (`added`), without some old ones (`removed`), and with some that may count from
-   * zero, because they have another algorithm (`restarted`).
-   */
+  /** The result threw when it was read (a getter, a proxy, `toJSON`), so that it cannot be compared with others. */
+  | { readonly type: "outcome.unusable"; readonly call: Call; readonly error: unknown }
   | {
       readonly type: "policy.reloaded";
       readonly version: string;
+      /** Limits that may count from zero, because they have another algorithm. */
       readonly restarted: readonly string[];
       readonly added: readonly string[];
       readonly removed: readonly string[];
     }
-  /** A new policy is wrong: the old one stays in force. */
   | { readonly type: "policy.refused"; readonly error: unknown }
-  /** Of a remote limiter: the service has another policy than the one for outages of the service. */
-  | { readonly type: "policy.differs" };
-
-/** Events of a bucket that was changed by hand. */
-export type BucketEvent =
-  /** It was emptied. */
-  | {
-      readonly type: "bucket.reset";
-      readonly before: BucketUsage;
-      readonly after: BucketUsage;
-      readonly reason: string | null;
-    }
-  /** Units were granted. Emitted also when the same grant is sent again. */
-  | {
-      readonly type: "bucket.granted";
-      readonly grant: Grant;
-      readonly after: BucketUsage;
-      readonly reason: string | null;
-    }
-  /** A grant was revoked. */
-  | {
-      readonly type: "bucket.revoked";
-      readonly id: string;
-      readonly after: BucketUsage;
-      readonly reason: string | null;
-    };
+  | { readonly type: "policy.differs" }
+  | ({ readonly type: "bucket.reset"; readonly before: BucketUsage } & OfChange)
+  | ({ readonly type: "bucket.granted"; readonly grant: Grant } & OfChange)
+  | ({ readonly type: "bucket.revoked"; readonly id: string } & OfChange);
 
 /** Why a hold is no longer kept alive. */
 export type HoldLimit =
@@ -104,4 +57,4 @@ export type HoldLimit =
   /** The call's stream was not read for a whole lease. */
   | "unread"
   /** The call's stream was garbage collected before it was read to its end. */
-  | "unreachable";
+  | "reader-gone";

@@ -38,11 +38,7 @@ export interface Revoked<Limit extends string = string> {
   readonly after: BucketUsage<Limit>;
 }
 
-/**
- * Validates a grant.
- *
- * @throws MisuseError `invalid-option`
- */
+/** Validates a grant. Throws `invalid-option`. */
 export function checkGrant(grant: Grant): void {
   checkOptionKeys(grant, ["id", "units", "durationMs"], "grant");
   const { id, units, durationMs } = grant;
@@ -51,22 +47,14 @@ export function checkGrant(grant: Grant): void {
   checkWhole("grant.durationMs", durationMs, 1, MAX_DURATION_MS);
 }
 
-/**
- * Throws unless this can be a grant's id.
- *
- * @throws MisuseError `invalid-option`
- */
+/** Throws `invalid-option` unless this can be a grant's id. */
 export function checkGrantId(option: string, id: string): void {
   if (typeof id !== "string" || !/^[\w-]{1,64}$/.test(id)) {
     throw invalidOption(option, "1 to 64 letters, digits, _ or -", id);
   }
 }
 
-/**
- * Validates options of a change. Returns the reason, `null` when there is none.
- *
- * @throws MisuseError `invalid-option`
- */
+/** Validates options of a change. Returns the reason, `null` when there is none. Throws `invalid-option`. */
 export function checkChangeOptions(options: ChangeOptions): string | null {
   checkCallOptions(options, ["signal", "quotas", "reason"]);
   const { reason } = options;
@@ -77,41 +65,26 @@ export function checkChangeOptions(options: ChangeOptions): string | null {
   return reason;
 }
 
-/**
- * Throws when a bucket cannot have grants.
- *
- * @throws MisuseError `invalid-option`
- */
+/** Throws `invalid-option` when a bucket cannot have grants. */
 export function checkGrantable({ limit, allotment }: Bucket): void {
-  checkUnits(limit);
+  checkTakesGrants(limit);
   const { quota, claims } = allotment;
   if (quota === null) {
-    throw invalidOption(
-      "limit",
-      "a limit with a quota: this bucket is unlimited, and nothing can be added",
-      limit.name,
-    );
+    const expected = "a limit with a quota: this bucket is unlimited, and nothing can be added";
+    throw invalidOption("limit", expected, limit.name);
   }
   // A quota that comes with a call may be above 0 there.
   if (quota > 0 || claims !== null) return;
   const expected =
     "a limit whose quota for these dimensions is above 0: the policy forbids these calls with 0, and a grant does not allow them";
-  const hint = isPlanned(limit)
+  const hasOtherQuotas = limit.quotas.length + limit.overrides.length > 0;
+  const hint = hasOtherQuotas
     ? "Name what the quota depends on, such as a plan, or change the policy."
     : "Change the policy.";
   throw new MisuseError("invalid-option", { path: "limit", expected, got: formatGot(limit.name), hint });
 }
 
-/** Whether some calls have another quota. */
-function isPlanned({ quotas, overrides }: Limit): boolean {
-  return quotas.length + overrides.length > 0;
-}
-
-/**
- * Throws when the store's reply says that another grant has the id.
- *
- * @throws MisuseError `grant-exists`
- */
+/** Throws `grant-exists` when the store's reply says that another grant has the id. */
 export function checkGranted({ steps: [step] }: StoreReply, { id }: Grant): void {
   if (step?.hold !== "late") return;
   const expected = "an id that no other grant of this bucket has, or had in the last ten minutes";
@@ -119,21 +92,16 @@ export function checkGranted({ steps: [step] }: StoreReply, { id }: Grant): void
   throw new MisuseError("grant-exists", { path: "grant.id", expected, got: formatGot(id), hint });
 }
 
-function checkUnits({ name, allotment }: Limit): void {
-  const { grantFault } = algorithmOf(allotment.spec).policy;
-  if (grantFault !== null) throw invalidOption("limit", grantFault, name);
-}
-
-/**
- * Throws when a bucket's grants cannot be revoked.
- *
- * @throws MisuseError `invalid-option`
- */
-export function checkRevocable(bucket: Bucket): void {
-  const { limit, allotment } = bucket;
-  checkUnits(limit);
+/** Throws `invalid-option` when a bucket's grants cannot be revoked. */
+export function checkRevocable({ limit, allotment }: Bucket): void {
+  checkTakesGrants(limit);
   if (algorithmOf(allotment.spec).flow === undefined) return;
   const expected =
     "a limit whose grants last: a token bucket is filled at once, and nothing of the grant is left; charge units with record instead";
   throw invalidOption("limit", expected, limit.name);
+}
+
+function checkTakesGrants({ name, allotment }: Limit): void {
+  const { grantFault } = algorithmOf(allotment.spec).policy;
+  if (grantFault !== null) throw invalidOption("limit", grantFault, name);
 }

@@ -6,7 +6,7 @@ import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
 import { isHeldOnly, onErrorOf, type PlannedCharge } from "./charge-plan.ts";
 import type { LimiterContext } from "./context.ts";
-import { holdNameOf, isPerArgs, newHoldId } from "./hold-id.ts";
+import { type HoldNames, newHold } from "./hold-id.ts";
 import { isRestarted } from "./policy-change.ts";
 
 /** One limit of a held call: its units that are held, and its units that were charged at once. */
@@ -16,28 +16,24 @@ export interface HeldBucket extends Bucket {
 }
 
 /** What a unit costs that a settlement does not name: what was held, what the limit's `onError` says, or nothing. */
-export type Rest = "held" | "onError" | "nothing";
+export type Unnamed = "held" | "onError" | "nothing";
 
-export interface HeldCall {
-  /** The id of the hold, for the program. */
-  readonly id: string;
-  /** The name of the hold, in the store. */
-  readonly name: string;
+export interface HeldCall extends HoldNames {
   /** The policy that the call began with. */
   readonly policy: CompiledPolicy;
   readonly call: Call;
   readonly buckets: readonly HeldBucket[];
-  /** Of a hold that was found by its id: quotas that came with the id. The others are looked up when the hold is used. */
+  /** Quotas that came with the id of an earlier hold: with them the quotas are looked up. Absent: the buckets have theirs. */
   readonly quotas?: ClaimedQuotas;
 }
 
-/** All limits that match a call, with what each was asked. A limit that had no price may still get the actual usage. */
-export function heldBuckets(matches: readonly Match[], charges: readonly PlannedCharge[]): HeldBucket[] {
+/** The bucket of each limit that matches a call, with what it was asked. A limit that had no price may still get the actual usage. */
+export function bucketsOfCall(matches: readonly Match[], charges: readonly PlannedCharge[]): HeldBucket[] {
   return matches.map((match) => {
     const charge = charges.find(({ key }) => key === match.key);
     const units = charge?.cost ?? 0;
-    const isHeld = charge?.event === "hold" && match.allotment.isCounted;
-    return { ...match, held: isHeld ? units : 0, charged: charge?.event === "charge" ? units : 0 };
+    const isHeld = charge?.kind === "hold" && match.allotment.isCounted;
+    return { ...match, held: isHeld ? units : 0, charged: charge?.kind === "charge" ? units : 0 };
   });
 }
 
@@ -52,28 +48,30 @@ export function pricesOf({ buckets }: HeldCall): Cost {
 
 /** The same call under another id, with nothing held or charged: settling it books all of the actual usage. */
 export function withoutHold(held: HeldCall): HeldCall {
-  const id = newHoldId(true, isPerArgs(held.policy, held.call));
   const buckets = held.buckets.map((bucket) => ({ ...bucket, held: 0, charged: 0 }));
-  return { ...held, id, name: holdNameOf(held.policy, id, held.call), buckets };
+  return { ...held, ...newHold(held.policy, held.call, true), buckets };
 }
 
 /**
  * The buckets where a hold can be ended, with their quotas. A limit that counts from zero since a reload is left out: the hold is
  * not there.
  */
-export async function bucketsOf({ policy, quotas }: LimiterContext, held: HeldCall): Promise<readonly HeldBucket[]> {
-  const buckets = held.quotas === undefined ? held.buckets : await quotas.of(held.buckets, held.quotas);
+export async function endableBuckets(
+  { policy, quotaLookup }: LimiterContext,
+  held: HeldCall,
+): Promise<readonly HeldBucket[]> {
+  const buckets = held.quotas === undefined ? held.buckets : await quotaLookup.of(held.buckets, held.quotas);
   return policy === held.policy ? buckets : buckets.filter(({ limit }) => !isRestarted(policy, limit));
 }
 
-/** What a bucket is charged at the end, beyond what it was charged before. */
-export function actualOf({ policy, call }: HeldCall, bucket: HeldBucket, actual: Cost, rest: Rest): number {
+/** Units that a bucket is charged at the end, beyond what it was charged before. */
+export function unitsAtEnd({ policy, call }: HeldCall, bucket: HeldBucket, usage: Cost, unnamed: Unnamed): number {
   const { held, charged, limit, allotment } = bucket;
   if (!limit.isPriced || !allotment.isCounted) return 0;
   // A slot is not spent: its usage has no meaning, and must not make two equal settles differ.
   if (isHeldOnly(bucket)) return held;
-  const named = Object.hasOwn(actual, limit.unit) ? actual[limit.unit] : undefined;
-  const isKept = rest === "onError" ? onErrorOf(policy, call, limit) === "charge" : rest === "held";
-  if (held > 0) return named ?? (isKept ? held : 0);
-  return Math.max(0, (named ?? charged) - charged);
+  const named = Object.hasOwn(usage, limit.unit) ? usage[limit.unit] : undefined;
+  if (held === 0) return Math.max(0, (named ?? 0) - charged);
+  const isKept = unnamed === "onError" ? onErrorOf(policy, call, limit) === "charge" : unnamed === "held";
+  return named ?? (isKept ? held : 0);
 }

@@ -13,20 +13,42 @@ const RUN = "run-";
 const OF_ARGS = "-a";
 /** The id of a running call some of whose `calls` are held: random digits, and marks of the limits that hold them. */
 const MARKED = /^run-[0-9a-f]{24}-([0-9a-f]+|all)(?:-a)?$/;
-const [RANDOM_LENGTH, MARK_LENGTH, MAX_MARKS, ALL] = [24, 3, 4, "all"];
-/** Characters of a name that are of the id, and of the digest: a name has at most 64 characters. */
-const [ID_LENGTH, DIGEST_LENGTH] = [43, 20];
+const RANDOM_LENGTH = 24;
+const MARK_LENGTH = 3;
+/** With more marks than this an id has `ALL`. */
+const MAX_MARKS = 4;
+const ALL = "all";
+/** A name has at most 64 characters: of the id (`run-`, 24 digits, `-`, 4 marks, `-a` are 43), a hyphen, and of the digest. */
+const ID_LENGTH = 43;
+const DIGEST_LENGTH = 20;
+
+export interface HoldNames {
+  /** The id of the hold, for the program. */
+  readonly id: string;
+  /** The name of the hold, in the store. */
+  readonly name: string;
+}
 
 /**
- * Makes the id for the holds of a new call.
+ * Names the holds of a new call.
  *
  * @param callsHeldBy buckets that hold `calls` of a running call
  */
-export function newHoldId(isRun: boolean, isPerArgs = false, callsHeldBy: readonly Bucket[] = []): string {
-  const end = isPerArgs ? OF_ARGS : "";
-  const marks = isRun ? marksOf(callsHeldBy) : "";
-  if (marks === "") return `${isRun ? RUN : ""}${crypto.randomUUID()}${end}`;
-  return `${RUN}${crypto.randomUUID().replaceAll("-", "").slice(0, RANDOM_LENGTH)}-${marks}${end}`;
+export function newHold(
+  policy: CompiledPolicy,
+  call: Call,
+  isRun: boolean,
+  callsHeldBy: readonly Bucket[] = [],
+): HoldNames {
+  const id = `${newHoldId(isRun, isRun ? marksOf(callsHeldBy) : "")}${isPerArgs(policy, call) ? OF_ARGS : ""}`;
+  return { id, name: holdNameOf(policy, id, call) };
+}
+
+/** Makes an id for a call without limits per arguments. */
+export function newHoldId(isRun: boolean, marks = ""): string {
+  const random = crypto.randomUUID();
+  if (marks !== "") return `${RUN}${random.replaceAll("-", "").slice(0, RANDOM_LENGTH)}-${marks}`;
+  return isRun ? `${RUN}${random}` : random;
 }
 
 /**
@@ -44,7 +66,7 @@ export function marksIn(id: string): string {
 }
 
 export function isMarked(marks: string, limit: Limit): boolean {
-  if (marks === "" || marks === ALL) return marks === ALL;
+  if (marks === ALL) return true;
   const mark = markOf(limit);
   for (let i = 0; i < marks.length; i += MARK_LENGTH) if (marks.startsWith(mark, i)) return true;
   return false;
@@ -55,7 +77,7 @@ function markOf({ name }: Limit): string {
 }
 
 /** Whether a limit of a call's tool is per its arguments. */
-export function isPerArgs({ limits }: CompiledPolicy, { tool }: Call): boolean {
+function isPerArgs({ limits }: CompiledPolicy, { tool }: Call): boolean {
   return limits.some(({ per, matches }) => per.includes("args") && matches(String(tool)));
 }
 
@@ -64,8 +86,8 @@ export function isPerArgs({ limits }: CompiledPolicy, { tool }: Call): boolean {
  * an id that is sent with another call than its own names no hold, not even in buckets that both calls share.
  */
 export function holdNameOf(policy: CompiledPolicy, id: string, call: Call): string {
-  const bound = digest([id, dimensionsOf(call), id.endsWith(OF_ARGS) ? argsOf(policy, call) : null]);
-  return `${id.slice(0, ID_LENGTH)}-${bound.slice(0, DIGEST_LENGTH)}`;
+  const suffix = digest([id, dimensionsOf(call), id.endsWith(OF_ARGS) ? argsOf(policy, call) : null]);
+  return `${id.slice(0, ID_LENGTH)}-${suffix.slice(0, DIGEST_LENGTH)}`;
 }
 
 /** The id in the name of a hold that a limiter made. */
@@ -78,11 +100,7 @@ export function isRunHold(id: string): boolean {
   return id.startsWith(RUN);
 }
 
-/**
- * Throws unless this can be a hold's id.
- *
- * @throws MisuseError `invalid-option`
- */
+/** Throws `invalid-option` unless this can be a hold's id. */
 export function checkHoldId(id: string): void {
   if (typeof id === "string" && /^[\w-]{1,64}$/.test(id)) return;
   throw invalidOption("id", "a hold's id: 1 to 64 letters, digits, _ or -", id);

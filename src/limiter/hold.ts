@@ -1,15 +1,14 @@
 // A hold: units that are set aside for a call until its usage is known.
 
 import type { Cost } from "../kernel/call.ts";
-import { stepOf } from "../kernel/charge.ts";
 import type { Allowed } from "../kernel/decision.ts";
 import { checkWhole, formatGot, MisuseError } from "../kernel/errors.ts";
 import { MAX_LEASE_MS } from "../kernel/policy/schema-values.ts";
-import type { StepEvent } from "../kernel/request.ts";
-import { ask } from "./ask.ts";
+import type { StoreRequest } from "../kernel/request.ts";
+import { ask, checkOpen } from "./ask.ts";
 import { type CallOptions, checkCallOptions, checkMaxWait, type WaitOptions } from "./call-options.ts";
 import type { LimiterContext } from "./context.ts";
-import { bucketsOf, type HeldCall } from "./held-call.ts";
+import { endableBuckets, type HeldCall } from "./held-call.ts";
 import { type Settlement, settle } from "./settle.ts";
 
 /** Options of making or extending a hold. */
@@ -20,6 +19,15 @@ export interface HoldOptions extends CallOptions {
 
 /** Options of making a hold for a call. The lease begins when the call is allowed. */
 export interface ReserveOptions extends HoldOptions, WaitOptions {}
+
+/** Options of `run`. */
+export interface RunOptions extends ReserveOptions {
+  /**
+   * Called before each extension of the hold. While it returns `false` the hold is not extended; after a whole lease the
+   * estimate is charged, the hold ends, and `onEvent` gets `hold.limit_reached`. Default: always extended.
+   */
+  readonly isActive?: (() => boolean) | undefined;
+}
 
 /** Units that are set aside for a call. A hold that is neither settled nor released expires, as each limit's `onExpiry` says. */
 export interface Hold<Unit extends string = string, Limit extends string = string> {
@@ -57,13 +65,12 @@ export type Reserved<Unit extends string = string, Limit extends string = string
   readonly hold: Hold<Unit, Limit>;
 };
 
-/** The hold of a call, for the program. */
 export function holdOf(context: LimiterContext, held: HeldCall): Hold {
   return {
     id: held.id,
-    settle: (actual = {}, options) => settle(context, held, actual, "held", options),
+    settle: (usage = {}, options) => settle(context, held, { usage, unnamed: "held" }, options),
     async release(options) {
-      const settlement = await settle(context, held, {}, "nothing", options);
+      const settlement = await settle(context, held, { usage: {}, unnamed: "nothing" }, options);
       if (settlement.status === "unknown-hold") throw unknownHold(held.id);
       return settlement;
     },
@@ -73,23 +80,23 @@ export function holdOf(context: LimiterContext, held: HeldCall): Hold {
 
 async function extend(context: LimiterContext, held: HeldCall, options: HoldOptions = {}): Promise<boolean> {
   checkHoldOptions(options);
-  const buckets = (await bucketsOf(context, held)).filter(
-    (bucket) => bucket.held > 0 && bucket.allotment.quota !== null,
-  );
-  const steps = () =>
-    buckets.map((bucket) => {
-      const event: StepEvent = {
-        type: "extend",
-        id: held.name,
-        leaseMs: options.leaseMs ?? bucket.limit.leaseMs,
-      };
-      return stepOf(bucket, context.calendar.specOf(bucket), event);
+  const all = await endableBuckets(context, held);
+  const buckets = all.filter((bucket) => bucket.held > 0 && bucket.allotment.quota !== null);
+  if (buckets.length === 0) {
+    checkOpen(context);
+    return true;
+  }
+  const makeRequest = (): StoreRequest => {
+    const steps = buckets.map((bucket) => {
+      const leaseMs = options.leaseMs ?? bucket.limit.leaseMs;
+      return context.calendar.stepOf(bucket, { type: "extend", id: held.name, leaseMs });
     });
-  const reply = await ask(context, () => ({ mode: "force", steps: steps() }), options);
-  if (buckets.length === 0) return reply.allowed;
-  if (reply.steps.every(({ hold }) => hold === "unknown")) throw unknownHold(held.id);
+    return { mode: "force", steps };
+  };
+  const { steps } = await ask(context, makeRequest, options);
+  if (steps.every(({ hold }) => hold === "unknown")) throw unknownHold(held.id);
   // A bucket that does not know the hold was reset, or has a limit that came with a reload.
-  return reply.steps.every(({ hold }) => hold !== "late");
+  return steps.every(({ hold }) => hold !== "late");
 }
 
 function unknownHold(id: string): MisuseError {
@@ -100,25 +107,23 @@ function unknownHold(id: string): MisuseError {
   });
 }
 
-/**
- * Validates options of a hold.
- *
- * @throws MisuseError `invalid-option`
- */
+/** Validates options of a hold. Throws `invalid-option`. */
 export function checkHoldOptions(options: HoldOptions): void {
   checkCallOptions(options, ["signal", "leaseMs"]);
-  const { leaseMs } = options;
-  if (leaseMs !== undefined) checkWhole("leaseMs", leaseMs, 1, MAX_LEASE_MS);
+  checkLease(options.leaseMs);
 }
 
 /**
- * Validates options of a hold for a call.
+ * Validates options of a hold for a call. Throws `invalid-option`.
  *
- * @throws MisuseError `invalid-option`
+ * @param more names of options that the caller checks
  */
-export function checkReserveOptions(options: ReserveOptions): void {
-  checkCallOptions(options, ["signal", "quotas", "leaseMs", "maxWaitMs"]);
-  const { signal, leaseMs, maxWaitMs } = options;
-  checkHoldOptions({ signal, leaseMs });
-  checkMaxWait(maxWaitMs);
+export function checkReserveOptions(options: ReserveOptions, more: readonly string[] = []): void {
+  checkCallOptions(options, ["signal", "quotas", "leaseMs", "maxWaitMs", ...more]);
+  checkLease(options.leaseMs);
+  checkMaxWait(options.maxWaitMs);
+}
+
+function checkLease(leaseMs: number | undefined): void {
+  if (leaseMs !== undefined) checkWhole("leaseMs", leaseMs, 1, MAX_LEASE_MS);
 }

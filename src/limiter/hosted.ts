@@ -5,7 +5,7 @@ import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
 import type { Allowed, Decision, Denied } from "../kernel/decision.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { Limiter } from "./api.ts";
-import type { UsagePage } from "./buckets.ts";
+import type { PageRange, UsagePage } from "./buckets.ts";
 import type { Abandonable, AbandonableOptions, QuotaOptions } from "./call-options.ts";
 import type { Reserved, ReserveOptions } from "./hold.ts";
 import type { Outcome } from "./report.ts";
@@ -38,8 +38,8 @@ export interface HostedLimiter extends Limiter {
   /** The second half of `run`, perhaps in another process: ends a call that `begin` began. */
   end(id: string, call: Call, ending: Ending, options?: QuotaOptions): Promise<Settlement>;
   /** A page of what `usage` returns. */
-  usagePage(dimensions: BucketDimensions, page: { readonly skip: number; readonly take: number }): Promise<UsagePage>;
-  /** Emits `policy.refused`, for a policy that could not even be read. */
+  usagePage(dimensions: BucketDimensions, page: PageRange): Promise<UsagePage>;
+  /** Emits `policy.refused`. */
   policyRefused(error: unknown): void;
 }
 

@@ -4,9 +4,9 @@
 import { setTimer, type Timer } from "../clock.ts";
 import type { Cost } from "../kernel/call.ts";
 import type { HoldLimit } from "./events.ts";
-import type { RunningCall, RunOptions } from "./running-call.ts";
+import type { RunOptions } from "./hold.ts";
+import type { RunningCall } from "./running-call.ts";
 
-/** A hold that is kept alive. */
 export interface KeptAlive {
   /** Emits that the hold is no longer kept alive. */
   emitLimit(reason: HoldLimit): void;
@@ -14,36 +14,32 @@ export interface KeptAlive {
   stop(): Promise<Cost | null>;
 }
 
-/**
- * Extends a hold at a third of its lease, until it is stopped or reaches a limit.
- *
- * @param usageSoFar the usage of the call as far as it is known
- */
+/** Extends a hold at a third of its lease, until it is stopped or reaches a limit. */
 export function keepAlive(running: RunningCall, { leaseMs, isActive }: RunOptions, usageSoFar: () => Cost): KeptAlive {
   const { call, hold, maxHoldMs, clock } = running;
   const beganMs = clock.nowMs();
-  const forMs = () => clock.nowMs() - beganMs;
+  const heldMs = () => clock.nowMs() - beganMs;
   const emitLimit = (reason: HoldLimit) => {
-    running.emit({ type: "hold.limit_reached", call, holdId: hold.id, reason, heldMs: Math.round(forMs()) });
+    running.emit({ type: "hold.limit_reached", call, holdId: hold.id, reason, heldMs: Math.round(heldMs()) });
   };
   if (running.leaseMs === null) return { emitLimit, stop: async () => null };
 
-  const livesMs = running.leaseMs;
-  const eachMs = Math.ceil(livesMs / 3);
+  const lastsMs = running.leaseMs;
+  const extendEachMs = Math.ceil(lastsMs / 3);
   // A call that becomes active again must be noticed before its lease has ended.
-  const againMs = Math.ceil(livesMs / 20);
-  let extendedForMs = 0;
+  const lookAgainMs = Math.ceil(lastsMs / 20);
+  let lastExtendedMs = 0;
   let timer: Timer;
   let isStopped = false;
   let booking: Promise<Cost | null> = Promise.resolve(null);
   const wait = (ms: number) => {
-    timer = setTimer(clock, Math.max(1, Math.min(ms, maxHoldMs - forMs())), tick);
+    timer = setTimer(clock, Math.max(1, Math.min(ms, maxHoldMs - heldMs())), tick);
   };
   const tick = () => {
-    if (forMs() >= maxHoldMs) reach("max-hold");
+    if (heldMs() >= maxHoldMs) reach("max-hold");
     else if (isStillActive(isActive)) void extend();
-    else if (forMs() - extendedForMs >= livesMs) reach("unread");
-    else wait(againMs);
+    else if (heldMs() - lastExtendedMs >= lastsMs) reach("unread");
+    else wait(lookAgainMs);
   };
   const reach = (reason: HoldLimit) => {
     isStopped = true;
@@ -51,7 +47,7 @@ export function keepAlive(running: RunningCall, { leaseMs, isActive }: RunOption
     booking = bookEstimate(running, usageSoFar());
   };
   const extend = async () => {
-    const atMs = forMs();
+    const atMs = heldMs();
     let error: unknown = null;
     let isAlive = true;
     try {
@@ -61,10 +57,10 @@ export function keepAlive(running: RunningCall, { leaseMs, isActive }: RunOption
     }
     if (isStopped) return;
     if (!isAlive || error !== null) running.emit({ type: "hold.lost", call, holdId: hold.id, error });
-    if (error === null) extendedForMs = atMs;
-    if (isAlive) wait(eachMs);
+    if (error === null) lastExtendedMs = atMs;
+    if (isAlive) wait(extendEachMs);
   };
-  wait(eachMs);
+  wait(extendEachMs);
   return {
     emitLimit,
     async stop() {
@@ -86,7 +82,7 @@ function isStillActive(isActive: RunOptions["isActive"]): boolean {
 
 /** Charges the larger of held and reported units, and ends the hold. Returns `null` when that failed. */
 async function bookEstimate(running: RunningCall, soFar: Cost): Promise<Cost | null> {
-  const booked: Record<string, number> = { ...running.prices, ...soFar };
+  const booked: Record<string, number> = { ...soFar };
   for (const [unit, price] of Object.entries(running.prices)) booked[unit] = Math.max(price, soFar[unit] ?? 0);
   try {
     await running.settle(booked, "held");

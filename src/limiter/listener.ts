@@ -3,6 +3,7 @@
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { formatGot } from "../kernel/errors.ts";
+import type { Verb } from "./charge-plan.ts";
 import type { LimiterEvent } from "./events.ts";
 
 /** Like `onDecision`, with whether the units were booked even if the call was denied. */
@@ -32,7 +33,7 @@ export function emitEvent({ onEvent }: { readonly onEvent: EventListener | undef
 /** Passes a decision to `onDecision`, if there is a listener. A peek decides nothing. */
 export function emitDecision(
   { onDecision }: { readonly onDecision: DecisionListener | undefined },
-  verb: "consume" | "record" | "peek" | "reserve" | "run",
+  verb: Verb,
   call: Call,
   decision: Decision,
 ): void {

@@ -3,26 +3,21 @@
 
 import { type Call, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
+import type { RunOptions } from "./hold.ts";
 import { notify } from "./listener.ts";
-import type { RunFunction, RunOptions } from "./run.ts";
+import type { RunFunction } from "./run.ts";
 import type { Operation, TelemetryHooks } from "./telemetry.ts";
 import type { WaitOptions } from "./call-options.ts";
 
 type Decide = (call: Call, options?: WaitOptions) => Promise<Decision>;
-type DecideFor = (call: Call, options: WaitOptions) => Promise<Decision>;
 type Begin = (call: Call, options: WaitOptions) => Promise<{ readonly decision: Decision }>;
-type Run = (call: Call, run: RunFunction<unknown>, options?: RunOptions) => Promise<Decision>;
 
 /** The methods that decide. The last three exist only on a limiter with a store. */
-interface Methods {
-  readonly consume: Decide;
-  readonly record: Decide;
-  readonly peek: Decide;
-  readonly reserve: Decide;
-  readonly run: Run;
+interface Methods extends Readonly<Record<"consume" | "record" | "peek" | "reserve", Decide>> {
+  readonly run: (call: Call, run: RunFunction<unknown>, options?: RunOptions) => Promise<Decision>;
   readonly for: (dimensions: Dimensions) => Methods;
-  readonly consumeFor?: DecideFor;
-  readonly reserveFor?: DecideFor;
+  readonly consumeFor?: (call: Call, options: WaitOptions) => Promise<Decision>;
+  readonly reserveFor?: (call: Call, options: WaitOptions) => Promise<Decision>;
   readonly begin?: Begin;
 }
 
@@ -42,20 +37,16 @@ export function measured<Limiter extends Methods>(
   const around = <Answer extends Decision>(operation: Operation, call: Call, work: () => Promise<Answer>) =>
     hooks.around === undefined ? work() : hooks.around(operation, wholeOf(bound, call), work);
   const deciding =
-    <Options extends WaitOptions | undefined>(
-      operation: Operation,
-      decide: (call: Call, options: Options) => Promise<Decision>,
-    ) =>
-    (call: Call, options: Options) =>
+    (operation: Operation, decide: Decide): Decide =>
+    (call, options) =>
       around(operation, call, () => timed(hooks, operation, options, () => decide.call(limiter, call, options)));
-  const beginning: Begin = async (call, options) => {
+  const beginning = async (call: Call, options: WaitOptions) => {
     let begun: Awaited<ReturnType<Begin>> | undefined;
-    await around("begin", call, () =>
-      timed(hooks, "begin", options, async () => {
-        begun = await (begin as Begin).call(limiter, call, options);
-        return begun.decision;
-      }),
-    );
+    const decide: Decide = async () => {
+      begun = await (begin as Begin).call(limiter, call, options);
+      return begun.decision;
+    };
+    await deciding("begin", decide)(call, options);
     return begun as NonNullable<typeof begun>;
   };
   const methods: Partial<Methods> = {
@@ -78,8 +69,8 @@ export function measured<Limiter extends Methods>(
       const made = bind.call(limiter, dimensions);
       return measured(made, hooks, mergeDimensions(bound, dimensions, "dimensions"));
     },
-    ...(consumeFor === undefined ? {} : { consumeFor: deciding("consume", consumeFor) }),
-    ...(reserveFor === undefined ? {} : { reserveFor: deciding("reserve", reserveFor) }),
+    ...(consumeFor === undefined ? {} : { consumeFor: deciding("consume", consumeFor as Decide) }),
+    ...(reserveFor === undefined ? {} : { reserveFor: deciding("reserve", reserveFor as Decide) }),
     ...(begin === undefined ? {} : { begin: beginning }),
   };
   return Object.assign(limiter, methods);

@@ -11,6 +11,7 @@ import { MAX_DENIED_MS } from "../layers/deny-cache.ts";
 import { checkFailover, type FailoverOptions } from "../layers/failover.ts";
 import type { SharedStore } from "../store/shared-store.ts";
 import type { Store } from "../store/store.ts";
+import { checkFunctions } from "./call-options.ts";
 import type { LimiterEvent } from "./events.ts";
 import type { QuotaResolver } from "./quotas.ts";
 import { checkTelemetry, type Telemetry } from "./telemetry.ts";
@@ -23,7 +24,10 @@ export interface LimiterOptions<Source extends Policy | WrittenPolicy = Policy |
   readonly store: Store | SharedStore;
   /** The first part of all keys: 1 to 64 of letters, digits, `_ . : -`. Default `rate`. */
   readonly prefix?: string;
-  /** Called after each `consume`, `record`, `reserve` and `run`, before its promise resolves (`run`: before the function starts). An error that it throws becomes a process warning. */
+  /**
+   * Called after each `consume`, `record`, `reserve` and `run`, before its promise resolves (`run`: before the function starts). An
+   * error that it throws becomes a process warning.
+   */
   readonly onDecision?: (decision: Decision, call: Call) => unknown;
   /**
    * What this instance does while the store is unreachable. By default it decides by its share of the limits, for stores that
@@ -33,7 +37,7 @@ export interface LimiterOptions<Source extends Policy | WrittenPolicy = Policy |
   readonly failover?: FailoverOptions | false;
   /**
    * How long a denial is repeated without asking the store, 0 to 1,000 ms. Default 1,000. Only a denial that time alone can
-   * lift is repeated, and only for the same call. A grant or reset by another process takes effect after that time.
+   * lift is repeated, and only for the same call. A grant or reset by another process takes effect within that time.
    */
   readonly denyCacheMs?: number;
   /** Called with events of the store, of holds, of the policy and of buckets. */
@@ -66,15 +70,11 @@ const OPTIONS = [
   "telemetry",
 ] as const satisfies readonly (keyof LimiterOptions)[];
 
-/**
- * Validates the options, but for `policy` and `quotas`.
- *
- * @throws MisuseError `invalid-option`
- */
+/** Validates the options, but for `policy`. Throws `invalid-option`. */
 export function checkLimiterOptions(options: Omit<LimiterOptions, "policy">): void {
   checkOptionKeys(options, OPTIONS);
   checkTelemetry(options.telemetry);
-  const { store, prefix = "rate", onDecision, onEvent } = options;
+  const { store, prefix, onDecision, onEvent, quotas } = options;
   if (typeof store?.apply !== "function" || typeof store.close !== "function") {
     throw invalidOption("store", "a store, such as memoryStore()", store);
   }
@@ -89,19 +89,8 @@ export function checkLimiterOptions(options: Omit<LimiterOptions, "policy">): vo
   const { size, underWay } = store.batching ?? { size: 1, underWay: 1 };
   checkWhole("store.batching.size", size, 1, 1_024);
   checkWhole("store.batching.underWay", underWay, 1, 16);
-  if (typeof prefix !== "string" || !/^[A-Za-z0-9_.:-]{1,64}$/.test(prefix)) {
+  if (prefix !== undefined && (typeof prefix !== "string" || !/^[A-Za-z0-9_.:-]{1,64}$/.test(prefix))) {
     throw invalidOption("prefix", "1 to 64 letters, digits, _ . : or -", prefix);
   }
-  checkFunctions({ onDecision, onEvent });
-}
-
-/**
- * Throws unless each of these options is a function or absent.
- *
- * @throws MisuseError `invalid-option`
- */
-export function checkFunctions(options: Readonly<Record<string, unknown>>): void {
-  for (const [name, value] of Object.entries(options)) {
-    if (value !== undefined && typeof value !== "function") throw invalidOption(name, "a function", value);
-  }
+  checkFunctions({ onDecision, onEvent, quotas });
 }

@@ -4,7 +4,6 @@ import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import type { LimiterEvent } from "./events.ts";
 
-/** The event of a reload. */
 export function reloadEvent(before: CompiledPolicy, after: CompiledPolicy): LimiterEvent {
   const restarted = after.limits.filter((limit) => isRestarted(before, limit)).map(({ name }) => name);
   return { type: "policy.reloaded", version: after.version, restarted, ...changedLimits(before, after) };
@@ -16,7 +15,6 @@ export function isRestarted({ limits }: CompiledPolicy, limit: Limit): boolean {
   return other !== undefined && kindOf(limit) !== kindOf(other);
 }
 
-/** The names of limits that a policy adds and removes. */
 export function changedLimits(before: CompiledPolicy, after: CompiledPolicy) {
   const missingIn = (policy: CompiledPolicy, other: CompiledPolicy) =>
     policy.limits.map(({ name }) => name).filter((name) => !other.limits.some((limit) => limit.name === name));

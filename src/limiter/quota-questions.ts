@@ -1,10 +1,11 @@
-// Questions to a function of the program, such as a database lookup: a bounded number at a time, each with a timeout.
+// Questions to a function of the program, such as a database lookup. A bounded number is waited for at a time, each until a timeout.
 
 import { LateError, within } from "../clock.ts";
 import { limiterClosed } from "./closed.ts";
 
-/** The most questions in flight, and the most that wait to be asked. */
+/** The most questions in flight. */
 export const MAX_IN_FLIGHT = 64;
+/** The most questions that wait to be asked. */
 export const MAX_WAITING = 10_000;
 /** How long an answer may take, including the wait before the question is asked, ms. */
 export const ANSWER_WITHIN_MS = 1_000;
@@ -12,12 +13,6 @@ export const ANSWER_WITHIN_MS = 1_000;
 /** Asks one question. Returns the answer, or a promise of it. */
 type Question = (signal: AbortSignal) => unknown;
 
-/** Whether a question counts as in flight. */
-interface Slot {
-  isTaken: boolean;
-}
-
-/** The questions of one limiter. */
 export class QuestionQueue {
   #inFlight = 0;
   readonly #waiting = new Set<() => void>();
@@ -32,21 +27,23 @@ export class QuestionQueue {
    * Asks a question. Returns the answer itself when the question returns it at once and need not wait for others.
    *
    * @param late called with an answer that came after its time
-   * @throws the question's error; its promise rejects with a `LateError` without an answer in time
+   * @throws the question's error, `limiter-closed`, or an error when too many questions wait; its promise rejects with a
+   *   `LateError` without an answer in time
    */
   ask(question: Question, late: (answer: unknown) => void): unknown {
     if (this.#isClosed) throw limiterClosed();
     const stop = new AbortController();
-    const slot = { isTaken: false };
     if (this.#inFlight >= MAX_IN_FLIGHT) {
       if (this.#waiting.size >= MAX_WAITING) throw new Error(`${MAX_WAITING} questions wait to be asked`);
-      const asked = this.#turn(slot, stop.signal).then(() => question(stop.signal));
-      return this.#inTime(asked, stop, slot, late);
+      const turn = this.#turn(stop.signal);
+      const asked = turn.then(() => question(stop.signal));
+      const release = () => this.#release();
+      return this.#inTime(asked, stop, late).finally(() => turn.then(release, () => {}));
     }
     const answer = question(stop.signal);
     if (!isThenable(answer)) return answer;
-    this.#take(slot);
-    return this.#inTime(Promise.resolve(answer), stop, slot, late);
+    this.#inFlight++;
+    return this.#inTime(Promise.resolve(answer), stop, late).finally(() => this.#release());
   }
 
   /** Aborts the questions in flight. */
@@ -55,11 +52,11 @@ export class QuestionQueue {
     for (const stop of this.#open) stop.abort(limiterClosed());
   }
 
-  /** Waits until fewer questions are in flight. */
-  #turn(slot: Slot, signal: AbortSignal): Promise<void> {
+  /** Waits until fewer questions are in flight, and counts this one among them. */
+  #turn(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const begin = () => {
-        this.#take(slot);
+        this.#inFlight++;
         resolve();
       };
       this.#waiting.add(begin);
@@ -70,12 +67,7 @@ export class QuestionQueue {
     });
   }
 
-  async #inTime(
-    answer: Promise<unknown>,
-    stop: AbortController,
-    slot: Slot,
-    late: (answer: unknown) => void,
-  ): Promise<unknown> {
+  async #inTime(answer: Promise<unknown>, stop: AbortController, late: (answer: unknown) => void): Promise<unknown> {
     this.#open.add(stop);
     try {
       return await within(ANSWER_WITHIN_MS, answer);
@@ -87,13 +79,7 @@ export class QuestionQueue {
       throw error;
     } finally {
       this.#open.delete(stop);
-      if (slot.isTaken) this.#release();
     }
-  }
-
-  #take(slot: Slot): void {
-    slot.isTaken = true;
-    this.#inFlight++;
   }
 
   #release(): void {

@@ -4,7 +4,7 @@ import type { Bucket } from "../kernel/charge.ts";
 import { claimsUpTo } from "../kernel/claims.ts";
 import type { ClaimedQuota } from "../kernel/policy/typed.ts";
 import { ANSWER_WITHIN_MS, MAX_IN_FLIGHT, MAX_WAITING } from "./quota-questions.ts";
-import { FRESH_MS, MAX_QUOTAS, type QuotaEvent, type QuotaResolver, Quotas, RETRY_MS } from "./quotas.ts";
+import { FRESH_MS, MAX_QUOTAS, type QuotaEvent, type QuotaResolver, QuotaLookup, RETRY_MS } from "./quotas.ts";
 
 const MAX = 1_000;
 const DEFAULT = 10;
@@ -20,7 +20,7 @@ function bucketOf(tenant: string, limit = "monthly"): Bucket {
 function quotasBy(resolve: QuotaResolver | null) {
   const clock = { ms: 0, nowMs: () => clock.ms };
   const events: QuotaEvent[] = [];
-  const quotas = new Quotas(resolve, clock, (event) => events.push(event));
+  const quotas = new QuotaLookup(resolve, clock, (event) => events.push(event));
   const quotaOf = async (tenant: string, given?: Record<string, ClaimedQuota>) => {
     const [bucket] = await quotas.of([bucketOf(tenant)], given);
     return bucket?.allotment.quota;
@@ -29,7 +29,7 @@ function quotasBy(resolve: QuotaResolver | null) {
 }
 
 /** Lets what is waited for come in. */
-const settled = () => new Promise((resolve) => setImmediate(resolve));
+const turnsTaken = () => new Promise((resolve) => setImmediate(resolve));
 
 function heldTimers(t: TestContext) {
   t.mock.timers.enable({ apis: ["setTimeout"] });
@@ -83,14 +83,14 @@ describe("the quota of a bucket", () => {
     let asked = 0;
     const { quotaOf } = quotasBy(async () => {
       asked++;
-      await settled();
+      await turnsTaken();
       return 50;
     });
     assert.deepEqual(new Set(await Promise.all(Array.from({ length: 500 }, () => quotaOf("acme")))), new Set([50]));
     assert.equal(asked, 1);
   });
 
-  it("is cached for a bounded number of buckets", async () => {
+  it("is remembered of a bounded number of buckets, those that were used last", async () => {
     const asked = new Map<string, number>();
     const { quotaOf } = quotasBy(({ dimensions }) => {
       const tenant = dimensions.tenant ?? "";
@@ -203,7 +203,7 @@ describe("a resolver that fails", () => {
     assert.match(String(events[0]?.error), /no answer within 1000 ms/);
     assert.equal(await quotaOf("acme"), DEFAULT);
     answer(50);
-    await settled();
+    await turnsTaken();
     assert.equal(await quotaOf("acme"), 50);
   });
 
@@ -219,7 +219,7 @@ describe("a resolver that fails", () => {
     answers[1]?.(60);
     assert.equal(await second, 60);
     answers[0]?.(50);
-    await settled();
+    await turnsTaken();
     assert.equal(await quotaOf("acme"), 60);
   });
 });
@@ -232,14 +232,14 @@ describe("many questions at once", () => {
     const waiting = Array.from({ length: 3 * MAX_IN_FLIGHT }, (_, n) => quotaOf(`t${n}`));
     assert.equal(answers.length, MAX_IN_FLIGHT);
     for (const answer of answers.splice(0)) answer();
-    await settled();
+    await turnsTaken();
     assert.equal(answers.length, MAX_IN_FLIGHT);
     tick(ANSWER_WITHIN_MS + 1);
     const quotas = await Promise.all(waiting);
     assert.equal(quotas.filter((quota) => quota === 50).length, MAX_IN_FLIGHT);
     assert.equal(quotas.filter((quota) => quota === DEFAULT).length, 2 * MAX_IN_FLIGHT);
     // Those that hang keep no others out.
-    await settled();
+    await turnsTaken();
     const next = quotaOf("next");
     answers.at(-1)?.();
     assert.equal(await next, 50);

@@ -4,7 +4,7 @@
 import type { Clock } from "../clock.ts";
 import type { Bucket } from "../kernel/charge.ts";
 import { claimFault, takesClaims } from "../kernel/claims.ts";
-import { invalidOption, MisuseError } from "../kernel/errors.ts";
+import { MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { ClaimedQuota, ClaimedQuotas } from "../kernel/policy/typed.ts";
 import { QuestionQueue } from "./quota-questions.ts";
@@ -45,8 +45,9 @@ export interface QuotaEvent {
 
 /** The most buckets whose quota is cached, in two generations of half as many. */
 export const MAX_QUOTAS = 10_000;
-/** How long a quota is not asked for again, and how long after a failed question, ms. */
+/** How long a quota is not asked for again, ms. */
 export const FRESH_MS = 60_000;
+/** How long after a failed question, ms. */
 export const RETRY_MS = 5_000;
 /** The shortest time between two events of a limit, ms. */
 const EVENT_EACH_MS = 10_000;
@@ -56,8 +57,8 @@ interface Entry {
   readonly claim: ClaimedQuota | undefined;
   /** When it is asked for again, by the limiter's clock. */
   readonly freshUntilMs: number;
-  /** The number of the question that it answers. */
-  readonly number: number;
+  /** Numbers the question that it answers. */
+  readonly question: number;
 }
 
 /** The failed questions of a limit since its last event. */
@@ -66,8 +67,7 @@ interface Failures {
   emittedAtMs: number;
 }
 
-/** The quotas of one limiter. */
-export class Quotas {
+export class QuotaLookup {
   readonly #resolve: QuotaResolver | null;
   readonly #clock: Clock;
   readonly #emit: (event: QuotaEvent) => void;
@@ -75,7 +75,7 @@ export class Quotas {
   readonly #asking = new Map<string, Promise<ClaimedQuota | undefined>>();
   #young = new Map<string, Entry>();
   #old = new Map<string, Entry>();
-  #number = 0;
+  #lastQuestion = 0;
   readonly #failures = new Map<string, Failures>();
 
   /** @param clock the clock by which quotas expire */
@@ -90,8 +90,8 @@ export class Quotas {
     buckets: readonly Each[],
     given: ClaimedQuotas = {},
   ): readonly Each[] | Promise<readonly Each[]> {
-    if (!buckets.some(isClaimed)) return buckets;
-    const claims = buckets.map((bucket) => (isClaimed(bucket) ? this.#claimOf(bucket, given) : undefined));
+    if (!buckets.some(takesClaims)) return buckets;
+    const claims = buckets.map((bucket) => (takesClaims(bucket) ? this.#claimOf(bucket, given) : undefined));
     const allot = (known: readonly (ClaimedQuota | undefined)[]) =>
       buckets.map((bucket, i) => allotted(bucket, known[i]));
     return claims.some((claim) => claim instanceof Promise)
@@ -115,44 +115,44 @@ export class Quotas {
 
   #ask(bucket: Bucket, resolve: QuotaResolver): ClaimedQuota | undefined | Promise<ClaimedQuota | undefined> {
     const { key, limit, partitionKey } = bucket;
-    const number = ++this.#number;
+    const question = ++this.#lastQuestion;
     const dimensions = Object.fromEntries(partitionKey);
-    const late = (answer: unknown) => this.#late(bucket, number, answer);
+    const late = (answer: unknown) => this.#late(bucket, question, answer);
     let asked: unknown;
     try {
       asked = this.#questions.ask((signal) => resolve({ limit: limit.name, dimensions, signal }), late);
     } catch (error) {
-      return this.#failed(bucket, number, error);
+      return this.#failed(bucket, question, error);
     }
-    if (!(asked instanceof Promise)) return this.#answered(bucket, number, asked);
+    if (!(asked instanceof Promise)) return this.#answered(bucket, question, asked);
     const claim = asked
       .then(
-        (answer) => this.#answered(bucket, number, answer),
-        (error) => this.#failed(bucket, number, error),
+        (answer) => this.#answered(bucket, question, answer),
+        (error) => this.#failed(bucket, question, error),
       )
       .finally(() => this.#asking.delete(key));
     this.#asking.set(key, claim);
     return claim;
   }
 
-  #answered(bucket: Bucket, number: number, answer: unknown): ClaimedQuota | undefined {
+  #answered(bucket: Bucket, question: number, answer: unknown): ClaimedQuota | undefined {
     const fault = answer === undefined ? null : claimFault("quotas", answer);
-    if (fault !== null) return this.#failed(bucket, number, new MisuseError("invalid-option", fault));
+    if (fault !== null) return this.#failed(bucket, question, new MisuseError("invalid-option", fault));
     const claim = answer as ClaimedQuota | undefined;
-    this.#put(bucket.key, { claim, freshUntilMs: this.#clock.nowMs() + FRESH_MS, number });
+    this.#put(bucket.key, { claim, freshUntilMs: this.#clock.nowMs() + FRESH_MS, question });
     return claim;
   }
 
   /** An answer that came after its time is used, unless a later question has been answered. */
-  #late(bucket: Bucket, number: number, answer: unknown): void {
-    if ((this.#find(bucket.key)?.number ?? 0) <= number) this.#answered(bucket, number, answer);
+  #late(bucket: Bucket, question: number, answer: unknown): void {
+    if ((this.#find(bucket.key)?.question ?? 0) <= question) this.#answered(bucket, question, answer);
   }
 
-  #failed(bucket: Bucket, number: number, error: unknown): ClaimedQuota | undefined {
+  #failed(bucket: Bucket, question: number, error: unknown): ClaimedQuota | undefined {
     const { key, limit, partitionKey } = bucket;
     const claim = this.#find(key)?.claim;
     const nowMs = this.#clock.nowMs();
-    this.#put(key, { claim, freshUntilMs: nowMs + RETRY_MS, number });
+    this.#put(key, { claim, freshUntilMs: nowMs + RETRY_MS, question });
     const failures = this.#failures.get(limit.name) ?? { count: 0, emittedAtMs: Number.NEGATIVE_INFINITY };
     this.#failures.set(limit.name, failures);
     failures.count++;
@@ -182,25 +182,14 @@ export class Quotas {
   }
 }
 
-/** Whether a bucket takes a quota that is not the policy's. */
-function isClaimed({ allotment }: Bucket): boolean {
-  return allotment.claims !== null;
-}
-
 function allotted<Each extends Bucket>(bucket: Each, claim: ClaimedQuota | undefined): Each {
   const { claims } = bucket.allotment;
   return claims === null || claim === undefined ? bucket : { ...bucket, allotment: claims.allotmentFor(claim) };
 }
 
-/**
- * Throws unless the resolver is a function that some limit of the policy asks, or absent.
- *
- * @throws MisuseError `invalid-option`
- */
+/** Throws `invalid-option` unless some limit of the policy asks the resolver, or there is none. */
 export function checkResolver(resolve: QuotaResolver | undefined, { limits }: CompiledPolicy): void {
-  if (resolve === undefined) return;
-  if (typeof resolve !== "function") throw invalidOption("quotas", "a function", resolve);
-  if (limits.some(takesClaims)) return;
+  if (resolve === undefined || limits.some(takesClaims)) return;
   throw new MisuseError("invalid-option", {
     path: "quotas",
     expected: "a policy with a limit that takes its quota from here",

@@ -2,8 +2,8 @@
 
 import { resultDigest } from "../kernel/args.ts";
 import type { Call } from "../kernel/call.ts";
-import { type Match, stepOf } from "../kernel/charge.ts";
-import type { StoreRequest } from "../kernel/request.ts";
+import type { Match } from "../kernel/charge.ts";
+import type { Step } from "../kernel/request.ts";
 import { ask } from "./ask.ts";
 import type { CallOptions } from "./call-options.ts";
 import type { LimiterContext } from "./context.ts";
@@ -11,6 +11,12 @@ import { emitEvent } from "./listener.ts";
 
 /** The outcome of a call: an error, or a result, of which only a hash is kept. */
 export type Outcome = { readonly error: unknown } | { readonly result: unknown };
+
+/** The outcome of a call as one limit counts it: `error`, the hash of a result, or `null` for no error. */
+export interface CountedOutcome {
+  readonly match: Match;
+  readonly outcome: string | null;
+}
 
 /** Reports an outcome to every limit of a call that counts outcomes. */
 export async function reportOutcome(
@@ -20,48 +26,38 @@ export async function reportOutcome(
   outcome: Outcome,
   options?: CallOptions,
 ): Promise<void> {
-  const report = reportFor(context, call, matches, outcome);
-  if (report.matches.length > 0) await ask(context, () => ({ mode: "force", steps: report.steps() }), options);
+  const counted = countedOutcomes(context, call, matches, outcome);
+  if (counted.length > 0) await ask(context, () => ({ mode: "force", steps: reportSteps(context, counted) }), options);
 }
 
-/** An outcome in the form that the limits of a call count. */
-export interface OutcomeReport {
-  /** The limits that count it. */
-  readonly matches: readonly Match[];
-  /** For each limit: `error`, the hash of a result, or `null` for no error. */
-  readonly outcomes: readonly (string | null)[];
-  /** One step for each of the limits, with the boundaries of the present calendar windows. */
-  steps(): StoreRequest["steps"];
-}
-
-/** The report of a call's outcome to each limit that counts outcomes. */
-export function reportFor(
+/** The outcome as each limit counts it that counts such outcomes. */
+export function countedOutcomes(
   context: LimiterContext,
   call: Call,
   matches: readonly Match[],
   outcome: Outcome,
-): OutcomeReport {
+): CountedOutcome[] {
   const isError = "error" in outcome;
-  // A call that failed has no result: it neither ends a streak of equal results nor makes it longer.
-  const counting = matches.filter(
-    ({ limit }) => limit.reports === "errors" || (limit.reports === "results" && !isError),
-  );
-  const result = counting.some(({ limit }) => limit.reports === "results") ? resultOf(context, call, outcome) : null;
-  // A call that did not fail ends a streak of errors.
-  const outcomes = counting.map(({ limit }) => (limit.reports === "results" ? result : isError ? "error" : null));
-  return {
-    matches: counting,
-    outcomes,
-    steps: () =>
-      counting.map((match, i) =>
-        stepOf(match, context.calendar.specOf(match), { type: "report", outcome: outcomes[i] ?? null }),
-      ),
-  };
+  let result: string | undefined;
+  return matches.flatMap((match): CountedOutcome[] => {
+    const { reports } = match.limit;
+    // A call that did not fail ends a streak of errors.
+    if (reports === "errors") return [{ match, outcome: isError ? "error" : null }];
+    // A call that failed has no result: it neither ends a streak of equal results nor makes it longer.
+    if (reports !== "results" || isError) return [];
+    result ??= hashOf(context, call, outcome.result);
+    return [{ match, outcome: result }];
+  });
+}
+
+/** One step for each of the limits, with the boundaries of the present calendar windows. */
+export function reportSteps({ calendar }: LimiterContext, counted: readonly CountedOutcome[]): Step[] {
+  return counted.map(({ match, outcome }) => calendar.stepOf(match, { type: "report", outcome }));
 }
 
 /** The hash of a result. A result that cannot be read must not fail its run. */
-function resultOf(context: LimiterContext, call: Call, outcome: Outcome): string {
-  const { outcome: hash, error } = resultDigest("result" in outcome ? outcome.result : undefined);
+function hashOf(context: LimiterContext, call: Call, result: unknown): string {
+  const { outcome: hash, error } = resultDigest(result);
   if (error !== null) emitEvent(context, { type: "outcome.unusable", call, error });
   return hash;
 }

@@ -2,17 +2,13 @@
 
 import type { Cost } from "../kernel/call.ts";
 import type { Allowed } from "../kernel/decision.ts";
-import { invalidOption } from "../kernel/errors.ts";
-import { checkCallOptions } from "./call-options.ts";
-import type { Rest } from "./held-call.ts";
-import type { ReserveOptions } from "./hold.ts";
+import { checkFunctions } from "./call-options.ts";
+import type { Unnamed } from "./held-call.ts";
+import { checkReserveOptions, type RunOptions } from "./hold.ts";
 import { keepAlive } from "./keep-alive.ts";
 import type { Outcome } from "./report.ts";
-import type { RunningCall, RunOptions } from "./running-call.ts";
-import { type AddUsage, UsageSum } from "./usage.ts";
-
-export type { RunOptions } from "./running-call.ts";
-export type { AddUsage, AddUsageOptions } from "./usage.ts";
+import type { RunningCall } from "./running-call.ts";
+import { type AddUsage, UsageSum } from "./usage-sum.ts";
 
 /** The argument of a function that `run` runs. */
 export interface RunContext<Unit extends string = string> {
@@ -27,24 +23,17 @@ export type RunFunction<Value, Unit extends string = string> = (
   context: RunContext<Unit>,
 ) => Value | PromiseLike<Value>;
 
-/**
- * Validates the options of `run` alone. Returns the others, for the hold.
- *
- * @throws MisuseError `invalid-option`
- */
-export function checkRunOptions(options: RunOptions): ReserveOptions {
-  checkCallOptions(options, ["signal", "quotas", "leaseMs", "maxWaitMs", "isActive"]);
-  const { isActive, ...holdOptions } = options;
-  if (isActive !== undefined && typeof isActive !== "function") throw invalidOption("isActive", "a function", isActive);
-  return holdOptions;
+export function checkRunOptions(options: RunOptions): void {
+  checkReserveOptions(options, ["isActive"]);
+  checkFunctions({ isActive: options.isActive });
 }
 
 /** The decision on a call that was allowed, and the value that its function returned. */
 export type Ran<Value, Limit extends string = string> = Allowed<Limit> & { readonly value: Value };
 
 /** The error of a call whose result can no longer be read. */
-export class UnreachableError extends Error {
-  override readonly name = "UnreachableError";
+export class ReaderGoneError extends Error {
+  override readonly name = "ReaderGoneError";
 
   constructor() {
     super("the reader of the answer is gone");
@@ -58,34 +47,31 @@ export async function runToEnd<Value>(
   options: RunOptions,
 ): Promise<Value> {
   const { signal = new AbortController().signal } = options;
-  const { call, hold } = running;
-  const usage = new UsageSum(running.units, estimateOf(running), (unusable) =>
+  const { call, hold, heldUnits, prices } = running;
+  const held = Object.fromEntries(heldUnits.map((unit) => [unit, prices[unit] ?? 0]));
+  const sum = new UsageSum(running.units, held, (unusable) =>
     running.emit({ type: "usage.unusable", call, holdId: hold.id, ...unusable }),
   );
-  const alive = keepAlive(running, options, () => usage.soFar());
-  let rest: Rest = "nothing";
+  const alive = keepAlive(running, options, () => sum.soFar());
+  // A call that never started costs nothing.
+  let unnamed: Unnamed = "nothing";
   let outcome: Outcome | null = null;
   try {
     signal.throwIfAborted();
-    rest = "onError";
-    const value = await run({ signal, addUsage: usage.add });
-    rest = "held";
+    unnamed = "onError";
+    const value = await run({ signal, addUsage: sum.add });
+    unnamed = "held";
     outcome = { result: value };
     return value;
   } catch (error) {
-    // A call that never started did not fail.
+    // A call that its caller aborted did not fail by itself.
     if (!signal.aborted) outcome = { error };
-    if (error instanceof UnreachableError) alive.emitLimit("unreachable");
+    if (error instanceof ReaderGoneError) alive.emitLimit("reader-gone");
     throw error;
   } finally {
     const booked = await alive.stop();
-    await end(running, usage.end(), rest, { booked, outcome: running.wantsOutcome ? outcome : null });
+    await end(running, sum.end(), unnamed, { booked, outcome: running.wantsOutcome ? outcome : null });
   }
-}
-
-/** The charge for each held unit while the usage is unknown. */
-function estimateOf({ heldUnits, prices }: RunningCall): Cost {
-  return Object.fromEntries(heldUnits.map((unit) => [unit, prices[unit] ?? 0]));
 }
 
 /** How the function of a call ended. */
@@ -96,31 +82,24 @@ interface Ended {
   readonly outcome: Outcome | null;
 }
 
-/**
- * Settles and reports, in one request unless the hold has ended before. A store that fails now must not fail the function's
- * finished work.
- */
-async function end(running: RunningCall, actual: Cost, rest: Rest, { booked, outcome }: Ended): Promise<void> {
-  const isPlain = running.heldUnits.length === 0 && Object.keys(actual).length === 0;
+/** Settles and reports, in one request unless the hold has ended before. A failure must not fail the function's finished work. */
+async function end(running: RunningCall, usage: Cost, unnamed: Unnamed, { booked, outcome }: Ended): Promise<void> {
+  const left = booked === null ? usage : excessOf(usage, booked);
+  const isHeld = booked === null && running.heldUnits.length > 0;
+  const isNothing = !isHeld && Object.keys(left).length === 0;
+  // A replayed call may have settled its hold before, with other numbers: then its outcome still counts.
   if (outcome !== null && booked === null && !running.replayed) {
-    const events = isPlain ? (["outcome.unreported"] as const) : (["hold.unsettled", "outcome.unreported"] as const);
-    await trying(running, events, () => running.settleWith(outcome, actual, rest));
-    return;
+    const events = isNothing ? (["outcome.unreported"] as const) : (["hold.unsettled", "outcome.unreported"] as const);
+    return emittingFailure(running, events, () => running.settleWith(outcome, usage, unnamed));
   }
-  const excess = booked === null ? null : excessOf(actual, booked);
-  const isSettled = excess === null ? isPlain : Object.keys(excess).length === 0;
+  const settling = () => (booked === null ? running.settle(left, unnamed) : running.book(left));
   await Promise.all([
-    isSettled
-      ? null
-      : trying(running, ["hold.unsettled"], () =>
-          excess === null ? running.settle(actual, rest) : running.book(excess),
-        ),
-    outcome === null ? null : trying(running, ["outcome.unreported"], () => running.reportOutcome(outcome)),
+    isNothing ? null : emittingFailure(running, ["hold.unsettled"], settling),
+    outcome && emittingFailure(running, ["outcome.unreported"], () => running.reportOutcome(outcome)),
   ]);
 }
 
-/** Ends a call. When that fails, it emits the events. */
-async function trying(
+async function emittingFailure(
   { call, hold, emit }: RunningCall,
   events: readonly ("hold.unsettled" | "outcome.unreported")[],
   act: () => Promise<unknown>,
@@ -134,7 +113,8 @@ async function trying(
   }
 }
 
-function excessOf(actual: Cost, booked: Cost): Cost {
-  const excess = Object.entries(actual).map(([unit, units]) => [unit, units - (booked[unit] ?? 0)] as const);
+/** Usage beyond what was booked. */
+function excessOf(usage: Cost, booked: Cost): Cost {
+  const excess = Object.entries(usage).map(([unit, units]) => [unit, units - (booked[unit] ?? 0)] as const);
   return Object.fromEntries(excess.filter(([, units]) => units > 0));
 }

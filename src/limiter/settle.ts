@@ -2,20 +2,20 @@
 
 import { usageOf } from "../kernel/answer.ts";
 import type { Cost } from "../kernel/call.ts";
-import { checkCost, stepOf } from "../kernel/charge.ts";
+import { checkCost } from "../kernel/charge.ts";
 import type { Usage } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, onceKey } from "../kernel/key.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import type { Once, Step, StepEvent, StepReply } from "../kernel/request.ts";
+import type { Once, StepEvent, StepReply } from "../kernel/request.ts";
 import { ask } from "./ask.ts";
 import { type CallOptions, checkCallOptions } from "./call-options.ts";
 import { tagOfCall } from "./call-plan.ts";
 import { isHeldOnly } from "./charge-plan.ts";
 import type { LimiterContext } from "./context.ts";
-import { actualOf, bucketsOf, type HeldBucket, type HeldCall, type Rest } from "./held-call.ts";
+import { endableBuckets, type HeldBucket, type HeldCall, type Unnamed, unitsAtEnd } from "./held-call.ts";
 import { emitEvent } from "./listener.ts";
-import type { OutcomeReport } from "./report.ts";
+import { type CountedOutcome, reportSteps } from "./report.ts";
 
 /** The result of settling a hold. */
 export interface Settlement<Limit extends string = string> {
@@ -31,81 +31,84 @@ export interface Settlement<Limit extends string = string> {
 }
 
 /** A bucket, and the units that it is settled with. */
-interface Settled {
+interface Settling {
   readonly bucket: HeldBucket;
   readonly units: number;
 }
 
-/**
- * Ends a hold.
- *
- * @param rest what units cost that `actual` does not name
- * @param report the outcome of the call, for limits that count outcomes: booked together with the units, and once
- */
+interface End {
+  readonly usage: Cost;
+  /** What units cost that `usage` does not name. */
+  readonly unnamed: Unnamed;
+  /** The outcome of the call, for limits that count outcomes: booked together with the units, and once. */
+  readonly outcomes?: readonly CountedOutcome[];
+}
+
 export async function settle(
   context: LimiterContext,
   held: HeldCall,
-  actual: Cost,
-  rest: Rest,
+  { usage, unnamed, outcomes = [] }: End,
   options: CallOptions = {},
-  report: OutcomeReport | null = null,
 ): Promise<Settlement> {
   checkCallOptions(options);
-  checkUsage(held.policy, actual);
-  const settled = (await bucketsOf(context, held))
-    .map((bucket): Settled => ({ bucket, units: actualOf(held, bucket, actual, rest) }))
+  checkUsage(held.policy, usage);
+  const settlings = (await endableBuckets(context, held))
+    .map((bucket): Settling => ({ bucket, units: unitsAtEnd(held, bucket, usage, unnamed) }))
     .filter(({ bucket, units }) => bucket.held > 0 || units > 0);
-  const once = settledOnce(context, held, settled, report);
+  const once = onceFor(context, held, settlings, outcomes);
   const makeRequest = () => {
-    const steps = [...settled.map((each) => settleStep(context, held, each)), ...(report?.steps() ?? [])];
+    const steps = settlings.map(({ bucket, units }) => context.calendar.stepOf(bucket, endOf(held, bucket, units)));
+    steps.push(...reportSteps(context, outcomes));
     return { mode: "force", steps, ...(once === null ? {} : { once }) } as const;
   };
   const reply = await ask(context, makeRequest, options);
-  for (const { bucket } of settled) if (isHeldOnly(bucket)) context.slots.freed(bucket.key);
+  for (const { bucket } of settlings) if (isHeldOnly(bucket)) context.slots.freed(bucket.key);
   const replayed = reply.replay !== undefined;
+  // A call that never started is released, too. Usage beyond an ended hold (`withoutHold`) names no hold that could be unknown.
+  const isRelease = unnamed === "nothing";
   if (replayed && reply.replay?.request !== once?.request) {
-    throw rest === "nothing" ? alreadySettled(held.id) : settledDifferently(held.id, actual);
+    throw isRelease ? alreadySettled(held.id) : settledDifferently(held.id, usage);
   }
-  const status = statusOf(settled, reply.steps);
-  // A release books nothing.
-  if (status === "unknown-hold" && !replayed && rest !== "nothing") {
-    emitEvent(context, { type: "hold.unknown", call: held.call, holdId: held.id, booked: bookedIn(settled) });
+  const status = statusOf(settlings, reply.steps);
+  if (status === "unknown-hold" && !replayed && !isRelease) {
+    emitEvent(context, { type: "hold.unknown", call: held.call, holdId: held.id, booked: bookedIn(settlings) });
   }
-  const usages = settled.flatMap(({ bucket }, i) => usageOf(bucket, { ...reply, steps: reply.steps.slice(i, i + 1) }));
+  const usages = settlings.flatMap(({ bucket }, i) =>
+    usageOf(bucket, { ...reply, steps: reply.steps.slice(i, i + 1) }),
+  );
   return { status, replayed, usages };
 }
 
-function settleStep({ calendar }: LimiterContext, { name }: HeldCall, { bucket, units }: Settled): Step {
-  const event: StepEvent = bucket.held > 0 ? { type: "settle", id: name, units } : { type: "charge", cost: units };
-  return stepOf(bucket, calendar.specOf(bucket), event);
+function endOf({ name }: HeldCall, { held }: HeldBucket, units: number): StepEvent {
+  return held > 0 ? { type: "settle", id: name, units } : { type: "charge", cost: units };
 }
 
 /** The store remembers a settlement under the hold's name. */
-function settledOnce(
+function onceFor(
   { prefix }: LimiterContext,
   { name, policy, call, buckets }: HeldCall,
-  settled: readonly Settled[],
-  report: OutcomeReport | null,
+  settlings: readonly Settling[],
+  outcomes: readonly CountedOutcome[],
 ): Once | null {
   const tag = tagOfCall(policy, call, buckets);
   if (tag === null) return null;
-  const numbers = settled.map(({ bucket, units }) => [bucket.key, units]);
-  const outcomes = report?.matches.map(({ key }, i) => [key, report.outcomes[i]]);
-  const request = digest(outcomes === undefined ? numbers : [numbers, outcomes]);
+  const numbers = settlings.map(({ bucket, units }) => [bucket.key, units]);
+  const counted = outcomes.map(({ match, outcome }) => [match.key, outcome]);
+  const request = digest(counted.length === 0 ? numbers : [numbers, counted]);
   return { key: onceKey(prefix, tag, "settled", name), request };
 }
 
 /** The status of a hold, from the replies of its buckets. Nothing was held where a quota is unlimited. */
-function statusOf(settled: readonly Settled[], replies: readonly StepReply[]): Settlement["status"] {
-  const found = replies.flatMap(({ hold = [] }, i) => (settled[i]?.bucket.allotment.quota === null ? [] : hold));
+function statusOf(settlings: readonly Settling[], replies: readonly StepReply[]): Settlement["status"] {
+  const found = replies.flatMap(({ hold = [] }, i) => (settlings[i]?.bucket.allotment.quota === null ? [] : hold));
   if (found.includes("late")) return "late";
   return found.length > 0 && found.every((each) => each === "unknown") ? "unknown-hold" : "settled";
 }
 
 /** How much of each unit was booked. */
-function bookedIn(settled: readonly Settled[]): Cost {
+function bookedIn(settlings: readonly Settling[]): Cost {
   const booked: Record<string, number> = {};
-  for (const { bucket, units } of settled) {
+  for (const { bucket, units } of settlings) {
     const { unit } = bucket.limit;
     if (!isHeldOnly(bucket)) booked[unit] = Math.max(booked[unit] ?? 0, units);
   }
@@ -123,10 +126,10 @@ function checkUsage(policy: CompiledPolicy, usage: Cost): void {
   }
 }
 
-function settledDifferently(id: string, actual: Cost): MisuseError {
+function settledDifferently(id: string, usage: Cost): MisuseError {
   const expected = `what the hold ${id} was settled with before`;
   const hint = "A hold ends once. This one was settled with other numbers, or released: that stays.";
-  return new MisuseError("already-settled", { path: "usage", expected, got: formatGot(actual), hint });
+  return new MisuseError("already-settled", { path: "usage", expected, got: formatGot(usage), hint });
 }
 
 function alreadySettled(id: string): MisuseError {

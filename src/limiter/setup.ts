@@ -2,36 +2,31 @@
 // answer, and again when the store is back after a failure, because it may be another server then. No call waits for it, and
 // its timer keeps no process alive.
 
-import { monotonicClock, setTimer, type Timer } from "../clock.ts";
+import { monotonicClock, pauseAfter, setTimer, type Timer } from "../clock.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { StoreError } from "../store/error.ts";
 import type { SetupCheck, Store } from "../store/store.ts";
 
 /** Its events: each once, and again when it changes. */
 export type SetupEvent =
-  /** A setting of the store may break a promise. */
   | { readonly type: "store.misconfigured"; readonly check: SetupCheck }
-  /** The setup cannot be read, although the store is reachable. */
   | { readonly type: "store.check_failed"; readonly error: unknown };
 
-/** When it reads from a store that no call has asked yet, and the pause after a failure: twice as long each time. */
+/** When it reads from a store that no call has asked yet. After each failure it pauses twice as long, at most `LONGEST_MS`. */
 const FIRST_MS = 100;
 const LONGEST_MS = 60_000;
 /** The pause between two readings of a store that fails and answers in turns. */
 const REST_MS = 1_000;
-/** The name under which it remembers that the setup could not be read. No check has this name. */
-const UNREAD = "";
 
-/** Watches the setup of one store. */
 export class SetupWatch {
   readonly #readSetup: () => Promise<readonly SetupCheck[]>;
   readonly #emit: (event: SetupEvent) => void;
-  /** The text that was last reported of each check. */
+  /** The text that was last reported of each check, and of a setup that could not be read (`unread`). */
   readonly #reported = new Map<string, string>();
   /** Whether it reads again at the store's next answer. */
   #isDue = true;
   #isClosed = false;
-  #retryMs = FIRST_MS;
+  #failures = 0;
   #timer: Timer | null = null;
   #readAtMs = Number.NEGATIVE_INFINITY;
   /** Counts readings: the answer to an earlier one no longer matters. */
@@ -43,10 +38,9 @@ export class SetupWatch {
     this.#later();
   }
 
-  /** The store has answered. */
   answered(): void {
     if (!this.#isDue || monotonicClock.nowMs() - this.#readAtMs < REST_MS) return;
-    this.#retryMs = FIRST_MS;
+    this.#failures = 0;
     void this.#read();
   }
 
@@ -70,21 +64,21 @@ export class SetupWatch {
     try {
       const checks = await this.#readSetup();
       if (isOld()) return;
-      this.#retryMs = FIRST_MS;
-      this.#reported.delete(UNREAD);
+      this.#failures = 0;
+      this.#reported.delete("unread");
       for (const check of checks) this.#found(check);
     } catch (error) {
       if (isOld()) return;
       if (StoreError.isInstance(error) && error.transient) this.#later();
-      else this.#report(UNREAD, reasonOf(error), { type: "store.check_failed", error });
+      else this.#report("unread", reasonOf(error), { type: "store.check_failed", error });
     }
   }
 
   /** Reads again by itself, less and less often: perhaps no call asks the store meanwhile. */
   #later(): void {
-    this.#timer = setTimer(monotonicClock, this.#retryMs, () => void this.#read());
+    const pauseMs = pauseAfter(this.#failures++, FIRST_MS, LONGEST_MS);
+    this.#timer = setTimer(monotonicClock, pauseMs, () => void this.#read());
     this.#timer.unref?.();
-    this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_MS);
   }
 
   #found(check: SetupCheck): void {

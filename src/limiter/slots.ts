@@ -2,7 +2,7 @@
 // ends. So the first call of a queue asks the store again and again, and at once when a call of this process has ended. The other
 // calls wait until they are first. The store knows nothing of these queues: between processes there is no order.
 
-import type { Clock } from "../clock.ts";
+import { type Clock, spread } from "../clock.ts";
 import { MAX_QUEUED } from "../kernel/bucket/queue.ts";
 
 /** The first pause of the first call in a queue before it asks again, and the longest: each pause is twice the one before. */
@@ -18,13 +18,12 @@ const HANDED_ON_MS = 5_000;
 
 interface SlotQueue {
   readonly waiters: SlotWaiter[];
-  /** Since when slots have been passed on; `null`: none was. */
-  sinceMs: number | null;
+  /** Since when slots have been handed on; `null`: none was. */
+  handsOnSinceMs: number | null;
   /** Until when slots are left to other processes. */
   yieldsUntilMs: number;
 }
 
-/** The queues of this process, by bucket. */
 export class SlotQueues {
   readonly #clock: Clock;
   readonly #queues = new Map<string, SlotQueue>();
@@ -47,10 +46,10 @@ export class SlotQueues {
     const queue = this.#queues.get(bucket);
     if (queue === undefined) return;
     const nowMs = this.#clock.nowMs();
-    queue.sinceMs ??= nowMs;
-    if (nowMs - queue.sinceMs >= HANDED_ON_MS) {
+    queue.handsOnSinceMs ??= nowMs;
+    if (nowMs - queue.handsOnSinceMs >= HANDED_ON_MS) {
       queue.yieldsUntilMs = nowMs + LONGEST_PAUSE_MS;
-      queue.sinceMs = queue.yieldsUntilMs;
+      queue.handsOnSinceMs = queue.yieldsUntilMs;
     }
     this.wakeFirst(bucket);
   }
@@ -71,14 +70,14 @@ export class SlotQueues {
 
   /** Puts a call at the end of a queue. Returns `false` when the queue is full. */
   join(bucket: string, waiter: SlotWaiter): boolean {
-    const queue = this.#queues.get(bucket) ?? { waiters: [], sinceMs: null, yieldsUntilMs: 0 };
+    const queue = this.#queues.get(bucket) ?? { waiters: [], handsOnSinceMs: null, yieldsUntilMs: 0 };
     if (queue.waiters.length >= MAX_QUEUED) return false;
     this.#queues.set(bucket, queue);
     queue.waiters.push(waiter);
     return true;
   }
 
-  /** Takes a call out of its queue. When it was the first, the next call asks now. */
+  /** Takes a call out of the queue that it is in. When it was the first, the next call asks now. */
   leave(bucket: string, waiter: SlotWaiter): void {
     const waiters = this.#queues.get(bucket)?.waiters ?? [];
     const index = waiters.indexOf(waiter);
@@ -116,16 +115,12 @@ export class SlotWaiter {
     this.#isWoken = false;
   }
 
-  /**
-   * Milliseconds until the store is asked again: a random part of each pause, so that processes do not ask together.
-   *
-   * @param leaseMs milliseconds until the first lease of a taken slot ends
-   */
+  /** Milliseconds until the store is asked again, at most `leaseMs`: random, so that processes do not ask together. */
   pauseMs(leaseMs: number): number {
     if (this.#bucket === null || !this.#queues.isFirst(this.#bucket, this)) return Number.POSITIVE_INFINITY;
     const grownMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(this.#pauses++, 10));
-    const pauseMs = Math.max(grownMs, PAUSE_PER_QUEUE_MS * this.#queues.size);
-    return Math.min(Math.max(1, leaseMs), Math.ceil(pauseMs * (0.5 + Math.random() / 2)));
+    const pauseMs = spread(Math.max(grownMs, PAUSE_PER_QUEUE_MS * this.#queues.size));
+    return Math.min(Math.max(1, leaseMs), Math.ceil(pauseMs));
   }
 
   /** Milliseconds for which it leaves slots to other processes. */
@@ -144,7 +139,6 @@ export class SlotWaiter {
     if (this.#isWoken) onWake();
   }
 
-  /** The sleep has ended. */
   awake(): void {
     this.#onWake = null;
     this.#isWoken = false;

@@ -1,5 +1,5 @@
-// A limiter that has a store. Each method is the way of one call: the call's limits in the policy, its charges, one request to the
-// store, the decision.
+// A limiter that has a store. Each method takes a call the same way: match its limits, plan its charges, send one request to the
+// store, make the decision of the reply.
 
 import { resolveMatches } from "../kernel/charge.ts";
 import { type BucketDimensions, type Call, checkDimensions, type Dimensions, mergeDimensions } from "../kernel/call.ts";
@@ -12,8 +12,8 @@ import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
 import { askOne, type Found } from "../store/ask.ts";
 import { checkedReply, checkOpen } from "./ask.ts";
 import { checkBucket, type NamedBucket } from "./bucket-name.ts";
-import { findBucket, grantTo, MAX_USAGES, readUsages, resetBucket, revokeFrom, type UsagePage } from "./buckets.ts";
-import { CallCache, type ResolvedCall } from "./call-cache.ts";
+import { grantTo, MAX_USAGES, type PageRange, readUsages, resetBucket, revokeFrom, type UsagePage } from "./buckets.ts";
+import { CallCache, type PreparedCall } from "./call-cache.ts";
 import {
   type Abandonable,
   type AbandonableOptions,
@@ -24,30 +24,22 @@ import {
   type WaitOptions,
 } from "./call-options.ts";
 import { type CallPlan, planCall, stepsOf } from "./call-plan.ts";
-import { chargesOfHold, consumeCharges } from "./charge-plan.ts";
+import { chargesOfHold, consumeCharges, type Verb } from "./charge-plan.ts";
 import { type CloseOptions, closeLimiter, closeOnce } from "./close.ts";
 import type { LimiterContext } from "./context.ts";
-import {
-  type ChangeOptions,
-  checkChangeOptions,
-  checkGrant,
-  checkGrantId,
-  type Grant,
-  type Reset,
-  type Revoked,
-} from "./grant.ts";
-import { heldBuckets, type HeldCall, pricesOf } from "./held-call.ts";
-import { checkReserveOptions, type Hold, holdOf, type Reserved, type ReserveOptions } from "./hold.ts";
-import { checkHoldId, holdNameOf, isPerArgs, newHoldId } from "./hold-id.ts";
+import { type ChangeOptions, checkGrant, checkGrantId, type Grant, type Reset, type Revoked } from "./grant.ts";
+import { bucketsOfCall, type HeldCall, pricesOf } from "./held-call.ts";
+import { checkReserveOptions, type Hold, holdOf, type Reserved, type ReserveOptions, type RunOptions } from "./hold.ts";
+import { checkHoldId, holdNameOf, newHold } from "./hold-id.ts";
 import type { Begun, Ending, HostedLimiter } from "./hosted.ts";
 import { emitDecision, emitEvent } from "./listener.ts";
 import { reloadEvent } from "./policy-change.ts";
-import { type Outcome, reportFor, reportOutcome } from "./report.ts";
-import { checkRunOptions, type Ran, type RunFunction, type RunOptions, runToEnd } from "./run.ts";
+import { countedOutcomes, type Outcome, reportOutcome } from "./report.ts";
+import { checkRunOptions, type Ran, type RunFunction, runToEnd } from "./run.ts";
 import { runningHere } from "./running-call.ts";
 import { type Settlement, settle } from "./settle.ts";
 import { notifyPolicy } from "./telemetry.ts";
-import { UsageSum } from "./usage.ts";
+import { UsageSum } from "./usage-sum.ts";
 import { decideInTime } from "./wait.ts";
 
 export class StoreLimiter implements HostedLimiter {
@@ -69,32 +61,38 @@ export class StoreLimiter implements HostedLimiter {
     try {
       if (options !== undefined) checkWaitOptions(options);
       const isOneRequest = (options?.maxWaitMs ?? 0) === 0 && options?.quotas === undefined;
-      const resolved = isOneRequest ? this.#resolve(call) : null;
-      if (resolved === null) return this.#decide("consume", call, options ?? {});
+      const prepared = isOneRequest ? this.#prepared(call) : null;
+      if (prepared === null) return this.#decide("consume", call, options ?? {});
       options?.signal?.throwIfAborted();
       checkOpen(this.#context);
-      const reply = askOne(this.#context.store, resolved.request);
+      const reply = askOne(this.#context.store, prepared.request);
       return reply instanceof Promise
-        ? reply.then((found) => this.#consumed(call, resolved, found))
-        : Promise.resolve(this.#consumed(call, resolved, reply));
+        ? reply.then((found) => this.#consumed(call, prepared, found))
+        : Promise.resolve(this.#consumed(call, prepared, reply));
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** The request and the charges of a call; `null` for a call with a key, and when requests change with time. */
-  #resolve(call: Call): ResolvedCall | null {
+  /**
+   * The request and the charges of a call; `null` for a call with a key, and under a policy with calendar windows (whose requests
+   * change with time) or quotas from elsewhere. So no reply is stale, and one request is enough.
+   */
+  #prepared(call: Call): PreparedCall | null {
     const { calls, policy, prefix } = this.#context;
+    if (!calls.isOn) return null;
     const cached = calls.get(this.#bound, call);
     if (cached !== undefined) return cached;
-    if (!calls.isOn || (call?.idempotencyKey ?? null) !== null) return null;
+    // Not checked yet: the call may be anything.
+    if ((call?.idempotencyKey ?? null) !== null) return null;
     const charges = consumeCharges(resolveMatches(policy, prefix, this.#whole(call)));
     const request = { mode: "judge", steps: stepsOf(this.#context, charges, null) } as const;
     return calls.set(this.#bound, call, request, charges);
   }
 
-  #consumed(call: Call, resolved: ResolvedCall, found: Found | undefined): Decision {
-    const decision = this.#context.calls.decide(resolved, checkedReply(resolved.request, found));
+  #consumed(call: Call, prepared: PreparedCall, found: Found | undefined): Decision {
+    const decision = this.#context.calls.decide(prepared, checkedReply(prepared.request, found));
+    // Without a listener, the whole call is not needed.
     if (this.#context.onDecision !== undefined) emitDecision(this.#context, "consume", this.#whole(call), decision);
     return decision;
   }
@@ -131,25 +129,29 @@ export class StoreLimiter implements HostedLimiter {
 
   async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {
     if (typeof run !== "function") throw invalidOption("run", "a function", run);
-    const { decision, running } = await this.#begin(call, checkRunOptions(options));
-    if (running === null) return { ...decision, allowed: false };
-    return { ...decision, allowed: true, value: await runToEnd(running, run, options) };
+    checkRunOptions(options);
+    const { decision, running } = await this.#begin(call, options);
+    if (running === null) return decision;
+    return { ...decision, value: await runToEnd(running, run, options) };
   }
 
-  begin(call: Call, options: Abandonable<ReserveOptions>): Promise<Begun> {
-    return this.#begin(call, options);
+  async begin(call: Call, { abandoned, ...options }: Abandonable<ReserveOptions>): Promise<Begun> {
+    checkReserveOptions(options);
+    return this.#begin(call, { ...options, abandoned });
   }
 
   async end(id: string, call: Call, ending: Ending, options: QuotaOptions = {}): Promise<Settlement> {
     checkQuotaOptions(options);
     const context = this.#context;
     const { held, matches } = this.#findHold(id, call, options);
-    const usage = new UsageSum(held.policy.units, pricesOf(held), (unusable) =>
+    // Units that were charged at once count as held here: naming them again books nothing more.
+    const sum = new UsageSum(held.policy.units, pricesOf(held), (unusable) =>
       emitEvent(context, { type: "usage.unusable", call: held.call, holdId: id, ...unusable }),
     );
-    usage.add(ending.usage);
-    const report = ending.outcome === null ? null : reportFor(context, held.call, matches, ending.outcome);
-    return settle(context, held, usage.end(), ending.hasFailed ? "onError" : "held", {}, report);
+    sum.add(ending.usage);
+    const { outcome, hasFailed } = ending;
+    const outcomes = outcome === null ? [] : countedOutcomes(context, held.call, matches, outcome);
+    return settle(context, held, { usage: sum.end(), unnamed: hasFailed ? "onError" : "held", outcomes });
   }
 
   async usage(dimensions: BucketDimensions = {}, options: QuotaOptions = {}): Promise<readonly BucketUsage[]> {
@@ -158,33 +160,26 @@ export class StoreLimiter implements HostedLimiter {
     return usages;
   }
 
-  async usagePage(
-    dimensions: BucketDimensions,
-    page: { readonly skip: number; readonly take: number },
-    options: QuotaOptions = {},
-  ): Promise<UsagePage> {
+  async usagePage(dimensions: BucketDimensions, page: PageRange, options: QuotaOptions = {}): Promise<UsagePage> {
     this.#checkClaims(options);
     return readUsages(this.#context, mergeDimensions(this.#bound, dimensions, "dimensions"), page, options);
   }
 
   async reset(bucket: NamedBucket, options: ChangeOptions = {}): Promise<Reset> {
     checkBucket("reset", bucket);
-    checkChangeOptions(options);
-    return resetBucket(this.#context, await this.#bucket(bucket, options), options);
+    return resetBucket(this.#context, { bucket, bound: this.#bound, options });
   }
 
   async grant(bucket: NamedBucket, grant: Grant, options: ChangeOptions = {}): Promise<BucketUsage> {
     checkBucket("grant", bucket);
     checkGrant(grant);
-    checkChangeOptions(options);
-    return grantTo(this.#context, await this.#bucket(bucket, options), grant, options);
+    return grantTo(this.#context, { bucket, bound: this.#bound, options }, grant);
   }
 
   async revoke(bucket: NamedBucket, id: string, options: ChangeOptions = {}): Promise<Revoked> {
     checkBucket("revoke", bucket);
     checkGrantId("id", id);
-    checkChangeOptions(options);
-    return revokeFrom(this.#context, await this.#bucket(bucket, options), id, options);
+    return revokeFrom(this.#context, { bucket, bound: this.#bound, options }, id);
   }
 
   async reportOutcome(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
@@ -231,9 +226,13 @@ export class StoreLimiter implements HostedLimiter {
   }
 
   /** The plan of a call; a promise when a quota has to be looked up. */
-  #plan(verb: CallPlan["verb"], call: Call, { quotas }: QuotaOptions): CallPlan | Promise<CallPlan> {
+  #plan(verb: Verb, call: Call, options: QuotaOptions): CallPlan | Promise<CallPlan> {
+    this.#checkClaims(options);
+    return planCall(this.#context, verb, this.#whole(call), options.quotas);
+  }
+
+  #checkClaims({ quotas }: QuotaOptions): void {
     if (quotas !== undefined) checkClaims(this.policy, quotas);
-    return planCall(this.#context, verb, this.#whole(call), quotas);
   }
 
   async #decide(verb: "consume" | "record" | "peek", call: Call, options: AbandonableOptions): Promise<Decision> {
@@ -243,27 +242,26 @@ export class StoreLimiter implements HostedLimiter {
   }
 
   async #reserve(call: Call, options: Abandonable<ReserveOptions>): Promise<Reserved | Denied> {
-    const { decision, held } = await this.#hold("reserve", call, options);
+    const { decision, held } = await this.#decideHeld("reserve", call, options);
     return decision.allowed ? { ...decision, hold: holdOf(this.#context, held) } : decision;
   }
 
-  async #begin(call: Call, { abandoned, ...options }: Abandonable<ReserveOptions>): Promise<Begun> {
-    checkReserveOptions(options);
-    const { decision, held, matches } = await this.#hold("run", call, { ...options, abandoned });
+  async #begin(call: Call, options: Abandonable<ReserveOptions>): Promise<Begun> {
+    const { decision, held, matches } = await this.#decideHeld("run", call, options);
     if (!decision.allowed) return { decision, running: null };
     const { leaseMs } = options;
     return { decision, running: runningHere(this.#context, held, matches, { leaseMs, replayed: decision.replayed }) };
   }
 
-  async #hold(verb: "reserve" | "run", call: Call, { leaseMs, ...options }: Abandonable<ReserveOptions>) {
+  async #decideHeld(verb: "reserve" | "run", call: Call, { leaseMs, ...options }: Abandonable<ReserveOptions>) {
     const plan = { ...(await this.#plan(verb, call, options)), leaseMs };
-    const decided = await decideInTime(this.#context, plan, options);
-    const { policy, matches, call: whole } = decided.plan;
-    emitDecision(this.#context, verb, whole, decided.decision);
-    const id = decided.holdId ?? newHoldId(verb === "run", isPerArgs(policy, whole));
-    const name = decided.holdName ?? holdNameOf(policy, id, whole);
-    const held: HeldCall = { id, name, policy, call: whole, buckets: heldBuckets(matches, decided.charges) };
-    return { decision: decided.decision, matches, held };
+    const { decision, hold, charges, plan: decided } = await decideInTime(this.#context, plan, options);
+    const { policy, matches, call: whole } = decided;
+    emitDecision(this.#context, verb, whole, decision);
+    // A call that holds nothing has names of a hold, too: its usage is settled under them.
+    const names = hold ?? newHold(policy, whole, verb === "run");
+    const held: HeldCall = { ...names, policy, call: whole, buckets: bucketsOfCall(matches, charges) };
+    return { decision, matches, held };
   }
 
   /** A hold that was made before. */
@@ -273,17 +271,9 @@ export class StoreLimiter implements HostedLimiter {
     checkClaims(policy, quotas);
     const whole = this.#whole(call);
     const matches = resolveMatches(policy, prefix, whole);
-    const buckets = heldBuckets(matches, chargesOfHold(id, matches));
+    const buckets = bucketsOfCall(matches, chargesOfHold(id, matches));
     const held: HeldCall = { id, name: holdNameOf(policy, id, whole), policy, call: whole, buckets, quotas };
     return { held, matches };
-  }
-
-  #bucket(bucket: NamedBucket, options: QuotaOptions) {
-    return findBucket(this.#context, this.#bound, bucket, options);
-  }
-
-  #checkClaims({ quotas }: QuotaOptions): void {
-    if (quotas !== undefined) checkClaims(this.policy, quotas);
   }
 }
 

@@ -5,11 +5,12 @@ import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
+import type { Verb } from "./charge-plan.ts";
 import type { LimiterEvent } from "./events.ts";
 import { type DecisionListener, type EventListener, notify } from "./listener.ts";
 
 /** An operation that is measured. `begin` is the first half of a `run` whose function runs elsewhere. */
-export type Operation = "consume" | "record" | "peek" | "reserve" | "run" | "begin";
+export type Operation = Verb | "begin";
 
 /** Measures limiters. `otel()` of `tollgate/otel` makes one. */
 export interface Telemetry {
@@ -46,11 +47,7 @@ export interface TelemetryHooks {
   around?<Answer extends Decision>(operation: Operation, call: Call, work: () => Promise<Answer>): Promise<Answer>;
 }
 
-/**
- * Throws unless this is telemetry or absent.
- *
- * @throws MisuseError `invalid-option`
- */
+/** Throws `invalid-option` unless this is telemetry or absent. */
 export function checkTelemetry(telemetry: Telemetry | undefined): void {
   if (telemetry !== undefined && typeof telemetry?.observe !== "function") {
     throw invalidOption("telemetry", "telemetry, such as otel()", telemetry);
@@ -62,6 +59,7 @@ export function decisionListener(
   hooks: TelemetryHooks | null,
   onDecision: ((decision: Decision, call: Call) => unknown) | undefined,
 ): DecisionListener | undefined {
+  // `isRecorded` is for the telemetry alone.
   if (hooks === null) return onDecision === undefined ? undefined : (decision, call) => onDecision(decision, call);
   return (decision, call, isRecorded) => {
     notify("telemetry", () => hooks.decided(decision, call, isRecorded));

@@ -3,16 +3,15 @@
 
 import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { MAX_QUEUED } from "../kernel/bucket/queue.ts";
-import { stepOf } from "../kernel/charge.ts";
 import { askWhileClosing, checkOpen } from "./ask.ts";
+import type { AbandonableOptions } from "./call-options.ts";
 import { type CallPlan, planCall } from "./call-plan.ts";
 import { isHeldOnly, type PlannedCharge } from "./charge-plan.ts";
 import type { LimiterContext } from "./context.ts";
 import { type DecidedCall, decideCall, undoRequest } from "./decide-call.ts";
 import { emitEvent } from "./listener.ts";
-import { countedSleep, sleepUntil, tracked } from "./sleep.ts";
+import { sleepUntil } from "./sleep.ts";
 import { LONGEST_PAUSE_MS, SlotWaiter } from "./slots.ts";
-import type { AbandonableOptions } from "./call-options.ts";
 
 /** Decides a call, now or within its `maxWaitMs`. */
 export function decideInTime(
@@ -27,23 +26,23 @@ export function decideInTime(
 /** Asks for a call until it is allowed or its time is over; by the new policy when that is reloaded meanwhile. */
 async function wait(context: LimiterContext, first: CallPlan, options: AbandonableOptions): Promise<DecidedCall> {
   const { maxWaitMs = 0, signal, abandoned } = options;
-  const { clock, slots, sleeping } = context;
+  const { clock, slots } = context;
   const endsAtMs = clock.nowMs() + maxWaitMs;
   // Rounded up, so that the call does not wait a fraction of a millisecond less than the caller said.
   const leftMs = () => Math.max(0, Math.ceil(endsAtMs - clock.nowMs()));
   const id = crypto.randomUUID();
   const waiter = new SlotWaiter(slots);
   let plan = first;
+  const ask = async () => {
+    const maxMs = leftMs();
+    if (context.policy !== plan.policy) {
+      plan = { ...plan, ...(await planCall(context, plan.verb, plan.call, plan.quotas)) };
+    }
+    return decideCall(context, { ...plan, wait: maxMs === 0 ? undefined : { id, maxMs } }, { signal });
+  };
   try {
-    let known = await joinSlotQueue(context, plan, waiter, endsAtMs, options);
+    let decided = (await joinSlotQueue(context, plan, waiter, endsAtMs, options)) ?? (await ask());
     for (;;) {
-      const maxMs = leftMs();
-      if (known === null && context.policy !== plan.policy) {
-        plan = { ...plan, ...(await planCall(context, plan.verb, plan.call, plan.quotas)) };
-      }
-      const request = { ...plan, wait: maxMs === 0 ? undefined : { id, maxMs } };
-      const decided: DecidedCall = known ?? (await decideCall(context, request, { signal }));
-      known = null;
       if (decided.decision.allowed && abandoned?.aborted === true) {
         void tracked(context, giveUp(context, decided, options));
         throw abandoned.reason;
@@ -53,27 +52,28 @@ async function wait(context: LimiterContext, first: CallPlan, options: Abandonab
         await waitForTurn(context, decided, options);
         return decided;
       }
-      const obstacle = maxMs === 0 ? null : obstacleOf(decided, maxMs);
+      const obstacle = obstacleOf(decided, decided.plan.wait?.maxMs ?? 0);
       if (obstacle === null) return decided;
       const { bucket, isSlot, retryAfterMs } = obstacle;
       if (isSlot) {
         if (!waiter.join(bucket)) return decided;
         await sleepUntil(context, clock.nowMs() + Math.min(waiter.pauseMs(retryAfterMs), leftMs()), options, waiter);
         await sleepUntil(context, clock.nowMs() + Math.min(waiter.yieldMs(), leftMs()), options);
-        continue;
+      } else {
+        waiter.leave();
+        if ((context.sleepCounts.get(bucket) ?? 0) >= MAX_QUEUED) return decided;
+        await countedSleep(context, [bucket], sleepUntil(context, instantOf(context, decided, retryAfterMs), options));
       }
-      waiter.leave();
-      if ((sleeping.get(bucket) ?? 0) >= MAX_QUEUED) return decided;
-      await countedSleep(context, [bucket], sleepUntil(context, instantOf(context, decided, retryAfterMs), options));
+      decided = await ask();
     }
   } finally {
     waiter.leave();
   }
 }
-
 /**
- * Waits behind earlier calls of this process that wait for the same slots. A call that other limits deny for longer than it may
- * wait does not join the queue, nor does a call that finds it full: it asks now.
+ * Waits behind earlier calls of this process that wait for the same slots. The steps: where no calls wait, or the queue is full, the
+ * call asks now. Else it peeks, because a booking would take a free slot from the earlier calls. A call that other limits deny for
+ * longer than it may wait asks now, too. Every other call sleeps until it is the first: `SlotQueues` wakes it then.
  *
  * @returns the first answer to a call that is sent again: it may have the slot that the others wait for
  */
@@ -85,13 +85,12 @@ async function joinSlotQueue(
   options: AbandonableOptions,
 ): Promise<DecidedCall | null> {
   const { clock, slots } = context;
-  const leftMs = Math.max(0, Math.ceil(endsAtMs - clock.nowMs()));
+  const leftMs = Math.ceil(endsAtMs - clock.nowMs());
   const limits = plan.charges.filter((charge) => isHeldOnly(charge) && mayDelay(charge));
   const bucket = slots.busyAmong(limits.map(({ key }) => key));
   if (bucket === undefined || !waiter.join(bucket)) return null;
   const isKeyed = plan.call.idempotencyKey !== undefined;
   for (;;) {
-    // A booking would take a free slot from the earlier calls.
     const seen = await decideCall(context, { ...plan, verb: "peek" }, options);
     if (!seen.decision.allowed) {
       if (obstacleOf(seen, leftMs)?.isSlot !== true) return null;
@@ -124,32 +123,33 @@ async function waitForTurn(context: LimiterContext, decided: DecidedCall, option
 }
 
 /**
- * Frees what a call holds that no longer waits. A call with a key that its caller aborted keeps its place, because it may be
- * sent again; otherwise its place and the answer that is kept for it are taken back together.
+ * Frees what a call holds that no longer waits. A call without a key gives up its place in the queues. A call that was allowed at
+ * once, or has a key, is taken back with the answer that is kept for it, but only where it will not be sent again: its caller is
+ * gone, or the limiter closes. A call with a key that its caller only aborted keeps its place.
  */
 async function giveUp(context: LimiterContext, decided: DecidedCall, { abandoned }: AbandonableOptions): Promise<void> {
-  const { decision, holdName, waitMs, plan } = decided;
+  const { decision, hold, waitMs, plan } = decided;
   const { call, charges } = plan;
   const place = plan.wait?.id ?? "";
   try {
     if (call.idempotencyKey === undefined && waitMs > 0) {
       const held = charges.filter(({ cost, seen }) => cost > 0 && seen === undefined);
-      const steps = () =>
+      const makeSteps = () =>
         held.map((charge) => {
-          const id = charge.event === "hold" ? (holdName ?? place) : place;
-          return stepOf(charge, context.calendar.specOf(charge), { type: "settle", id, units: 0 });
+          const id = charge.kind === "hold" ? (hold?.name ?? place) : place;
+          return context.calendar.stepOf(charge, { type: "settle", id, units: 0 });
         });
-      await askWhileClosing(context, () => ({ mode: "force", steps: steps() }));
+      await askWhileClosing(context, () => ({ mode: "force", steps: makeSteps() }));
     } else if (!decision.replayed && (abandoned?.aborted === true || context.closing !== null)) {
       await context.undo(undoRequest(context, decided));
     }
     for (const charge of charges) if (isHeldOnly(charge)) context.slots.freed(charge.key);
   } catch (error) {
-    emitEvent(context, { type: "hold.unsettled", call, holdId: place, error });
+    emitEvent(context, { type: "hold.unsettled", call, holdId: hold?.id ?? place, error });
   }
 }
 
-/** The instant that is `ms` after a decision, by the limiter's clock. */
+/** The instant that is `ms` after a decision, by the limiter's clock: `decidedAtMs` is of the store's, epoch ms. */
 function instantOf({ clock, isStoreClock }: LimiterContext, { decision }: DecidedCall, ms: number): number {
   return (isStoreClock ? decision.decidedAtMs : clock.nowMs()) + ms;
 }
@@ -170,7 +170,7 @@ interface Obstacle {
 
 /** What keeps a call waiting; `null` for a call that is allowed, or that waiting for `leftMs` does not help. */
 function obstacleOf({ decision, charges, steps }: DecidedCall, leftMs: number): Obstacle | null {
-  if (decision.allowed) return null;
+  if (decision.allowed || leftMs === 0) return null;
   // The caller chose how long to wait: that may be for units of a budget, which no decision advises to wait for.
   const denied = decision.verdicts.flatMap((verdict, i) => {
     const charge = charges[i];
@@ -197,4 +197,29 @@ function hasQueue({ allotment }: PlannedCharge): boolean {
 /** Whether a charge can make its call wait. */
 function mayDelay({ limit, allotment }: PlannedCharge): boolean {
   return limit.mode === "enforce" && allotment.isCounted;
+}
+
+/** Counts a call among those that sleep for some buckets, while it sleeps. */
+async function countedSleep(
+  { sleepCounts }: LimiterContext,
+  buckets: readonly string[],
+  sleep: Promise<void>,
+): Promise<void> {
+  const add = (count: number) => {
+    for (const bucket of buckets) {
+      const calls = (sleepCounts.get(bucket) ?? 0) + count;
+      if (calls === 0) sleepCounts.delete(bucket);
+      else sleepCounts.set(bucket, calls);
+    }
+  };
+  add(1);
+  return sleep.finally(() => add(-1));
+}
+
+/** Remembers work until it has ended: closing the limiter waits for it. */
+function tracked<Value>({ unfinishedWaits }: LimiterContext, work: Promise<Value>): Promise<Value> {
+  unfinishedWaits.add(work);
+  const end = () => void unfinishedWaits.delete(work);
+  work.then(end, end);
+  return work;
 }

@@ -27,7 +27,7 @@ const DATA: { readonly [Type in StreamedType]: (event: EventOf<Type>) => Streame
 
 /** The data for a key of no tenant; `null` where the event is not sent. */
 export function dataOf(event: LimiterEvent): object | null {
-  if (EVENTS[event.type].stream === null) return null;
+  if (!("stream" in EVENTS[event.type])) return null;
   const of = DATA[event.type as StreamedType] as (event: LimiterEvent) => object;
   return of(event);
 }

@@ -3,7 +3,7 @@
 
 import { MisuseError } from "../kernel/errors.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import { EVENTS, type EventOf, type LoggedType } from "../events.ts";
+import { EVENTS, type EventKind, type EventOf, type LoggedType } from "../events.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import { StoreError } from "../store/error.ts";
 import type { Log } from "./log.ts";
@@ -31,8 +31,8 @@ const FIELDS: { readonly [Type in LoggedType]: (event: EventOf<Type>) => object 
 
 /** Logs an event under its name, if it has a line. */
 export function logEvent(log: Log, event: LimiterEvent): void {
-  const { log: line } = EVENTS[event.type];
-  if (line === null) return;
+  const { log: line }: EventKind = EVENTS[event.type];
+  if (line === undefined) return;
   const fieldsOf = FIELDS[event.type as LoggedType] as (event: LimiterEvent) => object;
   log[line.level]({ event: event.type, ...fieldsOf(event) }, line.message);
 }

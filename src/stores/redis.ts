@@ -1,5 +1,5 @@
 // Limits shared by all instances through the Redis that they already run: one script call a batch, Redis' own time.
-// What the script says and does is in redis/script/apply.lua, which mirrors the kernel.
+// redis/script/apply.lua documents KEYS, ARGV and the answer of the script, which mirrors the kernel.
 
 import { type Clock, clockOption, LateError, within } from "../clock.ts";
 import { readOptions, type TableOf, whole } from "../kernel/options.ts";
@@ -11,8 +11,8 @@ import type { Batching, SetupCheck, Store } from "../store/store.ts";
 import { type Part, partsOf, type ScriptCall, scriptCall } from "./redis/arguments.ts";
 import { beatThrough } from "./redis/beat.ts";
 import type { RedisClient, Send } from "./redis/client.ts";
+import { eventsOf, type LastFault } from "./redis/client-events.ts";
 import { redisError } from "./redis/errors.ts";
-import { type LastFault, lastFaultOf } from "./redis/last-fault.ts";
 import { scriptReplies } from "./redis/replies.ts";
 import { Route } from "./redis/route.ts";
 import { runScript, type Script, scriptOf } from "./redis/run-script.ts";
@@ -46,7 +46,7 @@ const OPTIONS = {
   clock: clockOption,
 } satisfies TableOf<RedisStoreOptions>;
 
-/** While Redis decides one batch, the store prepares the next ones. */
+/** At most 256 requests in a batch, and 4 batches in flight: while Redis decides one, the next ones are prepared. */
 const BATCHING: Batching = { size: 256, underWay: 4 };
 
 /**
@@ -87,8 +87,8 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   return new RedisStore(client, deadlineMs, clock);
 }
 
-/** A batch without keys, limits, shapes and requests. */
-const NOTHING: ScriptCall = { keys: [], values: [[], [], [], []] };
+/** Books nothing, but the server knows the script afterwards. */
+const EMPTY_BATCH: ScriptCall = { keys: [], values: [[], [], [], []] };
 
 class RedisStore implements Store {
   readonly batching = BATCHING;
@@ -102,8 +102,8 @@ class RedisStore implements Store {
   readonly deadlineMs: number;
   readonly clock?: Clock;
   readonly #apply: Script;
-  /** Whether the store has to give the server the script after the next beat. */
-  #isForgotten = true;
+  /** Whether the server may not know the script: the next beat loads it. */
+  #mustLoadScript = true;
   /** Work that goes on after a decision. */
   readonly #unsettled = new Set<Promise<unknown>>();
   #closed = false;
@@ -111,7 +111,7 @@ class RedisStore implements Store {
   constructor(client: RedisClient, deadlineMs: number, clock: Clock | undefined) {
     this.#client = client;
     this.#route = new Route(client);
-    this.lastFault = lastFaultOf(client);
+    this.lastFault = eventsOf(client).lastFault;
     this.#isCluster = this.#route.isCluster;
     this.deadlineMs = deadlineMs;
     if (clock !== undefined) this.clock = clock;
@@ -124,12 +124,12 @@ class RedisStore implements Store {
     const script = scriptOf(BEAT_SCRIPT, clock);
     this.beat = async (member) => {
       this.#checkOpen();
-      // Without a deadline: a beat while the server is away waits as long as it takes.
+      // No deadline: the failover layer decides how long it waits for a beat.
       const { send } = this.#route;
       const answer = await beatThrough(member, (call) => this.#call(script, { ...call, send }, (values) => values));
-      if (this.#isForgotten) {
-        await this.#call(this.#apply, { ...NOTHING, send }, () => {});
-        this.#isForgotten = false;
+      if (this.#mustLoadScript) {
+        await this.#call(this.#apply, { ...EMPTY_BATCH, send }, () => {});
+        this.#mustLoadScript = false;
       }
       return answer;
     };
@@ -146,7 +146,7 @@ class RedisStore implements Store {
     return decideInSlots(requests, {
       decide: (each) => this.#runAll(each, send),
       settle: (each) => this.#runAll(each, this.#sendWithin(this.deadlineMs)),
-      later: (settled) => this.#settleLater(settled),
+      runLater: (settled) => this.#settleLater(settled),
       inTime: (work) => this.#inTime(endsAtMs - performance.now(), work),
     });
   }
@@ -192,7 +192,7 @@ class RedisStore implements Store {
     if (this.#closed) throw new StoreError("closed", "the Redis store was closed", { transient: false });
   }
 
-  /** Units of work that fails here are charged when their holds end. */
+  /** If this fails, the holds stay, and their units are charged when the holds expire. */
   #settleLater(settled: Promise<unknown>): void {
     const ended = settled.catch(() => {}).finally(() => this.#unsettled.delete(ended));
     this.#unsettled.add(ended);
@@ -208,9 +208,9 @@ class RedisStore implements Store {
       parts.map((each, part) => this.#run({ requests: each, terms, part }, send)),
     );
     const [first] = results;
-    const isNothing = results.every(({ status }) => status === "rejected");
-    // A sender with terms has to know that nothing is known of the whole batch.
-    if (terms !== undefined && isNothing && first?.status === "rejected") throw first.reason;
+    const haveAllFailed = results.every(({ status }) => status === "rejected");
+    // Without any answer the batch fails as one: the sender then asks the receipts what was booked.
+    if (terms !== undefined && haveAllFailed && first?.status === "rejected") throw first.reason;
     return results.flatMap((result, i) =>
       result.status === "fulfilled" ? result.value : (parts[i] ?? []).map(() => result.reason as StoreError),
     );
@@ -218,27 +218,33 @@ class RedisStore implements Store {
 
   async #run(part: Part, send: Send): Promise<(StoreReply | StoreError)[]> {
     const call = scriptCall(part);
-    const isMarked = part.terms?.incarnation !== undefined;
-    return this.#call(this.#apply, { ...call, send, isMarked }, (answer) => scriptReplies(part, call.keys, answer));
+    const knowsIncarnation = part.terms?.incarnation !== undefined;
+    return this.#call(this.#apply, { ...call, send, knowsIncarnation }, (answer) =>
+      scriptReplies(part, call.keys, answer),
+    );
   }
 
   async #call<Reply>(
     script: Script,
-    { keys, values, send, isMarked = false }: ScriptCall & { readonly send: Send; readonly isMarked?: boolean },
+    { keys, values, send, knowsIncarnation = false }: ScriptCall & { send: Send; knowsIncarnation?: boolean },
     read: (answer: unknown[]) => Reply,
   ): Promise<Reply> {
     const args = [keys.length, ...keys, JSON.stringify(values)];
     if (this.clock !== undefined) args.push(validTime(this.clock.nowMs()));
+    const onUnknownScript = knowsIncarnation ? () => this.#otherIncarnation() : "load";
     try {
-      return read((await runScript(script, send, args, isMarked ? () => this.#forgotten() : null)) as unknown[]);
+      return read((await runScript(script, send, args, onUnknownScript)) as unknown[]);
     } catch (error) {
       throw redisError(error, this.lastFault());
     }
   }
 
-  /** A server that does not know the script was started, or took over, since the last beat: its mark is older than that. */
-  #forgotten(): StoreError {
-    this.#isForgotten = true;
+  /**
+   * A server that does not know the script has been started, or has taken over, since the last beat. So the incarnation that the
+   * sender knows may be out of date.
+   */
+  #otherIncarnation(): StoreError {
+    this.#mustLoadScript = true;
     const message =
       "the server has forgotten its scripts since the sender last heard of it, and may have lost what it held";
     return new TermsError("other-incarnation", message);

@@ -43,7 +43,7 @@ export const storeCases: readonly StoreCase[] = [
   ...clockCases,
 
   {
-    name: "keeps buckets apart whatever their keys are",
+    name: "keeps buckets with any keys apart",
     async run({ store }) {
       const keys = [
         "__proto__",

@@ -128,7 +128,7 @@ for (const version of [6, 7] as const) {
       await read();
       assert.deepEqual(await settled(), ended);
       isToldOf(cancelled);
-      assert.deepEqual(reasons(), isCancelled ? ["unreachable"] : []);
+      assert.deepEqual(reasons(), isCancelled ? ["reader-gone"] : []);
     });
 
     it("ends when one half of a tee is cancelled and both are forgotten", async () => {
@@ -185,7 +185,7 @@ describe("a stream of a model's middleware", () => {
     };
     const { settled, cancelled, reasons } = await forget();
     assert.deepEqual(await settled(), [0, 30]);
-    assert.deepEqual([cancelled.length, reasons(), stop.signal.aborted], [1, ["unreachable"], false]);
+    assert.deepEqual([cancelled.length, reasons(), stop.signal.aborted], [1, ["reader-gone"], false]);
   });
 
   it("ends with the reason of its signal, and never starts after an earlier abort", async () => {
@@ -278,7 +278,7 @@ describe("a generator of a tool of the AI SDK", () => {
     };
     await read();
     assert.deepEqual(await settled(), [0, 30]);
-    assert.deepEqual([isOpen(), reasons()], [false, ["unreachable"]]);
+    assert.deepEqual([isOpen(), reasons()], [false, ["reader-gone"]]);
   });
 
   it("ends when it is aborted while it is not read", async () => {
@@ -316,7 +316,7 @@ describe("a stream of a model of the OpenAI Agents SDK", () => {
     };
     await read();
     assert.deepEqual(await settled(), [0, 30]);
-    assert.deepEqual([isOpen(), reasons()], [false, ["unreachable"]]);
+    assert.deepEqual([isOpen(), reasons()], [false, ["reader-gone"]]);
   });
 
   it("ends when its reader breaks off, or is aborted while it reads nothing", async () => {

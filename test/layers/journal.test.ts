@@ -13,6 +13,7 @@ const call = { tool: "search", session: "s1" };
 const clock = { nowMs: () => Date.now() };
 
 function instanceOf(remote: RemoteStore, journal: Journal) {
+  const reasons: string[] = [];
   let back: () => void;
   const isBack = new Promise<void>((resolve) => {
     back = resolve;
@@ -29,9 +30,10 @@ function instanceOf(remote: RemoteStore, journal: Journal) {
     failover: { deadlineMs: 20, instances: 2, journal },
     onEvent: (event: LimiterEvent) => {
       if (event.type === "store.recovered") back();
+      if (event.type === "store.unreachable") reasons.push(event.error.message);
     },
   });
-  return { limiter, isBack };
+  return { limiter, isBack, reasons };
 }
 
 describe("fileJournal", () => {
@@ -72,7 +74,7 @@ describe("fileJournal", () => {
     journal.close();
     const text = join(folder, "text.db");
     writeFileSync(text, "something else".repeat(1_000));
-    assert.throws(() => fileJournal(text), { name: "StoreError", code: "unavailable" });
+    assert.throws(() => fileJournal(text), { name: "StoreError", code: "foreign-database" });
     assert.throws(() => fileJournal(join(folder, "nowhere", "x.db")), { name: "StoreError", code: "unavailable" });
     assert.throws(() => fileJournal(""), { name: "MisuseError", code: "invalid-option" });
   });
@@ -107,6 +109,31 @@ describe("a journal", () => {
     remote.fault = "answer";
     await after.isBack;
     assert.equal((await after.limiter.usage({ session: "s1" }))[0]?.used, 2 + 3 + 2);
+    await after.limiter.close();
+  });
+
+  it("is booked first where the store answers at the start, and the event says why the store does not decide yet", async () => {
+    const remote = new RemoteStore(clock);
+    const entries = new Map<string, string>();
+    const journal: Journal = {
+      entries: () => entries,
+      write(changes) {
+        for (const [key, text] of changes)
+          if (text === null) entries.delete(key);
+          else entries.set(key, text);
+      },
+      close() {},
+    };
+    remote.fault = "lose-request";
+    const before = instanceOf(remote, journal);
+    assert.equal((await before.limiter.consume(call)).allowed, true);
+    await before.limiter.close({ withinMs: 0 });
+    remote.fault = "answer";
+    const after = instanceOf(remote, journal);
+    await after.limiter.consume(call);
+    await after.isBack;
+    assert.deepEqual(after.reasons, ["the store gets what an earlier process of this instance admitted"]);
+    assert.equal(entries.size, 0);
     await after.limiter.close();
   });
 

@@ -104,11 +104,11 @@ export class Parts {
       close() {},
     });
     for (const act of done) act(backlog);
-    const { batches, size } = backlog;
+    const { batches, looseCount: size } = backlog;
     const bookings = [...backlog.bookings()];
-    const closing = batches[0] === undefined ? undefined : backlog.closing(batches[0]);
+    const closing = batches[0] === undefined ? undefined : backlog.closingReceipt(batches[0]);
     const kept = new Map(journal);
-    const sending = backlog.send();
+    const sending = backlog.nextReceipt();
     const key = JSON.stringify([instance, [...kept], batches, bookings, size, sending, closing, openIn(backlog)]);
     const shown = { instance, inherited, done, journal: kept, size, batch: batches[0], sending, closing };
     return intern(this.#senders, key, (id) => ({ ...shown, id, nexts: new Map() }));
@@ -127,10 +127,14 @@ export class Parts {
 /** The numbers that a backlog waits for, which show in its receipts alone. It is of no use afterwards. */
 function openIn(backlog: Backlog): number[] {
   const open: number[] = [];
-  for (let { number, from } = backlog.send(); from < number && open.length < number; { from } = backlog.send()) {
+  for (
+    let { number, from } = backlog.nextReceipt();
+    from < number && open.length < number;
+    { from } = backlog.nextReceipt()
+  ) {
     open.push(from);
     backlog.answered(from);
-    for (const batch of backlog.batches) if (batch.number === from) backlog.settle(batch);
+    for (const batch of backlog.batches) if (batch.number === from) backlog.forget(batch);
   }
   return open;
 }

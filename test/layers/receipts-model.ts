@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { receiptsKey } from "../../src/kernel/receipts.ts";
-import { type OpenBatch, settledBy } from "../../src/layers/failover/backlog.ts";
+import { type OpenBatch, asSettled } from "../../src/layers/failover/backlog.ts";
 import type { StoreRequest } from "../../src/store/api.ts";
 import { type Message, NOW_MS, Parts, type Sender, type Server } from "./receipts-model-parts.ts";
 
@@ -151,10 +151,10 @@ class Model {
         });
       }
       for (const admits of ["00", "01", "10", "11"]) {
-        const settled = requests.map((request, i) => settledBy(request, admits[i] === "1", NOW_MS));
+        const settled = requests.map((request, i) => asSettled(request, admits[i] === "1", NOW_MS));
         yield after(state, `${name} is given up, its calls decided: ${admits}`, {
           sender: this.#parts.act(sender, `doubt ${receipt.number} ${admits}`, (backlog) =>
-            backlog.doubt(receipt.number, settled, NOW_MS),
+            backlog.addDoubtful(receipt.number, settled, NOW_MS),
           ),
           isAway: true,
           flights,
@@ -170,7 +170,7 @@ class Model {
     if (!isAway && left.batches > 0 && flights.length < this.#bounds.underWay) {
       const message = this.#parts.message(`${instance}/${sending.number}`, Array(CALLS).fill(this.#call), sending);
       const next = after(state, `${message.name} is sent, from ${sending.from}`, {
-        sender: this.#parts.act(sender, "send", (backlog) => void backlog.send()),
+        sender: this.#parts.act(sender, "send", (backlog) => void backlog.nextReceipt()),
         underWay: withOne(underWay, message),
         flights: [...flights, { message, answers: [] }],
         left: { ...left, batches: left.batches - 1 },
@@ -195,7 +195,7 @@ class Model {
     const { instance, batch, closing, size } = sender;
     if (!state.isAway || state.flights.length > 0) return;
     if (asked?.isAnswered) {
-      const settled = this.#parts.act(sender, "settle", (backlog) => backlog.settle(backlog.batches[0] as OpenBatch));
+      const settled = this.#parts.act(sender, "settle", (backlog) => backlog.forget(backlog.batches[0] as OpenBatch));
       const next = after(state, `${asked.message.name} is answered`, { sender: settled, asked: null });
       if (isSame(settled.batch, batch)) fail("what is settled is not forgotten", next);
       yield next;
@@ -211,7 +211,7 @@ class Model {
       });
     } else if (size > 0) {
       yield after(state, `${instance} makes a batch of what it admitted`, {
-        sender: this.#parts.act(sender, "cut", (backlog) => backlog.cut(CALLS, NOW_MS)),
+        sender: this.#parts.act(sender, "cut", (backlog) => backlog.makeBatches(CALLS, NOW_MS)),
       });
     } else {
       yield after(state, `${instance} asks the store again`, { isAway: false });

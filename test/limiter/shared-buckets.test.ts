@@ -37,7 +37,7 @@ for (const [name, open] of Object.entries(stores)) {
     it("share a bucket that has no calls with a value", async () => {
       const limiter = limiterFor(perUser);
       const allowed = async (call: object) => (await limiter.consume({ tool: "x", ...call })).allowed;
-      // Again and again: denials are kept, and so are resolved calls.
+      // Again and again: denials are kept, and so are prepared calls.
       const found = [];
       for (const user of [undefined, null, undefined, undefined]) found.push(await allowed({ user }));
       assert.deepEqual(found, [true, true, false, false]);

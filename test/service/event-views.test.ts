@@ -80,7 +80,7 @@ describe("the log", () => {
       const lines = linesOf(SAMPLES[name as LimiterEvent["type"]]);
       assert.deepEqual(
         lines.map(({ level, fields, message }) => ({ level, event: "event" in fields && fields.event, message })),
-        log === null ? [] : [{ ...log, event: name }],
+        log === undefined ? [] : [{ ...log, event: name }],
       );
       assert.ok(!JSON.stringify(lines).includes(SECRET));
     });

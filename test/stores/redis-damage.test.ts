@@ -37,6 +37,7 @@ const LIMITS: readonly LimitSpec[] = [
   { algorithm: "concurrency", quota: 50 },
   { algorithm: "elapsed", quota: 5_000, ttlMs: 60_000 },
   { algorithm: "streak", quota: 5, ttlMs: 60_000 },
+  { algorithm: "cooldown", quota: 1, pauseMs: 60_000 },
 ];
 
 const MARK = "00000000000000aa";
@@ -53,6 +54,7 @@ const TEXTS: readonly string[] = [
   `g1 ${NOW_MS} 4503599627370496 7`,
   `e1 ${NOW_MS - 500}`,
   "k1 error 3",
+  `p1 ${NOW_MS - 500}`,
   `h1 c a,3,${NOW_MS + 50},c60;b,1,${NOW_MS + 60},r60 ${NOW_MS + 900} 5`,
   `h1 c a,3,${NOW_MS - 50},C60;g,10,${NOW_MS + 60},g90 ${NOW_MS + 900} c1 2 ${MARK}`,
   `h1 s a,3,${NOW_MS + 50},c60 ${NOW_MS + 65_000} s1 6000 ${sub} 1,0,2`,
@@ -61,6 +63,7 @@ const TEXTS: readonly string[] = [
   `h1 n a,1,${NOW_MS + 50},r60;b,1,${NOW_MS + 60},r60`,
   `h1 e g,3,${NOW_MS + 50},g60 ${NOW_MS + 900} e1 ${NOW_MS - 5}`,
   `h1 k g,3,${NOW_MS + 50},g60 ${NOW_MS + 900} k1 A-b_9 3`,
+  `h1 p a,1,${NOW_MS + 50},c60 ${NOW_MS + 900} p1 ${NOW_MS - 5}`,
 ];
 const ANSWERS: readonly string[] = [
   `o1 r h ${NOW_MS - 7} 1 3,3,50,0,-;0,5,7,-,late`,

@@ -22,22 +22,21 @@ describe("what `npm run lua` makes", () => {
 describe("the Lua sources", () => {
   it("keep the rules of scripts/lua/check.ts", () => assert.deepEqual(faultsIn(), []));
 
-  const original = textOf("members.lua", new Map());
-  const changed = (from: string | RegExp, to: string) =>
-    faultsIn(new Map([["members.lua", original.replace(from, to)]]));
+  const RETURN = "return is_mark and incarnation or nil";
+  const original = textOf("mark.lua", new Map());
+  const changed = (from: string | RegExp, to: string) => faultsIn(new Map([["mark.lua", original.replace(from, to)]]));
   const cases: [name: string, faults: string[], expected: RegExp][] = [
     [
       "a name of another file that the head does not list",
-      changed("return nil", "return values"),
-      /uses values from keys/,
+      changed(RETURN, "return values"),
+      /mark\.lua: its head must end with\n-- Uses keys: values\n/,
     ],
-    ["a listed name that is not used", changed("MAX_ID_LENGTH\n", "MAX_ID_LENGTH, HOLD\n"), /lists that it uses HOLD/],
-    ["a name that is declared nowhere", changed("return nil", "return nothing"), /nothing is declared nowhere/],
-    ["a name that is provided and not listed", changed("--   incarnation_in", "--"), /provides incarnation_in/],
+    ["a listed name that is not used", changed(/\n\n/, "\n-- Uses keys: values\n\n"), /must list no uses/],
+    ["a name that is declared nowhere", changed(RETURN, "return nothing"), /nothing is declared nowhere/],
     ["a mirrored function that does not exist", changed("decodeMark", "decodeNothing"), /mirrors decodeNothing/],
     ["a mirrored function that is in another file", changed("decodeMark", "decideBatch"), /src\/store\/batch.ts does/],
-    ["a long function", changed("  return incarnation\n", `${"  return nil\n".repeat(60)}`), /at most 60/],
-    ["a long file", changed("return nil", `return nil${"\n-- long".repeat(300)}`), /at most 300/],
+    ["a long function", changed(RETURN, "\n  return nil".repeat(60)), /at most 60/],
+    ["a long file", changed(RETURN, `${RETURN}${"\n-- long".repeat(300)}`), /at most 300/],
     ["no head", changed(/^--.*\n/gm, ""), /what it is for/],
   ];
   for (const [name, faults, expected] of cases) {
@@ -48,7 +47,7 @@ describe("the Lua sources", () => {
     const locals = Array.from({ length: 161 }, (_, i) => `local l${i} = ${i}`).join("\n");
     const uses = Array.from({ length: 56 }, (_, i) => `l${i}`).join(", ");
     const text = `${original}\n${locals}\nlocal function many()\n  return ${uses}\nend\nlocal x = many()\n`;
-    const faults = faultsIn(new Map([["members.lua", text]])).join("\n");
+    const faults = faultsIn(new Map([["mark.lua", text]])).join("\n");
     assert.match(faults, /locals; Lua allows 200/);
     assert.match(faults, /many uses 56 locals from outside; Lua allows 60/);
   });

@@ -8,8 +8,8 @@ function linesOf([name, { fields, stream, log }]: [string, EventKind]): string[]
   return [
     name,
     ...Object.keys(fields).map((field) => `  ${field}`),
-    ...(stream === null ? [] : [`  stream: ${stream.join(", ")}`]),
-    ...(log === null ? [] : [`  log: ${log.level} ${log.message}`]),
+    ...(stream === undefined ? [] : [`  stream: ${stream.join(", ")}`]),
+    ...(log === undefined ? [] : [`  log: ${log.level} ${log.message}`]),
   ];
 }
 

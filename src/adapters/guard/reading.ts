@@ -1,7 +1,7 @@
 // The answer of a call that is read piece by piece. Its hold is extended while it is read, and ends with the answer:
 // read to its end, broken, cut short, aborted, or dropped by a reader that is gone.
 
-import { UnreachableError } from "../../limiter.ts";
+import { ReaderGoneError } from "../../limiter.ts";
 
 /** A call that has begun here and whose answer is still to be read. */
 export interface Reading {
@@ -184,7 +184,7 @@ function endWhenUnreachable(answer: object, reading: Reading, source: Source): v
 }
 
 function endingOf(reading: Reading, source: Source): () => void {
-  return () => drop(reading, source, new UnreachableError());
+  return () => drop(reading, source, new ReaderGoneError());
 }
 
 /** Ends a call that is aborted, also while its answer is not being read. A long-lived signal must not keep the answer alive. */

@@ -7,8 +7,8 @@ import type { Step, StepHints, StepReply, StoreReply } from "../../kernel/reques
 
 /** Most units in one loan. */
 const MAX_UNITS = 100_000;
-/** All instances together hold at most this part of the free units without using them. */
-const PART = 32;
+/** All instances together hold at most a 32nd of the free units without using them. */
+const FREE_PER_BORROWED = 32;
 /** A loan lasts about this long at the rate of the last calls, ms. */
 const LASTS_MS = 100;
 /** A loan is at most this many times as large as the one before. */
@@ -45,7 +45,7 @@ export class Account {
   busy: Promise<void> | null = null;
   /** Whether the bucket was reset: units that arrive later may have been wiped out with it. */
   isReset = false;
-  /** Set when the last loan was decided without the store. */
+  /** Set when the last loan was decided without the store. It stays as long as the units: `#isAway` changes with each answer. */
   degraded: StoreReply["degraded"];
   /** Whether the last answer came without the store. */
   #isAway = false;
@@ -54,25 +54,26 @@ export class Account {
   /** Loans that were not settled, the oldest first. Calls use up the oldest first. */
   #loans: Loan[] = [];
   /** Loans that were used up, and not settled. */
-  #spent: string[] = [];
+  #spentLoans: string[] = [];
   /** Units that calls have taken whose other limits have not answered yet. */
   #pending = 0;
   #borrowedAtMs = 0;
   #endsAtMs = 0;
   /** Which window the units are of. */
-  #life = 0;
+  #window = 0;
   /** Units that calls took, from here and from the store, since the account was opened. */
   #used = 0;
   #usedAtTick = 0;
   /** How many units the last loan brought. */
-  #size = 1;
-  #sizedMs = Number.NEGATIVE_INFINITY;
-  #usedAtSizing = 0;
+  #lastLoan = 1;
+  /** When the rate of calls was measured last. */
+  #ratedAtMs = Number.NEGATIVE_INFINITY;
+  #usedAtRating = 0;
   /** Units that other instances hold, and until when that is assumed. */
   #others = 0;
   #othersUntilMs = Number.NEGATIVE_INFINITY;
   /** How the bucket stood when the store last said so, and when that was. */
-  #step: StepReply = { allowed: true, used: 0, resetAfterMs: 0, retryAfterMs: 0 };
+  #seen: StepReply = { allowed: true, used: 0, resetAfterMs: 0, retryAfterMs: 0 };
   #seenMs = 0;
   #storeMs = 0;
 
@@ -86,7 +87,8 @@ export class Account {
   isFor({ limit, hints }: Step): boolean {
     if (hints?.onStoreError !== this.#onStoreError) return false;
     if (limit === this.#limit) return true;
-    if (!isSameLimit(limit, this.#limit)) return false;
+    // One parser makes both: their keys have one order.
+    if (JSON.stringify(limit) !== JSON.stringify(this.#limit)) return false;
     this.#limit = limit;
     return true;
   }
@@ -107,12 +109,12 @@ export class Account {
   takePending(cost: number): number {
     this.take(cost);
     this.#pending += cost;
-    return this.#life;
+    return this.#window;
   }
 
   /** The other limits of a call have answered. Units of a window that is over are not put back. */
-  answered(cost: number, life: number, isAllowed: boolean, nowMs: number): void {
-    if (life !== this.#life) return;
+  answered(cost: number, window: number, isAllowed: boolean, nowMs: number): void {
+    if (window !== this.#window) return;
     this.#pending -= cost;
     if (isAllowed) return;
     this.#used -= cost;
@@ -126,27 +128,33 @@ export class Account {
 
   /** Whether it is time to borrow, before nothing is left. */
   get isLow(): boolean {
-    return this.left * 2 < this.#size;
+    return this.left * 2 < this.#lastLoan;
   }
 
   /** Units that all instances together may hold unused now. */
   get lendable(): number {
-    const { used, granted = 0 } = this.#step;
+    const { used, granted = 0 } = this.#seen;
     // Only the store knows when a grant ends.
     if (granted > 0) return 0;
-    return Math.max(0, Math.floor((algorithmOf(this.#limit).capacity(this.#limit) - used) / PART));
+    return Math.max(0, Math.floor((algorithmOf(this.#limit).capacity(this.#limit) - used) / FREE_PER_BORROWED));
   }
 
-  /** Units to borrow now: as many as calls take in `LASTS_MS`; 0 where each call should ask the store by itself. */
-  wanted(nowMs: number): number {
+  /**
+   * Begins a new measurement of the rate. Returns the units to borrow now: as many as calls take in `LASTS_MS`, or 0 where each
+   * call should ask the store by itself.
+   */
+  nextLoan(nowMs: number): number {
     if (this.#isAway || this.lendable < 2) return 0;
-    this.#sortLoans();
-    const sinceMs = nowMs - this.#sizedMs;
-    const rate = (this.#used - this.#usedAtSizing) / Math.max(1, sinceMs);
-    this.#sizedMs = nowMs;
-    this.#usedAtSizing = this.#used;
-    if (sinceMs > RATE_MS) this.#size = 1;
-    const most = sinceMs > RATE_MS ? 1 : Math.min(MAX_UNITS, this.#size * GROWTH);
+    this.#moveSpent();
+    const sinceMs = nowMs - this.#ratedAtMs;
+    const rate = (this.#used - this.#usedAtRating) / Math.max(1, sinceMs);
+    this.#ratedAtMs = nowMs;
+    this.#usedAtRating = this.#used;
+    if (sinceMs > RATE_MS) {
+      this.#lastLoan = 1;
+      return 0;
+    }
+    const most = Math.min(MAX_UNITS, this.#lastLoan * GROWTH);
     const units = Math.min(most, Math.floor(rate * LASTS_MS), this.#room(nowMs));
     return units < 2 ? 0 : units;
   }
@@ -156,7 +164,7 @@ export class Account {
     if (sentMs >= this.#endsAtMs) this.#end();
     this.left += loan.units;
     this.#loans.push(loan);
-    this.#size = loan.units;
+    this.#lastLoan = loan.units;
     this.#borrowedAtMs = reply.nowMs;
     this.degraded = reply.degraded;
     // Counted from before the loan was asked for, so that it ends before the bucket's window does.
@@ -164,7 +172,7 @@ export class Account {
     this.#heldByAll(held.used, nowMs);
   }
 
-  /** A loan was refused, mostly because all instances together hold what may be lent. */
+  /** A loan was refused, mostly because all instances hold what may be lent. Without an answer nothing is borrowed for a while. */
   refused(held: StepReply | undefined, nowMs: number): void {
     this.#heldByAll(held?.used ?? Number.POSITIVE_INFINITY, nowMs);
   }
@@ -187,7 +195,7 @@ export class Account {
 
   /** Learns how the bucket stands. */
   sees(found: StepReply, { nowMs: storeMs, degraded }: StoreReply, nowMs: number): void {
-    this.#step = found;
+    this.#seen = found;
     this.#seenMs = nowMs;
     this.#storeMs = storeMs;
     this.#isAway = degraded !== undefined;
@@ -195,7 +203,7 @@ export class Account {
 
   /** How the bucket stands, as far as it is known here. */
   shown(nowMs: number): StepReply {
-    const { used, resetAfterMs } = this.#step;
+    const { used, resetAfterMs } = this.#seen;
     const ageMs = Math.floor(nowMs - this.#seenMs);
     return {
       allowed: true,
@@ -212,15 +220,15 @@ export class Account {
 
   /** Loans of which nothing is left: the caller settles them. */
   spentLoans(): string[] {
-    this.#sortLoans();
-    return this.#spent.splice(0);
+    this.#moveSpent();
+    return this.#spentLoans.splice(0);
   }
 
-  #sortLoans(): void {
+  #moveSpent(): void {
     let unused = this.left + this.#pending;
     let kept = this.#loans.length;
     while (kept > 0 && unused > 0) unused -= this.#loans[--kept]?.units ?? 0;
-    for (const { id } of this.#loans.splice(0, kept)) this.#spent.push(id);
+    for (const { id } of this.#loans.splice(0, kept)) this.#spentLoans.push(id);
   }
 
   /** What is more than the calls since the last time need: all of it when there were none. */
@@ -228,17 +236,17 @@ export class Account {
     if (nowMs >= this.#endsAtMs) this.#end();
     const used = Math.max(0, this.#used - this.#usedAtTick);
     this.#usedAtTick = this.#used;
+    // Up to twice as much stays: under a rate that varies, units would be borrowed and returned in turns.
     return this.#give(this.left > 2 * used ? this.left - used : 0);
   }
 
-  /** All that is left. */
   everything(): Returned | null {
     return this.#give(this.left);
   }
 
   /** Whether nothing would be lost if it were forgotten, and no call has used it since the last time. */
   get isIdle(): boolean {
-    const isEmpty = this.left === 0 && this.#pending === 0 && this.#loans.length === 0 && this.#spent.length === 0;
+    const isEmpty = this.left === 0 && this.#pending === 0 && this.#loans.length === 0 && this.#spentLoans.length === 0;
     return isEmpty && this.#used === this.#usedAtTick;
   }
 
@@ -246,27 +254,14 @@ export class Account {
     this.left -= units;
     const loans = this.spentLoans();
     if (units === 0 && loans.length === 0) return null;
-    return {
-      bucket: this.bucket,
-      limit: this.#limit,
-      units,
-      atMs: this.#borrowedAtMs,
-      endsAtMs: this.#endsAtMs,
-      loans,
-    };
+    const { bucket } = this;
+    return { bucket, limit: this.#limit, units, atMs: this.#borrowedAtMs, endsAtMs: this.#endsAtMs, loans };
   }
 
   /** The window is over, and its units with it. */
   #end(): void {
     this.left = 0;
     this.#pending = 0;
-    this.#life++;
+    this.#window++;
   }
-}
-
-/** Whether two limits have the same numbers. */
-function isSameLimit(one: LimitSpec, other: LimitSpec): boolean {
-  const numbers = Object.entries(one);
-  const others = new Map<string, unknown>(Object.entries(other));
-  return numbers.length === others.size && numbers.every(([name, value]) => String(others.get(name)) === String(value));
 }

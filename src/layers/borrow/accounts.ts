@@ -4,16 +4,14 @@ import type { Step, StepReply, StoreReply } from "../../kernel/request.ts";
 import { Account, type Returned } from "./account.ts";
 
 /** Most buckets that an instance borrows from; calls on others ask the store each time. */
-export const MAX_ACCOUNTS = 10_000;
+const MAX_ACCOUNTS = 10_000;
 
-/** The accounts of one instance. */
 export class Accounts {
   /** By bucket; several where callers have other quotas in one bucket, or a reload changed the limit. */
   readonly #accounts = new Map<string, Account[]>();
   readonly #inFlight = new Set<Promise<unknown>>();
   #size = 0;
 
-  /** How many there are. */
   get size(): number {
     return this.#size;
   }
@@ -29,10 +27,7 @@ export class Accounts {
 
   /** The account that lends to a step. */
   for(step: Step): Account | undefined {
-    const known = this.#accounts.get(step.bucket);
-    if (known === undefined) return undefined;
-    for (let i = 0; i < known.length; i++) if (known[i]?.isFor(step)) return known[i];
-    return undefined;
+    return this.#accounts.get(step.bucket)?.find((account) => account.isFor(step));
   }
 
   /** Opens an account where there is room for one. */
@@ -64,11 +59,13 @@ export class Accounts {
     for (const [bucket, accounts] of this.#accounts) {
       const kept = accounts.filter((account) => {
         if (account.busy !== null) return true;
+        // Before `surplus`, which begins a new tick.
         if (account.isIdle) return false;
         const surplus = account.surplus(nowMs);
-        if (surplus === null) return true;
-        returned.push(surplus);
-        from.push(account);
+        if (surplus !== null) {
+          returned.push(surplus);
+          from.push(account);
+        }
         return true;
       });
       if (kept.length === accounts.length) continue;

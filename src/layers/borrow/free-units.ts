@@ -12,7 +12,7 @@ import { borrowedStep } from "./requests.ts";
 /** Most buckets that are remembered. One more, and all are forgotten. */
 const MAX_LOOKS = 10_000;
 
-/** What was free of buckets that have denied a call. */
+/** The units that calls had used of buckets that have denied a call. */
 export class FreeUnits {
   readonly #store: Layer;
   readonly #clock: Clock;
@@ -41,10 +41,11 @@ export class FreeUnits {
   /** Units of a bucket that calls have used. */
   async #usedOf(bucket: string, limit: Step["limit"]): Promise<number> {
     // Both at one instant: units may have come back since the denial.
-    const steps = [{ bucket, limit, event: { type: "read" } } as const, borrowedStep(bucket, 0)];
+    const steps = [{ bucket, limit, event: { type: "read" } } as const, borrowedStep(bucket, 0, { type: "read" })];
     const found = await askOne(this.#store, { mode: "peek", steps });
     if (StoreError.isInstance(found)) throw found;
     const [whole, borrowed] = found?.steps ?? [];
+    // A grant is free on top of the capacity.
     return (whole?.used ?? Number.POSITIVE_INFINITY) - (whole?.granted ?? 0) - (borrowed?.used ?? 0);
   }
 }

@@ -3,9 +3,10 @@
 import { inUseLimit } from "../../kernel/algorithms/registry.ts";
 import { isWithin, monotonicClock } from "../../clock.ts";
 import { borrowedKey } from "../../kernel/key.ts";
-import type { Step, StoreReply, StoreRequest } from "../../kernel/request.ts";
+import type { Step, StepEvent, StoreReply, StoreRequest } from "../../kernel/request.ts";
 import type { Found } from "../../store/ask.ts";
 import { StoreError } from "../../store/error.ts";
+import { isPlainCall } from "../layer.ts";
 
 /** How much time there is until an instant of the machine's clock; `undefined` without a deadline. */
 export function leftUntil(endsAtMs: number): number | undefined {
@@ -20,26 +21,20 @@ export async function isDoneBy(endsAtMs: number, work: Promise<unknown>): Promis
   return true;
 }
 
-/** Reads what instances have borrowed of a bucket, of which at most `quota` may be unused. */
-export function borrowedStep(bucket: string, quota: number): Step {
-  return { bucket: borrowedKey(bucket), limit: inUseLimit(quota), event: { type: "read" } };
+/** A step on the bucket that counts what instances have borrowed of another one, of which at most `quota` may be unused. */
+export function borrowedStep(bucket: string, quota: number, event: StepEvent): Step {
+  return { bucket: borrowedKey(bucket), limit: inUseLimit(quota), event };
 }
 
-/** Ends loans of a bucket. */
 export function settledLoans(bucket: string, loans: readonly string[]): StoreRequest[] {
-  return loans.map((id) => {
-    return { mode: "force", steps: [{ ...borrowedStep(bucket, 0), event: { type: "settle", id, units: 0 } }] };
-  });
+  return loans.map((id) => ({ mode: "force", steps: [borrowedStep(bucket, 0, { type: "settle", id, units: 0 })] }));
 }
 
-/** Whether a request only charges, so that units that are here can answer it. */
-export function isLendable({ mode, once, wait, steps }: StoreRequest): boolean {
-  if (mode !== "judge" || once !== undefined || wait !== undefined) return false;
-  for (let i = 0; i < steps.length; i++) {
-    const { event } = steps[i] as Step;
-    if (event.type !== "charge" || event.seen !== undefined) return false;
-  }
-  return true;
+/** Whether a request only charges units, so that units that are here can answer it. */
+export function isLendable(request: StoreRequest): boolean {
+  return (
+    isPlainCall(request) && request.steps.every(({ event }) => event.type === "charge" && event.seen === undefined)
+  );
 }
 
 /** Whether units for a step may be borrowed ahead. */
@@ -47,7 +42,7 @@ export function isBorrowing({ hints }: Step): boolean {
   return hints?.borrow === true;
 }
 
-/** Whether a request has to be asked again later: without an answer, or with an error that may end. */
+/** Whether a request has to be asked again later: without an answer, or with a transient error. */
 export function isRetryable(found: Found | undefined): boolean {
   return found === undefined || (StoreError.isInstance(found) && found.transient);
 }
@@ -66,12 +61,6 @@ export function deniedSteps({ steps }: StoreRequest, reply: StoreReply, ms: numb
   });
 }
 
-/** Units that a step needs: an unknown cost (0) needs one. */
-export function unitsNeeded({ event }: Step): number {
-  return Math.max(1, event.type === "charge" ? event.cost : event.type === "hold" ? event.units : 0);
-}
-
-/** Units that a step charges. */
 export function costOf({ event }: Step): number {
   return event.type === "charge" ? event.cost : 0;
 }

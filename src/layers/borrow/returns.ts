@@ -12,7 +12,6 @@ const BUCKETS_IN_BATCH = 128;
 /** How long to wait before units are returned again that the store could not take: the first time, and at most, ms. */
 const RETRY_MS = { first: 1_000, most: 8_000 };
 
-/** Units and loans on their way back. */
 export class Returns {
   readonly #store: Layer;
   readonly #giveBack: Store["apply"];
@@ -29,7 +28,6 @@ export class Returns {
     this.#clock = clock;
   }
 
-  /** Whether nothing waits. */
   get isEmpty(): boolean {
     return this.#waiting.length === 0;
   }
@@ -39,12 +37,10 @@ export class Returns {
     return this.#waiting.some(({ units }) => units > 0);
   }
 
-  /** Keeps something for a later time. */
   add(returned: readonly Returned[]): void {
     this.#waiting.push(...returned);
   }
 
-  /** Takes everything that waits. */
   takeAll(): Returned[] {
     return this.#waiting.splice(0);
   }
@@ -77,9 +73,10 @@ export class Returns {
     } else if (live.length > 0) this.#failures = 0;
     const requests = all
       .filter((each) => !refused.has(each))
-      .flatMap(({ bucket, limit, units, atMs, loans }): StoreRequest[] => {
+      .flatMap(({ bucket, limit, units, atMs, endsAtMs, loans }): StoreRequest[] => {
         const steps: Step[] = [{ bucket, limit, event: { type: "charge", cost: units } }];
-        return [...(units === 0 ? [] : [{ mode: "undo", atMs, steps } as const]), ...settledLoans(bucket, loans)];
+        const undo = { mode: "undo", atMs, steps } as const;
+        return [...(units > 0 && nowMs < endsAtMs ? [undo] : []), ...settledLoans(bucket, loans)];
       });
     if (requests.length > 0) await this.#giveBack(requests).catch(() => []);
   }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
 import type { StoreRequest } from "../../kernel/request.ts";
+import { StoreError } from "../../store/error.ts";
 import { Backlog, type Journal } from "./backlog.ts";
 
 const NOW_MS = Date.UTC(2030, 0, 1, 0, 30);
@@ -24,7 +25,7 @@ function requestOf(limit: LimitSpec, cost = 1): StoreRequest {
 /** What is booked of calls that were admitted under these limits, one a second. */
 function booked(limits: readonly LimitSpec[], backlog = new Backlog("i1", undefined)) {
   for (const [i, limit] of limits.entries()) backlog.add(requestOf(limit), NOW_MS + 1_000 * i, [limit]);
-  backlog.cut(64, NOW_MS + 60_000);
+  backlog.makeBatches(64, NOW_MS + 60_000);
   return backlog.batches.flatMap(({ requests }) =>
     requests.map(({ steps, atMs }) => {
       const [{ limit, event }] = steps as [StoreRequest["steps"][number]];
@@ -95,5 +96,41 @@ describe("what was admitted on one bucket under several limits", () => {
         [quota, 2],
       ],
     );
+  });
+
+  it("remembers nothing of a call that the journal could not take: its caller got an error", () => {
+    const full: Journal = { entries: () => [], write: () => assert.fail("the disk is full"), close() {} };
+    const backlog = new Backlog("i1", full);
+    const held: StoreRequest = { ...requestOf(quota), once: { key: "once", request: "r" } };
+    for (const request of [requestOf(quota), held]) {
+      assert.throws(() => backlog.add(request, NOW_MS, [quota]), /the disk is full/);
+    }
+    assert.ok(backlog.isEmpty);
+  });
+
+  it("keeps what it had gathered when the journal cannot take its batches", () => {
+    let isFull = false;
+    const journal: Journal = { entries: () => [], write: () => isFull && assert.fail("the disk is full"), close() {} };
+    const backlog = new Backlog("i1", journal);
+    backlog.add(requestOf(quota), NOW_MS, [quota]);
+    isFull = true;
+    assert.throws(() => backlog.makeBatches(64, NOW_MS), /the disk is full/);
+    assert.deepEqual([backlog.looseCount, backlog.batches], [1, []]);
+  });
+
+  it("says which entry of a journal is damaged", () => {
+    const entries = { '["sum","b",0,null]': "{", "batch/i1/1": "[]", "request/1": '{"steps":1}', other: "{}" };
+    for (const entry of Object.entries(entries)) {
+      const journal: Journal = { entries: () => [entry], write() {}, close() {} };
+      assert.throws(
+        () => new Backlog("i1", journal),
+        (error) =>
+          StoreError.isInstance(error) &&
+          error.code === "invalid-reply" &&
+          error.message.includes(JSON.stringify(entry[0])) &&
+          error.message.includes(JSON.stringify(entry[1])),
+        entry[0],
+      );
+    }
   });
 });

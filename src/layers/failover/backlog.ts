@@ -3,10 +3,12 @@
 // never used again: a restarted process is another instance.
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
+import { formatGot } from "../../kernel/errors.ts";
 import type { Step, StoreRequest } from "../../kernel/request.ts";
 import { StoreError } from "../../store/error.ts";
 import type { ReceiptTerms } from "../../store/shared-store.ts";
 import { endsCall } from "../../store/states.ts";
+import { onlyCharges } from "../layer.ts";
 
 /** How many rows of receipts an instance has: batches that are under way together do not lock each other's row. */
 const RECEIPT_ROWS = 4;
@@ -22,6 +24,7 @@ export interface Journal {
   entries(): Iterable<readonly [key: string, text: string]>;
   /** Changes entries, all or none: `null` removes one. What is done when this returns outlives the process. */
   write(changes: ReadonlyMap<string, string | null>): void;
+  /** Called once, when the limiter was closed. */
   close(): void;
 }
 
@@ -35,16 +38,14 @@ export interface OpenBatch {
 }
 
 /**
- * What a closing batch does with a request that had no answer: book it, undo it, or nothing.
- *
- * @param isAdmitted whether its caller may go on
- * @param atMs when that was decided, by the store's time
+ * A request without an answer, as a closing batch has it: booked if its caller may go on since `atMs` (the store's time), else
+ * undone.
  */
-export function settledBy(request: StoreRequest, isAdmitted: boolean, atMs: number): StoreRequest {
+export function asSettled(request: StoreRequest, isAdmitted: boolean, atMs: number): StoreRequest {
   const { wait, ...asked } = request;
   if (request.mode === "peek") return asked;
   if (isAdmitted || request.mode === "force") return { ...asked, mode: "force", atMs };
-  // A place in a queue is found by its id.
+  // An undo finds a place in a queue by the id in `wait`. A later booking waits for nothing.
   return { ...asked, mode: "undo", ...(wait === undefined ? {} : { wait }) };
 }
 
@@ -59,29 +60,29 @@ interface Sum {
   readonly level?: { readonly limit: LimitSpec; readonly state: SpentState };
 }
 
-/** The bookings that wait for the store, and the numbers of batches. */
 export class Backlog {
   /** Under which its batches are numbered. */
   #instance: string;
   #renamed = 0;
   readonly #journal: Journal | undefined;
   #number = 0;
-  /** Numbers of batches that are under way, and were not doubted yet. */
+  /** Numbers of batches that are under way, and are not among `#batches`. */
   readonly #sent = new Set<number>();
   readonly #sums = new Map<string, Sum>();
   readonly #requests = new Map<string, StoreRequest>();
   readonly #batches = new Map<string, OpenBatch>();
+  /** Numbers sums in the order of their last change, and requests in the order in which they came. */
   #serial = 0;
 
+  /** Throws `invalid-reply` for a damaged journal. */
   constructor(instance: string, journal: Journal | undefined) {
     this.#instance = instance;
     this.#journal = journal;
     for (const [key, text] of journal?.entries() ?? []) this.#load(key, text);
   }
 
-  /** Whether there is nothing to book. */
   get isEmpty(): boolean {
-    return this.#sums.size === 0 && this.#requests.size === 0 && this.#batches.size === 0;
+    return this.looseCount === 0 && this.#batches.size === 0;
   }
 
   /** Whether it outlives the process. */
@@ -89,13 +90,8 @@ export class Backlog {
     return this.#journal !== undefined;
   }
 
-  /** How many bookings there are. */
-  get count(): number {
-    return [...this.bookings()].length;
-  }
-
   /** How many sums and requests have not been made into batches. */
-  get size(): number {
+  get looseCount(): number {
     return this.#sums.size + this.#requests.size;
   }
 
@@ -112,54 +108,50 @@ export class Backlog {
   }
 
   /**
-   * Takes what was admitted, of plain charges by their sum.
+   * Remembers to book a request that was admitted. Plain charges are added up by bucket and window; other requests are kept whole.
+   * When the journal cannot be written, nothing is remembered. Throws `overloaded`, or the journal's error.
    *
    * @param locals the limits by which the request's steps were judged here
-   * @throws StoreError `overloaded`
    */
   add(request: StoreRequest, atMs: number, locals: readonly LimitSpec[]): void {
-    if (this.size + request.steps.length > (endsCall(request) ? 2 * MAX_BACKLOG : MAX_BACKLOG)) {
-      throw new StoreError("overloaded", `the store is away, and ${MAX_BACKLOG} bookings wait for it`, {
-        transient: true,
-      });
+    if (this.looseCount + request.steps.length > (endsCall(request) ? 2 * MAX_BACKLOG : MAX_BACKLOG)) {
+      const message = `the store is away, and ${MAX_BACKLOG} bookings wait for it`;
+      throw new StoreError("overloaded", message, { transient: true });
     }
-    const isPlain = request.once === undefined && request.steps.every(({ event }) => event.type === "charge");
-    const changes = new Map<string, string | null>();
-    if (isPlain) {
-      for (const [i, step] of request.steps.entries()) this.#sum(changes, step, atMs, locals[i] ?? step.limit);
+    if (request.once === undefined && onlyCharges(request.steps)) {
+      const sums = request.steps.flatMap((step, i) => this.#sumWith(step, atMs, locals[i] ?? step.limit));
+      this.#write(sums);
+      for (const [key, sum] of sums) this.#sums.set(key, sum);
     } else {
       const { wait: _, ...kept } = request;
       const key = `request/${++this.#serial}`;
       const booked: StoreRequest = { ...kept, mode: "force", atMs };
+      this.#write([[key, booked]]);
       this.#requests.set(key, booked);
-      changes.set(key, JSON.stringify(booked));
     }
-    this.#journal?.write(changes);
   }
 
   /** The receipt for a batch that is sent now. */
-  send(): ReceiptTerms {
+  nextReceipt(): ReceiptTerms {
     const number = ++this.#number;
     this.#sent.add(number);
     return this.#receipt(this.#instance, number);
   }
 
-  /** A batch was answered. */
   answered(number: number): void {
     this.#sent.delete(number);
   }
 
-  /** A batch was not answered: `requests` say what must become of it. */
-  doubt(number: number, requests: readonly StoreRequest[], atMs: number): void {
+  /** A batch was not answered: `requests` say what must become of it. It is remembered also when the journal cannot be written. */
+  addDoubtful(number: number, requests: readonly StoreRequest[], atMs: number): void {
     this.#sent.delete(number);
     const batch = { instance: this.#instance, number, openedAtMs: atMs, requests };
-    const key = keyOf(batch);
-    this.#batches.set(key, batch);
-    this.#journal?.write(new Map([[key, JSON.stringify(batch)]]));
+    this.#batches.set(keyOf(batch), batch);
+    this.#write([[keyOf(batch), batch]]);
   }
 
   /** The receipt for a batch that is settled now. */
-  closing({ instance, number }: OpenBatch): ReceiptTerms {
+  closingReceipt({ instance, number }: OpenBatch): ReceiptTerms {
     return { ...this.#receipt(instance, number), closes: true };
   }
 
@@ -171,39 +163,38 @@ export class Backlog {
     this.#instance = `${this.#instance.split("~")[0]}~${++this.#renamed}`;
   }
 
-  /** Forgets a batch that is settled. */
-  settle(batch: OpenBatch): void {
-    const key = keyOf(batch);
-    this.#batches.delete(key);
-    this.#journal?.write(new Map([[key, null]]));
+  forget(batch: OpenBatch): void {
+    this.#batches.delete(keyOf(batch));
+    this.#write([[keyOf(batch), null]]);
   }
 
   /** Makes batches of all that has been gathered. */
-  cut(size: number, nowMs: number): void {
-    const changes = new Map<string, string | null>();
-    const keys = [...this.#sums.keys(), ...this.#requests.keys()];
+  makeBatches(size: number, nowMs: number): void {
+    const sums = [...this.#sums.values()].sort((one, other) => one.order - other.order);
     const requests = [
-      ...[...this.#sums.values()].sort((one, other) => one.order - other.order).flatMap((sum) => leftOf(sum, nowMs)),
+      ...sums.flatMap((sum) => leftOf(sum, nowMs)),
       ...[...this.#requests.values()].map((request) => remaining(request, nowMs)),
     ];
-    for (const key of keys) changes.set(key, null);
+    const made: OpenBatch[] = [];
     for (let first = 0; first < requests.length; first += size) {
-      const batch = {
-        instance: this.#instance,
-        number: ++this.#number,
-        openedAtMs: nowMs,
-        requests: requests.slice(first, first + size),
-      };
-      this.#batches.set(keyOf(batch), batch);
-      changes.set(keyOf(batch), JSON.stringify(batch));
+      const part = requests.slice(first, first + size);
+      made.push({ instance: this.#instance, number: ++this.#number, openedAtMs: nowMs, requests: part });
     }
+    const gathered = [...this.#sums.keys(), ...this.#requests.keys()].map((key) => [key, null] as const);
+    this.#write([...gathered, ...made.map((batch) => [keyOf(batch), batch] as const)]);
+    for (const batch of made) this.#batches.set(keyOf(batch), batch);
     this.#sums.clear();
     this.#requests.clear();
-    this.#journal?.write(changes);
   }
 
   close(): void {
     this.#journal?.close();
+  }
+
+  /** Changes entries of the journal: `null` removes one. */
+  #write(entries: readonly (readonly [key: string, value: object | null])[]): void {
+    if (this.#journal === undefined) return;
+    this.#journal.write(new Map(entries.map(([key, value]) => [key, value === null ? null : JSON.stringify(value)])));
   }
 
   /** All numbers below the lowest open one are settled. */
@@ -213,35 +204,26 @@ export class Backlog {
     return { instance: `${instance}-${number % RECEIPT_ROWS}`, number, from };
   }
 
-  #sum(changes: Map<string, string | null>, { bucket, limit, event }: Step, atMs: number, local: LimitSpec): void {
-    if (event.type !== "charge") return;
+  /** The sum of a charge and what its bucket was charged before in the window. */
+  #sumWith({ bucket, limit, event }: Step, atMs: number, local: LimitSpec): [key: string, Sum][] {
+    // Only for the compiler: the steps only charge.
+    if (event.type !== "charge") return [];
     const { cost, seen } = event;
     const { needsCost, outage } = algorithmOf(limit);
-    if (cost === 0 && needsCost) return;
+    if (cost === 0 && needsCost) return [];
     const key = JSON.stringify(["sum", bucket, outage.sliceOf(limit, atMs), seen ?? null]);
     const before = this.#sums.get(key);
     const step = { bucket, limit, ...(seen === undefined ? {} : { seen }) };
     const units = seen === undefined ? Math.min((before?.units ?? 0) + cost, Number.MAX_SAFE_INTEGER) : cost;
-    const order = ++this.#serial;
-    const sum: Sum = {
-      order,
-      step,
-      units,
-      atMs,
-      ...levelOf(before, cost, atMs, algorithmOf(local).outage.hasRate ? local : limit),
-    };
-    this.#sums.set(key, sum);
-    if (this.#journal !== undefined) changes.set(key, JSON.stringify(sum));
+    return [[key, { order: ++this.#serial, step, units, atMs, ...levelOf(before, cost, atMs, local) }]];
   }
 
   #load(key: string, text: string): void {
-    const value = JSON.parse(text);
-    if (key.startsWith("[")) {
-      // A file of an earlier version has no order.
-      const { order = 0 } = value;
-      this.#sums.set(key, { ...value, order });
-      this.#serial = Math.max(this.#serial, order);
-    } else if (key.startsWith("batch/")) this.#batches.set(key, value);
+    const value = parsedEntry(key, text);
+    if ("step" in value) {
+      this.#sums.set(key, value);
+      this.#serial = Math.max(this.#serial, value.order);
+    } else if ("number" in value) this.#batches.set(key, value);
     else {
       this.#requests.set(key, value);
       this.#serial = Math.max(this.#serial, Number(key.split("/")[1]));
@@ -251,6 +233,23 @@ export class Backlog {
 
 function keyOf({ instance, number }: OpenBatch): string {
   return `batch/${instance}/${number}`;
+}
+
+/** An entry of the journal. Throws `invalid-reply` where it is not what a backlog wrote. */
+function parsedEntry(key: string, text: string): Sum | OpenBatch | StoreRequest {
+  try {
+    const value = JSON.parse(text);
+    const { step, order, number, requests, steps } = value;
+    if (key.startsWith("[") && typeof step.bucket === "string" && Number.isSafeInteger(order)) return value;
+    if (key.startsWith("batch/") && Number.isSafeInteger(number) && Array.isArray(requests)) return value;
+    if (key.startsWith("request/") && Array.isArray(steps)) return value;
+  } catch {
+    // Not JSON, or not an object.
+  }
+  const message =
+    `the journal's entry ${formatGot(key)} is damaged: expected a booking, got ${formatGot(text)}. ` +
+    "Give this instance another journal; the bookings of this one are lost";
+  throw new StoreError("invalid-reply", message, { transient: false });
 }
 
 /** The state of a bucket whose use drains at the rate of this instance's share. */

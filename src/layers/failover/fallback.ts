@@ -4,23 +4,24 @@
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import { freeAfterMs } from "../../kernel/bucket/free-after.ts";
-import type { Degraded, Step, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
+import type { Degraded, Step, StepEvent, StepReply, StoreRequest } from "../../kernel/request.ts";
 import type { StoredState } from "../../kernel/state.ts";
+import type { Found } from "../../store/ask.ts";
 import { decide } from "../../store/check.ts";
 import { StoreError, tooManyHolds } from "../../store/error.ts";
 import { BoundedStates } from "../../store/states.ts";
+import { unitsNeeded } from "../layer.ts";
 import {
-  grantedIn,
+  grantedWhenSeen,
   type Known,
   modeOf,
   type Place,
   partOfUse,
   placeIn,
-  redivided,
   type Share,
-  shared,
+  shareIn,
   slowed,
-  usedIn,
+  usedWhenSeen,
 } from "./shares.ts";
 import { spentOf, type View, type Views } from "./views.ts";
 
@@ -46,7 +47,6 @@ interface LocalStep {
   readonly state: StoredState | undefined;
 }
 
-/** Buckets of this instance alone. */
 export class Fallback {
   readonly #views: Views;
   /** By kind of state and bucket: what another kind of state forgets is remembered for when the limit is as before. */
@@ -72,15 +72,10 @@ export class Fallback {
     });
   }
 
-  /**
-   * Decides one request.
-   *
-   * @param failure what the store failed with
-   * @throws StoreError the failure, for what only the store can do
-   */
-  decide(request: StoreRequest, place: Place | null, nowMs: number, failure: StoreError): StoreReply | StoreError {
+  /** Decides one request. Throws `failure`, what the store failed with, for what only the store can do. */
+  decide(request: StoreRequest, place: Place | null, nowMs: number, failure: StoreError): Found {
     const { wait: _, ...asked } = request;
-    if (asked.steps.some(({ event }) => isStoreOnly(event.type, asked.mode))) throw failure;
+    if (needsStore(asked)) throw failure;
     if (asked.mode !== "peek") {
       for (const { bucket, limit } of asked.steps) this.#views.shorten(bucket, limit, nowMs);
     }
@@ -97,54 +92,43 @@ export class Fallback {
     });
     const local = { ...asked, steps };
     const kept = this.#states.read(local);
-    const states = kept.map((state, i) => (i < locals.length ? locals[i]?.state : state));
+    // Behind the states of the steps: the answer that is kept for a key.
+    const states = [...locals.map(({ state }) => state), ...kept.slice(locals.length)];
     const { reply, next } = decide(local, states, nowMs);
     if (reply === null) return tooManyHolds();
     if (next !== null) {
-      if (!this.#states.write(local, kept, next, reply, nowMs)) {
-        throw new StoreError("capacity", `the store is away, and ${MAX_LOCAL} buckets are kept meanwhile`, {
-          transient: true,
-        });
-      }
+      if (!this.#states.write(local, kept, next, reply, nowMs)) throw tooManyBuckets();
       for (const [i, { basis }] of locals.entries()) {
         const state = this.#states.get(steps[i]?.bucket ?? "");
         if (state !== undefined) this.#bases.set(state, basis);
       }
     }
     if (reply.stale === true || reply.replay !== undefined) return { ...reply, degraded };
-    return {
-      ...reply,
-      degraded,
-      steps: reply.steps.map((each, i) => this.#shown(locals[i] as LocalStep, each, nowMs)),
-    };
+    const shown = reply.steps.map((each, i) => this.#shown(locals[i] as LocalStep, each, nowMs));
+    return { ...reply, degraded, steps: shown };
   }
 
   /** What is known of a step's bucket. One that this instance has not booked on is as it was last seen. */
   #localOf(step: Step, place: Place | null, nowMs: number): LocalStep {
     const found = this.#found(step);
-    if (found === undefined || nowMs >= found.state.expiresAtMs) {
-      const known = { view: this.#views.get(step.bucket), place, seeded: null };
-      const share = shared(step, known, nowMs);
-      return {
-        step,
-        share,
-        basis: { ...known, seeded: share.seeded, among: placeIn(step, place) },
-        state: share.spent,
-      };
-    }
-    const { state, basis } = found;
-    const known = { ...basis, place: basis.place ?? place };
+    const isNew = found === undefined || nowMs >= found.state.expiresAtMs;
+    const known = isNew
+      ? { view: this.#views.get(step.bucket), place, seeded: null }
+      : { ...found.basis, place: found.basis.place ?? place };
     const among = placeIn(step, known.place);
+    const at = (seeded: number | null, state?: StoredState): LocalStep => {
+      const share = shareIn(step, { ...known, seeded }, nowMs);
+      return { step, share, basis: { ...known, seeded: share.seeded, among }, state: isNew ? share.spent : state };
+    };
+    if (isNew) return at(null);
     const { limit } = step;
+    const { state, basis } = found;
     if (algorithmOf(limit).outage.hasRate && among.instances !== basis.among.instances) {
-      const divided = dividedBy(state, limit, basis, among, nowMs);
-      const seeded = partOfUse(limit, basis.view, among, nowMs);
-      const share = shared(step, { ...known, seeded }, nowMs);
-      return { step, share, basis: { ...known, seeded, among }, state: divided };
+      const divided = dividedAgain(state, limit, basis, among, nowMs);
+      return at(partOfUse(limit, basis.view, among, nowMs), divided);
     }
-    // What it began with has ended before a hold that is still remembered.
-    const seeded = hasSpent(state, nowMs) ? basis.seeded : 0;
-    return { step, share: shared(step, { ...known, seeded }, nowMs), basis: { ...known, seeded, among }, state };
+    // Only a hold is left in the state: the use that it began with has ended.
+    return at(hasSpent(state, nowMs) ? basis.seeded : 0, state);
   }
 
   /** A bucket that this instance has booked on. */
@@ -160,9 +144,9 @@ export class Fallback {
     const capacity = algorithmOf(limit).capacity(limit);
     const left = algorithmOf(share.limit).capacity(share.limit) - reply.used;
     const used = modeOf(step) === "allow" ? 0 : Math.max(0, capacity - left);
-    const found = event.type === "settle" || event.type === "extend" ? { hold: reply.hold ?? "live" } : {};
-    if (reply.allowed) return { ...reply, ...found, used };
-    return { ...reply, ...found, used, ...denial(step, basis.view, nowMs) };
+    // A hold that the store made is not known here: it is taken to live.
+    const hold = endsHold(event) ? { hold: reply.hold ?? "live" } : {};
+    return { ...reply, ...hold, used, ...(reply.allowed ? {} : denial(step, basis.view, nowMs)) };
   }
 }
 
@@ -170,40 +154,55 @@ function keyOf({ bucket, limit }: Step): string {
   return `${algorithmOf(limit).kind} ${bucket}`;
 }
 
-/** Whether units are spent in a bucket that may be a held one. */
+function tooManyBuckets(): StoreError {
+  const message = `the store is away, and ${MAX_LOCAL} buckets are kept meanwhile`;
+  return new StoreError("capacity", message, { transient: true });
+}
+
+/** The units that are spent in a state, beside what it holds. */
+function spentIn(state: StoredState) {
+  return state.kind === "held" ? state.spent : state;
+}
+
 function hasSpent(state: StoredState, nowMs: number): boolean {
-  const spent = state.kind === "held" ? state.spent : state;
+  const spent = spentIn(state);
   return spent !== undefined && nowMs < spent.expiresAtMs;
 }
 
-/** The state of a limit with a rate that is divided among another number of instances from now on. */
-function dividedBy(
-  state: StoredState,
-  limit: LimitSpec,
-  { view, among }: Basis,
-  next: Place,
-  nowMs: number,
-): StoredState {
-  const spent = state.kind === "held" ? state.spent : state;
-  if (spent?.kind !== algorithmOf(limit).kind) return state;
-  const divided = redivided(limit, spent as SpentState, view, [among, next], nowMs);
+/**
+ * The state of a limit with a rate that is divided among another number of instances from now on: this instance's own use stays,
+ * and its part of the use that was seen changes.
+ */
+function dividedAgain(state: StoredState, limit: LimitSpec, basis: Basis, next: Place, nowMs: number): StoredState {
+  const { kind, used, book } = algorithmOf(limit);
+  const spent = spentIn(state);
+  if (spent?.kind !== kind) return state;
+  const { view, among } = basis;
+  const units = used(slowed(limit, among), spent as SpentState, nowMs);
+  const own = Math.max(0, units - partOfUse(limit, view, among, nowMs));
+  const divided = book(slowed(limit, next), undefined, own + partOfUse(limit, view, next, nowMs), nowMs);
   if (state.kind !== "held") return divided;
   return { ...state, spent: divided, expiresAtMs: Math.max(state.expiresAtMs, divided.expiresAtMs) };
 }
 
-/** A hold that was made in the store, and is not known here. */
+function endsHold({ type }: StepEvent): boolean {
+  return type === "settle" || type === "extend";
+}
+
+/** Whether a step is about a hold that was made in the store, and is not known here. */
 function isForeign({ event }: Step, state: StoredState | undefined): boolean {
   if (event.type !== "settle" && event.type !== "extend") return false;
   return state?.kind !== "held" || state.entries.every(({ id }) => id !== event.id);
 }
 
 /** A limit that was used up when it was last seen denies as usual; for others it is unknown what is left. */
-function denial({ limit, event, hints }: Step, view: View | undefined, nowMs: number): Partial<StepReply> {
-  const units =
-    event.type === "charge" ? Math.max(1, event.cost) : event.type === "hold" ? Math.max(1, event.units) : 0;
+function denial(step: Step, view: View | undefined, nowMs: number): Partial<StepReply> {
+  const { limit, hints } = step;
+  const { type } = step.event;
+  const units = type === "charge" || type === "hold" ? unitsNeeded(step) : 0;
   const capacity = algorithmOf(limit).capacity(limit);
-  const used = usedIn(view, limit, nowMs);
-  const isUsedUp = units > capacity + grantedIn(view, limit, nowMs) - used;
+  const used = usedWhenSeen(view, limit, nowMs);
+  const isUsedUp = units > capacity + grantedWhenSeen(view, limit, nowMs) - used;
   if (!isUsedUp || hints?.onStoreError === "deny") return { retryAfterMs: RETRY_AFTER_MS, away: true };
   if (units > capacity) return { retryAfterMs: null };
   const spent = used === 0 ? undefined : spentOf(view, limit, nowMs);
@@ -211,8 +210,9 @@ function denial({ limit, event, hints }: Step, view: View | undefined, nowMs: nu
   return { retryAfterMs: Math.max(1, waitMs), resetAfterMs: Math.max(0, (view?.endsAtMs ?? nowMs) - nowMs) };
 }
 
-const STORE_ONLY: ReadonlySet<Step["event"]["type"]> = new Set(["grant", "revoke", "reset", "raise"]);
+const STORE_ONLY: ReadonlySet<StepEvent["type"]> = new Set(["grant", "revoke", "reset", "raise"]);
 
-function isStoreOnly(event: Step["event"]["type"], mode: StoreRequest["mode"]): boolean {
-  return STORE_ONLY.has(event) || (event === "read" && mode === "peek");
+/** Whether only the store can do what a request asks. */
+export function needsStore({ mode, steps }: StoreRequest): boolean {
+  return steps.some(({ event: { type } }) => STORE_ONLY.has(type) || (type === "read" && mode === "peek"));
 }

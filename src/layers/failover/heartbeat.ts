@@ -5,16 +5,16 @@ import { spread, within } from "../../clock.ts";
 import type { Beat, Member } from "../../store/shared-store.ts";
 import type { Members } from "./members.ts";
 import { beatEachMs, livesMs } from "./pace.ts";
-import type { Sender } from "./sender.ts";
+import type { StoreLink } from "./store-link.ts";
 
 /** When an instance beats again after its first beat: those that started with it have come by then. */
 const SECOND_BEAT_MS = 250;
-/** Clients forget commands for good: an answer is not waited for any longer than this. */
+/** A client may lose a command and never answer it: after this, an answer is not waited for. */
 const FORGOTTEN_AFTER_MS = 10_000;
 /** How many buckets a beat names, so that the store can tell whether it has lost them. */
 const SEEN_BUCKETS = 64;
 
-/** What hears of beats. */
+/** Hears of beats. */
 export interface BeatListener {
   /** It is time for another beat. */
   due(): Promise<void>;
@@ -24,30 +24,27 @@ export interface BeatListener {
   late(): void;
 }
 
-/** The beats of one instance. */
 export class Heartbeat {
-  readonly #sender: Sender;
+  readonly #link: StoreLink;
   readonly #members: Members;
   readonly #names: Pick<Member, "group" | "instance">;
   readonly #listener: BeatListener;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isEnded = false;
 
-  constructor(sender: Sender, members: Members, names: Pick<Member, "group" | "instance">, listener: BeatListener) {
-    this.#sender = sender;
+  constructor(link: StoreLink, members: Members, names: Pick<Member, "group" | "instance">, listener: BeatListener) {
+    this.#link = link;
     this.#members = members;
     this.#names = names;
     this.#listener = listener;
   }
 
   /**
-   * Beats once.
-   *
-   * @param isAwaited whether a call waits for it; else it keeps no process alive
-   * @throws StoreError also after the deadline; a later answer is still learnt from
+   * Beats once; no process lives for it, unless a call waits for it. Throws a `StoreError` also after the deadline; a later
+   * answer is still learnt from.
    */
-  async beat(isAwaited = false): Promise<Beat> {
-    const { store, deadlineMs } = this.#sender;
+  async beat({ isAwaited = false } = {}): Promise<Beat> {
+    const { store, deadlineMs } = this.#link;
     const sentMs = performance.now();
     const asked = within(FORGOTTEN_AFTER_MS, store.beat(this.#member()), { isAwaited: false }).then((beat) => {
       if (!this.#isEnded) this.#learn(beat, sentMs);
@@ -56,16 +53,14 @@ export class Heartbeat {
     try {
       return await within(deadlineMs, asked, { isAwaited });
     } catch (error) {
-      throw this.#sender.failureOf(error);
+      throw this.#link.failureOf(error);
     }
   }
 
-  /** Beats from now on. */
   start(): void {
     if (this.#timer === undefined) this.#next(livesMs(1), SECOND_BEAT_MS);
   }
 
-  /** Beats no more. */
   end(): void {
     this.#isEnded = true;
     clearTimeout(this.#timer);
@@ -73,7 +68,7 @@ export class Heartbeat {
 
   /** Tells the store that this instance leaves, if the store answers in time. */
   async leave(): Promise<void> {
-    const { store, deadlineMs } = this.#sender;
+    const { store, deadlineMs } = this.#link;
     await within(deadlineMs, store.beat({ ...this.#member(), livesMs: 0 })).catch(() => {});
   }
 
@@ -88,13 +83,13 @@ export class Heartbeat {
   }
 
   #learn(beat: Beat, sentMs: number): void {
-    this.#sender.time.learn(beat.nowMs, sentMs);
+    this.#link.time.learn(beat.nowMs, sentMs);
     if (this.#members.learn(beat)) this.#listener.grown(beat.instances);
-    if (performance.now() - sentMs >= this.#sender.deadlineMs) this.#listener.late();
+    if (performance.now() - sentMs >= this.#link.deadlineMs) this.#listener.late();
   }
 
   #member(): Member {
-    const { views, time } = this.#sender;
+    const { views, time } = this.#link;
     const seen: string[] = [];
     for (const [bucket] of views.live(time.nowMs())) {
       if (seen.length === SEEN_BUCKETS) break;

@@ -1,41 +1,41 @@
 // What this process decides without the store, and what it remembers of that for later: bookings of what it admitted, and
 // batches whose answers were lost. It does not know when it decides (outage.ts) nor when that is booked (recovery.ts).
 
-import type { StoreReply, StoreRequest } from "../../kernel/request.ts";
+import { reasonOf } from "../../kernel/reason.ts";
+import type { StoreRequest } from "../../kernel/request.ts";
+import type { Found } from "../../store/ask.ts";
 import { StoreError } from "../../store/error.ts";
-import { type Backlog, settledBy } from "./backlog.ts";
-import { Fallback } from "./fallback.ts";
+import { asSettled, type Backlog } from "./backlog.ts";
+import { Fallback, needsStore } from "./fallback.ts";
 import type { Members } from "./members.ts";
 import { asStoreError, isOutage, type Outage } from "./outage.ts";
-import type { Replies, Sender } from "./sender.ts";
-import { reasonOf } from "../../kernel/reason.ts";
+import type { StoreLink } from "./store-link.ts";
 
-/** Decides by this instance's share, and keeps what has to be booked. */
 export class LocalDecisions {
-  readonly #sender: Sender;
+  readonly #link: StoreLink;
   readonly #backlog: Backlog;
   readonly #members: Members;
   readonly #outage: Outage;
   readonly #fallback: Fallback;
 
-  constructor(sender: Sender, backlog: Backlog, members: Members, outage: Outage) {
-    this.#sender = sender;
+  constructor(link: StoreLink, backlog: Backlog, members: Members, outage: Outage) {
+    this.#link = link;
     this.#backlog = backlog;
     this.#members = members;
     this.#outage = outage;
-    this.#fallback = new Fallback(sender.views);
+    this.#fallback = new Fallback(link.views);
     // What an earlier process admitted, and has not been booked, reduces this one's share.
     for (const request of backlog.bookings()) this.#decide({ ...request, mode: "force" });
   }
 
   /** Decides a request that the store is not asked about, and remembers to book it. */
-  admit(request: StoreRequest): StoreReply | StoreError {
+  admit(request: StoreRequest): Found {
+    if (needsStore(request)) return this.#needsStore();
     const reply = this.#decide(request);
-    if (reply === this.#outage.failure) return this.#needsStore();
     if (StoreError.isInstance(reply) || request.mode === "peek" || reply.replay !== undefined) return reply;
     if (!reply.allowed && request.mode !== "force") return reply;
     try {
-      this.#backlog.add(request, this.#sender.time.nowMs(), this.#fallback.limitsOf(request));
+      this.#backlog.add(request, this.#link.time.nowMs(), this.#fallback.limitsOf(request));
       return reply;
     } catch (error) {
       return asStoreError(error);
@@ -43,21 +43,19 @@ export class LocalDecisions {
   }
 
   /**
-   * Decides requests of a batch that may have been booked, and remembers to settle it.
-   *
-   * @param number the batch's; `null` for one without a receipt
-   * @param known the store's replies, as far as there are any
+   * Decides requests of a batch that may have been booked, and remembers to settle it if it has a number. `known` are the store's
+   * replies, as far as there are any.
    */
-  doubt(requests: readonly StoreRequest[], number: number | null, known: Replies): Replies {
-    const atMs = this.#sender.time.nowMs();
-    const settled: StoreRequest[] = [];
-    const replies = requests.map((request, i): StoreReply | StoreError => {
+  doubt(requests: readonly StoreRequest[], number: number | null, known: readonly Found[]): Found[] {
+    const atMs = this.#link.time.nowMs();
+    const replies = requests.map((request, i): Found => {
       const found = known[i];
-      const reply = found === undefined || isOutage(found) ? this.#decide(request) : found;
-      settled.push(settledBy(request, !StoreError.isInstance(reply) && reply.allowed, atMs));
-      return reply;
+      return found === undefined || isOutage(found) ? this.#decide(request) : found;
     });
-    if (number !== null) this.#backlog.doubt(number, settled, atMs);
+    if (number === null) return replies;
+    const isAdmitted = (reply: Found | undefined) => !StoreError.isInstance(reply) && reply?.allowed === true;
+    const settled = requests.map((request, i) => asSettled(request, isAdmitted(replies[i]), atMs));
+    this.#backlog.addDoubtful(number, settled, atMs);
     return replies;
   }
 
@@ -66,9 +64,9 @@ export class LocalDecisions {
     this.#fallback.clear();
   }
 
-  #decide(request: StoreRequest): StoreReply | StoreError {
+  #decide(request: StoreRequest): Found {
     try {
-      return this.#fallback.decide(request, this.#members.place(), this.#sender.time.nowMs(), this.#outage.failure);
+      return this.#fallback.decide(request, this.#members.place(), this.#link.time.nowMs(), this.#outage.failure);
     } catch (error) {
       return asStoreError(error);
     }

@@ -6,43 +6,44 @@ import type { Place } from "./shares.ts";
 /** The most instances of the last hour or two count. */
 const HOUR_MS = 3_600_000;
 
-let made = 0;
+let namesMade = 0;
 
 /** A name that no other instance has. Ranks are in the order of names, so an instance that comes later moves none. */
 export function instanceName(): string {
-  return (
-    [Date.now(), made++].map((number) => number.toString(36).padStart(4, "0")).join("-") +
-    `-${crypto.randomUUID().slice(0, 8)}`
-  );
+  // Padded, so that names sort by the time of their making.
+  const padded = (number: number) => number.toString(36).padStart(4, "0");
+  return `${padded(Date.now())}-${padded(namesMade++)}-${crypto.randomUUID().slice(0, 8)}`;
 }
 
-/** How many instances there are. */
 export class Members {
-  readonly #most: number | undefined;
+  /** The option `instances`. */
+  readonly #option: number | undefined;
   readonly #hasJournal: boolean;
   #rank: number | null = null;
-  #counts: { readonly hour: number; readonly most: number }[] = [];
+  /** The highest count of this hour and of the last. */
+  #counts = new Map<number, number>();
 
-  constructor(most: number | undefined, hasJournal: boolean) {
-    this.#most = most;
+  constructor(option: number | undefined, hasJournal: boolean) {
+    this.#option = option;
     this.#hasJournal = hasJournal;
   }
 
   /** How many the store has counted; before that how many there are at most, as far as that is known. */
   get count(): number {
-    return this.#highest() || (this.#most ?? 1);
+    return this.#highest || (this.#option ?? 1);
   }
 
-  /** Whether there are more than before. */
+  /** Learns from a beat. Returns whether there are more instances than before. */
   learn({ instances, rank }: Beat): boolean {
-    const before = this.#highest();
+    const before = this.#highest;
     const hour = Math.floor(performance.now() / HOUR_MS);
-    const [last] = this.#counts;
-    const counts = last?.hour === hour ? this.#counts.slice(1) : this.#counts;
-    const most = last?.hour === hour ? Math.max(last.most, instances) : instances;
-    this.#counts = [{ hour, most }, ...counts.filter((each) => each.hour === hour - 1)];
+    const ofHour = (each: number) => this.#counts.get(each) ?? 0;
+    this.#counts = new Map([
+      [hour - 1, ofHour(hour - 1)],
+      [hour, Math.max(instances, ofHour(hour))],
+    ]);
     this.#rank = rank;
-    return this.#highest() > before;
+    return this.#highest > before;
   }
 
   /**
@@ -50,13 +51,12 @@ export class Members {
    * does not know what it admitted before, admits nothing.
    */
   place(): Place | null {
-    const counted = this.#highest();
-    if (counted === 0 && !(this.#hasJournal && this.#most !== undefined)) return null;
-    const instances = this.#most ?? counted;
+    if (this.#highest === 0 && !(this.#hasJournal && this.#option !== undefined)) return null;
+    const instances = this.#option ?? this.#highest;
     return { instances, rank: this.#rank === null ? null : Math.min(this.#rank, instances - 1) };
   }
 
-  #highest(): number {
-    return Math.max(0, ...this.#counts.map(({ most }) => most));
+  get #highest(): number {
+    return Math.max(0, ...this.#counts.values());
   }
 }

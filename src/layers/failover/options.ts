@@ -16,7 +16,7 @@ export interface FailoverOptions {
   readonly deadlineMs?: number | undefined;
   /**
    * How many instances share the limits at most, 1 to 10,000. Default: the most that the store has counted within the last
-   * hour or two; an instance that never reached the store admits no share then.
+   * hour or two. An instance that never reached the store admits no share, unless it has this number and a journal.
    */
   readonly instances?: number | undefined;
   /**
@@ -26,11 +26,9 @@ export interface FailoverOptions {
   readonly journal?: Journal | undefined;
 }
 
-/** What happens to the store, as this instance sees it. */
+/** What happens to the store, as this instance sees it. src/events.ts describes the events. */
 export type FailoverEvent =
-  /** It does not answer as it should: from now on this instance decides by itself. */
   | { readonly type: "store.unreachable"; readonly error: StoreError }
-  /** It counts again. */
   | {
       readonly type: "store.recovered";
       readonly awayMs: number;
@@ -41,18 +39,12 @@ export type FailoverEvent =
       /** Buckets whose use was restored because the store had lost it. */
       readonly raised: number;
     }
-  /** The limiter was closed while the store was away: this many bookings are lost, because no journal has them. */
   | { readonly type: "failover.lost"; readonly bookings: number }
-  /** The store refuses a batch for good that it did not answer before: this many bookings of it are lost. */
   | { readonly type: "failover.refused"; readonly bookings: number; readonly error: StoreError }
-  /** How many instances the store counts, when that is more than before. */
+  /** The store counts more instances than before. */
   | { readonly type: "instances"; readonly instances: number };
 
-/**
- * Refuses options that are wrong.
- *
- * @throws MisuseError `invalid-option`
- */
+/** Refuses options that are wrong. Throws `invalid-option`. */
 export function checkFailover(options: FailoverOptions | false): void {
   if (options === false) return;
   checkOptionKeys(options, ["deadlineMs", "instances", "journal"]);

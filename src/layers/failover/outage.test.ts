@@ -11,17 +11,21 @@ function machine(state: "new" | "here" = "here", more: Partial<OutageWork> = {})
   const clock = fakeClock();
   const events: string[] = [];
   const probesAtMs: number[] = [];
-  const now = { probe: async (): Promise<boolean> => false, finish: async (): Promise<void> => {}, progress: 0 };
+  const does = {
+    probe: () => Promise.reject<void>(failure("gone")),
+    finish: async (): Promise<void> => {},
+    progress: 0,
+  };
   const startMs = clock.nowMs();
   const work: OutageWork = {
     pausesFirst: false,
     instances: () => 1,
-    progress: () => now.progress,
+    progress: () => does.progress,
     probe: () => {
       probesAtMs.push(clock.nowMs() - startMs);
-      return now.probe();
+      return does.probe();
     },
-    finish: () => now.finish(),
+    finish: () => does.finish(),
     left: ({ message }) => events.push(`left: ${message}`),
     returned: (awayMs) => events.push(`returned after ${awayMs} ms`),
     ...more,
@@ -36,7 +40,7 @@ function machine(state: "new" | "here" = "here", more: Partial<OutageWork> = {})
       await turns();
     }
   };
-  return { clock, outage, events, probesAtMs, now, turns, advance };
+  return { clock, outage, events, probesAtMs, does, turns, advance };
 }
 
 describe("an outage", () => {
@@ -63,10 +67,10 @@ describe("an outage", () => {
   });
 
   it("ends when a probe is answered and the last bookings are done", async () => {
-    const { outage, events, now, advance } = machine();
-    now.probe = async () => true;
+    const { outage, events, does, advance } = machine();
+    does.probe = async () => {};
     const finish = Promise.withResolvers<void>();
-    now.finish = () => finish.promise;
+    does.finish = () => finish.promise;
     outage.leave(failure("gone"));
     await advance(30);
     assert.deepEqual([outage.state, outage.isHeld], ["away", true]);
@@ -77,18 +81,18 @@ describe("an outage", () => {
   });
 
   it("continues when a probe fails or gets no answer, or when the last bookings fail", async () => {
-    const { outage, events, now, advance, turns } = machine();
+    const { outage, events, does, advance, turns } = machine();
     outage.leave(failure("gone"));
     await turns();
     assert.equal(outage.failure.message, "gone");
-    now.probe = () => Promise.reject(new Error("refused"));
+    does.probe = () => Promise.reject(new Error("refused"));
     await advance(210);
     assert.equal(outage.failure.message, "the store: refused");
-    now.probe = async () => true;
-    now.finish = () => Promise.reject(failure("full"));
+    does.probe = async () => {};
+    does.finish = () => Promise.reject(failure("full"));
     await advance(410);
     assert.deepEqual([outage.state, outage.isHeld, outage.failure.message], ["away", false, "full"]);
-    now.finish = async () => {};
+    does.finish = async () => {};
     await advance(1_010);
     assert.equal(outage.state, "here");
     assert.equal(events.length, 2);
@@ -97,19 +101,19 @@ describe("an outage", () => {
 
 describe("the probes of an outage", () => {
   it("begin at once, or after a pause", async () => {
-    const [now, later] = [machine(), machine("here", { pausesFirst: true })];
-    for (const { outage, advance } of [now, later]) {
+    const [atOnce, later] = [machine(), machine("here", { pausesFirst: true })];
+    for (const { outage, advance } of [atOnce, later]) {
       outage.leave(failure("gone"));
       await advance(90);
     }
-    assert.deepEqual([now.probesAtMs, later.probesAtMs], [[0], []]);
+    assert.deepEqual([atOnce.probesAtMs, later.probesAtMs], [[0], []]);
     await later.advance(120);
     assert.equal(later.probesAtMs.length, 1);
-    for (const { outage } of [now, later]) outage.close();
+    for (const { outage } of [atOnce, later]) outage.close();
   });
 
   it("become rarer, and return to the first pace after progress", async () => {
-    const { outage, probesAtMs, now, advance } = machine();
+    const { outage, probesAtMs, does, advance } = machine();
     outage.leave(failure("gone"));
     await advance(8_000);
     const pauses = () => probesAtMs.slice(1).map((atMs, i) => atMs - (probesAtMs[i] ?? 0));
@@ -118,8 +122,8 @@ describe("the probes of an outage", () => {
     assert.ok(second >= 200 && second <= 410, `${second}`);
     for (const ms of pauses().slice(3)) assert.ok(ms >= 500 && ms <= 1_010, `${ms}`);
     const before = probesAtMs.length;
-    now.probe = async () => {
-      now.progress++;
+    does.probe = async () => {
+      does.progress++;
       throw failure("slow");
     };
     await advance(2_000);
@@ -149,13 +153,13 @@ describe("the probes of an outage", () => {
 
   it("end with the process: in a pause, in flight, and during the last bookings", async () => {
     for (const under of ["pause", "probe", "finish"]) {
-      const { outage, events, probesAtMs, now, advance } = machine();
+      const { outage, events, probesAtMs, does, advance } = machine();
       const work = Promise.withResolvers<void>();
-      now.probe = async () => {
+      does.probe = async () => {
         if (under === "probe") await work.promise;
-        return under === "finish";
+        if (under !== "finish") throw failure("gone");
       };
-      now.finish = () => work.promise;
+      does.finish = () => work.promise;
       outage.leave(failure("gone"));
       await advance(10);
       outage.close();

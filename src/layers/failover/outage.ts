@@ -21,7 +21,7 @@
 
 import { type Clock, isWithin } from "../../clock.ts";
 import { reasonOf } from "../../kernel/reason.ts";
-import { StoreError } from "../../store/error.ts";
+import { StoreError, type StoreErrorCode } from "../../store/error.ts";
 import { longestProbeMs, Pause, probeAfterMs } from "./pace.ts";
 
 /** What an outage is for the process that has it. */
@@ -32,8 +32,8 @@ export interface OutageWork {
   instances(): number;
   /** How much was made good so far: while this grows, the store is not overloaded. */
   progress(): number;
-  /** Looks for the store and makes good most of the outage while calls are decided here. Resolves to whether it answered. */
-  probe(): Promise<boolean>;
+  /** Looks for the store and makes good most of the outage while calls are decided here. Throws why the store did not answer. */
+  probe(): Promise<void>;
   /** Makes good the last of it while calls wait. */
   finish(): Promise<void>;
   /** The store is away from now on. */
@@ -45,7 +45,6 @@ export interface OutageWork {
 /** The states of the machine, as this file's head describes them. */
 export type OutageState = "new" | "here" | "away" | "closed";
 
-/** Who decides: the store, or this process. */
 export class Outage {
   readonly #work: OutageWork;
   readonly #clock: Clock;
@@ -107,11 +106,7 @@ export class Outage {
     return true;
   }
 
-  /**
-   * Lets calls wait for something. What it rejects with is thrown to them.
-   *
-   * @returns settles as it does, when the gate is open again
-   */
+  /** Lets calls wait for something, and throws to them what it rejects with. Settles as it does, when the gate is open again. */
   hold<Value>(awaited: Promise<Value>): Promise<Value> {
     const held = awaited.finally(() => {
       if (this.#gate === held) this.#gate = null;
@@ -151,15 +146,14 @@ export class Outage {
     let failures = 0;
     const pause = () => this.#pause.of(probeAfterMs(failures++, this.#work.instances()));
     if (this.#work.pausesFirst) await pause();
-    while (!this.#is("closed")) {
+    while (!this.#isClosed) {
       const before = this.#work.progress();
       try {
-        const isReached = await this.#work.probe();
-        if (this.#is("closed")) return;
-        if (isReached) await this.#return();
-        if (!this.#is("away")) return;
+        await this.#work.probe();
+        if (!this.#isClosed) await this.#return();
+        return;
       } catch (error) {
-        if (this.#is("closed")) return;
+        if (this.#isClosed) return;
         this.#failure = asStoreError(error);
       }
       // There was more to make good than the store takes at once.
@@ -169,31 +163,26 @@ export class Outage {
   }
 
   /** The state may change while something is awaited: a comparison in place would be narrowed. */
-  #is(state: OutageState): boolean {
-    return this.#state === state;
+  get #isClosed(): boolean {
+    return this.#state === "closed";
   }
 
   async #return(): Promise<void> {
-    const returning = async () => {
-      await this.#work.finish();
-      if (this.#is("closed")) return;
+    const returning = this.#work.finish().then(() => {
+      if (this.#isClosed) return;
       this.#state = "here";
       this.#recovering = null;
       this.#isHastened = false;
       this.#work.returned(this.awayMs);
-    };
-    let failure: unknown;
-    // Calls find the store away, where this fails.
-    const returned = returning().catch((error) => {
-      failure = error;
     });
-    await this.hold(returned);
-    if (failure !== undefined) throw failure;
+    // Calls find the store away, where this fails.
+    await this.hold(returning.catch(() => {}));
+    await returning;
   }
 }
 
 /** Errors that are the fault of one request. */
-const OF_ONE_REQUEST: ReadonlySet<string> = new Set(["capacity", "too-many-holds", "overloaded"]);
+const OF_ONE_REQUEST: ReadonlySet<StoreErrorCode> = new Set(["capacity", "too-many-holds", "overloaded"]);
 
 /** Whether an error means that the store is away, and not that one request is wrong. */
 export function isOutage(error: unknown): error is StoreError {

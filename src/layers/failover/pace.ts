@@ -13,11 +13,11 @@ const INTERVALS_ALIVE = 5;
 /** While the store is away, all instances together look for it at most about 270 times a second. */
 const PROBE_MS_PER_INSTANCE = 5;
 const LEAST_PROBE_MS = 1_000;
-/** The first pause is this part of the longest one, and at most `FIRST_MS_MAX`. */
+/** The first pause is this part of the longest one, and at most `MOST_FIRST_MS`. */
 const FIRST_PART = 1 / 5;
-const FIRST_MS_MAX = 1_000;
+const MOST_FIRST_MS = 1_000;
 
-/** The longest time between two beats of one of so many instances, ms. */
+/** The longest time between two beats of one of so many instances, at least `leastMs`, ms. */
 export function beatEachMs(instances: number, leastMs = LEAST_BEAT_MS): number {
   return Math.min(MOST_BEAT_MS, Math.max(leastMs, instances * BEAT_MS_PER_INSTANCE));
 }
@@ -30,7 +30,7 @@ export function livesMs(instances: number): number {
 /** How long one of so many instances pauses before it looks for the store again, ms, after so many failures. */
 export function probeAfterMs(failures: number, instances: number): number {
   const mostMs = longestProbeMs(instances);
-  return pauseAfter(failures, Math.min(FIRST_MS_MAX, mostMs * FIRST_PART), mostMs);
+  return pauseAfter(failures, Math.min(MOST_FIRST_MS, mostMs * FIRST_PART), mostMs);
 }
 
 /** How long one of so many instances pauses between two probes at most, however long the store is away, ms. */

@@ -2,49 +2,41 @@
 // them, and books what was admitted meanwhile. It does not know when that is done, nor who waits for it.
 
 import type { StoreRequest } from "../../kernel/request.ts";
+import type { Found } from "../../store/ask.ts";
 import { StoreError } from "../../store/error.ts";
 import { type Beat, TermsError } from "../../store/shared-store.ts";
 import { type Backlog, MAX_AGE_MS, type OpenBatch } from "./backlog.ts";
-import type { FailoverEvent } from "./options.ts";
 import { asStoreError, isOutage } from "./outage.ts";
-import type { Replies, Sender } from "./sender.ts";
+import type { Sending, StoreLink } from "./store-link.ts";
 import { raiseOf } from "./views.ts";
 
 /** How often a batch that is settled may be refused as too late. */
 const MAX_REFUSALS = 10;
 
-/** What was made good in an outage. */
-interface Done {
-  booked: number;
-  dropped: number;
-  raised: number;
+/** Hears of a recovery. */
+export interface RecoveryListener {
+  /** Whether the limiter was closed: then nothing more is sent. */
+  isClosed(): boolean;
+  /** The store will never book these. */
+  refused(bookings: number, error: StoreError): void;
 }
 
-/** What is made good of outages. */
 export class Recovery {
-  readonly #sender: Sender;
+  readonly #link: StoreLink;
   readonly #backlog: Backlog;
   readonly #batchSize: number;
-  readonly #isClosed: () => boolean;
-  readonly #tell: (event: FailoverEvent) => void;
-  #done: Done = { booked: 0, dropped: 0, raised: 0 };
-  /** The buckets whose use an incarnation has been given back, until it has all of them. */
+  readonly #listener: RecoveryListener;
+  #done = { booked: 0, dropped: 0, raised: 0 };
+  /** While use is given back: to which incarnation, and which buckets it has already. */
   #raised: { readonly incarnation: string; readonly buckets: Set<string> } | undefined;
   /** How often the store has refused the first batch as too late. */
   #refusals = 0;
 
-  constructor(
-    sender: Sender,
-    backlog: Backlog,
-    batchSize: number,
-    isClosed: () => boolean,
-    tell: (event: FailoverEvent) => void,
-  ) {
-    this.#sender = sender;
+  constructor(link: StoreLink, backlog: Backlog, batchSize: number, listener: RecoveryListener) {
+    this.#link = link;
     this.#backlog = backlog;
     this.#batchSize = batchSize;
-    this.#isClosed = isClosed;
-    this.#tell = tell;
+    this.#listener = listener;
   }
 
   /** How much was made good since the counts were taken. */
@@ -54,7 +46,7 @@ export class Recovery {
   }
 
   /** What was made good since this was called last. */
-  takeCounts(): Readonly<Done> {
+  takeCounts(): { readonly booked: number; readonly dropped: number; readonly raised: number } {
     const done = this.#done;
     this.#done = { booked: 0, dropped: 0, raised: 0 };
     return done;
@@ -66,8 +58,8 @@ export class Recovery {
    */
   async raise(beat: Beat): Promise<void> {
     const { incarnation } = beat;
-    const { views, time } = this.#sender;
-    if (this.#sender.incarnation !== undefined && incarnation !== this.#sender.incarnation) {
+    const { views, time, incarnation: before } = this.#link;
+    if (before !== undefined && incarnation !== before) {
       if (this.#raised?.incarnation !== incarnation) this.#raised = { incarnation, buckets: new Set() };
       const { buckets } = this.#raised;
       const raises = [...views.live(time.nowMs())].flatMap(([bucket, view]): StoreRequest[] => {
@@ -82,7 +74,7 @@ export class Recovery {
       }
       this.#raised = undefined;
     }
-    this.#sender.incarnation = incarnation;
+    this.#link.incarnation = incarnation;
   }
 
   /** Settles batches of which it is not known what became of them, in their order. */
@@ -93,13 +85,13 @@ export class Recovery {
       const failed = replies?.filter((reply) => StoreError.isInstance(reply)).length ?? bookings;
       this.#done.booked += bookings - failed;
       this.#done.dropped += failed;
-      this.#backlog.settle(batch);
+      this.#backlog.forget(batch);
     }
   }
 
   /** Books what has been admitted until now. */
   async flush(): Promise<void> {
-    this.#backlog.cut(this.#batchSize, this.#sender.time.nowMs());
+    this.#backlog.makeBatches(this.#batchSize, this.#link.time.nowMs());
     await this.settle();
   }
 
@@ -107,10 +99,10 @@ export class Recovery {
    * The store's replies to a batch that is settled; `null` for one that the store will never book: one that is too old, one
    * that it refuses as too late again and again while it answers otherwise, or one that it refuses for a reason of its own.
    */
-  async #settleOne(batch: OpenBatch): Promise<Replies | null> {
-    if (this.#sender.time.nowMs() - batch.openedAtMs > MAX_AGE_MS) return this.#abandon(batch, tooOld());
+  async #settleOne(batch: OpenBatch): Promise<readonly Found[] | null> {
+    if (this.#link.time.nowMs() - batch.openedAtMs > MAX_AGE_MS) return this.#abandon(batch, tooOld());
     try {
-      const replies = await this.#ask(batch.requests, { receipt: this.#backlog.closing(batch) });
+      const replies = await this.#ask(batch.requests, { receipt: this.#backlog.closingReceipt(batch) });
       this.#refusals = 0;
       return replies;
     } catch (thrown) {
@@ -126,18 +118,22 @@ export class Recovery {
   #abandon(batch: OpenBatch, error: StoreError): null {
     this.#refusals = 0;
     const bookings = bookingsIn(batch);
-    if (bookings > 0) this.#tell({ type: "failover.refused", bookings, error });
+    if (bookings > 0) this.#listener.refused(bookings, error);
     return null;
   }
 
-  /** @throws StoreError when any of it has to be asked again */
-  async #ask(requests: readonly StoreRequest[], sending: Parameters<Sender["send"]>[1]): Promise<Replies> {
-    if (this.#isClosed()) throw new StoreError("closed", "the store was closed", { transient: false });
-    const replies = await this.#sender.send(requests, sending);
+  /** Throws a `StoreError` when any of it has to be asked again. */
+  async #ask(requests: readonly StoreRequest[], sending: Sending): Promise<readonly Found[]> {
+    if (this.#listener.isClosed()) throw storeClosed();
+    const replies = await this.#link.send(requests, sending);
     const failed = replies.find((reply) => isOutage(reply));
     if (failed !== undefined) throw failed;
     return replies;
   }
+}
+
+export function storeClosed(): StoreError {
+  return new StoreError("closed", "the store was closed", { transient: false });
 }
 
 function bookingsIn({ requests }: OpenBatch): number {

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
 import type { Step } from "../../kernel/request.ts";
-import { type Place, shared, shareOf } from "./shares.ts";
+import { type Place, shareIn, shareOf } from "./shares.ts";
 import type { View } from "./views.ts";
 
 const NOW_MS = Date.UTC(2030, 0, 1);
@@ -45,7 +45,7 @@ describe("shareOf", () => {
 
 /** A share, and how many units are free in the bucket that it begins with. */
 function sharedBy(step: Step, view: View | undefined, place: Place | null, nowMs = NOW_MS) {
-  const share = shared(step, { view, place, seeded: null }, nowMs);
+  const share = shareIn(step, { view, place, seeded: null }, nowMs);
   const { capacity, used } = algorithmOf(share.limit);
   return { ...share, free: capacity(share.limit) - used(share.limit, share.spent, nowMs) };
 }

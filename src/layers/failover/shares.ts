@@ -1,4 +1,7 @@
-// How much an instance may admit of a limit while the store is away, and how much may pass in all at worst.
+// How much an instance may admit of a limit while the store is away, and how much may pass over all instances at worst.
+//
+// Example: a quota of 100, 90 used when last seen, 4 instances, rank 0. The share (`own`) is 3. The local state begins with the 90
+// that were seen (`seeded`), and the local limit is 93: so the kernel's own judgement gives 3.
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import type { OnStoreError } from "../../kernel/policy/input.ts";
@@ -18,7 +21,7 @@ export interface Known {
   readonly view: View | undefined;
   /** `null` when it knows of no other instances, nor that there are none: it admits no share then. */
   readonly place: Place | null;
-  /** Units of the use that was seen which its own state of the bucket began with; `null` where it has no state yet. */
+  /** How much of the seen use is in the local state; `null`: there is no local state yet. */
   readonly seeded: number | null;
 }
 
@@ -33,7 +36,6 @@ export interface Share {
   readonly maxOvershoot: number | null;
 }
 
-/** An instance that divides nothing with others. */
 const ALONE: Place = { instances: 1, rank: 0 };
 
 /**
@@ -51,21 +53,21 @@ export function modeOf({ limit, event, hints }: Step): OnStoreError {
   return isLocal ? "local" : "share";
 }
 
-/** How a step's limit is divided: `local` divides nothing. */
+/** How a step's limit is divided: `local` divides nothing. So does an unknown place, for which `unitsIn` gives no units. */
 export function placeIn(step: Step, place: Place | null): Place {
   return modeOf(step) === "local" ? ALONE : (place ?? ALONE);
 }
 
 /** The limit for this instance alone, as the step's own limit and mode have it. */
-export function shared(step: Step, { view, place, seeded }: Known, nowMs: number): Share {
+export function shareIn(step: Step, { view, place, seeded }: Known, nowMs: number): Share {
   const { limit } = step;
   const mode = modeOf(step);
   const among = placeIn(step, place);
   const { capacity: capacityOf, outage, book } = algorithmOf(limit);
   const capacity = capacityOf(limit);
   // Where all units come back together, those that the state began with are there as long as the state is.
-  const used = seeded !== null && outage.endsTogether ? seeded : usedIn(view, limit, nowMs);
-  const left = Math.max(0, capacity + grantedIn(view, limit, nowMs) - used);
+  const used = seeded !== null && outage.endsTogether ? seeded : usedWhenSeen(view, limit, nowMs);
+  const left = Math.max(0, capacity + grantedWhenSeen(view, limit, nowMs) - used);
   const own = outage.isDivided ? shareOf(left, among) : left;
   const common = { maxOvershoot: maxOvershoot(mode, own, capacity, place) };
   const slow = slowed(limit, among);
@@ -81,10 +83,10 @@ export function shared(step: Step, { view, place, seeded }: Known, nowMs: number
   return { ...common, limit: withUnits(own + used), spent, seeded: used };
 }
 
-/** What an instance may have in its bucket at once, of which `own` is its part. */
-function unitsIn(mode: OnStoreError, place: Place | null, own: number): number {
+/** How many units the local limit has: `units`, unless the mode says none or all. */
+function unitsIn(mode: OnStoreError, place: Place | null, units: number): number {
   if (mode === "allow") return Number.MAX_SAFE_INTEGER;
-  return mode === "deny" || (mode === "share" && place === null) ? 0 : own;
+  return mode === "deny" || (mode === "share" && place === null) ? 0 : units;
 }
 
 function maxOvershoot(mode: OnStoreError, own: number, capacity: number, place: Place | null): number | null {
@@ -95,7 +97,7 @@ function maxOvershoot(mode: OnStoreError, own: number, capacity: number, place: 
 }
 
 /** Units that were used when the bucket was last seen, and are not free yet. Another kind of state is another bucket. */
-export function usedIn(view: View | undefined, limit: LimitSpec, nowMs: number): number {
+export function usedWhenSeen(view: View | undefined, limit: LimitSpec, nowMs: number): number {
   if (view === undefined || !isOfKind(view, limit)) return 0;
   // What is held has no end that is known here; what has elapsed goes on.
   if (!algorithmOf(limit).outage.isUseKnown) return nowMs < view.endsAtMs ? view.used : 0;
@@ -103,7 +105,7 @@ export function usedIn(view: View | undefined, limit: LimitSpec, nowMs: number):
 }
 
 /** Units that were granted when the bucket was last seen, and may still be there. */
-export function grantedIn(view: View | undefined, limit: LimitSpec, nowMs: number): number {
+export function grantedWhenSeen(view: View | undefined, limit: LimitSpec, nowMs: number): number {
   if (view === undefined || !isOfKind(view, limit)) return 0;
   return nowMs < (view.grantEndsAtMs ?? view.endsAtMs) ? view.granted : 0;
 }
@@ -119,24 +121,7 @@ export function slowed(limit: LimitSpec, { instances }: Place): LimitSpec {
 
 /** This instance's part of the use that was seen: what is free beside it is its share of what is left. */
 export function partOfUse(limit: LimitSpec, view: View | undefined, among: Place, nowMs: number): number {
-  const used = usedIn(view, limit, nowMs);
+  const used = usedWhenSeen(view, limit, nowMs);
   const whole = Math.max(algorithmOf(limit).capacity(limit), used);
   return shareOf(whole, among) - shareOf(whole - used, among);
-}
-
-/**
- * An instance's state of a limit with a rate when the rate is divided among another number of instances: its own use stays,
- * and its part of the use that was seen changes.
- */
-export function redivided(
-  limit: LimitSpec,
-  spent: SpentState,
-  view: View | undefined,
-  [before, after]: readonly [Place, Place],
-  nowMs: number,
-): SpentState {
-  const { used, book } = algorithmOf(limit);
-  const units = used(slowed(limit, before), spent, nowMs);
-  const own = Math.max(0, units - partOfUse(limit, view, before, nowMs));
-  return book(slowed(limit, after), undefined, own + partOfUse(limit, view, after, nowMs), nowMs);
 }

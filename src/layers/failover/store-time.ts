@@ -1,11 +1,10 @@
 // The store's time as far as an instance knows it: what the store last said, and what has passed here since.
 
-/** The store's time. */
 export class StoreTime {
-  /** The store's time less this process's: no answer has come earlier than the store says it was made. */
+  /** The store's clock less `performance.now()`, never too large. */
   #offsetMs: number | null = null;
 
-  /** Learns from an answer that says `storeMs`, and was asked for at `sentMs` (by `performance.now()`). */
+  /** Learns from an answer of `storeMs`. It was made between `sentMs`, by `performance.now()`, and now: so the offset lies between. */
   learn(storeMs: number, sentMs: number): void {
     const least = storeMs - performance.now();
     const most = storeMs - sentMs;

@@ -6,7 +6,7 @@ import type { Raise, Step, StepReply, StoreReply, StoreRequest } from "../../ker
 import type { Beat } from "../../store/shared-store.ts";
 
 /** Most buckets of each of two generations: some 250 bytes each, 12 MB in total. */
-export const VIEWS_PER_GENERATION = 25_000;
+const VIEWS_PER_GENERATION = 25_000;
 
 /** How long answers are under way at most: ms. */
 const ANSWERED_WITHIN_MS = 10_000;
@@ -28,7 +28,6 @@ export interface View {
   readonly isCount: boolean;
 }
 
-/** What was last seen of buckets. */
 export class Views {
   #young = new Map<string, View>();
   #old = new Map<string, View>();
@@ -44,25 +43,26 @@ export class Views {
       const found = reply.steps[i];
       // A peek answers as if it had charged.
       if (found === undefined || (mode === "peek" && step.event.type !== "read")) continue;
-      if (hasNoRate(step)) continue;
+      if (isUnlimitedRate(step)) continue;
       this.#set(step.bucket, viewOf(step, found, this.get(step.bucket), reply.nowMs));
     }
   }
 
   /**
-   * Ends the use of a counter as a limit which the bucket is asked about does: the store keeps it no longer than that limit
-   * can write, also when a later limit could.
+   * A store that is asked under a shorter window cuts the bucket's life, also for later requests with a longer one. Without the
+   * store, this does the same to the view.
    */
   shorten(bucket: string, limit: LimitSpec, nowMs: number): void {
     const { kind, notAhead, outage } = algorithmOf(limit);
     const view = this.get(bucket);
+    if (!outage.endsTogether || view === undefined || algorithmOf(view.limit).kind !== kind) return;
     const spent = spentOf(view, limit, nowMs);
-    if (!outage.endsTogether || view === undefined || spent?.kind !== kind) return;
+    if (spent === undefined) return;
     const { expiresAtMs } = notAhead(limit, spent, nowMs);
     if (expiresAtMs < view.endsAtMs) this.#put(bucket, { ...view, endsAtMs: expiresAtMs });
   }
 
-  /** Buckets with use, those that were seen last among them. */
+  /** Buckets with use; those that were seen since the last change of generations first. */
   *live(nowMs: number): Generator<[bucket: string, View]> {
     for (const generation of [this.#young, this.#old]) {
       for (const entry of generation) if (entry[1].used > 0 && nowMs < entry[1].endsAtMs) yield entry;
@@ -84,8 +84,8 @@ export class Views {
   }
 }
 
-/** Whether a step is of a rate that is unlimited, by which nothing is used: how the bucket stands is said by others. */
-function hasNoRate({ limit, event, shadow }: Step): boolean {
+/** Whether a step is of a token bucket without a limit: it charges nothing, so its reply does not say how the bucket stands. */
+function isUnlimitedRate({ limit, event, shadow }: Step): boolean {
   return algorithmOf(limit).outage.hasRate && shadow === true && event.type === "charge" && event.cost === 0;
 }
 
@@ -103,6 +103,7 @@ function viewOf({ limit, event }: Step, found: StepReply, before: View | undefin
   const firstEndsMs = grants?.[0]?.endsAfterMs;
   const known = firstEndsMs === undefined ? grantEndOf(limit, event, before, nowMs) : nowMs + firstEndsMs;
   const grantEndsAtMs = granted === 0 ? null : known;
+  // `resetAfterMs` is 0 although there is use, because as much is granted as used.
   const isCovered = grantEndsAtMs !== null && used > 0 && resetAfterMs === 0;
   const endsAtMs = isCovered ? latestEndOf(limit, before, nowMs) : nowMs + resetAfterMs;
   return { ...seen, used, granted, grantEndsAtMs, endsAtMs };
@@ -115,7 +116,7 @@ function grantEndOf(limit: LimitSpec, event: Step["event"], before: View | undef
   return Math.min(nowMs + event.leaseMs, windowEndOf(limit, before, nowMs), endsAtMs ?? Number.POSITIVE_INFINITY);
 }
 
-/** When use ends at the latest. The answer does not say it where as much is granted as used. */
+/** When use ends at the latest. */
 function latestEndOf(limit: LimitSpec, before: View | undefined, nowMs: number): number {
   const endMs = windowEndOf(limit, before, nowMs);
   return endMs === Number.POSITIVE_INFINITY ? nowMs + algorithmOf(limit).outage.lifeMs(limit) : endMs;
@@ -128,16 +129,10 @@ function windowEndOf(limit: LimitSpec, before: View | undefined, nowMs: number):
   return algorithmOf(limit).windowEndsAtMs?.(limit, state, nowMs) ?? Number.POSITIVE_INFINITY;
 }
 
-/**
- * What the bucket would hold if all that was used were one booking that ends as it does; `undefined` where nothing does.
- *
- * @param limit what it is judged by now: of the same kind as the one that it was seen under
- */
+/** What the bucket would hold, by a limit of the same kind, if all that was used were one booking that ends as it does. */
 export function spentOf(view: View | undefined, limit: LimitSpec, nowMs: number): SpentState | undefined {
   if (view === undefined || view.used === 0) return undefined;
-  const { kind, outage } = algorithmOf(view.limit);
-  // A state of another kind is converted by none: it is one booking under its own limit.
-  const spent = outage.stateOf(view.limit, view, kind === algorithmOf(limit).kind ? limit : view.limit);
+  const spent = algorithmOf(view.limit).outage.stateOf(view.limit, view, limit);
   return nowMs < spent.expiresAtMs ? spent : undefined;
 }
 

@@ -26,7 +26,7 @@ const MAX_COMPARED = 4;
 
 type Hold = Extract<StepEvent, { type: "hold" }>;
 
-/** Redis does nothing else while a script runs: a longer batch is sent as several scripts, one behind the other. */
+/** Redis does nothing else while a script runs: a longer batch is sent as several scripts, pipelined. */
 const MAX_KEYS = 256;
 
 /**
@@ -50,13 +50,13 @@ export function partsOf(requests: readonly StoreRequest[]): (readonly StoreReque
 
 /** Each key, each limit and each shape stands once, and is named by its number. */
 export function scriptCall({ requests, terms, part }: Part): ScriptCall {
-  const keys = new Numbers<string>();
-  const limits = new Numbers<LimitSpec>();
+  const keys = new Numbering<string>();
+  const limits = new Numbering<LimitSpec>();
   const head = termValues(keys, terms, part);
   const shapes = new Shapes(limits);
   const values: (number | string)[] = [];
   for (const request of requests) {
-    const shape = shapes.placeOf(request);
+    const shape = shapes.offsetOf(request);
     values.push(shape);
     if (shape === ABSENT.noShape) pushRequest(values, request, keys, limits);
     else for (const { bucket } of request.steps) values.push(keys.numberOf(bucket));
@@ -64,8 +64,8 @@ export function scriptCall({ requests, terms, part }: Part): ScriptCall {
   return { keys: keys.items, values: [head, limits.items.flatMap(limitNumbers), shapes.values, values] };
 }
 
-/** Things by the order in which they are first named, from 1. */
-class Numbers<Item> {
+/** Gives each item a number, from 1, in the order of first use. */
+class Numbering<Item> {
   readonly items: Item[] = [];
   readonly #numbers = new Map<Item, number>();
 
@@ -81,28 +81,28 @@ class Numbers<Item> {
 /** Limits and costs of plain requests. */
 class Shapes {
   readonly values: number[] = [];
-  readonly #limits: Numbers<LimitSpec>;
-  /** The last ones, latest first: where they stand, and a request of each. */
-  readonly #last: { readonly place: number; readonly steps: readonly Step[] }[] = [];
+  readonly #limits: Numbering<LimitSpec>;
+  /** The last ones, latest first: their offsets in `values`, and a request of each. */
+  readonly #last: { readonly offset: number; readonly steps: readonly Step[] }[] = [];
 
-  constructor(limits: Numbers<LimitSpec>) {
+  constructor(limits: Numbering<LimitSpec>) {
     this.#limits = limits;
   }
 
-  /** Where a request's shape stands; `ABSENT.noShape` where it is not plain. */
-  placeOf({ mode, steps, once, wait, atMs }: StoreRequest): number {
+  /** The offset of a request's shape; `ABSENT.noShape` when it is not plain. */
+  offsetOf({ mode, steps, once, wait, atMs }: StoreRequest): number {
     if (mode !== "judge" || once !== undefined || wait !== undefined || atMs !== undefined) return ABSENT.noShape;
     const known = this.#last.find((shape) => isAlike(shape.steps, steps));
-    if (known !== undefined) return known.place;
+    if (known !== undefined) return known.offset;
     if (!steps.every(isPlain)) return ABSENT.noShape;
-    const place = this.values.push(steps.length);
+    const offset = this.values.push(steps.length);
     for (const { limit, event, shadow } of steps) {
       const number = this.#limits.numberOf(limit);
       this.values.push(shadow === true ? -number : number, costOf(event));
     }
-    this.#last.unshift({ place, steps });
+    this.#last.unshift({ offset, steps });
     this.#last.length = Math.min(this.#last.length, MAX_COMPARED);
-    return place;
+    return offset;
   }
 }
 
@@ -127,9 +127,9 @@ function costOf(event: StepEvent): number {
   return event.type === "charge" ? event.cost : 0;
 }
 
-function termValues(keys: Numbers<string>, terms: Terms = {}, part: number): (number | string)[] {
+function termValues(keys: Numbering<string>, terms: Terms | undefined, part: number): (number | string)[] {
+  if (terms === undefined) return [];
   const { notAfterMs = Number.MAX_SAFE_INTEGER, incarnation, receipt } = terms;
-  if (Object.keys(terms).length === 0) return [];
   const mark = incarnation === undefined ? [ABSENT.noKey, ""] : [keys.numberOf(MARK_KEY), incarnation];
   if (receipt === undefined) return [notAfterMs, ...mark, ABSENT.noKey, 0, 0, 0, 0];
   const { instance, number, from, closes = false } = receipt;
@@ -139,17 +139,17 @@ function termValues(keys: Numbers<string>, terms: Terms = {}, part: number): (nu
 function pushRequest(
   values: (number | string)[],
   { mode, steps, once, wait, atMs }: StoreRequest,
-  keys: Numbers<string>,
-  limits: Numbers<LimitSpec>,
+  keys: Numbering<string>,
+  limits: Numbering<LimitSpec>,
 ): void {
   const isOnce = once !== undefined && mode !== "peek";
   const waits = wait === undefined ? 0 : MODE_FLAGS.withWait;
   values.push(
     MODES[mode] + (isOnce ? MODE_FLAGS.withOnce : 0) + waits + (atMs === undefined ? 0 : MODE_FLAGS.withTime),
   );
-  if (isOnce) values.push(keys.numberOf(once.key), once.request);
-  if (wait !== undefined) values.push(wait.id, wait.maxMs);
   if (atMs !== undefined) values.push(atMs);
+  if (wait !== undefined) values.push(wait.id, wait.maxMs);
+  if (isOnce) values.push(keys.numberOf(once.key), once.request);
   values.push(steps.length);
   let last: Hold | undefined;
   for (const { bucket, limit, event, shadow } of steps) {
@@ -177,10 +177,8 @@ function pushEvent(values: (number | string)[], event: StepEvent, last: Hold | u
       values.push(EVENTS.raise, event.id, event.units, event.atMs, event.keptMs, event.lost === "some" ? 1 : 0);
       break;
     case "read":
-      values.push(EVENTS.read);
-      break;
     case "reset":
-      values.push(EVENTS.reset);
+      values.push(EVENTS[event.type]);
       break;
     case "hold":
       if (last !== undefined && isSame(last, event)) values.push(EVENTS.sameHold);
@@ -203,7 +201,7 @@ function isSame(one: Hold, other: Hold): boolean {
   return id === other.id && units === other.units && leaseMs === other.leaseMs && onExpiry === other.onExpiry;
 }
 
-/** The code of a limit's form, and its numbers, as many for each limit. */
+/** The code of a limit's form, and its numbers, padded with zeros to `LIMIT_NUMBERS`. */
 function limitNumbers(limit: LimitSpec): number[] {
   const [{ code }, ...numbers] = algorithmOf(limit).wire.numbersOf(limit);
   return [code, ...numbers, ...new Array<number>(LIMIT_NUMBERS - 1 - numbers.length).fill(0)];

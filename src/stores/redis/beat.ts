@@ -1,4 +1,4 @@
-// An instance that lives as the script takes it, and the script's answer: beat.lua says which.
+// Sends a beat to the script, and reads its answer. beat.lua documents both.
 
 import { MARK_KEY } from "../../kernel/receipts.ts";
 import { decodeState, wholeIn } from "../../store/check.ts";

@@ -42,8 +42,18 @@ export type RedisClient = IoRedisClient | NodeRedisClient | NodeRedisSentinel | 
 /** Sends one command: to where a key is, or to any server. */
 export type Send = (key: string | undefined, command: string, ...args: (string | number)[]) => Promise<unknown>;
 
+/** Which client it is. The names are those of the setup check. */
+export type ClientKind =
+  | "valkey-glide"
+  | "ioredis or iovalkey"
+  | "ioredis or iovalkey, a cluster"
+  | "node-redis"
+  | "node-redis, by Sentinel"
+  | "node-redis, a cluster";
+
 /** What the store needs of a client. */
 export interface Connection {
+  readonly kind: ClientKind;
   readonly send: Send;
   readonly isCluster: boolean;
 }
@@ -59,24 +69,25 @@ export function connectionOf(client: RedisClient): Connection {
       const isCluster = client.constructor.name === "GlideClusterClient";
       const gate = gateOf(client);
       const send: Send = (_, command, ...args) => gate.pass(() => client.customCommand([command, ...args.map(String)]));
-      return { isCluster, send };
+      return { kind: "valkey-glide", isCluster, send };
     }
     if ("call" in client && typeof client.call === "function") {
       const send: Send = async (_, command, ...args) => client.call(command, ...args);
-      return { isCluster: client.isCluster === true, send };
+      const isCluster = client.isCluster === true;
+      return { kind: isCluster ? "ioredis or iovalkey, a cluster" : "ioredis or iovalkey", isCluster, send };
     }
     if ("masters" in client && typeof client.sendCommand === "function") {
       const send: Send = async (key, command, ...args) =>
         client.sendCommand(key, false, [command, ...args.map(String)]);
-      return { isCluster: true, send };
+      return { kind: "node-redis, a cluster", isCluster: true, send };
     }
     if ("getMasterNode" in client && typeof client.sendCommand === "function") {
       const send: Send = async (_, command, ...args) => client.sendCommand(false, [command, ...args.map(String)]);
-      return { isCluster: false, send };
+      return { kind: "node-redis, by Sentinel", isCluster: false, send };
     }
     if ("isOpen" in client && typeof client.sendCommand === "function") {
       const send: Send = async (_, command, ...args) => client.sendCommand([command, ...args.map(String)]);
-      return { isCluster: false, send };
+      return { kind: "node-redis", isCluster: false, send };
     }
   }
   throw new MisuseError("unsupported-client", {
@@ -90,13 +101,16 @@ export function connectionOf(client: RedisClient): Connection {
 /** valkey-glide refuses commands while 1,000 are in flight, those of the program included. */
 const MAX_IN_FLIGHT_GLIDE = 250;
 
-const gates = new WeakMap<object, Gate>();
+const gateOf = oncePer(() => new Gate(MAX_IN_FLIGHT_GLIDE));
 
-/** One for all stores of a client. */
-function gateOf(client: object): Gate {
-  const gate = gates.get(client) ?? new Gate(MAX_IN_FLIGHT_GLIDE);
-  gates.set(client, gate);
-  return gate;
+/** A function that makes a thing once for each client, so that all stores of the client share it. */
+export function oncePer<Thing>(make: (client: object) => Thing): (client: object) => Thing {
+  const made = new WeakMap<object, Thing>();
+  return (client) => {
+    const thing = made.get(client) ?? make(client);
+    made.set(client, thing);
+    return thing;
+  };
 }
 
 /** Lets a bounded number of commands through at the same time, in the order in which they come. */

@@ -42,14 +42,9 @@ const IS_OLD = /unknown redis command|unknown command|unknown option|unsupported
 const IS_UNCONNECTED = /^Stream isn't writeable/;
 const IS_FULL = /^max number of clients reached/;
 
-/** Whether the server does not know the script. */
-export function isNoScript(error: unknown): boolean {
-  return serverError(error)?.word === "NOSCRIPT";
-}
-
-/** Whether a slot's keys are on two servers at the moment, so that a script with several keys can run on neither. */
-export function isSlotMoving(error: unknown): boolean {
-  return serverError(error)?.word === "TRYAGAIN";
+/** The first word of a server's error; `undefined` where an error is the client's own. */
+export function wordOf(error: unknown): string | undefined {
+  return serverError(error)?.word;
 }
 
 /**
@@ -60,18 +55,13 @@ const UNFIT: ReadonlySet<string> = new Set(["READONLY", "MASTERDOWN", "UNBLOCKED
 
 /** Whether a server said that it takes no more commands on this connection. */
 export function saysUnfit(error: unknown): boolean {
-  return UNFIT.has(serverError(error)?.word ?? "");
+  return UNFIT.has(wordOf(error) ?? "");
 }
 
 /** Whether a server does not know the user, so that it is not about rights. */
 export function saysNoUser(error: unknown): boolean {
-  const word = serverError(error)?.word;
+  const word = wordOf(error);
   return word === "NOAUTH" || word === "WRONGPASS";
-}
-
-/** Whether an error is the server's, and not the client's own. */
-export function isServerError(error: unknown): boolean {
-  return serverError(error) !== null;
 }
 
 /**

@@ -1,6 +1,7 @@
 // The script's answer as replies. script/apply.lua has the order, wire.ts what the numbers mean.
 
 import { formatGot } from "../../kernel/errors.ts";
+import { LISTING } from "../../kernel/decide.ts";
 import { replayOf } from "../../kernel/bucket/once.ts";
 import { MAX_RECEIPTS } from "../../kernel/receipts.ts";
 import type { GrantReply, Step, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
@@ -8,7 +9,7 @@ import { decodeState, validTime, wholeIn } from "../../store/check.ts";
 import { StoreError, tooManyHolds } from "../../store/error.ts";
 import { type Terms, TermsError } from "../../store/shared-store.ts";
 import type { Part } from "./arguments.ts";
-import { FOUND, LISTING, NAMING, REFUSALS, REPLIES } from "./wire.ts";
+import { FOUND, NAMING, REFUSALS, REPLIES } from "./wire.ts";
 
 /**
  * The script's answer, one reply or error for each request.
@@ -57,7 +58,7 @@ class Reader {
         return { allowed: true, nowMs, steps: this.#steps(steps, status) };
       case REPLIES.firm:
         return { allowed: false, nowMs, firm: true, steps: this.#steps(steps, status) };
-      case REPLIES.answered:
+      case REPLIES.replayed:
         return answeredBefore(textIn(this.#answer[this.#position++]), once?.key ?? "");
       case REPLIES.stale:
         return { allowed: false, stale: true, nowMs, steps: [] };
@@ -65,12 +66,13 @@ class Reader {
         return damaged(this.#keys[this.#next() - 1] ?? "");
       case REPLIES.wrongType:
         return wrongType(this.#keys[this.#next() - 1] ?? "");
-      case REPLIES.placed:
+      case REPLIES.tooManyHolds:
+        return tooManyHolds();
+      case REPLIES.queued:
         return { allowed: true, nowMs, waitMs: this.#next(), steps: this.#steps(steps, status) };
     }
-    if (status < 0) return tooManyHolds();
     return {
-      allowed: status === REPLIES.allowed || status === REPLIES.shown,
+      allowed: status === REPLIES.allowed || status === REPLIES.readOnly,
       nowMs,
       steps: this.#steps(steps, status),
     };
@@ -78,16 +80,17 @@ class Reader {
 
   #steps(steps: readonly Step[], status: number): StepReply[] {
     return steps.map(({ event }) => {
+      // Units that are granted come first, as a negative number.
       const first = this.#next();
       const used = first < 0 ? this.#next() : first;
       const resetAfterMs = this.#next();
       const retryMs = status === REPLIES.fits ? 0 : this.#next();
       const reply = { allowed: retryMs === 0, used, resetAfterMs, retryAfterMs: retryMs < 0 ? null : retryMs };
-      const isEnd = status !== REPLIES.shown && NAMING.has(event.type);
-      if (first >= 0 && !isEnd) return reply;
-      const found = isEnd ? { hold: foundIn(this.#next()) } : {};
+      const namesEntry = status !== REPLIES.readOnly && NAMING.has(event.type);
+      if (first >= 0 && !namesEntry) return reply;
+      const found = namesEntry ? { hold: foundIn(this.#next()) } : {};
       const granted = first < 0 ? { granted: -first } : {};
-      const isListed = first < 0 && (status === REPLIES.shown || LISTING.has(event.type));
+      const isListed = first < 0 && (status === REPLIES.readOnly || LISTING.has(event.type));
       return { ...reply, ...granted, ...(isListed ? { grants: this.#grants() } : {}), ...found };
     });
   }

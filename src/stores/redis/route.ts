@@ -4,9 +4,9 @@
 import { within } from "../../clock.ts";
 import { MARK_KEY } from "../../kernel/receipts.ts";
 import { type Connection, connectionOf, type RedisClient, type Send } from "./client.ts";
-import { isServerError } from "./errors.ts";
-import { Lane } from "./lane.ts";
-import { type Life, type LifeListener, lifeOf } from "./life.ts";
+import { wordOf } from "./errors.ts";
+import { type ClientListener, eventsOf } from "./client-events.ts";
+import { ClientInUse } from "./client-in-use.ts";
 import { OPEN_MS, type Spare, spareMaker } from "./spare.ts";
 
 /** After so long without an answer the store asks a client once more; then it waits for so long, ms. */
@@ -15,16 +15,16 @@ const PROBE_MS = 500;
 /** The pause before the next spare doubles up to `most`. It starts again after a client has answered for `startsAgainAfter`. */
 const PAUSE_MS = { first: 250, most: 1_500, startsAgainAfter: 10_000 };
 
-export class Route implements LifeListener {
+export class Route implements ClientListener {
   readonly isCluster: boolean;
   readonly #user: Connection;
-  readonly #life: Life;
+  readonly #events: ReturnType<typeof eventsOf>;
   readonly #makeSpare: (() => Spare) | null;
-  #lane: Lane;
-  #laneSinceMs = performance.now();
+  #client: ClientInUse;
+  #clientSinceMs = performance.now();
   #pauseMs = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #isSeeking = false;
+  #isOpening = false;
   /** Spares that are not closed yet. */
   readonly #spares = new Set<Spare>();
   #isClosed = false;
@@ -32,73 +32,71 @@ export class Route implements LifeListener {
   constructor(client: RedisClient) {
     this.#user = connectionOf(client);
     this.isCluster = this.#user.isCluster;
-    this.#life = lifeOf(client);
+    this.#events = eventsOf(client);
     this.#makeSpare = spareMaker(client);
-    this.#lane = this.#laneOf(this.#user, null);
+    this.#client = this.#through(this.#user, null);
   }
 
   readonly send: Send = (key, command, ...args) => {
-    this.#watch();
-    return this.#lane.send(key, command, ...args);
+    this.#scheduleCheck();
+    return this.#client.send(key, command, ...args);
   };
 
   /** Ends what the store has made. The user's client stays as it is. */
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    this.#life.listeners.delete(this);
+    this.#events.listeners.delete(this);
     this.#closeSpares();
   }
 
   /** The user's client has connected again: it goes to the server that its user wants. */
   connected(): void {
-    this.#use(this.#laneOf(this.#user, null));
+    this.#use(this.#through(this.#user, null));
   }
 
   ended(): void {
-    this.#use(this.#laneOf(this.#user, null));
+    this.connected();
     this.#closeSpares();
   }
 
-  #laneOf(connection: Connection, spare: Spare | null): Lane {
-    return new Lane(connection, spare, (lane, key) => {
-      if (lane !== this.#lane || this.isCluster) return;
-      lane.isUnfit = true;
-      void this.#seek("", key);
+  #through(connection: Connection, spare: Spare | null): ClientInUse {
+    return new ClientInUse(connection, spare, (refused, key) => {
+      if (refused === this.#client) void this.#openSpares("", key);
     });
   }
 
-  #watch(afterMs: number = SILENT_MS): void {
+  #scheduleCheck(afterMs: number = SILENT_MS): void {
     if (this.#timer !== undefined || this.#makeSpare === null || this.#isClosed) return;
     this.#timer = setTimeout(() => {
       // Where this process itself was blocked, the answers may have arrived without being read.
       setImmediate(() => {
         this.#timer = undefined;
-        this.#look();
+        this.#checkSilence();
       });
     }, afterMs).unref();
   }
 
-  #look(): void {
-    const silence = this.#lane.longestSilence();
-    if (silence === null || this.#isSeeking || this.#isClosed || this.#life.isEnded) return;
+  #checkSilence(): void {
+    const silence = this.#client.longestSilence();
+    if (silence === null || this.#isOpening || this.#isClosed || this.#events.isEnded) return;
     const leftMs = silence.sinceMs + SILENT_MS - performance.now();
-    if (leftMs > 0) this.#watch(Math.ceil(leftMs));
-    else void this.#seek(silence.tag, silence.key);
+    if (leftMs > 0) this.#scheduleCheck(Math.ceil(leftMs));
+    else void this.#openSpares(silence.tag, silence.key);
   }
 
   /** Makes one spare after the other until one answers, or the present client does. */
-  async #seek(tag: string, key: string | undefined): Promise<void> {
-    if (this.#isSeeking || this.#makeSpare === null) return;
-    this.#isSeeking = true;
-    this.#life.listeners.add(this);
-    const lane = this.#lane;
+  async #openSpares(tag: string, key: string | undefined): Promise<void> {
+    if (this.#isOpening || this.#makeSpare === null) return;
+    this.#isOpening = true;
+    this.#events.listeners.add(this);
+    const current = this.#client;
     const isStuck = () => {
-      const isOver = this.#isClosed || this.#life.isEnded || lane !== this.#lane;
-      return !isOver && (lane.isUnfit || lane.isSilent(tag, SILENT_MS));
+      const isOver = this.#isClosed || this.#events.isEnded || current !== this.#client;
+      return !isOver && (current.isUnfit || current.isSilent(tag, SILENT_MS));
     };
-    if (!lane.isUnfit) await isAnswering(lane, key, PROBE_MS);
-    if (performance.now() - this.#laneSinceMs > PAUSE_MS.startsAgainAfter) this.#pauseMs = 0;
+    if (!current.isUnfit) await isAnswering(current, key, PROBE_MS);
+    if (performance.now() - this.#clientSinceMs > PAUSE_MS.startsAgainAfter) this.#pauseMs = 0;
     while (isStuck()) {
       await this.#pause();
       if (!isStuck()) break;
@@ -107,11 +105,11 @@ export class Route implements LifeListener {
       if (isStuck()) {
         this.#use(next);
         // A cluster's other servers still answer.
-        if (!this.isCluster) lane.abandon();
+        if (!this.isCluster) current.abandon();
       } else this.#close(next.spare);
     }
-    this.#isSeeking = false;
-    this.#look();
+    this.#isOpening = false;
+    this.#checkSilence();
   }
 
   /** Pauses, longer each time. The pause keeps no process alive. */
@@ -121,25 +119,25 @@ export class Route implements LifeListener {
     if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms).unref());
   }
 
-  #use(lane: Lane): void {
-    const before = this.#lane;
-    this.#lane = lane;
-    this.#laneSinceMs = performance.now();
+  #use(client: ClientInUse): void {
+    const before = this.#client;
+    this.#client = client;
+    this.#clientSinceMs = performance.now();
     const { spare } = before;
-    if (spare === null || lane.spare === spare) return;
+    if (spare === null || client.spare === spare) return;
     // Some answers may still be in flight.
     setTimeout(() => this.#close(spare), OPEN_MS).unref();
   }
 
   /** A spare that has answered in time; else `null`. */
-  async #open(makeSpare: () => Spare, key: string | undefined): Promise<Lane | null> {
+  async #open(makeSpare: () => Spare, key: string | undefined): Promise<ClientInUse | null> {
     const endsAtMs = performance.now() + OPEN_MS;
     let spare: Spare | null = null;
     try {
       spare = makeSpare();
       this.#spares.add(spare);
-      const lane = this.#laneOf(connectionOf(await within(OPEN_MS, spare.opened, { isAwaited: false })), spare);
-      if (await isAnswering(lane, key, endsAtMs - performance.now())) return lane;
+      const client = this.#through(connectionOf(await within(OPEN_MS, spare.opened, { isAwaited: false })), spare);
+      if (await isAnswering(client, key, endsAtMs - performance.now())) return client;
     } catch {
       // The caller tries the next one.
     }
@@ -157,11 +155,11 @@ export class Route implements LifeListener {
 }
 
 /** Whether a server answers within `ms`, whatever it says. EXISTS is one of the commands that the user's rights include. */
-async function isAnswering(lane: Lane, key: string | undefined, ms: number): Promise<boolean> {
+async function isAnswering(client: ClientInUse, key: string | undefined, ms: number): Promise<boolean> {
   try {
-    await within(ms, lane.send(key, "EXISTS", key ?? MARK_KEY), { isAwaited: false });
+    await within(ms, client.send(key, "EXISTS", key ?? MARK_KEY), { isAwaited: false });
     return true;
   } catch (error) {
-    return isServerError(error);
+    return wordOf(error) !== undefined;
   }
 }

@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { type Clock, pauseAfter, sleep } from "../../clock.ts";
 import type { Send } from "./client.ts";
-import { isNoScript, isSlotMoving } from "./errors.ts";
+import { wordOf } from "./errors.ts";
 
 /** A script, and the digest by which the server knows it. */
 export interface Script {
@@ -15,8 +15,11 @@ export interface Script {
 const SERVER_TIME = `local time = redis.call("TIME") local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)\n`;
 const GIVEN_TIME = "local now_ms = tonumber(ARGV[2])\n";
 
-/** How often a slot that moves to another server is asked again, and the first and the longest pause before that, ms. */
-const MOVING = { times: 20, firstMs: 25, mostMs: 100 };
+/**
+ * What a server says of a slot that moves, whose keys are on two servers, so that a script with several keys runs on neither; how
+ * often it is asked again, and the first and the longest pause before that, ms.
+ */
+const MOVING = { word: "TRYAGAIN", times: 20, firstMs: 25, mostMs: 100 };
 
 /** A script with the line that says what time it is: the server's, or that of a clock, which follows the other arguments. */
 export function scriptOf(body: string, clock: Clock | undefined): Script {
@@ -28,25 +31,25 @@ export function scriptOf(body: string, clock: Clock | undefined): Script {
  * Runs a script.
  *
  * @param args how many keys there are, the keys, and the other arguments
- * @param forgotten what is thrown where the server does not know the script; `null`: the server is given it
+ * @param onUnknownScript what happens when the server does not know the script: it is loaded, or an error is thrown
  */
 export async function runScript(
   script: Script,
   send: Send,
   args: readonly (string | number)[],
-  forgotten: (() => Error) | null,
+  onUnknownScript: "load" | (() => Error),
 ): Promise<unknown> {
   const key = args[0] === 0 ? undefined : String(args[1]);
   try {
     return await send(key, "EVALSHA", script.sha, ...args);
   } catch (error) {
     // In both cases nothing has run.
-    if (isNoScript(error)) {
-      if (forgotten !== null) throw forgotten();
-      // EVAL makes the server know the script again.
+    if (wordOf(error) === "NOSCRIPT") {
+      if (onUnknownScript !== "load") throw onUnknownScript();
+      // EVAL loads it.
       return send(key, "EVAL", script.text, ...args);
     }
-    if (isSlotMoving(error)) return askAgain(() => send(key, "EVAL", script.text, ...args));
+    if (wordOf(error) === MOVING.word) return askAgain(() => send(key, "EVAL", script.text, ...args));
     throw error;
   }
 }
@@ -58,7 +61,7 @@ async function askAgain(ask: () => Promise<unknown>): Promise<unknown> {
     try {
       return await ask();
     } catch (error) {
-      if (!isSlotMoving(error) || time >= MOVING.times) throw error;
+      if (wordOf(error) !== MOVING.word || time >= MOVING.times) throw error;
     }
   }
 }

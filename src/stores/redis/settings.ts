@@ -2,39 +2,37 @@
 // of a program does not.
 
 import type { SetupCheck } from "../../store/store.ts";
-import type { IoRedisClient, RedisClient } from "./client.ts";
+import { type ClientKind, connectionOf, type IoRedisClient, type RedisClient } from "./client.ts";
 
 /** What is wrong with a client's settings. Those of valkey-glide and of node-redis' Sentinel are not visible. */
 export function clientCheck(client: RedisClient): SetupCheck {
-  const [value, problems] = problemsOf(client);
-  return { name: "client", value, problem: problems.length === 0 ? null : problems.join("; ") };
+  const { kind } = connectionOf(client);
+  const problems = (PROBLEMS[kind]?.(client as IoRedisClient & NodeRedis) ?? []).filter((problem) => problem !== null);
+  return { name: "client", value: kind, problem: problems.length === 0 ? null : problems.join("; ") };
 }
 
-function problemsOf(client: RedisClient): readonly [kind: string, problems: readonly string[]] {
-  if ("customCommand" in client) return ["valkey-glide", []];
-  if ("call" in client) return client.isCluster === true ? ioredisCluster(client) : ioredis(client);
-  if ("masters" in client) return ["node-redis, a cluster", []];
-  if ("getMasterNode" in client) return ["node-redis, by Sentinel", []];
-  return ["node-redis", nodeRedis(client)];
-}
+const PROBLEMS: Partial<Record<ClientKind, (client: IoRedisClient & NodeRedis) => readonly (string | null)[]>> = {
+  "ioredis or iovalkey": ioredisProblems,
+  "ioredis or iovalkey, a cluster": ioredisClusterProblems,
+  "node-redis": nodeRedisProblems,
+};
 
 const READONLY = new Error("READONLY You can't write against a read only replica.");
-const NO_SOCKET_TIMEOUT = "it keeps a connection that gives no answers: set socketTimeout to 5000";
 
-function ioredis({ options = {} }: IoRedisClient): readonly [kind: string, problems: readonly string[]] {
+function ioredisProblems({ options = {} }: IoRedisClient): readonly (string | null)[] {
   const { reconnectOnError, retryStrategy, socketTimeout, sentinels, sentinelCommandTimeout } =
     options as IoRedisOptions;
   const problems = [
-    leaves(reconnectOnError)
+    reconnectsOnReadonly(reconnectOnError)
       ? null
       : 'it stays with a server that has become a replica: set reconnectOnError to (error) => error.message.startsWith("READONLY")',
-    typeof socketTimeout === "number" ? null : NO_SOCKET_TIMEOUT,
+    typeof socketTimeout === "number" ? null : "it keeps a connection that gives no answers: set socketTimeout to 5000",
     Array.isArray(sentinels) && typeof sentinelCommandTimeout !== "number"
       ? "it waits for a Sentinel that gives no answers, and asks no other: set sentinelCommandTimeout to 500"
       : null,
     typeof retryStrategy === "function" ? null : "it never connects again: leave out retryStrategy",
   ];
-  return ["ioredis or iovalkey", problems.filter((problem) => problem !== null)];
+  return problems;
 }
 
 interface IoRedisOptions {
@@ -46,7 +44,7 @@ interface IoRedisOptions {
 }
 
 /** It may be any function, so it is asked. */
-function leaves(reconnectOnError: unknown): boolean {
+function reconnectsOnReadonly(reconnectOnError: unknown): boolean {
   try {
     return typeof reconnectOnError === "function" && Boolean(reconnectOnError(READONLY));
   } catch {
@@ -54,15 +52,17 @@ function leaves(reconnectOnError: unknown): boolean {
   }
 }
 
-function ioredisCluster(client: IoRedisClient): readonly [kind: string, problems: readonly string[]] {
+function ioredisClusterProblems(client: IoRedisClient): readonly (string | null)[] {
   const { socketTimeout } = (client.options?.redisOptions ?? {}) as IoRedisOptions;
   const problems = [
     sendsAgain(client)
       ? "a call may be charged twice when a connection breaks: set redisOptions.autoResendUnfulfilledCommands to false, and retryDelayOnFailover to 0"
       : null,
-    typeof socketTimeout === "number" ? null : NO_SOCKET_TIMEOUT.replace("socketTimeout", "redisOptions.socketTimeout"),
+    typeof socketTimeout === "number"
+      ? null
+      : "it keeps a connection that gives no answers: set redisOptions.socketTimeout to 5000",
   ];
-  return ["ioredis or iovalkey, a cluster", problems.filter((problem) => problem !== null)];
+  return problems;
 }
 
 /** Commands whose answer was lost with a connection. Elsewhere receipts see to it that they are charged once. */
@@ -73,8 +73,7 @@ function sendsAgain({ options = {} }: IoRedisClient): boolean {
   );
 }
 
-function nodeRedis(client: object): readonly string[] {
-  const { options } = client as { readonly options?: { readonly socket?: NodeRedisSocket } };
+function nodeRedisProblems({ options }: NodeRedis): readonly (string | null)[] {
   const { reconnectStrategy, socketTimeout } = options?.socket ?? {};
   const problems = [
     reconnectStrategy === false ? "it never connects again: leave out socket.reconnectStrategy" : null,
@@ -82,10 +81,9 @@ function nodeRedis(client: object): readonly string[] {
       ? "it ends for good when nothing is sent for socketTimeout: leave out socket.socketTimeout, or set socket.reconnectStrategy, too"
       : null,
   ];
-  return problems.filter((problem) => problem !== null);
+  return problems;
 }
 
-interface NodeRedisSocket {
-  readonly reconnectStrategy?: unknown;
-  readonly socketTimeout?: unknown;
+interface NodeRedis {
+  readonly options?: { readonly socket?: { readonly reconnectStrategy?: unknown; readonly socketTimeout?: unknown } };
 }

@@ -7,7 +7,9 @@ import type { RedisClient, Send } from "./client.ts";
 import { redisError, saysNoUser } from "./errors.ts";
 import { clientCheck } from "./settings.ts";
 
-/** Reads version, eviction and persistence, and the client's settings. What the server does not tell is `unknown`. */
+const UNKNOWN = "unknown";
+
+/** Reads version, eviction and persistence, and the client's settings. What the server does not report is `unknown`. */
 export async function checkSetup(client: RedisClient, send: Send): Promise<readonly SetupCheck[]> {
   const info = fieldsOf(textOf(await readInfo(send)));
   const fsync = await appendFsync(send);
@@ -45,8 +47,6 @@ function fieldsOf(info: string): Fields {
   );
 }
 
-const UNKNOWN = "unknown";
-
 /** Managed servers may refuse CONFIG. */
 async function appendFsync(send: Send): Promise<string> {
   try {
@@ -61,7 +61,8 @@ async function appendFsync(send: Send): Promise<string> {
 
 function version(info: Fields): SetupCheck {
   const valkey = info.get("valkey_version");
-  const redis = info.get("redis_version") ?? "unknown";
+  const redis = info.get("redis_version") ?? UNKNOWN;
+  // An unknown version is not old.
   const isOld = valkey === undefined && Number.parseInt(redis, 10) < 7;
   return {
     name: "version",

@@ -5,9 +5,9 @@
 import { algorithmOf } from "../../kernel/algorithms/registry.ts";
 import { tagOf } from "../../kernel/key.ts";
 import type { Replay, Step, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
-import { keysOf } from "../../kernel/decide.ts";
+import { keysOf, LISTING } from "../../kernel/decide.ts";
 import { StoreError } from "../../store/error.ts";
-import { LISTING, NAMING } from "./wire.ts";
+import { NAMING } from "./wire.ts";
 
 /** How long a hold on the way to a decision lives, unless it is ended. */
 const LEASE_MS = 5_000;
@@ -22,7 +22,7 @@ export interface Slots {
   /** The same for what follows from a decision, which has time of its own. */
   readonly settle: AskSlot;
   /** Takes work that goes on after the decision. */
-  later(settled: Promise<unknown>): void;
+  runLater(settled: Promise<unknown>): void;
   /** The result of the work, or a `StoreError` when the time of the calls is over before. */
   inTime<Value>(work: Promise<Value>): Promise<Value>;
 }
@@ -36,20 +36,20 @@ type Answer = StoreReply | StoreError;
 export async function decideInSlots(requests: readonly StoreRequest[], slots: Slots): Promise<Answer[]> {
   const answers: Answer[] = [];
   const bySlot = Map.groupBy(requests.keys(), (i) => tagOfAll(requests[i] as StoreRequest));
-  const decideTogether = async (places: readonly number[]) => {
+  const decideTogether = async (indexes: readonly number[]) => {
     try {
-      const replies = await slots.decide(places.map((i) => requests[i] as StoreRequest));
-      for (const [n, i] of places.entries()) answers[i] = replies[n] as Answer;
+      const replies = await slots.decide(indexes.map((i) => requests[i] as StoreRequest));
+      for (const [n, i] of indexes.entries()) answers[i] = replies[n] as Answer;
     } catch (error) {
       // A node that is away fails its own calls alone.
-      for (const i of places) answers[i] = error as StoreError;
+      for (const i of indexes) answers[i] = error as StoreError;
     }
   };
   const decideWide = async (i: number) => {
     answers[i] = await new WideRequest(requests[i] as StoreRequest, slots).decide();
   };
-  const work = [...bySlot].map(([tag, places]) =>
-    tag === null ? Promise.all(places.map(decideWide)) : decideTogether(places),
+  const work = [...bySlot].map(([tag, indexes]) =>
+    tag === null ? Promise.all(indexes.map(decideWide)) : decideTogether(indexes),
   );
   await Promise.all(work);
   return answers;
@@ -69,7 +69,8 @@ export function slotTag(key: string): string {
 
 /** The steps of a request that are in one slot. */
 interface Group {
-  readonly places: readonly number[];
+  /** Their indexes in the request. */
+  readonly indexes: readonly number[];
   readonly steps: readonly Step[];
   readonly request: StoreRequest;
 }
@@ -90,7 +91,7 @@ class WideRequest {
     try {
       const { mode, steps } = this.#request;
       const isJudged = mode === "judge" && steps.some(({ event }) => event.type === "charge" || event.type === "hold");
-      return await (isJudged ? this.#judge() : this.#each());
+      return await (isJudged ? this.#judge() : this.#askAll());
     } catch (error) {
       if (StoreError.isInstance(error)) return error;
       throw error;
@@ -98,89 +99,88 @@ class WideRequest {
   }
 
   /** What is asked in each slot by itself. */
-  async #each(): Promise<Answer> {
+  async #askAll(): Promise<Answer> {
     const replies = await Promise.all(this.#groups.map(({ request }) => this.#ask(request)));
-    return this.#together(replies);
+    return this.#merge(replies);
   }
 
   async #judge(): Promise<Answer> {
     const replies: StoreReply[] = [];
     for (const [n, group] of this.#groups.entries()) {
-      const steps = group.steps.map((step) => this.#held(step));
+      const steps = group.steps.map((step) => this.#asHold(step));
       const reply = await this.#ask({ ...group.request, steps }).catch((error) => {
-        this.#slots.later(this.#release(n));
+        this.#slots.runLater(this.#releaseHolds(n));
         throw error;
       });
       if (reply.replay !== undefined) return this.#replayed(n, reply, reply.replay);
       if (!reply.allowed) return this.#denied(n, reply);
       replies.push(reply);
     }
-    this.#slots.later(this.#spend());
-    return this.#together(replies);
+    this.#slots.runLater(this.#spendHolds());
+    return this.#merge(replies);
   }
 
   /** Of a call that one slot denies: nothing stays held, and the others say how they stand. */
   async #denied(n: number, reply: StoreReply): Promise<Answer> {
-    const before = await this.#released(n);
+    const before = await this.#releaseInTime(n);
     if (reply.stale === true) return reply;
     const after = this.#groups
       .slice(n + 1)
       .map(({ request: { once: _, ...request } }) => this.#ask({ ...request, mode: "peek" }));
-    return this.#together([...before, reply, ...(await Promise.all(after))]);
+    return this.#merge([...before, reply, ...(await Promise.all(after))]);
   }
 
-  /** The answer is kept in the last slot, so that all others had allowed the call, too, which now holds twice. */
+  /**
+   * The kept answer is in the last slot. So the other slots have just allowed the repeated call and hold its units a second
+   * time: those are released.
+   */
   async #replayed(n: number, reply: StoreReply, replay: Replay): Promise<Answer> {
-    const others = await this.#released(n);
+    const others = await this.#releaseInTime(n);
     const units = this.#request.steps.map(({ event }) =>
       "cost" in event ? event.cost : "units" in event ? event.units : 0,
     );
-    for (const [i, place] of (this.#groups[n]?.places ?? []).entries()) units[place] = replay.units[i] ?? 0;
-    return { ...this.#together([...others, reply]), replay: { ...replay, units } };
+    for (const [i, index] of (this.#groups[n]?.indexes ?? []).entries()) units[index] = replay.units[i] ?? 0;
+    return { ...this.#merge([...others, reply]), replay: { ...replay, units } };
   }
 
   /** Spends what was held on the way. */
-  async #spend(): Promise<void> {
+  async #spendHolds(): Promise<void> {
     const spending = this.#groups.map(({ steps }) => {
-      const held = steps.filter((step) => this.#held(step) !== step);
-      const ends = held.map((step) => ({ ...step, event: this.#settle(step) }));
+      const ends = steps.filter(isHoldable).map((step) => ({ ...step, event: this.#settleEvent(step) }));
       return ends.length === 0 ? undefined : this.#ask({ mode: "force", steps: ends }, this.#slots.settle);
     });
     await Promise.all(spending);
   }
 
   /** What the first slots say that held something for the call. They are freed also when that takes too long. */
-  #released(count: number): Promise<StoreReply[]> {
-    const releasing = this.#release(count);
-    this.#slots.later(releasing);
+  #releaseInTime(count: number): Promise<StoreReply[]> {
+    const releasing = this.#releaseHolds(count);
+    this.#slots.runLater(releasing);
     return this.#slots.inTime(releasing);
   }
 
   /** Gives back what the first slots hold for the call. Replies how they stand then. */
-  #release(count: number): Promise<StoreReply[]> {
+  #releaseHolds(count: number): Promise<StoreReply[]> {
     const releasing = this.#groups.slice(0, count).map(({ steps }) => {
       const ends = steps.map((step): Step => {
-        const { event } = this.#held(step);
-        return {
-          ...step,
-          event: event.type === "hold" ? { type: "settle", id: event.id, units: 0 } : { type: "read" },
-        };
+        const { event } = this.#asHold(step);
+        const isHeld = event.type === "hold";
+        return { ...step, event: isHeld ? { type: "settle", id: event.id, units: 0 } : { type: "read" } };
       });
       return this.#ask({ mode: "force", steps: ends }, this.#slots.settle);
     });
     return Promise.all(releasing);
   }
 
-  #settle({ event }: Step): Step["event"] {
+  #settleEvent({ event }: Step): Step["event"] {
     return { type: "settle", id: this.#id, units: "cost" in event ? event.cost : 0 };
   }
 
-  /** A charge on the way to a decision. What counts values, or begins a time, cannot be held: it is asked as it is. */
-  #held(step: Step): Step {
-    const { event, limit } = step;
-    if (event.type !== "charge" || event.seen !== undefined) return step;
-    if (!algorithmOf(limit).countsUnits) return step;
-    return { ...step, event: { type: "hold", id: this.#id, units: event.cost, leaseMs: LEASE_MS, onExpiry: "charge" } };
+  /** A charge on the way to a decision. */
+  #asHold(step: Step): Step {
+    if (!isHoldable(step)) return step;
+    const { cost: units } = step.event;
+    return { ...step, event: { type: "hold", id: this.#id, units, leaseMs: LEASE_MS, onExpiry: "charge" } };
   }
 
   async #ask(request: StoreRequest, ask = this.#slots.decide): Promise<StoreReply> {
@@ -189,19 +189,19 @@ class WideRequest {
     return reply;
   }
 
-  #together(replies: readonly StoreReply[]): StoreReply {
+  #merge(replies: readonly StoreReply[]): StoreReply {
     const nowMs = Math.max(...replies.map((reply) => reply.nowMs));
     const stale = replies.find((reply) => reply.stale === true);
     if (stale !== undefined) return stale;
     const steps: StepReply[] = [];
     for (const [n, reply] of replies.entries()) {
-      for (const [i, place] of (this.#groups[n]?.places ?? []).entries()) {
+      for (const [i, index] of (this.#groups[n]?.indexes ?? []).entries()) {
         const { hold, grants, ...step } = reply.steps[i] as StepReply;
-        const { type } = (this.#request.steps[place] as Step).event;
+        const { type } = (this.#request.steps[index] as Step).event;
         // What was only ended or read on the way names no hold, and lists no grants.
         const isFound = hold !== undefined && NAMING.has(type);
         const isListed = grants !== undefined && LISTING.has(type);
-        steps[place] = { ...step, ...(isFound ? { hold } : {}), ...(isListed ? { grants } : {}) };
+        steps[index] = { ...step, ...(isFound ? { hold } : {}), ...(isListed ? { grants } : {}) };
       }
     }
     const allowed = steps.every((step, i) => step.allowed || this.#request.steps[i]?.shadow === true);
@@ -209,7 +209,16 @@ class WideRequest {
   }
 }
 
-/** The narrow ones first, so that what many share is held for the shortest time; last, where the answer is kept. */
+/** Whether a step is a charge that can be held. What counts values, or begins a time, cannot: it is asked as it is. */
+function isHoldable(step: Step): step is Step & { readonly event: Extract<Step["event"], { type: "charge" }> } {
+  const { event, limit } = step;
+  return event.type === "charge" && event.seen === undefined && algorithmOf(limit).countsUnits;
+}
+
+/**
+ * The narrow slots first, so that what many callers share is held for the shortest time: a tag with `=` is of a dimension other
+ * than the partition, which more callers share. Last the slot where the answer is kept.
+ */
 function groupsOf({ mode, steps, once, atMs }: StoreRequest): Group[] {
   const keptIn = once === undefined || mode === "peek" ? null : slotTag(once.key);
   const tags = new Map<string, number[]>();
@@ -221,9 +230,9 @@ function groupsOf({ mode, steps, once, atMs }: StoreRequest): Group[] {
   const rank = (tag: string) => (tag === keptIn ? 2 : tag.includes("=") ? 1 : 0);
   return [...tags]
     .sort(([one], [other]) => rank(one) - rank(other) || (one < other ? -1 : 1))
-    .map(([tag, places]) => {
-      const own = places.map((i) => steps[i] as Step);
+    .map(([tag, indexes]) => {
+      const own = indexes.map((i) => steps[i] as Step);
       const request = { mode, steps: own, ...(atMs === undefined ? {} : { atMs }) };
-      return { places, steps: own, request: tag === keptIn && once !== undefined ? { ...request, once } : request };
+      return { indexes, steps: own, request: tag === keptIn && once !== undefined ? { ...request, once } : request };
     });
 }

@@ -1,6 +1,6 @@
 // One more client with the settings of the user's client: the store makes it, and ends it.
 
-import type { RedisClient } from "./client.ts";
+import { connectionOf, type RedisClient } from "./client.ts";
 
 /** How long a new client may take until it has an answer, ms. */
 export const OPEN_MS = 2_000;
@@ -15,10 +15,12 @@ export interface Spare {
 
 /** A function that makes spares of a client; `null` where the client cannot be copied. */
 export function spareMaker(client: RedisClient): (() => Spare) | null {
-  if (isGlide(client)) return () => glideSpare(client);
-  if (!("duplicate" in client) || typeof client.duplicate !== "function") return null;
-  if ("call" in client) return () => ioredisSpare(client as unknown as IoRedis);
-  return () => nodeRedisSpare(client as unknown as NodeRedis);
+  const { kind } = connectionOf(client);
+  // Older versions of valkey-glide do not know what they were made with.
+  if (kind === "valkey-glide") return "config" in client ? () => glideSpare(client as unknown as Glide) : null;
+  if (!("duplicate" in client)) return null;
+  if (kind.startsWith("ioredis")) return () => ioredisSpare(client as unknown as IoRedis);
+  return () => nodeRedisSpare(client as unknown as NodeRedis, kind === "node-redis");
 }
 
 /** A spare does not reconnect: the store makes another one. */
@@ -65,9 +67,8 @@ interface NodeRedis {
   destroy(): unknown;
 }
 
-function nodeRedisSpare(client: NodeRedis): Spare {
-  // Clusters and Sentinels keep their options to themselves, and connect to their nodes as they do.
-  const isOneServer = "isOpen" in client && !("masters" in client) && !("getMasterNode" in client);
+/** @param isOneServer clusters and Sentinels keep their options to themselves, and connect to their nodes as they do */
+function nodeRedisSpare(client: NodeRedis, isOneServer: boolean): Spare {
   const socket = { ...client.options?.socket, connectTimeout: OPEN_MS, reconnectStrategy: false };
   // A cache would be shared with the user's client, and emptied when this one ends.
   const spare = isOneServer ? client.duplicate({ socket, clientSideCache: undefined }) : client.duplicate();
@@ -94,16 +95,6 @@ interface Glide {
   /** What it was made with. */
   readonly config: object;
   readonly constructor: { createClient(config: object): Promise<RedisClient & { close(): void }> };
-}
-
-function isGlide(client: object): client is Glide {
-  return (
-    "customCommand" in client &&
-    "config" in client &&
-    typeof client.config === "object" &&
-    client.config !== null &&
-    "createClient" in client.constructor
-  );
 }
 
 function glideSpare(client: Glide): Spare {

@@ -1,5 +1,5 @@
-// What each number means that the store sends to its script and the script answers. `npm run lua` writes all of it into
-// script/wire.gen.lua and script/limits.gen.lua; arguments.ts and replies.ts use it as it stands here.
+// What each number means that the store sends to its script and the script answers. The Lua sources use all names
+// in capitals (`MAX_HOLDS` is `maxHolds`), and `npm run lua` puts the numbers in their place.
 
 import { MAX_FAST_MS, MAX_INSTANT_MS, type WireForm } from "../../kernel/algorithms/algorithm.ts";
 import { ALGORITHMS, MAX_SEEN, SUB_WINDOWS, VALUE_LENGTH } from "../../kernel/algorithms/registry.ts";
@@ -13,14 +13,14 @@ import { ENDED_MEMBERS_PER_BEAT, LONGEST_LIFE_MS } from "../../store/member.ts";
 /** The mode of a request. The flags of `MODE_FLAGS` are added to it. */
 export const MODES = { judge: 0, peek: 1, force: 2, undo: 3 } as const satisfies Record<StoreRequest["mode"], number>;
 
-/** What may be added to a mode. What belongs to a flag follows the mode, in this order. */
+/** What may be added to a mode. What belongs to a flag follows the mode, that of the largest flag first. */
 export const MODE_FLAGS = {
-  /** The request is booked once: the number of the key of its answer, and the request's fingerprint. */
-  withOnce: 10,
-  /** The request may wait: the id of its place, and for how many ms. */
-  withWait: 20,
   /** The request was admitted earlier, or undoes what was: at which instant (epoch ms). */
   withTime: 40,
+  /** The request may wait: the id of the queued call, and for how many ms. */
+  withWait: 20,
+  /** The request is booked once: the number of the key of its answer, and the request's fingerprint. */
+  withOnce: 10,
 } as const;
 
 /**
@@ -56,13 +56,13 @@ export const REPLIES = {
   denied: 0,
   allowed: 1,
   /** The request was answered before: the text of the kept answer follows, and no steps. */
-  answered: 2,
+  replayed: 2,
   /** The time is outside of a calendar's windows. Nothing follows. */
   stale: 3,
   /** Allowed at its turn: in how many ms that is, then the steps. */
-  placed: 4,
+  queued: 4,
   /** Only read, because the receipt says that the request was decided before. */
-  shown: 5,
+  readOnly: 5,
   /** Denied for as long as only time passes. */
   firm: 6,
   /** Allowed, and each step fits: the steps leave out `retryAfterMs`. */
@@ -74,13 +74,16 @@ export const REPLIES = {
   tooManyHolds: -3,
 } as const;
 
-/** Why the terms refuse a whole batch. It is all that is answered, beside the time. */
+/**
+ * Why the terms refuse a whole batch. It is all that is answered, beside the time, and stands where the first reply would: so
+ * the numbers continue those of `REPLIES`.
+ */
 export const REFUSALS = { tooLate: -4, otherIncarnation: -5, settled: -6, overloaded: -7 } as const;
 
 /** How a step found the hold or the grant that it names. Of a grant: the same grant, something else, nothing. */
 export const FOUND = { live: 0, late: 1, unknown: 2 } as const satisfies Record<NonNullable<StepReply["hold"]>, number>;
 
-/** Where a name or a number stands that is not there. */
+/** Stands for a name or a number that is absent. */
 export const ABSENT = { noKey: 0, noShape: 0, noOutcome: 0 } as const;
 
 /**
@@ -102,9 +105,8 @@ export const BOUNDS = {
   maxSafeInteger: Number.MAX_SAFE_INTEGER,
   /** Clients read integers digit by digit, and the last digits near 2^53 wrongly: from here on they go as text. */
   exactForClients: 9_007_199_254_740_000,
+  /** Of instants. The fast path counts only up to it, far below 2^53, so that no sum of a batch saturates. */
   maxInstantMs: MAX_INSTANT_MS,
-  /** The fast path counts far below 2^53, so that no sum of a batch saturates. */
-  maxFast: 2 ** 52,
   maxFastCost: MAX_FAST_MS,
   maxHolds: MAX_HOLDS,
   maxQueued: MAX_QUEUED,
@@ -122,5 +124,3 @@ export const BOUNDS = {
 
 /** Events whose replies say how the hold or the grant was found. */
 export const NAMING: ReadonlySet<StepEvent["type"]> = new Set(["grant", "settle", "extend", "revoke"]);
-/** Events whose replies list the grants. */
-export const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset", "grant", "revoke"]);

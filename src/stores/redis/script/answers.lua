@@ -1,17 +1,7 @@
 -- What is replied of a request's steps.
---
--- Mirrors
---   src/kernel/decide.ts: stepReply
--- Uses
---   wire.gen.lua: EXACT_FOR_CLIENTS, GRANT, LATE, LIVE, UNKNOWN
---   batch.lua: replied, replies
---   texts.lua: text_of
---   fast/decide.lua: charge_fast
---   bucket/holds.lua: granted_in
---   bucket/contents.lua: free_after_ms, used_in
---   bucket/grants.lua: is_same_grant
--- Provides
---   answer, answer_fast, reply, reply_text
+-- Mirrors decide: stepReply
+-- Uses batch: replied, replies; bucket/contents: free_after_ms, used_in; bucket/entries: granted_in; bucket/grants:
+--   is_same_grant; fast/decide: charge_fast; texts: text_of
 
 local function reply(number)
   replied = replied + 1
@@ -24,21 +14,21 @@ local function reply_text(text)
 end
 
 -- Replies how many grants are there, and of each its id, its units and in how many ms it ends.
-local function reply_grants(holds)
+local function reply_grants(entries)
   replied = replied + 1
   local count_at, count = replied, 0
-  for _, hold in ipairs(holds) do
-    if hold.grants and not hold.expired then
+  for _, entry in ipairs(entries) do
+    if entry.kind == "grant" and not entry.expired then
       count = count + 1
-      reply_text(hold.id)
-      reply(hold.units)
-      reply(hold.expires_at_ms - now_ms)
+      reply_text(entry.id)
+      reply(entry.units)
+      reply(entry.expires_at_ms - now_ms)
     end
   end
   replies[count_at] = count
 end
 
--- How a step found the hold or the grant that it names.
+-- How a step found the entry that it names.
 local function found_by(step)
   local named = step.named
   if not named then
@@ -51,20 +41,23 @@ local function found_by(step)
   return is_live and LIVE or LATE
 end
 
--- Replies how a step's bucket stands; with `keeps_answer` the step keeps that as well. Returns the end of a bucket with holds,
+-- Replies how a step's bucket stands; with `keeps_answer` the step keeps that as well. Returns the end of a bucket with entries,
 -- where that is known.
-local function answer(step, spent, holds, all_fit, keeps_answer)
+local function reply_step(step, spent, entries, all_fit, keeps_answer)
   local limit, needed = step.limit, step.needed
-  local used, extra = used_in(limit, spent, holds, now_ms), granted_in(holds)
-  if limit.algorithm.never_comes_back then
-    -- Time that has elapsed does not come back.
+  local is_reset = step.event == RESET
+  if is_reset then
+    -- How the bucket stood before.
+    spent, entries = step.spent, step.entries
+  elseif limit.algorithm.never_comes_back then
     needed = INFINITY
   end
-  local reset_ms, end_ms = free_after_ms(limit, spent, holds, limit.capacity, now_ms)
+  local used, extra = used_in(limit, spent, entries, now_ms), granted_in(entries)
+  local reset_ms, end_ms = free_after_ms(limit, spent, entries, limit.capacity, now_ms)
   local retry_ms = 0
   if not step.fits then
-    local wait = free_after_ms(limit, spent, holds, needed, now_ms)
-    retry_ms = wait == INFINITY and -1 or wait
+    local wait_ms = free_after_ms(limit, spent, entries, needed, now_ms)
+    retry_ms = wait_ms == INFINITY and -1 or wait_ms
   end
   if extra > 0 then
     reply(-extra)
@@ -83,15 +76,14 @@ local function answer(step, spent, holds, all_fit, keeps_answer)
     reply(step.found)
   end
   if step.lists_grants and extra > 0 then
-    reply_grants(holds)
+    reply_grants(entries)
   end
-  return end_ms
+  return not is_reset and end_ms or nil
 end
 
 -- Replies the same for a charge that the fast path makes, and makes it where the request is booked.
-local function answer_fast(step, books, all_fit, keeps_answer)
-  local cost = books and step.units or 0
-  local used, reset_ms, retry_ms = charge_fast(step.limit, step.key, cost, step.needed)
+local function reply_fast_step(step, books, all_fit, keeps_answer)
+  local used, reset_ms, retry_ms = charge_fast(step.limit, step.key, books and step.units or 0, step.needed)
   replies[replied + 1], replies[replied + 2] = used, reset_ms
   replied = replied + 2
   if not all_fit then

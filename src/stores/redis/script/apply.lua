@@ -2,7 +2,8 @@
 --
 -- KEYS  The mark and the instance's receipts, where the terms name them; then every bucket and every key of a kept answer
 --       that the batch names. Each key stands once, and is named by its number from 1.
--- ARGV  One JSON text with four lists of whole numbers and names. What the numbers mean is in ../wire.ts.
+-- ARGV  One JSON text with four lists of whole numbers and names. What the numbers mean is in ../wire.ts; the script has its names in
+--       capitals: `WITH_ONCE` is `withOnce` there.
 --       1. The terms; empty where there are none: until when the batch may be booked (epoch ms), the number of the mark's key
 --          and the incarnation, the number of the receipts' key, the number of the batch, which part of the batch this is,
 --          below which number all batches are settled, and whether this settles its own number (0, 1).
@@ -18,25 +19,16 @@
 --       how that was found (FOUND), but not after `shown`; and where units are granted, after `shown` and for a read, a
 --       reset, a grant or a revoke: how many grants there are, and of each its id, its units and in how many ms it ends.
 -- Atomic because Redis runs a script alone, and the script writes nothing before it has read, decided and checked all.
---
--- Mirrors
---   src/kernel/decide.ts: decide
---   src/store/batch.ts: decideBatch
---   src/store/receipts.ts: bookBatch
--- Uses
---   wire.gen.lua: MAX_SAFE_INTEGER
---   batch.lua: position, replies, requests, terms
---   terms.lua: open_terms
---   writes.lua: write_keys
---   fast/decide.lua: decide_fast
---   general.lua: decide
+-- Mirrors decide: decide; store/batch: decideBatch; store/receipts: bookBatch
+-- Uses batch: position, replies, requests, terms; fast/decide: decide_fast; general: decide; terms: open_terms; writes:
+--   write_keys
 
--- @include wire.gen.lua
+-- @include ../wire.ts
 -- @include standard.lua
 -- @include batch.lua
 -- @include texts.lua
 -- @include keys.lua
--- @include members.lua
+-- @include mark.lua
 -- @include terms.lua
 
 local refusal, receipt = open_terms(terms)
@@ -46,34 +38,32 @@ end
 
 -- @include limits.lua
 -- @include fast/counters.lua
--- @include fast/levels.lua
+-- @include fast/token-buckets.lua
 -- @include fast/decide.lua
 -- @include writes.lua
 
--- Made only where a request needs it: to make its functions takes time.
+-- Created only when a request needs it: to create its functions takes time.
 local function general_path()
   -- @include general.lua
   return decide
 end
 
-local decide
+local decide_any_request
 -- A digit for each request: 1 booked, 0 not.
 local digits = {}
-local before = receipt and receipt.before
-for number = 1, MAX_SAFE_INTEGER do
-  local shape = requests[position + 1]
-  if not shape then
-    break
-  end
+local earlier = receipt and receipt.earlier
+local number, shape = 1, requests[1]
+while shape do
   local is_booked
-  if shape > 0 and not before then
+  if shape > 0 and not earlier then
     is_booked = decide_fast(shape)
   end
   if is_booked == nil then
-    decide = decide or general_path()
-    is_booked = decide(receipt, number)
+    decide_any_request = decide_any_request or general_path()
+    is_booked = decide_any_request(receipt, number)
   end
   digits[number] = is_booked and "1" or "0"
+  number, shape = number + 1, requests[position + 1]
 end
 write_keys(concat(digits), receipt)
 return replies

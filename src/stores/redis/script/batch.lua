@@ -1,14 +1,11 @@
 -- The batch as it came, how far it has been read, and the answer as far as it has been written.
---
--- Provides
---   argument, limit_numbers, position, replied, replies, requests, shapes, terms
 
 local terms, limit_numbers, shapes, requests = unpack(cjson.decode(ARGV[1]))
--- The last place of `requests` that was read.
+-- The last of `requests` that was read. fast/decide.lua and steps.lua move it on, too.
 local position = 0
 
 local replies = { now_ms }
--- The last place of `replies` that was written.
+-- The last of `replies` that was written. fast/decide.lua and answers.lua move it on.
 local replied = 1
 
 -- The next number or name of a request.

@@ -9,21 +9,16 @@
 -- Returns the time (epoch ms), how many instances live, the rank of this one among their names from 0, and the text of the mark.
 --       Only the time where a mark has to be made and the instance has to name its buckets for that.
 -- Atomic because Redis runs a script alone.
---
--- Mirrors
---   src/kernel/encoding/mark.ts: decodeMark, encodeMark
--- Uses
---   wire.gen.lua: ENDED_MEMBERS_PER_BEAT, LONGEST_LIFE_MS
---   texts.lua: text_of
---   members.lua: incarnation_in
+-- Mirrors encoding/mark: decodeMark, encodeMark
+-- Uses mark: incarnation_in; texts: text_of
 
--- @include wire.gen.lua
+-- @include ../wire.ts
 -- @include standard.lua
 -- @include texts.lua
--- @include members.lua
+-- @include mark.lua
 
 local mark_key, server_key, names_key, ends_key, first_seen = keys[1], keys[2], keys[3], keys[4], 5
-local instance, lives_ms, incarnation, has_seen = unpack(cjson.decode(ARGV[1]))
+local instance, lives_ms, incarnation, saw_buckets = unpack(cjson.decode(ARGV[1]))
 
 -- Whether nothing is left of what the store held before it had this mark.
 local function has_lost_all()
@@ -39,14 +34,14 @@ local function server_run_id()
   return type(info) == "string" and match(info, "run_id:(%w+)") or nil
 end
 
--- The mark, which is made where there is none, and on a server that was started since: that may have lost its last writes. Nil
--- where the instance has to name its buckets first.
+-- Returns the mark. Makes one if there is none, or if the server was started since: it may have lost its last writes. Returns
+-- nil if it needs the instance's buckets to know what was lost.
 local function mark_of(run_id)
   local known = call("MGET", mark_key, server_key)
   local mark, server = known[1], known[2]
   local is_there = mark and incarnation_in(mark)
   local is_other = run_id and server and server ~= run_id
-  if not is_there and has_seen == 1 and #keys < first_seen then
+  if not is_there and saw_buckets == 1 and #keys < first_seen then
     return nil
   end
   if not is_there or is_other then
@@ -116,8 +111,7 @@ end
 local is_done, answer = pcall(beat)
 if not is_done and was_replaced() then
   return beat()
-end
-if not is_done and type(answer) ~= "table" then
+elseif not is_done and type(answer) ~= "table" then
   return { err = answer }
 end
 return answer

@@ -1,9 +1,4 @@
 -- Made from wire.ts by `npm run lua`. Do not edit. A limit's numbers by their names.
---
--- Uses
---   wire.gen.lua: BUDGET, CALENDAR_WINDOW, COOLDOWN, ELAPSED, FIXED_WINDOW, SLIDING_WINDOW, STREAK, TOKEN_BUCKET
--- Provides
---   name_numbers
 
 local function name_numbers(limit, code, number_1, number_2, number_3)
   if code == BUDGET then

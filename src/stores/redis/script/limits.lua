@@ -1,14 +1,6 @@
 -- The batch's limits, and what follows from the time for each counter.
---
--- Mirrors
---   src/kernel/algorithms/fixed-window.ts: endOf, isOutside, lengthMsOf
---   src/kernel/algorithms/budget.ts: budget
--- Uses
---   wire.gen.lua: BUDGET, CALENDAR_WINDOW, FIXED_WINDOW, LIMIT_NUMBERS
---   batch.lua: limit_numbers
---   limits.gen.lua: name_numbers
--- Provides
---   limits, window_end
+-- Mirrors algorithms/fixed-window: endOf, isOutside, lengthMsOf; algorithms/budget: budget
+-- Uses batch: limit_numbers; limits.gen: name_numbers
 
 -- @include limits.gen.lua
 
@@ -42,7 +34,7 @@ end
 local limits = {}
 for first = 1, #limit_numbers, LIMIT_NUMBERS do
   local code = limit_numbers[first]
-  local limit = { code = code, capacity = limit_numbers[first + 1], algorithm = nil, new_end_ms = nil, latest_end_ms = nil }
+  local limit = { code = code, capacity = limit_numbers[first + 1] }
   name_numbers(limit, code, unpack(limit_numbers, first + 2, first + LIMIT_NUMBERS - 1))
   if code == BUDGET or code == FIXED_WINDOW or code == CALENDAR_WINDOW then
     limit.new_end_ms = window_end(limit, now_ms)

@@ -1,16 +1,9 @@
 -- Answers that are kept, so that a request that comes again is booked once. The script keeps and checks an answer as text; the
 -- store reads it.
---
--- Mirrors
---   src/kernel/bucket/once.ts: onceNotAhead, onceOf
---   src/kernel/encoding/once.ts: decodeOnce, decodeStep, encodeOnce, encodeStep
--- Uses
---   wire.gen.lua: HOLD, LATE, LIVE, MAX_ID_LENGTH, MAX_SAFE_INTEGER, REMEMBERED_MS, UNKNOWN
---   texts.lua: instant_of, is_canonical, text_of, whole_of
--- Provides
---   once_of, once_state, told_once
+-- Mirrors bucket/once: onceNotAhead, onceOf; encoding/once: decodeOnce, decodeStep, encodeOnce, encodeStep
+-- Uses texts: canonical_of, instant_of, text_of
 
-local once_state = { kind = "once" }
+local once_state = {}
 
 local FOUND_WORDS = { [LIVE] = "live", [LATE] = "late", [UNKNOWN] = "unknown" }
 
@@ -18,16 +11,15 @@ function once_state.encode(state)
   return state.text
 end
 
-local function once_from(text, request, answered_ms, wait_ms, expires_at_ms, is_told)
+local function once_from(text, request, answered_ms, wait_ms, expires_at_ms, is_replayed)
   return {
     algorithm = once_state,
-    kind = "once",
     expires_at_ms = expires_at_ms,
     request = request,
     answered_ms = answered_ms,
     wait_ms = wait_ms,
     text = text,
-    is_told = is_told,
+    is_replayed = is_replayed,
   }
 end
 
@@ -37,8 +29,7 @@ local function encode_step(step)
     text = text .. "+" .. text_of[step.granted]
   end
   local retry = step.retry_ms == -1 and ",-," or "," .. text_of[step.retry_ms] .. ","
-  local found = step.found and FOUND_WORDS[step.found] or "-"
-  return text_of[step.units] .. "," .. text .. "," .. text_of[step.reset_ms] .. retry .. found
+  return text_of[step.units] .. "," .. text .. "," .. text_of[step.reset_ms] .. retry .. (FOUND_WORDS[step.found] or "-")
 end
 
 -- The kept answer for a request whose steps were answered.
@@ -48,7 +39,7 @@ local function once_of(steps, count, request, allowed, wait_ms)
   for index = 1, count do
     local step = steps[index]
     if step.event == HOLD then
-      hold_id = hold_id or step.new_hold.id
+      hold_id = hold_id or step.hold.id
     end
     step_texts[index] = encode_step(step)
   end
@@ -61,50 +52,40 @@ local function once_of(steps, count, request, allowed, wait_ms)
 end
 
 local function is_step(text)
-  local units, used, granted, reset_ms, retry_ms, found = match(text, "^(%d+),(%d+)%+?(%d*),(%d+),([%d-]+),([%l-]+)$")
-  if not units then
+  local units, used, plus, granted, reset_ms, retry_ms, found =
+    match(text, "^(%d+),(%d+)(%+?)(%d*),(%d+),([%d-]+),([%l-]+)$")
+  if not units or (plus == "" and granted ~= "") or (plus == "+" and not canonical_of(granted)) then
     return false
-  elseif granted ~= "" and not is_canonical(granted) or (granted == "") == (find(text, "+", 1, true) ~= nil) then
+  elseif not canonical_of(units) or not canonical_of(used) or not canonical_of(reset_ms) then
     return false
-  elseif not is_canonical(units) or not is_canonical(used) or not is_canonical(reset_ms) then
-    return false
-  elseif retry_ms ~= "-" and not (find(retry_ms, "^%d+$") and is_canonical(retry_ms)) then
+  elseif retry_ms ~= "-" and not canonical_of(match(retry_ms, "^%d+$")) then
     return false
   end
   return found == "-" or found == "live" or found == "late" or found == "unknown"
 end
 
-local function are_steps(list)
-  if list ~= "" then
-    for step in gmatch(list .. ";", "([^;]*);") do
-      if not is_step(step) then
-        return false
-      end
-    end
-  end
-  return true
-end
-
 function once_state.decode(text, expires_at_ms)
-  local told, request, hold_id, answered_ms, answer, list =
+  local replayed, request, hold_id, answered, answer, list =
     match(text, "^o1(t?) ([%w_-]+) ([%w_.-]+) (%d+) ([01+%d]+) (%S*)$")
-  local wait_ms = answer and (answer == "0" or answer == "1") and "0" or answer and match(answer, "^1%+([1-9]%d*)$")
-  if not wait_ms or not instant_of(wait_ms) or #request > MAX_ID_LENGTH or expires_at_ms > MAX_SAFE_INTEGER then
-    return nil
-  elseif not is_canonical(answered_ms) or not instant_of(answered_ms) then
+  local wait = (answer == "0" or answer == "1") and "0" or match(answer or "", "^1%+([1-9]%d*)$")
+  local answered_ms, wait_ms = canonical_of(answered), instant_of(wait)
+  if not wait_ms or not answered_ms or answered_ms > MAX_INSTANT_MS or #request > MAX_ID_LENGTH then
     return nil
   elseif hold_id ~= "." and (#hold_id > MAX_ID_LENGTH or find(hold_id, ".", 1, true)) then
     return nil
-  elseif not are_steps(list) then
-    return nil
   end
-  return once_from(text, request, whole_of(answered_ms), whole_of(wait_ms), expires_at_ms, told == "t")
+  for step in gmatch(list == "" and list or list .. ";", "([^;]*);") do
+    if not is_step(step) then
+      return nil
+    end
+  end
+  return once_from(text, request, answered_ms, wait_ms, expires_at_ms, replayed == "t")
 end
 
 -- The answer after it was given again. It ends at the latest when an answer would that was given now: a clock that was ahead
 -- wrote a later end.
-local function told_once(state)
+local function replayed_once(state)
   local expires_at_ms = min(state.expires_at_ms, now_ms + state.wait_ms + REMEMBERED_MS)
-  local text = "o1t" .. sub(state.text, state.is_told and 4 or 3)
+  local text = "o1t" .. sub(state.text, state.is_replayed and 4 or 3)
   return once_from(text, state.request, state.answered_ms, state.wait_ms, expires_at_ms, true)
 end

@@ -1,22 +1,10 @@
 -- The terms of a batch: its deadline, the store's incarnation, and the receipts of the instance's last batches. A batch may
 -- come in parts: each part has a receipt of its own, and all of them count as one batch.
---
--- Mirrors
---   src/store/receipts.ts: bookBatch, decideWithReceipt, openReceipts
---   src/kernel/encoding/receipts.ts: decodeReceipts, encodeReceipts
--- Uses
---   wire.gen.lua: MAX_RECEIPTS, NO_KEY, OTHER_INCARNATION, OVERLOADED, RECEIPTS_KEPT_MS, SETTLED, TOO_LATE
---   texts.lua: instant_of, text_of, whole_of
---   keys.lua: values
---   members.lua: incarnation_in
--- Provides
---   open_terms, receipts_in, write_receipt
+-- Mirrors store/receipts: bookBatch, decideWithReceipt, openReceipts; encoding/receipts: decodeReceipts, encodeReceipts
+-- Uses keys: values; mark: incarnation_in; texts: instant_of, text_of, whole_of
 
 local function receipt_in(text)
   local number, part, at_ms, booked, letter = match(text, "^(%d+)%.(%d+),(%d+),([01]*),([co])$")
-  if not number then
-    return nil
-  end
   number, part, at_ms = whole_of(number), whole_of(part), instant_of(at_ms)
   if not number or not part or not at_ms then
     return nil
@@ -27,7 +15,7 @@ end
 -- Receipts as a list, and below which number all batches are settled; nil where the text holds no receipts.
 local function receipts_in(text)
   local from, list = match(text, "^r1 (%d+) (%S*)$")
-  from = from and whole_of(from)
+  from = whole_of(from)
   if not from then
     return nil
   end
@@ -49,13 +37,13 @@ local function text_of_receipt(receipt)
   return name .. "," .. text_of[receipt.at_ms] .. "," .. receipt.booked .. letter
 end
 
--- The receipt that was kept for this part of the batch, the texts of those that stay, and how many other batches are open.
+-- The receipt of an earlier try of this part, the texts of those that stay, and how many other batches are open.
 local function sorted_receipts(receipts, number, part, from)
-  local before
+  local earlier
   local others, seen, count = {}, {}, 0
   for _, receipt in ipairs(receipts) do
-    if receipt.number == number and receipt.part == part and not before then
-      before = receipt
+    if receipt.number == number and receipt.part == part and not earlier then
+      earlier = receipt
     elseif receipt.number >= from then
       others[#others + 1] = text_of_receipt(receipt)
       if receipt.number ~= number and not seen[receipt.number] then
@@ -63,11 +51,11 @@ local function sorted_receipts(receipts, number, part, from)
       end
     end
   end
-  return before, others, count
+  return earlier, others, count
 end
 
 -- Returns why the terms refuse the batch, or nil and the batch's receipt, where it has one: key; from, below which number all
--- batches are settled; number, part, at_ms and is_closed; before, the receipt that was kept for it; others, those that stay.
+-- batches are settled; number, part, at_ms and is_closed; earlier, the receipt of an earlier try; others, those that stay.
 local function open_terms(terms)
   if #terms == 0 then
     return nil
@@ -82,27 +70,21 @@ local function open_terms(terms)
   if key == NO_KEY then
     return nil
   end
+  -- A damaged text counts as none, as in the kernel: else the instance could book nothing any more.
   local receipts, kept_from = receipts_in(values[key] or "")
   from = max(from, kept_from or 1)
-  local before, others, count = sorted_receipts(receipts or {}, number, part, from)
+  local earlier, others, count = sorted_receipts(receipts or {}, number, part, from)
   -- The sender may have heard of a denial already: no caller would use what passes now.
-  if number < from or (before and closes == 0 and (before.is_closed or find(before.booked, "0", 1, true))) then
+  if number < from or (earlier and closes == 0 and (earlier.is_closed or find(earlier.booked, "0", 1, true))) then
     return SETTLED
   end
   if count >= MAX_RECEIPTS then
     return OVERLOADED
   end
-  return nil,
-    {
-      key = key,
-      from = from,
-      number = number,
-      part = part,
-      at_ms = before and before.at_ms or now_ms,
-      is_closed = closes == 1,
-      before = before,
-      others = others,
-    }
+  local at_ms = earlier and earlier.at_ms or now_ms
+  local receipt = { key = key, from = from, number = number, part = part, at_ms = at_ms, is_closed = closes == 1 }
+  receipt.earlier, receipt.others = earlier, others
+  return nil, receipt
 end
 
 -- Keeps a batch's receipt. `booked` has a digit for each request.

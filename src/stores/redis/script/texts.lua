@@ -1,9 +1,4 @@
 -- Whole numbers as texts, and texts as whole numbers.
---
--- Uses
---   wire.gen.lua: MAX_INSTANT_MS, MAX_SAFE_INTEGER
--- Provides
---   instant_of, is_canonical, text_of, whole_of
 
 -- The text of a whole number. `tostring` would round it to 14 digits. Each text is made once, because the same numbers come
 -- again and again.
@@ -15,27 +10,20 @@ local text_of = setmetatable({ [0] = "0" }, {
   end,
 })
 
--- The whole number of a text of digits, or nil from 2^53 on.
-local function whole_of(digits)
+-- The whole number of a text of digits; nil for one above `most` (2^53 - 1 by default), and without a text.
+local function whole_of(digits, most)
   local number = tonumber(digits)
-  if number <= MAX_SAFE_INTEGER then
-    return number
-  end
-  return nil
+  return number and number <= (most or MAX_SAFE_INTEGER) and number or nil
 end
 
 -- The instant of a text of digits, or nil where no state may name it.
 local function instant_of(digits)
-  local number = tonumber(digits)
-  if number <= MAX_INSTANT_MS then
-    return number
-  end
-  return nil
+  return whole_of(digits, MAX_INSTANT_MS)
 end
 
 local ZERO = byte("0")
 
--- Whether a text of digits is what `text_of` writes: a state that is written back must have the same text.
-local function is_canonical(digits)
-  return (digits == "0" or byte(digits) ~= ZERO) and whole_of(digits) ~= nil
+-- The whole number of a text of digits that is just what `text_of` writes; nil for any other text of digits, and without one.
+local function canonical_of(digits)
+  return digits and (digits == "0" or byte(digits) ~= ZERO) and whole_of(digits) or nil
 end

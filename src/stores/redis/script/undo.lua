@@ -1,54 +1,34 @@
 -- Takes back what a request booked whose answer no caller was given. An answer that was given to another caller since then
 -- stays, with its booking.
---
--- Mirrors
---   src/kernel/decide.ts: undone
--- Uses
---   wire.gen.lua: ALLOWED, CHARGE, HOLD, RESET
---   keys.lua: states
---   states.lua: contents_of, put, state_in
---   steps.lua: steps
---   answers.lua: answer, reply
---   bucket/holds.lua: hold_in
---   bucket/contents.lua: state_of
---   bucket/late.lua: unspent
---   bucket/reservations.lua: ended
--- Provides
---   undo
+-- Mirrors decide: undone
+-- Uses answers: reply, reply_step; bucket/charges: taken_back; bucket/contents: state_of; bucket/entries: entry_in;
+--   bucket/reservations: ended; keys: states; once: once_state; states: claim_state, contents_of, put; steps: steps
 
 -- What a step's bucket holds after what the step booked at `at_ms` was taken back, and whether it was.
-local function taken_back(step, place_id, at_ms)
-  local limit, event, spent, holds = step.limit, step.event, step.spent, step.holds
-  local id = place_id
-  if event == HOLD then
-    id = step.new_hold.id
-  end
-  local hold = id and hold_in(holds, id)
-  if hold then
-    spent, holds = ended(limit, spent, holds, hold, 0, now_ms)
-    return spent, holds, true
+local function undone(step, queued_id, at_ms)
+  local limit, event, spent, entries = step.limit, step.event, step.spent, step.entries
+  local id = event == HOLD and step.hold.id or queued_id
+  local entry = id and entry_in(entries, id)
+  if entry then
+    spent, entries = ended(limit, spent, entries, entry, 0, now_ms)
+    return spent, entries, true
   elseif event ~= CHARGE then
-    return spent, holds, false
+    return spent, entries, false
   end
-  local rest, is_taken = unspent(limit, spent, step.units, at_ms, now_ms)
-  return rest, holds, is_taken
+  local rest, is_taken = taken_back(limit, spent, step.units, at_ms, now_ms)
+  return rest, entries, is_taken
 end
 
-local function undo_step(step, place_id, at_ms, is_told)
+local function undo_step(step, queued_id, at_ms, is_replayed)
   local key, limit = step.key, step.limit
-  step.spent, step.holds, step.corrected = contents_of(limit, key)
+  step.spent, step.entries, step.corrected = contents_of(limit, key)
   step.fits, step.named = true, nil
-  local spent, holds, is_taken = step.spent, step.holds, false
-  if not is_told then
-    spent, holds, is_taken = taken_back(step, place_id, at_ms)
+  local spent, entries, is_taken = step.spent, step.entries, false
+  if not is_replayed then
+    spent, entries, is_taken = undone(step, queued_id, at_ms)
   end
-  local end_ms
-  if step.event == RESET then
-    answer(step, step.spent, step.holds)
-  else
-    end_ms = answer(step, spent, holds)
-  end
-  local state = is_taken and (state_of(limit, spent, holds, end_ms, now_ms) or false)
+  local end_ms = reply_step(step, spent, entries)
+  local state = is_taken and (state_of(limit, spent, entries, end_ms, now_ms) or false)
   if is_taken and state ~= states[key] then
     put(key, state)
   elseif step.corrected then
@@ -57,17 +37,17 @@ local function undo_step(step, place_id, at_ms, is_told)
 end
 
 local function undo(request, count, at_ms)
-  local kept = request.once_key and state_in(request.once_key)
+  local kept = request.once_key and claim_state(request.once_key)
   local is_ours = kept
-    and kept.kind == "once"
+    and kept.algorithm == once_state
     and kept.answered_ms == at_ms
     and kept.request == request.fingerprint
-  local is_told = is_ours and kept.is_told
+  local is_replayed = is_ours and kept.is_replayed
   reply(ALLOWED)
   for index = 1, count do
-    undo_step(steps[index], request.place_id, at_ms, is_told)
+    undo_step(steps[index], request.queued_id, at_ms, is_replayed)
   end
-  if is_ours and not is_told then
+  if is_ours and not is_replayed then
     put(request.once_key, false)
   end
 end

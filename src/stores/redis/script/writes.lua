@@ -1,19 +1,23 @@
 -- Writes at the end of a batch what it has changed: all of it or nothing. Redis does not roll back a script that fails, so the
 -- script finds out before the first value is written whether the server refuses a write, for lack of a right or of memory.
---
--- Uses
---   wire.gen.lua: WRONG_TYPE
---   texts.lua: text_of
---   keys.lua: changed, counts, ends, expiries, levels, states, values
---   terms.lua: write_receipt
---   fast/counters.lua: number_of
---   fast/levels.lua: write_level
--- Provides
---   write_keys
+-- Uses fast/counters: number_of; fast/token-buckets: write_level; keys: changed, counts, ends, expiries, levels,
+--   states, values; terms: write_receipt; texts: text_of
 
--- Units in a state that is a plain counter, or nil.
-local function units_of(state)
-  return state and state.kind == "counter" and not state.seen and state.spent or nil
+-- Units and end of a key that will hold a plain counter; nil for another key.
+local function counter_in(key)
+  local units, state = counts[key], states[key]
+  if units then
+    return units, ends[key]
+  elseif state and state.algorithm.letter == "c" and not state.seen then
+    return state.spent, state.expires_at_ms
+  end
+  return nil
+end
+
+-- Units of a key that held a plain counter, or nothing; nil for another key.
+local function units_before(key)
+  local text = values[key]
+  return not text and 0 or number_of[text]
 end
 
 -- Writes nothing, and fails where a real SET or PEXPIREAT would: NX does not set a key that exists, XX does not set one that is
@@ -25,11 +29,11 @@ local function check_rights(key)
 end
 
 -- Raises a counter by the difference: that costs Redis a third of what writing a new value costs.
-local function write_counter(write)
-  local key = write.key
-  call("INCRBY", keys[key], text_of[write.units - write.before])
-  if write.end_ms ~= expiries[key] then
-    call("PEXPIREAT", keys[key], text_of[write.end_ms])
+local function write_counter(key)
+  local units, end_ms = counter_in(key)
+  call("INCRBY", keys[key], text_of[units - units_before(key)])
+  if end_ms ~= expiries[key] then
+    call("PEXPIREAT", keys[key], text_of[end_ms])
   end
 end
 
@@ -55,29 +59,27 @@ end
 
 -- Writes the changed keys, and the batch's receipt where it has one: `booked` has a digit for each request.
 local function write_keys(booked, receipt)
-  local counters, others, is_one_command = {}, {}, receipt == nil
+  local counters, others, only_increments = {}, {}, receipt == nil
   for key = 1, #keys do
     if changed[key] then
-      local state, text = states[key], values[key]
-      local units = counts[key] or units_of(state)
-      local before = not text and 0 or number_of[text]
-      if units and before then
-        local end_ms = counts[key] and ends[key] or state.expires_at_ms
-        counters[#counters + 1] = { key = key, units = units, before = before, end_ms = end_ms }
-        is_one_command = is_one_command and end_ms == expiries[key]
+      local units, end_ms = counter_in(key)
+      if units and units_before(key) then
+        counters[#counters + 1] = key
+        only_increments = only_increments and end_ms == expiries[key]
       else
         others[#others + 1] = key
-        is_one_command = false
+        only_increments = false
       end
     end
   end
-  local first = counters[1] and counters[1].key or others[1] or receipt and receipt.key
-  if not is_one_command and first then
+  local first = counters[1] or others[1] or receipt and receipt.key
+  -- Where only counters are raised, the first command that fails has nothing written before it.
+  if not only_increments and first then
     check_rights(first)
   end
   -- INCRBY comes first, because its right was not checked: where it fails, nothing is written.
-  for _, write in ipairs(counters) do
-    write_counter(write)
+  for _, key in ipairs(counters) do
+    write_counter(key)
   end
   for _, key in ipairs(others) do
     write_other(key)

@@ -1,11 +1,7 @@
--- Units that are only held: nothing is ever spent.
---
--- Mirrors
---   src/kernel/algorithms/concurrency.ts: concurrency
--- Provides
---   concurrency
+-- Units that are only held: nothing is ever spent, so that no state of it is written.
+-- Mirrors algorithms/concurrency: concurrency
 
-local concurrency = { kind = "concurrency", letter = "n" }
+local concurrency = { letter = "n" }
 
 function concurrency.used()
   return 0
@@ -16,13 +12,5 @@ function concurrency.free_after_ms()
 end
 
 function concurrency.book(limit, state, cost, now_ms)
-  return { algorithm = concurrency, kind = "concurrency", expires_at_ms = now_ms }
-end
-
-function concurrency.not_ahead(limit, state)
-  return state
-end
-
-function concurrency.encode()
-  return ""
+  return { algorithm = concurrency, expires_at_ms = now_ms }
 end

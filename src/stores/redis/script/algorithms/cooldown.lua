@@ -1,17 +1,11 @@
 -- A pause between two calls.
---
--- Mirrors
---   src/kernel/algorithms/cooldown.ts: cooldown
--- Uses
---   wire.gen.lua: MAX_SAFE_INTEGER
---   texts.lua: instant_of, text_of
--- Provides
---   cooldown
+-- Mirrors algorithms/cooldown: cooldown
+-- Uses texts: instant_of, text_of
 
-local cooldown = { kind = "cooldown", letter = "p", is_firm = true, queues = true }
+local cooldown = { letter = "p", is_firm = true, queues = true }
 
-local function pause_from(began_ms, expires_at_ms)
-  return { algorithm = cooldown, kind = "cooldown", began_ms = began_ms, expires_at_ms = expires_at_ms }
+function cooldown.state(began_ms, expires_at_ms)
+  return { algorithm = cooldown, began_ms = began_ms, expires_at_ms = expires_at_ms }
 end
 
 function cooldown.end_of(limit, now_ms)
@@ -23,29 +17,24 @@ function cooldown.used(limit, state, now_ms)
 end
 
 function cooldown.free_after_ms(limit, state, units, now_ms)
-  if units <= limit.capacity - cooldown.used(limit, state, now_ms) then
-    return 0
-  end
-  return state.began_ms + limit.pause_ms - now_ms
+  local used = cooldown.used(limit, state, now_ms)
+  return units <= limit.capacity - used and 0 or state.began_ms + limit.pause_ms - now_ms
 end
 
 function cooldown.book(limit, state, cost, now_ms)
   if state and state.began_ms > now_ms then
     return state
   end
-  return pause_from(now_ms, now_ms + limit.pause_ms)
+  return cooldown.state(now_ms, now_ms + limit.pause_ms)
 end
 
 function cooldown.take_back(limit, state, alone)
-  return state.began_ms == alone.began_ms and pause_from(state.began_ms, 0) or state
+  return state.began_ms == alone.began_ms and cooldown.state(state.began_ms, 0) or state
 end
 
 function cooldown.not_ahead(limit, state, now_ms)
   local ahead_ms = state.began_ms - now_ms
-  if ahead_ms <= 0 then
-    return state
-  end
-  return pause_from(now_ms, state.expires_at_ms - ahead_ms)
+  return ahead_ms > 0 and cooldown.state(now_ms, state.expires_at_ms - ahead_ms) or state
 end
 
 function cooldown.encode(state)
@@ -53,10 +42,6 @@ function cooldown.encode(state)
 end
 
 function cooldown.decode(text, expires_at_ms)
-  local began_ms = match(text, "^p1 (%d+)$")
-  began_ms = began_ms and instant_of(began_ms)
-  if not began_ms or expires_at_ms > MAX_SAFE_INTEGER or (expires_at_ms ~= -1 and began_ms > expires_at_ms) then
-    return nil
-  end
-  return pause_from(began_ms, expires_at_ms)
+  local began_ms = instant_of(match(text, "^p1 (%d+)$"))
+  return began_ms and began_ms <= expires_at_ms and cooldown.state(began_ms, expires_at_ms) or nil
 end

@@ -1,23 +1,16 @@
 -- Units in ten sub-windows and the current one.
---
--- Mirrors
---   src/kernel/algorithms/sliding-window.ts: fitted, freeAtMs, slidingWindow
--- Uses
---   wire.gen.lua: MAX_INSTANT_MS, MAX_SAFE_INTEGER, SUB_WINDOWS
---   texts.lua: text_of, whole_of
--- Provides
---   sliding_window
+-- Mirrors algorithms/sliding-window: fitted, freeAtMs, slidingWindow
+-- Uses texts: text_of, whole_of
 
-local sliding_window = { kind = "sliding-window", letter = "s", is_firm = true }
+local sliding_window = { letter = "s", is_firm = true }
 
 do
   local MAX_COUNTS = SUB_WINDOWS + 1
 
   -- `newest` is the number of the newest sub-window since 1970; `counts` are units by sub-window, the newest first.
-  local function windows(sub_window_ms, newest, counts, expires_at_ms)
+  function sliding_window.state(sub_window_ms, newest, counts, expires_at_ms)
     return {
       algorithm = sliding_window,
-      kind = "sliding-window",
       expires_at_ms = expires_at_ms,
       sub_window_ms = sub_window_ms,
       newest = newest,
@@ -59,12 +52,9 @@ do
     if state.sub_window_ms ~= alone.sub_window_ms or not count then
       return state
     end
-    local counts = {}
-    for other, kept in ipairs(state.counts) do
-      counts[other] = kept
-    end
+    local counts = { unpack(state.counts) }
     counts[index] = max(0, count - units)
-    return windows(state.sub_window_ms, state.newest, counts, state.expires_at_ms)
+    return sliding_window.state(state.sub_window_ms, state.newest, counts, state.expires_at_ms)
   end
 
   function sliding_window.end_of(limit, now_ms)
@@ -117,7 +107,7 @@ do
         end
       end
     end
-    return windows(sub_window_ms, newest, counts, free_at_ms(limit, newest))
+    return sliding_window.state(sub_window_ms, newest, counts, free_at_ms(limit, newest))
   end
 
   function sliding_window.not_ahead(limit, state, now_ms)
@@ -135,7 +125,7 @@ do
         rest[index - by] = count
       end
     end
-    return windows(sub_window_ms, state.newest - by, rest, state.expires_at_ms - by * sub_window_ms)
+    return sliding_window.state(sub_window_ms, state.newest - by, rest, state.expires_at_ms - by * sub_window_ms)
   end
 
   function sliding_window.encode(state)
@@ -147,16 +137,11 @@ do
   end
 
   function sliding_window.decode(text, expires_at_ms)
-    local sub_window_ms, newest, list = match(text, "^s1 ([1-9]%d*) (%d+) (.+)$")
-    if not list then
+    local sub_window, last, list = match(text, "^s1 ([1-9]%d*) (%d+) (.+)$")
+    local sub_window_ms, newest = whole_of(sub_window), whole_of(last)
+    if not sub_window_ms or not newest then
       return nil
-    end
-    sub_window_ms, newest = whole_of(sub_window_ms), whole_of(newest)
-    if not sub_window_ms or not newest or expires_at_ms > MAX_SAFE_INTEGER then
-      return nil
-    elseif newest > MAX_INSTANT_MS / sub_window_ms - MAX_COUNTS then
-      return nil
-    elseif expires_at_ms ~= -1 and newest * sub_window_ms > expires_at_ms then
+    elseif newest > MAX_INSTANT_MS / sub_window_ms - MAX_COUNTS or newest * sub_window_ms > expires_at_ms then
       return nil
     end
     local counts, sum = {}, 0
@@ -167,6 +152,6 @@ do
       end
       counts[#counts + 1], sum = count, sum + count
     end
-    return windows(sub_window_ms, newest, counts, expires_at_ms)
+    return sliding_window.state(sub_window_ms, newest, counts, expires_at_ms)
   end
 end

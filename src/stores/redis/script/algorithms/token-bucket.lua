@@ -1,15 +1,8 @@
 -- A token bucket in whole numbers: the general path's part of it.
---
--- Mirrors
---   src/kernel/algorithms/token-bucket.ts: flow, levelAt, tokenBucket
--- Uses
---   wire.gen.lua: MAX_SAFE_INTEGER
---   texts.lua: instant_of, text_of
---   fast/levels.lua: level_after, rise_of
--- Provides
---   token_bucket
+-- Mirrors algorithms/token-bucket: flow, levelAt, tokenBucket
+-- Uses fast/token-buckets: level_left, rise_of; texts: instant_of, text_of
 
-local token_bucket = { kind = "token-bucket", letter = "g", is_firm = true, queues = true, flows = true }
+local token_bucket = { letter = "g", is_firm = true, queues = true, flows = true }
 
 do
   local function level_at(limit, state, now_ms)
@@ -20,13 +13,12 @@ do
     if state.level_per_unit ~= limit.level_per_unit then
       level = rise_of(limit, ceil(state.level / state.level_per_unit), 0)
     end
-    return level_after(limit, level, state.base_ms, now_ms)
+    return level_left(limit, level, state.base_ms, now_ms)
   end
 
   function token_bucket.state(level, base_ms, level_per_unit, expires_at_ms)
     return {
       algorithm = token_bucket,
-      kind = "token-bucket",
       expires_at_ms = expires_at_ms,
       base_ms = base_ms,
       level = level,
@@ -44,10 +36,7 @@ do
 
   function token_bucket.free_after_ms(limit, state, units, now_ms)
     local excess = level_at(limit, state, now_ms) - (limit.capacity - units) * limit.level_per_unit
-    if excess <= 0 then
-      return 0
-    end
-    return max(0, state.base_ms - now_ms) + ceil(excess / limit.level_per_ms)
+    return excess <= 0 and 0 or max(0, state.base_ms - now_ms) + ceil(excess / limit.level_per_ms)
   end
 
   function token_bucket.book(limit, state, cost, now_ms)
@@ -57,13 +46,13 @@ do
     return token_bucket.state(level, base_ms, limit.level_per_unit, base_ms + ceil(level / limit.level_per_ms))
   end
 
-  -- By how much the level may be lowered for units of a hold that were not needed; `mark` is the level right after it.
-  function token_bucket.returnable(limit, state, mark, units, now_ms)
-    if mark.level_per_unit ~= limit.level_per_unit or state.level_per_unit ~= limit.level_per_unit then
+  -- By how much the level may be lowered for units of a hold that were not needed; `level_after` is the level right after it.
+  function token_bucket.returnable(limit, state, level_after, units, now_ms)
+    if level_after.level_per_unit ~= limit.level_per_unit or state.level_per_unit ~= limit.level_per_unit then
       return 0
     end
     local at_ms = max(now_ms, state.base_ms)
-    return min(units * limit.level_per_unit, level_at(limit, mark, at_ms), level_at(limit, state, at_ms))
+    return min(units * limit.level_per_unit, level_at(limit, level_after, at_ms), level_at(limit, state, at_ms))
   end
 
   function token_bucket.lowered(limit, state, by)
@@ -91,16 +80,8 @@ do
   end
 
   function token_bucket.decode(text, expires_at_ms)
-    local base_ms, level, level_per_unit = match(text, "^g1 (%d+) (%d+) ([1-9]%d*)$")
-    if not base_ms then
-      return nil
-    end
-    base_ms, level, level_per_unit = instant_of(base_ms), instant_of(level), instant_of(level_per_unit)
-    if not base_ms or not level or not level_per_unit or expires_at_ms > MAX_SAFE_INTEGER then
-      return nil
-    elseif expires_at_ms ~= -1 and base_ms > expires_at_ms then
-      return nil
-    end
-    return token_bucket.state(level, base_ms, level_per_unit, expires_at_ms)
+    local base, level, unit = match(text, "^g1 (%d+) (%d+) ([1-9]%d*)$")
+    base, level, unit = instant_of(base), instant_of(level), instant_of(unit)
+    return base and level and unit and base <= expires_at_ms and token_bucket.state(level, base, unit, expires_at_ms) or nil
   end
 end

@@ -1,90 +1,97 @@
--- What becomes of a bucket when its holds expire one after the other, on a draft of its contents.
---
--- Mirrors
---   src/kernel/bucket/expiry.ts: endEntry, expiryOf, takeTurn
--- Uses
---   bucket/levels.lua: give_back, mark_at
--- Provides
---   draft_of, expire
+-- What happens when entries end, each at its own instant: for real, or as a forecast of when units will be free.
+-- Mirrors bucket/expiry: endAllBy, endEntry, endOfHeld, expiryOf, takeTurn
+-- Uses bucket/entries: live_at, without; bucket/sinking: give_back, level_after_at, replace_level
 
--- A draft:
---   spent, holds  what is in the bucket so far
---   is_forecast   whether the expiries are only worked out, and will not be kept: then no mark matters of a hold that has ended
---   scratch       of a forecast: a state of the draft's own, which the next booking may be written over
---   owns_holds    whether `holds` is a list of the draft's own, because a place has become a hold
---   marks         the marks of the holds, once one has sunk (levels.lua)
-local function draft_of(spent, holds, is_forecast)
-  return { spent = spent, holds = holds, is_forecast = is_forecast, scratch = nil }
+-- A bucket whose entries end one after another:
+--   spent, entries  what is in the bucket so far
+--   is_forecast     whether nothing really ends: then the level after an entry that has ended matters no more
+--   scratch         of a forecast: a state of its own, which the next booking may be written over
+--   owns_entries    whether `entries` is a list of its own, because a queued call has become a hold
+--   levels          the levels after the entries, once one has sunk (sinking.lua)
+local function expiry_of(spent, entries, is_forecast)
+  return { spent = spent, entries = entries, is_forecast = is_forecast, scratch = nil }
 end
 
--- Marks as they stand, each by itself: the mark of a hold that begins is above all others, whose holds may end later.
-local function separate_marks(marks, count)
-  for index = 1, count do
-    marks.levels[index] = max(0, marks.levels[index] - marks.sunk)
+-- Replaces a queued call whose units have just been spent by the hold that it was queued for.
+local function take_turn(expiry, index)
+  local queued = expiry.entries[index]
+  local becomes = queued.becomes
+  if expiry.owns_entries then
+    remove(expiry.entries, index)
+  else
+    expiry.entries, expiry.owns_entries = without(expiry.entries, queued), true
   end
-  marks.is_rising, marks.sunk = false, 0
-end
-
--- Makes a place whose turn has come, and whose units have just been spent, the hold that it was taken for.
-local function begin_hold(draft, index)
-  local place, marks = draft.holds[index], draft.marks
-  local becomes = place.becomes
-  local end_ms = place.expires_at_ms + becomes.lease_ms
-  local count = #draft.holds
-  if not draft.owns_holds then
-    local list = {}
-    for at = 1, count do
-      list[at] = draft.holds[at]
-    end
-    draft.holds, draft.owns_holds = list, true
-  end
-  if marks then
-    separate_marks(marks, count)
-  end
-  local holds, at = draft.holds, index
-  -- Those that end no later move up. With hundreds of places, a new list each time would take too long.
-  while at < count and holds[at + 1].expires_at_ms <= end_ms do
-    holds[at] = holds[at + 1]
-    if marks then
-      marks.bases[at], marks.levels[at] = marks.bases[at + 1], marks.levels[at + 1]
-    end
+  local end_ms, entries, at = queued.expires_at_ms + becomes.lease_ms, expiry.entries, index
+  while entries[at] and entries[at].expires_at_ms <= end_ms do
     at = at + 1
   end
-  holds[at] = {
-    id = place.id,
-    units = place.units,
+  insert(entries, at, {
+    kind = "reservation",
+    id = queued.id,
+    units = queued.units,
     expires_at_ms = end_ms,
     lease_ms = becomes.lease_ms,
     charges = becomes.charges,
     expired = false,
-    mark = draft.spent,
-  }
-  if marks then
-    marks.bases[at], marks.levels[at] = draft.spent.base_ms, draft.spent.level
+    level_after = expiry.spent,
+  })
+  if expiry.levels then
+    replace_level(expiry.levels, index, at, expiry.spent)
   end
 end
 
--- Lets a hold expire at the instant of its end. Returns whether another hold stands at its index now, because it has become a
--- hold that ends later.
-local function expire(limit, draft, index)
-  local hold, spent = draft.holds[index], draft.spent
-  local at_ms = hold.expires_at_ms
-  if spent and at_ms >= spent.expires_at_ms then
-    draft.spent = nil
-  end
-  if hold.mark then
-    if not hold.charges then
-      give_back(limit, draft, mark_at(draft, index), hold.units, at_ms, draft.is_forecast and index + 1 or nil)
+-- Lets one entry end, at the instant of its end. Returns whether it was replaced by one that ends later, so that another entry
+-- is at its index.
+local function end_entry(limit, expiry, index)
+  local entry, is_forecast = expiry.entries[index], expiry.is_forecast
+  local at_ms = entry.expires_at_ms
+  expiry.spent = live_at(expiry.spent, at_ms)
+  if entry.level_after then
+    if not entry.charges then
+      give_back(limit, expiry, level_after_at(expiry, index), entry.units, at_ms, is_forecast and index + 1 or nil)
     end
-  elseif hold.charges then
-    local is_forecast = draft.is_forecast
-    local after = limit.algorithm.book(limit, draft.spent, hold.units, at_ms, draft.scratch)
-    draft.spent, draft.scratch = after, is_forecast and after or nil
-    -- A forecast does not follow a hold that is charged at its end: its units are spent already.
-    if hold.becomes and not (is_forecast and hold.becomes.charges) then
-      begin_hold(draft, index)
+  elseif entry.charges or entry.kind == "queued" then
+    local spent = limit.algorithm.book(limit, expiry.spent, entry.units, at_ms, expiry.scratch)
+    expiry.spent, expiry.scratch = spent, is_forecast and spent or nil
+    -- A forecast needs no hold that is charged when it ends: its units are spent already.
+    if entry.becomes and not (is_forecast and entry.becomes.charges) then
+      take_turn(expiry, index)
       return true
     end
   end
   return false
+end
+
+-- Lets all entries end whose time has come. Returns whether there was one.
+local function end_all_by(limit, expiry, at_ms)
+  local index, has_ended = 1, false
+  local entry = expiry.entries[1]
+  while entry and at_ms >= entry.expires_at_ms do
+    local is_replaced = false
+    if not entry.expired then
+      is_replaced, has_ended = end_entry(limit, expiry, index), true
+    end
+    index = is_replaced and index or index + 1
+    entry = expiry.entries[index]
+  end
+  return has_ended
+end
+
+-- When a bucket ends after all its entries have ended, where `spent` is what is spent then.
+local function end_after(spent, entries)
+  local last_ms = entries[#entries].expires_at_ms
+  for index = 1, #entries do
+    local becomes = entries[index].becomes
+    if becomes then
+      last_ms = max(last_ms, entries[index].expires_at_ms + becomes.lease_ms)
+    end
+  end
+  return max(spent and spent.expires_at_ms or 0, last_ms + REMEMBERED_MS)
+end
+
+-- When a bucket with entries ends, if nothing else happens than that they end.
+local function end_of_held(limit, spent, entries)
+  local expiry = expiry_of(spent, entries, true)
+  end_all_by(limit, expiry, INFINITY)
+  return end_after(expiry.spent, entries)
 end

@@ -1,63 +1,50 @@
--- The queue of calls that wait for a bucket: when the next turn is, and what is in the bucket after a place was taken.
---
--- Mirrors
---   src/kernel/bucket/queue.ts: heldFrom, queued, turnAfterMs
--- Uses
---   wire.gen.lua: MAX_QUEUED
---   bucket/holds.lua: changed_hold, first_kept, with_hold
---   bucket/contents.lua: free_after_ms
---   bucket/late.lua: charged
--- Provides
---   held_from, queued, turn_after_ms
+-- The queue of calls that wait for a bucket: when the next turn is, and what is in the bucket after a call was queued.
+-- Mirrors bucket/queue: heldFrom, queued, turnAfterMs, withQueued
+-- Uses bucket/charges: charged; bucket/contents: free_after_ms; bucket/entries: changed_entry, with_new_entry;
+--   bucket/reservations: held
 
--- Milliseconds until units are free behind all places, whatever becomes of holds; INFINITY where there is no room for a place.
-local function turn_after_ms(limit, spent, holds, units, now_ms)
-  local places = {}
-  for _, hold in ipairs(holds) do
-    if hold.waits then
-      if hold.becomes then
-        hold = changed_hold(hold, hold.expires_at_ms, nil, false)
-        hold.becomes = nil
+-- Milliseconds until units are free behind all calls that wait, whatever becomes of holds; INFINITY where no more may wait.
+local function turn_after_ms(limit, spent, entries, units, now_ms)
+  local queue = {}
+  for _, entry in ipairs(entries) do
+    if entry.kind == "queued" then
+      if entry.becomes then
+        entry = changed_entry(entry, entry.expires_at_ms, nil, false)
+        entry.becomes = nil
       end
-      places[#places + 1] = hold
+      queue[#queue + 1] = entry
     end
   end
-  if #places >= MAX_QUEUED then
+  if #queue >= MAX_QUEUED then
     return INFINITY
   end
-  return (free_after_ms(limit, spent, places, units, now_ms))
+  return (free_after_ms(limit, spent, queue, units, now_ms))
+end
+
+local function with_queued(entries, id, units, at_ms, becomes, now_ms)
+  local call = { kind = "queued", id = id, units = units, expires_at_ms = at_ms, lease_ms = at_ms - now_ms }
+  call.becomes = becomes
+  return with_new_entry(entries, call)
 end
 
 -- A charge that waits until `at_ms`: its units are spent then.
-local function queued(limit, spent, holds, id, units, at_ms, now_ms)
+local function queued(limit, spent, entries, id, units, at_ms, now_ms)
   if units == 0 or limit.algorithm.needs_no_cost then
-    return charged(limit, spent, units, now_ms), holds
+    return charged(limit, spent, units, now_ms), entries
   end
-  local place = {
-    id = id,
-    units = units,
-    expires_at_ms = at_ms,
-    lease_ms = at_ms - now_ms,
-    charges = true,
-    waits = true,
-    expired = false,
-  }
-  return spent, with_hold(holds, first_kept(holds), place)
+  return spent, with_queued(entries, id, units, at_ms, nil, now_ms)
 end
 
--- A hold of a call that waits until `at_ms`: on a token bucket a place that becomes the hold then; elsewhere the units are held
--- from now on, and the lease begins then.
-local function held_from(limit, spent, holds, new_hold, at_ms, now_ms)
-  if new_hold.units == 0 then
-    return spent, holds
+-- A hold of a call that waits until `at_ms`: on a token bucket a queued call that becomes the hold then; elsewhere the units are
+-- held from now on, and the lease begins then.
+local function held_from(limit, spent, entries, hold, at_ms, now_ms)
+  if not limit.algorithm.flows then
+    local later = changed_entry(hold, at_ms + hold.lease_ms, nil, false)
+    later.lease_ms = at_ms - now_ms + hold.lease_ms
+    return held(limit, spent, entries, later, now_ms)
+  elseif hold.units == 0 then
+    return spent, entries
   end
-  local hold = changed_hold(new_hold, at_ms + new_hold.lease_ms, nil, false)
-  if limit.algorithm.flows then
-    hold.expires_at_ms, hold.lease_ms = at_ms, at_ms - now_ms
-    hold.charges, hold.waits = true, true
-    hold.becomes = { charges = new_hold.charges, lease_ms = new_hold.lease_ms }
-  else
-    hold.lease_ms = at_ms - now_ms + new_hold.lease_ms
-  end
-  return spent, with_hold(holds, first_kept(holds), hold)
+  local becomes = { charges = hold.charges, lease_ms = hold.lease_ms }
+  return spent, with_queued(entries, hold.id, hold.units, at_ms, becomes, now_ms)
 end

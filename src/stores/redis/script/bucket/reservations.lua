@@ -1,65 +1,51 @@
--- What is in a bucket after units were reserved, and after a hold was settled or extended.
---
--- Mirrors
---   src/kernel/bucket/reservations.ts: ended, extended, givenBack, held
---   src/kernel/decide.ts: booked
--- Uses
---   bucket/holds.lua: changed_hold, first_kept, with_hold, without_id
---   bucket/levels.lua: give_back, holds_of_draft
---   bucket/expiry.lua: draft_of
---   bucket/late.lua: charged
---   bucket/charges.lua: charged_at
--- Provides
---   ended, extended, held, settled
+-- What is in a bucket after units were held, and after a hold was settled or extended.
+-- Mirrors bucket/reservations: ended, extended, givenBack, held; decide: booked
+-- Uses bucket/charges: charged, charged_at; bucket/entries: changed_entry, with_entry, with_new_entry, without_id;
+--   bucket/expiry: expiry_of; bucket/sinking: entries_of, give_back
 
-local function held(limit, spent, holds, new_hold, now_ms)
-  if new_hold.units == 0 then
-    return spent, holds
+local function held(limit, spent, entries, hold, now_ms)
+  if hold.units == 0 then
+    return spent, entries
+  elseif limit.algorithm.flows then
+    spent = charged(limit, spent, hold.units, now_ms)
+    hold = changed_entry(hold, hold.expires_at_ms, spent, false)
   end
-  if limit.algorithm.flows then
-    spent = charged(limit, spent, new_hold.units, now_ms)
-    new_hold = changed_hold(new_hold, new_hold.expires_at_ms, spent, false)
-  end
-  if #holds == 0 then
-    return spent, { new_hold }
-  end
-  return spent, with_hold(holds, first_kept(holds), new_hold)
+  return spent, with_new_entry(entries, hold)
 end
 
--- What is in the bucket when a hold ends that took `actual` units, and how many of those still have to be spent.
-local function ended(limit, spent, holds, hold, actual, now_ms)
-  if not hold then
-    return spent, holds, actual
+-- What is in the bucket after an entry ended that took `actual` units, and how many of those still have to be spent.
+local function ended(limit, spent, entries, entry, actual, now_ms)
+  if not entry then
+    return spent, entries, actual
   end
-  local is_spent = hold.mark
-  if hold.expired then
-    is_spent = hold.charges
+  local is_spent = entry.level_after
+  if entry.expired then
+    is_spent = entry.charges
   end
-  local cost = is_spent and max(0, actual - hold.units) or actual
-  local others = without_id(holds, hold.id)
-  if not hold.mark or hold.expired then
-    return spent, others, cost
+  local unspent = is_spent and max(0, actual - entry.units) or actual
+  local others = without_id(entries, entry.id)
+  if not entry.level_after or entry.expired then
+    return spent, others, unspent
   end
-  local draft = draft_of(spent, others, false)
-  give_back(limit, draft, hold.mark, max(0, hold.units - actual), now_ms)
-  return draft.spent, holds_of_draft(draft), cost
+  local expiry = expiry_of(spent, others, false)
+  give_back(limit, expiry, entry.level_after, max(0, entry.units - actual), now_ms)
+  return expiry.spent, entries_of(expiry), unspent
 end
 
-local function settled(limit, spent, holds, hold, actual, at_ms, now_ms)
-  local rest, others, cost = ended(limit, spent, holds, hold, actual, now_ms)
-  return charged_at(limit, rest, cost, at_ms, now_ms), others
+local function settled(limit, spent, entries, entry, actual, at_ms, now_ms)
+  local rest, others, unspent = ended(limit, spent, entries, entry, actual, now_ms)
+  return charged_at(limit, rest, unspent, at_ms, now_ms), others
 end
 
--- The holds after a live one was given `lease_ms` from now, unless it has longer. A place keeps its turn.
-local function extended(holds, hold, lease_ms, now_ms)
-  local others = without_id(holds, hold.id)
-  if hold.becomes then
-    local place = changed_hold(hold, hold.expires_at_ms, nil, false)
-    local later_ms = max(hold.becomes.lease_ms, now_ms + lease_ms - hold.expires_at_ms)
-    place.becomes = { charges = hold.becomes.charges, lease_ms = later_ms }
-    return with_hold(others, 1, place)
+-- The entries after a live one was given `lease_ms` from now, unless it has longer. A queued call keeps its turn.
+local function extended(entries, entry, lease_ms, now_ms)
+  local becomes, end_ms = entry.becomes, entry.expires_at_ms
+  local longer = changed_entry(entry, end_ms, entry.level_after, false)
+  if becomes then
+    longer.becomes = { charges = becomes.charges, lease_ms = max(becomes.lease_ms, now_ms + lease_ms - end_ms) }
+  else
+    longer.expires_at_ms = max(end_ms, now_ms + lease_ms)
+    longer.lease_ms = entry.lease_ms and max(entry.lease_ms, lease_ms)
   end
-  local longer = changed_hold(hold, max(hold.expires_at_ms, now_ms + lease_ms), hold.mark, false)
-  longer.lease_ms = hold.lease_ms and max(hold.lease_ms, lease_ms)
-  return with_hold(others, 1, longer)
+  return with_entry(without_id(entries, entry.id), 1, longer)
 end

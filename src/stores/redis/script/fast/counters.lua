@@ -1,26 +1,20 @@
 -- Counters as the fast path has them: units and an end, both plain numbers.
---
--- Mirrors
---   src/kernel/algorithms/counter.ts: counterFacts, withSpent
--- Uses
---   wire.gen.lua: MAX_FAST
---   keys.lua: changed, counts, ends, expiries, levels, states, values
--- Provides
---   charge_counter, count_in, number_of
+-- Mirrors algorithms/counter: counterFacts, withSpent
+-- Uses keys: changed, counts, ends, expiries, levels, states, values
 
 -- Whole numbers by their texts; false for any other text. Each text is understood once, because the same ones come again and
 -- again.
 local number_of = setmetatable({}, {
   __index = function(numbers, text)
     local number = (text == "0" or find(text, "^[1-9]%d*$")) and tonumber(text)
-    number = number and number <= MAX_FAST and number
+    number = number and number <= MAX_INSTANT_MS and number or false
     numbers[text] = number
     return number
   end,
 })
 
 -- Takes a key for the fast path. Returns its units, or nil where the fast path cannot take it.
-local function count_in(key)
+local function claim_count(key)
   if states[key] ~= nil or levels[key] then
     return nil
   end
@@ -35,7 +29,7 @@ local function count_in(key)
   end
   local end_ms = call("PEXPIRETIME", keys[key])
   expiries[key] = end_ms
-  if end_ms == -1 or end_ms > MAX_FAST then
+  if end_ms == -1 or end_ms > MAX_INSTANT_MS then
     return nil
   elseif end_ms <= now_ms then
     units, end_ms = 0, 0

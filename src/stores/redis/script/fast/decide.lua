@@ -1,16 +1,7 @@
 -- The fast path: requests that have a shape, on keys that hold counters, levels or nothing. Most requests are such.
---
--- Mirrors
---   src/kernel/decide-fast.ts: decidePlain
--- Uses
---   wire.gen.lua: ALLOWED, FIRM, FITS, TOKEN_BUCKET
---   batch.lua: position, replied, replies, requests, shapes
---   keys.lua: counts, ends
---   limits.lua: limits
---   fast/counters.lua: charge_counter, count_in
---   fast/levels.lua: charge_level, level_used
--- Provides
---   charge_fast, decide_fast, fast_used
+-- Mirrors decide-fast: decidePlain
+-- Uses batch: position, replied, replies, requests, shapes; fast/counters: charge_counter, claim_count;
+--   fast/token-buckets: charge_level, level_used; keys: counts, ends; limits: limits
 
 local function charge_fast(limit, key, cost, needed)
   if limit.new_end_ms then
@@ -22,7 +13,7 @@ end
 -- Units used of a limit, or nil where the fast path cannot tell.
 local function fast_used(limit, key)
   if limit.new_end_ms then
-    local units = counts[key] or count_in(key)
+    local units = counts[key] or claim_count(key)
     -- Only the general path shortens an end that a clock wrote which was ahead.
     return units and ends[key] <= limit.latest_end_ms and units or nil
   elseif limit.code == TOKEN_BUCKET then
@@ -39,7 +30,7 @@ local function read_shape(shape)
   shape_read, step_count, is_any_stale = shape, shapes[shape], false
   for step = 1, step_count do
     local number, cost = shapes[shape + 2 * step - 1], shapes[shape + 2 * step]
-    local limit = limits[max(number, -number)]
+    local limit = limits[abs(number)]
     step_limits[step], step_costs[step], step_needs[step], step_shadows[step] = limit, cost, max(1, cost), number < 0
     is_any_stale = is_any_stale or limit.is_stale
   end

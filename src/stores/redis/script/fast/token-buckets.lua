@@ -1,13 +1,6 @@
 -- Token buckets as the fast path has them: a level, the instant of that level, and the size of a unit in it.
---
--- Mirrors
---   src/kernel/algorithms/token-bucket.ts: levelAt, levelOf, tokenBucket
--- Uses
---   wire.gen.lua: MAX_FAST, MAX_INSTANT_MS
---   texts.lua: instant_of, text_of
---   keys.lua: changed, counts, ends, expiries, levels, states, values
--- Provides
---   charge_level, level_after, level_used, rise_of, unit_sizes, write_level, base_instants
+-- Mirrors algorithms/token-bucket: levelAt, levelOf, tokenBucket
+-- Uses keys: changed, counts, ends, expiries, levels, states, values; texts: instant_of, text_of
 
 -- Of each level: at which instant the bucket stood at it (epoch ms), and the size of a unit; 0 where the key holds nothing.
 local base_instants, unit_sizes = {}, {}
@@ -18,7 +11,7 @@ local function rise_of(limit, units, level)
 end
 
 -- What is left at `at_ms` of a level that was booked at `base_ms`.
-local function level_after(limit, level, base_ms, at_ms)
+local function level_left(limit, level, base_ms, at_ms)
   local elapsed_ms = max(0, at_ms - base_ms)
   -- Compared before it is multiplied: a long time times the rate may be past 2^53.
   if elapsed_ms >= ceil(level / limit.level_per_ms) then
@@ -28,22 +21,19 @@ local function level_after(limit, level, base_ms, at_ms)
 end
 
 -- Takes a key for the fast path. Returns its level, or nil where the fast path cannot take it.
-local function level_in(limit, key)
+local function claim_level(limit, key)
   local text = values[key]
-  if states[key] ~= nil or (counts[key] and ends[key] > 0) then
+  if states[key] ~= nil or counts[key] then
     return nil
   end
   local level, base_ms, size, end_ms = 0, 0, 0, 0
-  if text and not counts[key] then
+  if text then
     base_ms, level, size = match(text, "^g1 (%d+) (%d+) ([1-9]%d*)$")
-    if not base_ms then
-      return nil
-    end
     base_ms, level, size = instant_of(base_ms), instant_of(level), instant_of(size)
     end_ms = call("PEXPIRETIME", keys[key])
     expiries[key] = end_ms
     -- The general path reports damage, and corrects a level that is ahead of now.
-    if not base_ms or not level or not size or base_ms > end_ms or end_ms > MAX_FAST then
+    if not base_ms or not level or not size or end_ms == -1 or base_ms > end_ms or end_ms > MAX_INSTANT_MS then
       return nil
     elseif end_ms > now_ms and base_ms > now_ms then
       return nil
@@ -51,24 +41,23 @@ local function level_in(limit, key)
       level, base_ms, size, end_ms = 0, 0, 0, 0
     end
   end
-  counts[key] = nil
   levels[key], base_instants[key], unit_sizes[key], ends[key] = level, base_ms, size, end_ms
   return level
 end
 
 -- Units that are not free, and the level; nil where the fast path cannot tell.
 local function level_used(limit, key)
-  local level = levels[key] or level_in(limit, key)
+  local level = levels[key] or claim_level(limit, key)
   if not level or (ends[key] > 0 and unit_sizes[key] ~= limit.level_per_unit) then
     return nil
   end
-  level = level_after(limit, level, base_instants[key], now_ms)
+  level = level_left(limit, level, base_instants[key], now_ms)
   return ceil(level / limit.level_per_unit), level
 end
 
 local function book_level(limit, key, cost)
   local base_ms = max(base_instants[key], now_ms)
-  local before = level_after(limit, levels[key], base_instants[key], now_ms)
+  local before = level_left(limit, levels[key], base_instants[key], now_ms)
   local level = before + rise_of(limit, cost, before)
   levels[key], base_instants[key], unit_sizes[key], changed[key] = level, base_ms, limit.level_per_unit, true
   ends[key] = base_ms + ceil(level / limit.level_per_ms)

@@ -1,20 +1,18 @@
-// Sends batches on terms to a shared store, each with a deadline, and learns from every reply: the store's time and how
+// The link to a shared store. It sends batches on terms, each with a deadline, and learns from every reply the store's time and how
 // buckets stand. It knows the incarnation of the store, and nothing of outages.
 
 import { type Clock, LateError, monotonicClock, within } from "../../clock.ts";
 import { reasonOf } from "../../kernel/reason.ts";
-import type { StoreReply, StoreRequest } from "../../kernel/request.ts";
+import type { StoreRequest } from "../../kernel/request.ts";
+import type { Found } from "../../store/ask.ts";
 import { StoreError } from "../../store/error.ts";
-import type { ReceiptTerms, SharedStore, Terms } from "../../store/shared-store.ts";
+import type { ReceiptTerms, SharedStore } from "../../store/shared-store.ts";
 import { asStoreError } from "./outage.ts";
 import { StoreTime } from "./store-time.ts";
 import { Views } from "./views.ts";
 
-/** One reply for each request of a batch. */
-export type Replies = readonly (StoreReply | StoreError)[];
-
 /** How a batch is sent. */
-interface Sending {
+export interface Sending {
   readonly receipt?: ReceiptTerms | undefined;
   /** Default: the incarnation that is known. */
   readonly incarnation?: string;
@@ -24,8 +22,7 @@ interface Sending {
   readonly clock?: Clock;
 }
 
-/** The way to a shared store. */
-export class Sender {
+export class StoreLink {
   readonly store: SharedStore;
   readonly deadlineMs: number;
   readonly time = new StoreTime();
@@ -38,10 +35,10 @@ export class Sender {
     this.deadlineMs = deadlineMs;
   }
 
-  /** @throws LateError; what the store fails with */
-  async send(requests: readonly StoreRequest[], sending: Sending = {}): Promise<Replies> {
+  /** Sends a batch. Throws `LateError`, or what the store fails with. */
+  async send(requests: readonly StoreRequest[], sending: Sending = {}): Promise<readonly Found[]> {
     const { receipt, incarnation = this.incarnation, leftMs = this.deadlineMs, clock = monotonicClock } = sending;
-    const terms: Terms = {
+    const terms = {
       notAfterMs: this.time.nowMs() + Math.ceil(leftMs),
       ...(incarnation === undefined ? {} : { incarnation }),
       ...(receipt === undefined ? {} : { receipt }),
@@ -49,9 +46,8 @@ export class Sender {
     const sentMs = performance.now();
     const replies = await within(leftMs, this.store.book(requests, terms), { clock, deadlineMs: this.deadlineMs });
     for (const [i, reply] of replies.entries()) {
-      const request = requests[i];
-      if (request === undefined || StoreError.isInstance(reply)) continue;
-      this.views.learn(request, reply);
+      if (StoreError.isInstance(reply)) continue;
+      this.views.learn(requests[i] as StoreRequest, reply);
       if (reply.replay === undefined) this.time.learn(reply.nowMs, sentMs);
     }
     return replies;

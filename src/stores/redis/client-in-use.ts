@@ -1,7 +1,7 @@
-// One client as the store uses it, and for how long it has given no answer.
+// A client that the store sends through, and how long it has not answered.
 
 import type { Connection, Send } from "./client.ts";
-import { isServerError, saysUnfit } from "./errors.ts";
+import { saysUnfit, wordOf } from "./errors.ts";
 import { slotTag } from "./slots.ts";
 import type { Spare } from "./spare.ts";
 
@@ -17,7 +17,8 @@ export interface Silence {
   inFlight: number;
 }
 
-export class Lane {
+/** A client that the store sends through. */
+export class ClientInUse {
   /** `null` for the user's client. */
   readonly spare: Spare | null;
   /** Whether its server has said that it takes no more commands here. */
@@ -26,10 +27,14 @@ export class Lane {
   readonly #silences = new Map<string, Silence>();
   readonly #inFlight = new Set<(error: Error) => void>();
 
-  readonly #refused: (lane: Lane, key: string | undefined) => void;
+  readonly #refused: (client: ClientInUse, key: string | undefined) => void;
 
-  /** @param refused called when its server says that it takes no more commands here */
-  constructor(connection: Connection, spare: Spare | null, refused: (lane: Lane, key: string | undefined) => void) {
+  /** @param refused called when its server, which is none of a cluster, says that it takes no more commands here */
+  constructor(
+    connection: Connection,
+    spare: Spare | null,
+    refused: (client: ClientInUse, key: string | undefined) => void,
+  ) {
     this.#connection = connection;
     this.spare = spare;
     this.#refused = refused;
@@ -50,8 +55,11 @@ export class Lane {
           resolve(answer);
         },
         (error) => {
-          end(isServerError(error));
-          if (saysUnfit(error)) this.#refused(this, key);
+          end(wordOf(error) !== undefined);
+          if (saysUnfit(error) && !this.#connection.isCluster) {
+            this.isUnfit = true;
+            this.#refused(this, key);
+          }
           reject(error);
         },
       );

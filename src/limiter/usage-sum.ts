@@ -25,10 +25,8 @@ export type AddUsage<Unit extends string = string> = {
 }["addUsage"];
 
 /** The fault of a usage. `unit` is `null` when the usage as a whole is wrong. */
-export interface UnusableUsage {
+export interface UnusableUsage extends Pick<Fault, "expected" | "got"> {
   readonly unit: string | null;
-  readonly expected: string;
-  readonly got: string;
 }
 
 /** The most faults that are emitted for one call: a function that adds in a loop must not flood the listener. */
@@ -36,7 +34,6 @@ const MAX_EMITTED = 16;
 /** Characters of a unit's name that an event shows. */
 const MAX_NAME = 64;
 
-/** Sums the usage of one call. */
 export class UsageSum {
   readonly #units: ReadonlySet<string>;
   readonly #held: Cost;
@@ -69,7 +66,7 @@ export class UsageSum {
     } catch (error) {
       // A getter of the usage threw.
       this.#holdAll();
-      this.#unusable(null, { expected: "an object of whole numbers by unit", got: shown(error) });
+      this.#unusable(null, { expected: "an object of whole numbers by unit", got: formatGot(error) });
     }
   };
 
@@ -123,22 +120,9 @@ export class UsageSum {
 
 /** A promise is no usage. A rejected one must not end the process. */
 function ignoreRejection(value: unknown): void {
-  if (isPromise(value)) value.catch(() => {});
-}
-
-function isPromise(value: unknown): value is Promise<unknown> {
   try {
-    return value instanceof Promise;
+    if (value instanceof Promise) value.catch(() => {});
   } catch {
     // A proxy that throws.
-    return false;
-  }
-}
-
-function shown(error: unknown): string {
-  try {
-    return formatGot(error);
-  } catch {
-    return "a usage that cannot be read";
   }
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
 import fc from "fast-check";
 import { createLimiter, definePolicy, type Limiter, MisuseError, type PolicyInput } from "tollgate";
-import { type SharedStore, type Store, StoreError } from "tollgate/store";
+import { type SharedStore, type Store, StoreError, type StoreRequest } from "tollgate/store";
 import { settled } from "./borrowing.ts";
 import { RemoteStore } from "./remote.ts";
 import { slowStore } from "./slow-store.ts";
@@ -448,6 +448,38 @@ describe("units that are borrowed in advance", () => {
       for (let i = 0; i < 100_000 && (await usedOf(other)) !== made; i++) await ticked();
       assert.equal(await usedOf(other), made, fault);
       await Promise.all([limiter.close(), other.close()]);
+    }
+  });
+
+  it("of several limits say that a loan was decided without the store, whichever limit has it", async () => {
+    const degraded = { reason: "unavailable", maxOvershoot: 7 };
+    for (const names of [
+      ["away", "here"],
+      ["here", "away"],
+    ]) {
+      const { store } = slowStore();
+      const partlyAway: Store = {
+        ...store,
+        async apply(requests) {
+          const isLoan = ({ steps: [step] }: StoreRequest) =>
+            step?.event.type === "charge" && step.event.cost > 1 && step.bucket.includes("away");
+          const replies = await store.apply(requests);
+          return replies.map((reply, i) => (isLoan(requests[i] as StoreRequest) ? { ...reply, degraded } : reply));
+        },
+      };
+      const limits = names.map((name) => ({ ...GLOBAL, name, quota: 1_000_000 }));
+      const limiter = createLimiter({ policy: { version: 1, limits }, store: partlyAway, denyCacheMs: 0 });
+      await admitted(limiter, 300);
+      assert.deepEqual((await limiter.consume(CALL)).degraded, degraded, names.join());
+      const more = { name: "per-session", per: ["session"], quota: 1_000_000 } as const;
+      const mixedPolicy: PolicyInput = { version: 1, limits: [...limits, more] };
+      const mixed = createLimiter({
+        policy: mixedPolicy,
+        store: partlyAway,
+        denyCacheMs: 0,
+      });
+      await admitted(mixed, 300);
+      assert.deepEqual((await mixed.consume(CALL)).degraded, degraded, `${names.join()}, and one that does not lend`);
     }
   });
 
