@@ -1,6 +1,6 @@
 // Time as a port: code that needs the time or a timer is given a clock, so that tests can say what time it is.
 
-import { type Option, checked } from "./kernel/options.ts";
+import { checked } from "./kernel/options.ts";
 
 /** Where the time comes from. */
 export interface Clock {
@@ -30,9 +30,6 @@ export const clockOption = checked<Clock>("a clock: { nowMs(), setTimer?(ms, run
 
 /** The machine's clock. */
 export const systemClock: Clock = { nowMs: () => Date.now() };
-
-/** A clock as an option, by default the machine's. */
-export const systemClockOption: Option<Clock, Clock> = { ...clockOption, default: systemClock };
 
 /** Milliseconds since this process began, with fractions: only for distances. It never jumps. */
 export const monotonicClock: Clock = { nowMs: () => performance.now() };
@@ -103,13 +100,17 @@ export interface WithinOptions {
 }
 
 /** What `within` fails with when its time is over. */
-export class LateError extends Error {}
+export class LateError extends Error {
+  constructor(deadlineMs: number | undefined) {
+    super(`no answer within ${deadlineMs} ms`);
+  }
+}
 
 /** What a promise comes to, or a `LateError` when that takes longer than `ms` of the clock. What it waits for goes on. */
 export function within<Value>(ms: number, promise: Promise<Value>, options: WithinOptions = {}): Promise<Value> {
   const { isAwaited = true, clock = monotonicClock, deadlineMs = ms } = options;
   return new Promise((resolve, reject) => {
-    const late = () => reject(new LateError(`no answer within ${deadlineMs} ms`));
+    const late = () => reject(new LateError(deadlineMs));
     // Where this process itself stood still, the answer may be here, and unread.
     const timer = setTimer(clock, ms, () => afterReads(late));
     if (!isAwaited) timer.unref?.();

@@ -15,9 +15,9 @@ interface Layer {
 }
 
 /** The contracts: what stores, layers and the limiter say to each other. */
-const STORE = /^src\/store\/(ask|error|shared-store|store)\.ts$/;
+const STORE = /^src\/store\/(error|shared-store|store)\.ts$/;
 /** What implements them: deciding a batch, checking replies, bounded states. */
-const STORE_PARTS = /^src\/store\/(batch|check|member|receipts|states)\.ts$/;
+const STORE_PARTS = /^src\/store\/(batch|check|receipts|room|states)\.ts$/;
 const CLOCK = /^src\/clock\.ts$/;
 const METRICS = /^src\/metrics\//;
 const VERSION = /^src\/version\.ts$/;

@@ -11,9 +11,8 @@ import { Fallback } from "../layers/failover/fallback.ts";
 import { isOutage, Outage, type OutageWork } from "../layers/failover/outage.ts";
 import { changedLimits } from "../limiter/policy-change.ts";
 import { createHostedLimiter, type HostedLimiter, type LimiterEvent } from "../limiter.ts";
-import type { Found } from "../store/ask.ts";
+import type { Store, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
-import type { Store } from "../store/store.ts";
 import { type Booking, Bookings } from "./bookings.ts";
 import { type Prices, ServiceViews } from "./service-views.ts";
 import { MAX_ITEMS, type Wire } from "./wire.ts";
@@ -144,7 +143,7 @@ export class Away implements OutageWork {
     await this.limiter.close();
   }
 
-  #answer(request: StoreRequest): Found {
+  #answer(request: StoreRequest): StoreAnswer {
     // A process that has never reached the service does not know what it admitted before it was started.
     const place = this.#wasReached ? { instances: this.#instances, rank: null } : null;
     try {

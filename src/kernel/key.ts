@@ -92,6 +92,11 @@ export function borrowedKey(bucket: string): string {
   return `${bucket.slice(0, afterTag)}$borrowed:${bucket.slice(afterTag)}`;
 }
 
+/** Whether a key is of a kept answer. */
+export function isAnswerKey(key: string): boolean {
+  return key.includes("}:$once:") || isSettledKey(key);
+}
+
 /** Whether a key is of an answer that is kept for the end of a hold. */
 export function isSettledKey(key: string): boolean {
   return key.includes("}:$settled:");

@@ -80,7 +80,7 @@ export interface Receipt {
   readonly atMs: number;
   /** A digit for each request: 1 booked, 0 not. */
   readonly booked: string;
-  /** Whether its sender has settled what becomes of it: what comes later under its number is too late. */
+  /** Whether its sender has closed the number: what comes later under its number is too late. */
   readonly closed: boolean;
 }
 

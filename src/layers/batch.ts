@@ -3,10 +3,9 @@
 
 import { type Clock, monotonicClock, setTimer, type Timer } from "../clock.ts";
 import type { StoreRequest } from "../kernel/request.ts";
-import type { Found } from "../store/ask.ts";
-import { StoreError } from "../store/error.ts";
-import type { Batching } from "../store/store.ts";
-import { endsCall } from "../store/states.ts";
+import type { Batching, StoreAnswer } from "../store/store.ts";
+import { StoreError, tooFewReplies } from "../store/error.ts";
+import { endsCall } from "../store/room.ts";
 import type { Layer } from "./layer.ts";
 
 /** Most requests that wait; one more is refused with `StoreError` `overloaded`. Those that end calls may be twice as many. */
@@ -22,7 +21,7 @@ interface Asked {
   readonly request: StoreRequest;
   /** Of the deadline when it was asked; absent: all of it. */
   readonly leftMs: number | undefined;
-  readonly resolve: (reply: Found) => void;
+  readonly resolve: (reply: StoreAnswer) => void;
   readonly reject: (error: unknown) => void;
   /** When it has to be answered, by the layer's clock. */
   dueMs: number;
@@ -65,12 +64,12 @@ class Batches implements Layer {
     if (store.deadlineMs !== undefined) this.deadlineMs = store.deadlineMs;
   }
 
-  async apply(requests: readonly StoreRequest[], leftMs?: number): Promise<Found[]> {
+  async apply(requests: readonly StoreRequest[], leftMs?: number): Promise<StoreAnswer[]> {
     this.#checkRoom(requests);
     return Promise.all(requests.map((request) => this.#ask(request, leftMs)));
   }
 
-  answer(request: StoreRequest, leftMs?: number): Promise<Found> {
+  answer(request: StoreRequest, leftMs?: number): Promise<StoreAnswer> {
     this.#checkRoom([request]);
     return this.#ask(request, leftMs);
   }
@@ -87,7 +86,7 @@ class Batches implements Layer {
     throw new StoreError("overloaded", `${this.#queue.length} requests wait for the store`, { transient: true });
   }
 
-  #ask(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
+  #ask(request: StoreRequest, leftMs: number | undefined): Promise<StoreAnswer> {
     return new Promise((resolve, reject) => {
       const asked = { request, leftMs, resolve, reject, dueMs: Number.POSITIVE_INFINITY };
       this.#queue.push(asked);
@@ -174,8 +173,11 @@ async function send(store: Layer, batch: readonly Asked[], leftMs: number | unde
   try {
     const requests = batch.map(({ request }) => request);
     const replies = await store.apply(requests, leftMs);
-    // A checked store gives one reply for each request. Of another store, the limiter refuses a reply that is missing.
-    for (const [i, { resolve }] of batch.entries()) resolve(replies[i] as Found);
+    for (const [i, { resolve, reject }] of batch.entries()) {
+      const reply = replies[i];
+      if (reply === undefined) reject(tooFewReplies());
+      else resolve(reply);
+    }
   } catch (error) {
     for (const { reject } of batch) reject(error);
   }

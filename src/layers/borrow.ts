@@ -5,9 +5,8 @@
 
 import { type Clock, countdown, monotonicClock, sleep } from "../clock.ts";
 import type { Degraded, Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
-import { askOne, type Found } from "../store/ask.ts";
+import { askOne, type Store, type StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
-import type { Store } from "../store/store.ts";
 import type { Account } from "./borrow/account.ts";
 import { Accounts } from "./borrow/accounts.ts";
 import { FreeUnits } from "./borrow/free-units.ts";
@@ -79,16 +78,16 @@ class Borrowing implements BorrowingStore {
     this.#freeUnits = new FreeUnits(store, clock, RETURN_EACH_MS);
   }
 
-  async apply(requests: readonly StoreRequest[], leftMs?: number): Promise<readonly Found[]> {
+  async apply(requests: readonly StoreRequest[], leftMs?: number): Promise<readonly StoreAnswer[]> {
     return Promise.all(requests.map((request) => this.answer(request, leftMs)));
   }
 
-  answer(request: StoreRequest, leftMs?: number): Found | Promise<Found> {
+  answer(request: StoreRequest, leftMs?: number): StoreAnswer | Promise<StoreAnswer> {
     const { steps } = request;
     // Nothing to lend.
     if (!steps.some(isBorrowing)) {
       if (this.#accounts.size > 0) return this.#ask(request, leftMs);
-      return askOne(this.#store, request, leftMs) as Found | Promise<Found>;
+      return askOne(this.#store, request, leftMs);
     }
     // A hold, a key or a counted value: the store decides.
     if (!isLendable(request)) return this.#askAsItIs(request, leftMs);
@@ -141,7 +140,7 @@ class Borrowing implements BorrowingStore {
   }
 
   /** Takes the cost of the steps that find enough units here, and asks the store about the others. */
-  async #askRest(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
+  async #askRest(request: StoreRequest, leftMs: number | undefined): Promise<StoreAnswer> {
     const taken: Taken[] = [];
     for (const step of request.steps) {
       if (!isBorrowing(step)) continue;
@@ -154,7 +153,7 @@ class Borrowing implements BorrowingStore {
       const nowMs = this.#clock.nowMs();
       for (const { account, cost, window } of taken) account.answered(cost, window, isAllowed, nowMs);
     };
-    let reply: Found;
+    let reply: StoreAnswer;
     try {
       reply = await this.#ask({ ...request, steps: request.steps.filter((step) => !isBorrowing(step)) }, leftMs);
     } catch (error) {
@@ -172,7 +171,7 @@ class Borrowing implements BorrowingStore {
   }
 
   /** Asks the store about a request that finds too few units here, and borrows for the next ones. */
-  async #askAndLearn(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
+  async #askAndLearn(request: StoreRequest, leftMs: number | undefined): Promise<StoreAnswer> {
     const reply = await this.#askAsItIs(request, leftMs);
     if (StoreError.isInstance(reply) || !reply.allowed || this.#isClosed) return reply;
     const nowMs = this.#clock.nowMs();
@@ -189,7 +188,7 @@ class Borrowing implements BorrowingStore {
   }
 
   /** Asks the store. A denial by a limit that lends is final only when no instance holds units of it. */
-  async #askAsItIs(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
+  async #askAsItIs(request: StoreRequest, leftMs: number | undefined): Promise<StoreAnswer> {
     const askedAtMs = monotonicClock.nowMs();
     const endsAtMs = askedAtMs + (leftMs ?? this.#store.deadlineMs ?? Number.POSITIVE_INFINITY);
     const reply = await this.#ask(request, leftMs);
@@ -207,7 +206,7 @@ class Borrowing implements BorrowingStore {
   }
 
   /** Corrects when to try again, for a call that could pass with units that instances hold and do not use. */
-  async #withRetry(request: StoreRequest, reply: StoreReply, endsAtMs: number): Promise<Found> {
+  async #withRetry(request: StoreRequest, reply: StoreReply, endsAtMs: number): Promise<StoreAnswer> {
     const passing = new Set<string>();
     const look = async (step: Step) => {
       if ((await this.#freeUnits.of(step)) >= unitsNeeded(step)) passing.add(step.bucket);
@@ -266,9 +265,9 @@ class Borrowing implements BorrowingStore {
   }
 
   /** Asks the store. Units that this instance has borrowed and not used do not count as used here. */
-  async #ask(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
+  async #ask(request: StoreRequest, leftMs: number | undefined): Promise<StoreAnswer> {
     // A checked store gives one reply for each request.
-    const reply = (await askOne(this.#store, request, leftMs)) as Found;
+    const reply = await askOne(this.#store, request, leftMs);
     if (this.#accounts.size === 0 || StoreError.isInstance(reply)) return reply;
     const steps = reply.steps.map((found, i) => {
       const { bucket = "", event } = request.steps[i] ?? {};

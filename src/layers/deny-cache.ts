@@ -3,7 +3,7 @@
 
 import type { Clock } from "../clock.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
-import { askOne, type Found } from "../store/ask.ts";
+import { askOne, type StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import { yielding } from "./breath.ts";
 import { isPlainCall, type Layer } from "./layer.ts";
@@ -44,10 +44,9 @@ export function denyCacheLayer(store: Layer, keptMs: number, clock: Clock): Laye
       const denial = denials.find(request);
       if (denial !== undefined) return yields(denial);
       const askedAt = denials.freed;
-      const learn = (reply: Found | undefined) => {
+      const learn = (reply: StoreAnswer) => {
         denials.learn(request, reply, askedAt);
-        // A checked store gives one reply for each request.
-        return reply as Found;
+        return reply;
       };
       const asked = askOne(store, request, leftMs);
       return asked instanceof Promise ? asked.then(learn) : learn(asked);
@@ -87,7 +86,7 @@ class Denials {
   }
 
   /** @param askedAt `freed` when the request was sent: a grant or a reset may overtake a denial, which is not kept then */
-  learn(request: StoreRequest, reply: Found | undefined, askedAt: number): void {
+  learn(request: StoreRequest, reply: StoreAnswer | undefined, askedAt: number): void {
     // A firm denial is of a bucket without holds: no settle frees units there.
     for (const { event, bucket } of request.steps) {
       if (event.type === "grant" || event.type === "reset") this.#free(bucket);

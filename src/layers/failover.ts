@@ -10,10 +10,9 @@
 
 import { type Clock, isWithin, LateError, monotonicClock, within } from "../clock.ts";
 import type { StoreRequest } from "../kernel/request.ts";
-import type { Found } from "../store/ask.ts";
+import type { Batching, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import { type SharedStore, TermsError } from "../store/shared-store.ts";
-import type { Batching } from "../store/store.ts";
 import { Backlog } from "./failover/backlog.ts";
 import { Heartbeat } from "./failover/heartbeat.ts";
 import { LocalDecisions } from "./failover/local-decisions.ts";
@@ -106,7 +105,7 @@ class Failover implements RecoveringStore, OutageWork {
     this.#local = new LocalDecisions(this.#link, this.#backlog, this.#members, this.#outage);
   }
 
-  async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly Found[]> {
+  async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly StoreAnswer[]> {
     const dueMs = this.#clock.nowMs() + leftMs;
     if (this.#outage.state === "new" && !this.#outage.isHeld) this.#outage.hold(this.#open());
     return this.#answer(requests, dueMs);
@@ -160,16 +159,16 @@ class Failover implements RecoveringStore, OutageWork {
   }
 
   /** Answers by an instant of the clock: as the store says, or without it. */
-  async #answer(requests: readonly StoreRequest[], dueMs: number, isAgain = false): Promise<readonly Found[]> {
+  async #answer(requests: readonly StoreRequest[], dueMs: number, isAgain = false): Promise<readonly StoreAnswer[]> {
     const leftMs = await this.#outage.pass(dueMs);
     if (this.#outage.state === "closed") throw storeClosed();
-    if (leftMs <= 0) this.#leave(this.#link.failureOf(new LateError(`no answer within ${this.deadlineMs} ms`)));
+    if (leftMs <= 0) this.#leave(this.#link.failureOf(new LateError(this.deadlineMs)));
     if (this.#outage.state === "away") return requests.map((request) => this.#local.admit(request));
     const receipt = requests.some(({ mode }) => mode !== "peek") ? this.#backlog.nextReceipt() : undefined;
     const number = receipt?.number ?? null;
     const asked = this.#link.send(requests, { receipt, leftMs, clock: this.#clock });
     this.#sent.add(asked);
-    let replies: readonly Found[];
+    let replies: readonly StoreAnswer[];
     try {
       replies = await asked;
     } catch (error) {
@@ -195,8 +194,8 @@ class Failover implements RecoveringStore, OutageWork {
     requests: readonly StoreRequest[],
     number: number | null,
     failure: StoreError,
-    known: readonly Found[],
-  ): Found[] {
+    known: readonly StoreAnswer[],
+  ): StoreAnswer[] {
     this.#leave(failure);
     return this.#local.doubt(requests, number, known);
   }

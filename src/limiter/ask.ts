@@ -4,7 +4,7 @@
 import { monotonicClock } from "../clock.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import { validReply } from "../store/check.ts";
-import { askOne, type Found } from "../store/ask.ts";
+import { askOne, type StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import type { CallOptions } from "./call-options.ts";
 import { limiterClosed } from "./closed.ts";
@@ -59,7 +59,7 @@ export function checkOpen({ closing }: Pick<LimiterContext, "closing">): void {
 }
 
 /** A reply with a step reply for each step. Throws the store's own error, or `invalid-reply`. */
-export function checkedReply({ steps, once }: StoreRequest, found: Found | undefined): StoreReply {
+export function checkedReply({ steps, once }: StoreRequest, found: StoreAnswer | undefined): StoreReply {
   const reply = validReply(found);
   if (StoreError.isInstance(reply)) throw reply;
   if (reply.steps.length === steps.length) return reply;
@@ -69,7 +69,7 @@ export function checkedReply({ steps, once }: StoreRequest, found: Found | undef
   throw new StoreError("invalid-reply", message, { transient: false });
 }
 
-function isStale(reply: Found | undefined): reply is StoreReply {
+function isStale(reply: StoreAnswer | undefined): reply is StoreReply {
   return !StoreError.isInstance(reply) && reply?.stale === true;
 }
 
@@ -79,7 +79,7 @@ function askAgain(
   makeRequests: () => readonly StoreRequest[],
   { nowMs }: StoreReply,
   askedAtMs: number,
-): Promise<readonly Found[]> {
+): Promise<readonly StoreAnswer[]> {
   calendar.learn(nowMs);
   const leftMs = deadlineMs === undefined ? undefined : askedAtMs + deadlineMs - monotonicClock.nowMs();
   return store.apply(makeRequests(), leftMs);

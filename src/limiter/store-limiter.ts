@@ -9,7 +9,7 @@ import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
-import { askOne, type Found } from "../store/ask.ts";
+import { askOne, type StoreAnswer } from "../store/store.ts";
 import { checkedReply, checkOpen } from "./ask.ts";
 import { checkBucket, type NamedBucket } from "./bucket-name.ts";
 import { grantTo, MAX_USAGES, type PageRange, readUsages, resetBucket, revokeFrom, type UsagePage } from "./buckets.ts";
@@ -90,7 +90,7 @@ export class StoreLimiter implements HostedLimiter {
     return calls.set(this.#bound, call, request, charges);
   }
 
-  #consumed(call: Call, prepared: PreparedCall, found: Found | undefined): Decision {
+  #consumed(call: Call, prepared: PreparedCall, found: StoreAnswer | undefined): Decision {
     const decision = this.#context.calls.decide(prepared, checkedReply(prepared.request, found));
     // Without a listener, the whole call is not needed.
     if (this.#context.onDecision !== undefined) emitDecision(this.#context, "consume", this.#whole(call), decision);

@@ -15,13 +15,15 @@ export type {
 } from "../kernel/request.ts";
 export type { Outcome, StoredState } from "../kernel/state.ts";
 export { encodeState } from "../kernel/encoding/state.ts";
-export { type DecidedBatch, decideBatch, type Known } from "./batch.ts";
-export { decide, decodeState } from "./check.ts";
+export { type DecidedBatch, decideBatch } from "./batch.ts";
+// `decodeState` is the kernel's, with the types of the columns checked.
+export { decide, decodeState, type ReadState } from "./check.ts";
 export { StoreError, type StoreErrorCode, tooManyHolds } from "./error.ts";
 export { bookBatch } from "./receipts.ts";
 export {
   type Beat,
   isShared,
+  LONGEST_LIFE_MS,
   type Member,
   type ReceiptTerms,
   type SharedStore,
@@ -29,4 +31,4 @@ export {
   TermsError,
   type TermsRefusal,
 } from "./shared-store.ts";
-export type { Batching, SetupCheck, Store } from "./store.ts";
+export type { Batching, SetupCheck, Store, StoreAnswer } from "./store.ts";

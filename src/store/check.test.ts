@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { StepReply } from "../kernel/request.ts";
-import { validReply } from "./check.ts";
+import { decodeState, validBeat, validReply } from "./check.ts";
 import { StoreError } from "./error.ts";
 
 const STEP = { allowed: true, used: 0, resetAfterMs: 0, retryAfterMs: 0 };
@@ -43,5 +43,34 @@ describe("a store's reply to a step", () => {
       [{ retryAfterMs: Number.NaN, grants: [GRANT] }, "steps[0].retryAfterMs: expected a whole number"],
     ];
     for (const [step, fault] of cases) assert.ok(faultOf(step)?.includes(fault), `${fault}: ${faultOf(step)}`);
+  });
+});
+
+describe("a store's answer to a beat", () => {
+  const beat = { incarnation: "a", lost: "all", instances: 2, rank: 1, nowMs: 0 } as const;
+
+  it("is passed on where it is valid", () => assert.equal(validBeat(beat), beat));
+
+  const faults: [more: object, fault: string][] = [
+    [{ rank: 2 }, "rank: expected a whole number from 0, below instances"],
+    [{ incarnation: undefined }, "incarnation: expected a text"],
+    [{ lost: "none" }, 'lost: expected "all" or "some"'],
+  ];
+  for (const [more, fault] of faults) {
+    it(`names what is wrong: ${fault}`, () => {
+      assert.throws(
+        () => validBeat({ ...beat, ...more } as never),
+        (error) => StoreError.isInstance(error) && error.message.includes(fault),
+      );
+    });
+  }
+});
+
+describe("a stored text that is damaged", () => {
+  it("holds nothing from its end on", () => {
+    assert.equal(decodeState("what", 1_000), null);
+    assert.equal(decodeState("what", 1_000, 999), null);
+    assert.equal(decodeState("what", 1_000, 1_000), undefined);
+    assert.equal(decodeState("7", -1, 1_000), null);
   });
 });

@@ -1,9 +1,10 @@
-// What can go wrong in a store, by code. A denial is never one of these.
+// What can go wrong in a store, by code, and the errors that several stores share.
 
 import { hasMarker } from "../kernel/errors.ts";
 import { MAX_HOLDS } from "../kernel/bucket/entries.ts";
+import { isAnswerKey } from "../kernel/key.ts";
+import { reasonOf } from "../kernel/reason.ts";
 
-/** What can go wrong in a store. */
 export const STORE_ERROR_CODES = [
   "capacity", // a bounded store is full of live buckets
   "too-many-holds", // a bucket has the most holds that it may have
@@ -53,7 +54,31 @@ export class StoreError extends Error {
   }
 }
 
-/** The error of a request that `decide` gave no reply. */
+/** Any error as a `StoreError`: one of another kind counts as an outage. `what` says what failed. */
+export function asStoreError(error: unknown, what = "the store"): StoreError {
+  if (StoreError.isInstance(error)) return error;
+  return new StoreError("unavailable", `${what}: ${reasonOf(error)}`, { transient: true, cause: error });
+}
+
+/** The error for what is asked of a store after `close`. */
+export function closedError(store: string): StoreError {
+  return new StoreError("closed", `the ${store} store was closed`, { transient: false });
+}
+
+/** The error for a key of a request whose text no version writes: of a bucket, or of a kept answer. */
+export function damagedKey(key: string): StoreError {
+  const message = isAnswerKey(key)
+    ? `the answer that is kept under ${key} is damaged: it ends ten minutes after it was written`
+    : `the bucket ${key} is damaged: a reset of it empties it`;
+  return new StoreError("damaged-bucket", message, { transient: false });
+}
+
+/** The error for a request that a store left without an answer. */
+export function tooFewReplies(): StoreError {
+  return new StoreError("invalid-reply", "the store gave fewer replies than it was asked for", { transient: false });
+}
+
+/** The error for a request to which `decide` gives no reply. */
 export function tooManyHolds(): StoreError {
   return new StoreError("too-many-holds", `a bucket has ${MAX_HOLDS} holds, as many as it may`, { transient: true });
 }

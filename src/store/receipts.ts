@@ -2,12 +2,13 @@
 // in the same transaction as the buckets. How a request is decided is in batch.ts.
 
 import { MARK_KEY, MAX_RECEIPTS, RECEIPTS_KEPT_MS, receiptsKey } from "../kernel/receipts.ts";
-import type { Step, StoreReply, StoreRequest } from "../kernel/request.ts";
-import type { Receipt } from "../kernel/state.ts";
-import { Batch, type DecidedBatch, decideBatch, type Known } from "./batch.ts";
-import { validTime } from "./check.ts";
+import type { Step, StoreRequest } from "../kernel/request.ts";
+import type { ReceiptsState } from "../kernel/state.ts";
+import { type DecidedBatch, decideBatch } from "./batch.ts";
+import { type ReadState, validTime } from "./check.ts";
 import { StoreError } from "./error.ts";
 import { type ReceiptTerms, type Terms, TermsError } from "./shared-store.ts";
+import type { StoreAnswer } from "./store.ts";
 
 /**
  * Decides requests as `decideBatch` does, on terms.
@@ -18,85 +19,67 @@ import { type ReceiptTerms, type Terms, TermsError } from "./shared-store.ts";
  */
 export function bookBatch(
   requests: readonly StoreRequest[],
-  read: (key: string) => Known,
+  read: (key: string) => ReadState,
   nowMs: number,
   { notAfterMs = nowMs, incarnation, receipt }: Terms,
 ): DecidedBatch {
   validTime(nowMs);
-  if (nowMs > notAfterMs) throw tooLate(`it is ${nowMs - notAfterMs} ms after the batch's deadline`);
-  if (incarnation !== undefined && !isMarked(read(MARK_KEY), incarnation)) {
-    const message = "the store has lost what it held since the sender last heard of it";
-    throw new TermsError("other-incarnation", message);
+  if (nowMs > notAfterMs) throw new TermsError("too-late", `it is ${nowMs - notAfterMs} ms after the batch's deadline`);
+  if (incarnation !== undefined) {
+    const mark = read(MARK_KEY);
+    if (mark?.kind !== "mark" || mark.incarnation !== incarnation) {
+      const message = "the store has lost what it held since the sender last heard of it";
+      throw new TermsError("other-incarnation", message);
+    }
   }
   return receipt === undefined ? decideBatch(requests, read, nowMs) : decideWithReceipt(requests, read, nowMs, receipt);
 }
 
+/** @throws TermsError `too-late`; StoreError `overloaded` */
 function decideWithReceipt(
   requests: readonly StoreRequest[],
-  read: (key: string) => Known,
+  read: (key: string) => ReadState,
   nowMs: number,
   receipt: ReceiptTerms,
 ): DecidedBatch {
+  const { number, closes = false } = receipt;
   const key = receiptsKey(receipt.instance);
-  const { from, before, others } = openReceipts(read(key), receipt);
-  const atMs = before?.atMs ?? nowMs;
-  const batch = new Batch(read, nowMs);
-  let booked = "";
-  const replies = requests.map((request, i) => {
-    const wasBooked = before?.booked[i] === "1";
-    if ((request.mode === "undo") !== wasBooked) {
-      booked += wasBooked ? "1" : "0";
-      return batch.decide(asRead(request));
-    }
-    if (request.mode === "undo") {
-      booked += "0";
-      return batch.decide({ ...request, atMs });
-    }
-    const reply = batch.decide(request);
-    booked += isBooking(request, reply) ? "1" : "0";
-    return reply;
-  });
-  const { changed } = batch;
-  const own: Receipt = { number: receipt.number, part: 0, atMs, booked, closed: receipt.closes ?? false };
-  const expiresAtMs = nowMs + RECEIPTS_KEPT_MS;
-  changed.set(key, { kind: "receipts", expiresAtMs, from, receipts: [...others, own] });
-  return { replies, changed };
-}
-
-/**
- * The receipts of an instance: those of its other open batches, and that of this number.
- *
- * @throws TermsError `too-late`; StoreError `overloaded`
- */
-function openReceipts(kept: Known, { number, from, closes = false }: ReceiptTerms) {
+  const kept = read(key);
   const state = kept?.kind === "receipts" ? kept : undefined;
-  const floor = Math.max(from, state?.from ?? 1);
-  const open = state?.receipts.filter((receipt) => receipt.number >= floor) ?? [];
-  const before = open.find((receipt) => receipt.number === number);
-  // The sender may have received a denial already: a request that passes now would have no caller.
-  const isOver = before !== undefined && !closes && (before.closed || before.booked.includes("0"));
-  if (number < floor || isOver) throw tooLate(`the batch ${number} is settled`);
-  const others = open.filter((receipt) => receipt !== before);
+  const from = Math.max(receipt.from, state?.from ?? 1);
+  const open = state?.receipts.filter((each) => each.number >= from) ?? [];
+  const before = open.find((each) => each.number === number);
+  const others = open.filter((each) => each !== before);
+  const isClosed = number < from || (before?.closed === true && !closes);
+  // The sender may have acted on a denial: a request that was not booked then may not pass now.
+  const isDenied = before?.booked.includes("0") === true && !closes;
+  if (isClosed || isDenied) throw new TermsError("too-late", `the batch ${number} is settled`);
   if (others.length >= MAX_RECEIPTS) {
     throw new StoreError("overloaded", `${MAX_RECEIPTS} batches of the instance are open`, { transient: true });
   }
-  return { from: floor, before, others };
+  const atMs = before?.atMs ?? nowMs;
+  const wasBooked = (i: number) => before?.booked[i] === "1";
+  /** Whether an earlier batch of this number has done it already. */
+  const isDone = ({ mode }: StoreRequest, i: number) => (mode === "undo" ? !wasBooked(i) : wasBooked(i));
+  const asked = requests.map((request, i) => {
+    if (isDone(request, i)) return asRead(request);
+    return request.mode === "undo" ? { ...request, atMs } : request;
+  });
+  const { replies, changed } = decideBatch(asked, read, nowMs);
+  const isBooked = requests.map((request, i) => (isDone(request, i) ? wasBooked(i) : isBooking(request, replies[i])));
+  const booked = isBooked.map(Number).join("");
+  // A batch is one transaction here: it has one part.
+  const receipts = [...others, { number, part: 0, atMs, booked, closed: closes }];
+  const written: ReceiptsState = { kind: "receipts", expiresAtMs: nowMs + RECEIPTS_KEPT_MS, from, receipts };
+  return { replies, changed: new Map([...changed, [key, written]]) };
 }
 
-function isBooking({ mode }: StoreRequest, reply: StoreReply | StoreError): boolean {
-  if (StoreError.isInstance(reply) || mode === "peek") return false;
+function isBooking({ mode }: StoreRequest, reply: StoreAnswer | undefined): boolean {
+  if (reply === undefined || StoreError.isInstance(reply) || mode === "peek" || mode === "undo") return false;
   return reply.replay === undefined && reply.stale !== true && (reply.allowed || mode === "force");
 }
 
 /** The request as one that books nothing: it reads how its buckets stand. */
 function asRead({ steps }: StoreRequest): StoreRequest {
   return { mode: "peek", steps: steps.map((step): Step => ({ ...step, event: { type: "read" } })) };
-}
-
-function isMarked(mark: Known, incarnation: string): boolean {
-  return mark?.kind === "mark" && mark.incarnation === incarnation;
-}
-
-function tooLate(message: string): TermsError {
-  return new TermsError("too-late", message);
 }

@@ -1,24 +1,31 @@
 // What a store adds that processes reach over a network and that may be unreachable: batches on terms, so that a sender can
 // find out later what became of one without an answer, and beats, by which the store counts the instances that share it.
-// Only the failover layer (layers/failover.ts) uses it.
+// Only the failover layer asks for them.
 
-import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import type { StoreRequest } from "../kernel/request.ts";
 import type { MarkState } from "../kernel/state.ts";
 import { StoreError } from "./error.ts";
-import type { Store } from "./store.ts";
+import type { Store, StoreAnswer } from "./store.ts";
+
+/** Longest `livesMs`: a row of an instance that lives longer was written by a clock that was ahead. */
+export const LONGEST_LIFE_MS = 600_000;
+/** Most instances that one beat removes after their end. */
+export const ENDED_MEMBERS_PER_BEAT = 100;
 
 /** A store that keeps delivery terms and counts its instances. */
 export interface SharedStore extends Store {
   /**
-   * Decides requests as `apply` does, on terms.
+   * Decides requests as `apply` does, on terms. It is given no `leftMs`: the caller ends its wait by itself, and
+   * `notAfterMs` is an instant of the store's time.
    *
    * @throws TermsError `too-late`, `other-incarnation`: nothing was booked
    * @throws StoreError as `apply`
    */
-  book(requests: readonly StoreRequest[], terms: Terms): Promise<readonly (StoreReply | StoreError)[]>;
+  book(requests: readonly StoreRequest[], terms: Terms): Promise<readonly StoreAnswer[]>;
 
   /**
-   * Notes that an instance is alive, and returns its rank among all of them. It needs no deadline: the caller has its own.
+   * Notes that an instance lives or leaves, in one transaction. It forgets instances whose time is over, and makes the mark
+   * of the store (`MARK_KEY`) where there is none. docs/stores/your-own.md says how.
    *
    * @throws StoreError
    */
@@ -41,17 +48,18 @@ export interface Terms {
 }
 
 /**
- * The number of a batch. The store keeps which requests of a batch it booked. A batch that comes again books nothing: when
- * all of it was booked, the reply is how the buckets stand, else the batch is `too-late`.
+ * The number of a batch. The store keeps which requests of a batch it booked. A batch that comes again under its number, and
+ * does not close it, books nothing: when all of it was booked, the answers say how the buckets stand, else the batch is
+ * `too-late`.
  */
 export interface ReceiptTerms {
   readonly instance: string;
   /** From 1, unique for the instance. */
   readonly number: number;
-  /** The instance has settled all numbers below this one. */
+  /** The instance has closed all numbers below this one. */
   readonly from: number;
   /**
-   * Settles the number: what was not booked yet is booked, and an `undo` takes back what was. A later batch with this number
+   * Closes the number: what was not booked yet is booked, and an `undo` takes back what was. A later batch with this number
    * that does not close it is `too-late`.
    */
   readonly closes?: boolean;
@@ -63,9 +71,12 @@ export interface Member {
   readonly group: string;
   /** 1 to 64 letters, digits, `_ . : -`. Ranks are in the order of these names. */
   readonly instance: string;
-  /** How long the store counts it without another beat, ms, at most 600,000; 0: it leaves. */
+  /** How long the store counts it without another beat, ms, at most `LONGEST_LIFE_MS`; 0: it leaves. */
   readonly livesMs: number;
-  /** At most 64 buckets that it saw last: they tell a store that has lost everything from one that lost only its mark. */
+  /**
+   * At most 64 buckets that it saw last, read only where the store has no mark: if one of them is still there, the store has
+   * lost only the mark (`lost: "some"`), else everything (`"all"`).
+   */
   readonly seen: readonly string[];
 }
 
@@ -80,7 +91,7 @@ export interface Beat extends Pick<MarkState, "incarnation" | "lost"> {
 }
 
 /**
- * Why a store books nothing of a batch by its terms: the batch came after its deadline or after it was settled, or the store
+ * Why a store books nothing of a batch by its terms: the batch came after its deadline or after it was closed, or the store
  * has lost data since the sender last heard of it.
  */
 export type TermsRefusal = "too-late" | "other-incarnation";
@@ -92,12 +103,16 @@ export type TermsRefusal = "too-late" | "other-incarnation";
 export class TermsError extends StoreError {
   readonly refusal: TermsRefusal;
 
+  /** @param options `transient` is false only where a sender finds by itself that it will always be too late */
   constructor(refusal: TermsRefusal, message: string, options: { readonly transient: boolean } = { transient: true }) {
     super("unavailable", message, options);
     this.refusal = refusal;
   }
 
-  /** Why the terms of a batch were refused; `null` for other errors. */
+  /**
+   * Why the terms of a batch were refused; `null` for other errors. It looks at the property and not at the class: another
+   * installed copy of Tollgate may have made the error.
+   */
   static refusalOf(error: unknown): TermsRefusal | null {
     return StoreError.isInstance(error) && "refusal" in error ? (error as TermsError).refusal : null;
   }

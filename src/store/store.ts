@@ -1,45 +1,53 @@
 // The store contract: all that the author of a store must read, with the requests and replies in kernel/request.ts.
+// docs/stores/your-own.md has a complete store.
 //
-// A store keeps one state for each bucket and changes several of them in one atomic step. It never judges by itself: the
-// kernel does. A store that can run TypeScript inside its transaction calls it:
-//
-//     begin; lock what is read; { replies, changed } = decideBatch(requests, read, its time); write changed; commit
-//
-// A store that keeps text writes a state as `encodeState(state)` beside `state.expiresAtMs`, and may forget it from that
-// instant on. A store that cannot run the kernel (a script inside Redis) must equal `decide`, reply for reply: `storeCases`
-// from `tollgate/testing` shows whether it does. What a store can add that processes share over a network: shared-store.ts.
+// A store keeps one state for each key and changes several of them in one atomic step. It never judges by itself: in its
+// transaction it calls `decideBatch`. A store that cannot run TypeScript there (a script inside Redis) must equal `decide`,
+// reply for reply. What a store can add that processes share over a network is in shared-store.ts.
 
 import type { Clock } from "../clock.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
-import type { StoreError } from "./error.ts";
+import { type StoreError, tooFewReplies } from "./error.ts";
+
+/** A store's answer to one request. */
+export type StoreAnswer = StoreReply | StoreError;
 
 /** Where the state lives. */
 export interface Store {
   /** Set when one `apply` with many requests is much cheaper than many with one. Absent: each call goes by itself. */
-  readonly batching?: Batching;
-
-  /** Set where a test gives the store its time: denials, waits and leases then follow this clock. */
-  readonly clock?: Clock;
+  readonly batching?: Batching | undefined;
 
   /**
-   * How long `apply` may take, ms. A limiter counts it from the call, so that the time that a request has waited to be sent
-   * is part of it. Absent: `apply` has no deadline.
+   * The clock by which the store decides, where a test gave it one. What the limiter itself times (kept denials, waits,
+   * borrowed units) then follows it, too.
    */
-  readonly deadlineMs?: number;
+  readonly clock?: Clock | undefined;
+
+  /**
+   * How long a request may take, ms. It is counted from the call, also while the request waits to be sent: `apply` is given
+   * what is left of it. Absent: there is no deadline.
+   */
+  readonly deadlineMs?: number | undefined;
 
   /**
    * Decides requests in order, as if one by one, also where they name one bucket twice.
    *
-   * @param leftMs what is left of `deadlineMs`; 0: nothing of it may be sent any more. Absent: all of it
-   * @returns one reply for each request, in order; a `StoreError` for a request that failed by itself, as one of a
-   *   damaged bucket does, which charges nothing and fails no other; a `reset` mends a damaged bucket
-   * @throws StoreError when nothing of the batch was booked, or it is not known whether it was
+   * @param leftMs what is left of `deadlineMs` for this batch. 0: it has waited too long, and has to fail at once, booking
+   *   nothing. Absent: all of it is left
+   * @returns one answer for each request, in order. A request that fails by itself (its bucket is damaged) has a `StoreError`
+   *   in its place: it charges nothing, and the others go on. A `reset` mends a damaged bucket
+   * @throws StoreError when nothing of the batch was booked, or when its answer was lost, so that this is not known
    */
-  apply(requests: readonly StoreRequest[], leftMs?: number): Promise<readonly (StoreReply | StoreError)[]>;
+  apply(requests: readonly StoreRequest[], leftMs?: number): Promise<readonly StoreAnswer[]>;
 
-  /** Answers one request as `apply` would, at once where nothing has to be waited for. Absent: `apply` is asked. */
-  answer?(request: StoreRequest, leftMs?: number): StoreReply | StoreError | Promise<StoreReply | StoreError>;
+  /**
+   * Answers one request as `apply` would, at once where it can. That it is there says that asking costs nothing: the limiter
+   * then puts no layer in front of the store that keeps denials or borrows units. Absent: `apply` is asked.
+   *
+   * @throws StoreError what `apply` rejects with
+   */
+  answer?(request: StoreRequest, leftMs?: number): StoreAnswer | Promise<StoreAnswer>;
 
   /**
    * Refuses limits that it cannot keep. Absent: it keeps all.
@@ -62,7 +70,10 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** How the limiter gathers requests: what one tick asks, and what comes while enough batches are under way. */
+/**
+ * How the limiter gathers requests into batches. A batch is what one tick asks. While `underWay` batches are out, what is
+ * asked waits for the next one.
+ */
 export interface Batching {
   /** Most requests in one `apply`, 1 to 1,024. */
   readonly size: number;
@@ -77,4 +88,14 @@ export interface SetupCheck {
   readonly value: string;
   /** Which promise it may break, and what to do; `null` when it is fine. */
   readonly problem: string | null;
+}
+
+/** Asks a store for one thing: at once where it can. A request without an answer fails with `invalid-reply`. */
+export function askOne(
+  store: Pick<Store, "apply" | "answer">,
+  request: StoreRequest,
+  leftMs?: number,
+): StoreAnswer | Promise<StoreAnswer> {
+  if (store.answer !== undefined) return store.answer(request, leftMs);
+  return store.apply([request], leftMs).then(([answer]) => answer ?? tooFewReplies());
 }

@@ -1,16 +1,16 @@
-// A port that programs have already: a counter with a time to live, such as a cache service's. It is asked to add, and to
-// take back what was denied; it cannot be asked how it stands.
+// Limits through what programs have already: counters with a time to live, such as a cache service's. They can be added to,
+// and what was denied can be taken off again; they cannot be asked how they stand.
 
-import { type Clock, systemClock, systemClockOption } from "../clock.ts";
+import { type Clock, clockOption, systemClock } from "../clock.ts";
 import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Limit } from "../kernel/limit.ts";
 import { readOptions, type TableOf } from "../kernel/options.ts";
 import { allotmentsOf, compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
-import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
-import { StoreError } from "../store/error.ts";
-import type { Store } from "../store/store.ts";
+import type { Step, StepReply, StoreRequest } from "../kernel/request.ts";
 import { isCount, validTime } from "../store/check.ts";
+import { asStoreError, closedError, StoreError } from "../store/error.ts";
+import type { Store, StoreAnswer } from "../store/store.ts";
 
 /** A counter with a time to live. */
 export interface CounterPort {
@@ -29,9 +29,7 @@ export interface CounterStoreOptions {
   readonly clock?: Clock;
 }
 
-const OPTIONS = {
-  clock: systemClockOption,
-} satisfies TableOf<CounterStoreOptions>;
+const OPTIONS = { clock: clockOption } satisfies TableOf<CounterStoreOptions>;
 
 /**
  * Counts calls through a port. It knows `budget` and `fixed-window` (not of `first-use`), and only `consume` and `record`:
@@ -46,90 +44,88 @@ const OPTIONS = {
 export function counterStore(port: CounterPort, options: CounterStoreOptions = {}): Store {
   const { clock } = readOptions(OPTIONS, options);
   if (typeof port?.increment !== "function") throw invalidOption("port", "an object with increment", port);
-  return new CounterStore(port, clock);
+  let isClosed = false;
+  return {
+    clock,
+    checkPolicy,
+    async apply(requests) {
+      if (isClosed) throw closedError("counter");
+      const answers: StoreAnswer[] = [];
+      for (const request of requests) {
+        answers.push(await decide(port, request, validTime((clock ?? systemClock).nowMs())));
+      }
+      return answers;
+    },
+    async close() {
+      isClosed = true;
+    },
+  };
 }
 
-class CounterStore implements Store {
-  readonly #port: CounterPort;
-  readonly clock?: Clock;
-  #closed = false;
+function checkPolicy(policy: Policy): void {
+  const faults = compiledPolicy(policy).limits.flatMap((limit) => {
+    const got = unsupportedIn(limit);
+    const expected = "a budget or a fixed-window of epoch or calendar, without borrow: the store can only add";
+    return got === null ? [] : [{ path: `limits.${limit.name}`, expected, got }];
+  });
+  if (faults.length > 0) throw new MisuseError("unsupported-limit", faults);
+}
 
-  constructor(port: CounterPort, clock: Clock) {
-    this.#port = port;
-    if (clock !== systemClock) this.clock = clock;
+async function decide(port: CounterPort, request: StoreRequest, nowMs: number): Promise<StoreAnswer> {
+  const { mode, steps, once, wait } = request;
+  const counts = steps.flatMap((step) => countOf(step, nowMs) ?? []);
+  const isPlain = (mode === "judge" || mode === "force") && once === undefined && wait === undefined;
+  // A call that no limit matches has no steps, and nothing to count.
+  if (steps.length > 0 && !(isPlain && counts.length === steps.length)) {
+    const message =
+      "a counter can only be added to: no peek, usage, reset, grant, reserve, run, idempotencyKey or maxWaitMs";
+    return new StoreError("unsupported-request", message, { transient: false });
   }
+  if (counts.some(({ isStale }) => isStale)) return { allowed: false, stale: true, nowMs, steps: [] };
+  const answers = await Promise.all(counts.map((count) => add(port, count)));
+  const failed = answers.find((answer) => StoreError.isInstance(answer));
+  const added = answers.flatMap((answer) => (StoreError.isInstance(answer) ? [] : [answer]));
+  const allowed = failed === undefined && added.every(({ fits, shadow }) => fits || shadow);
+  const isBooked = allowed || (failed === undefined && mode === "force");
+  // What cannot be taken back, or may not have been added, stays as it is: never more than the quota is admitted.
+  if (!isBooked) await Promise.allSettled(added.map((each) => takeBack(port, each)));
+  return failed ?? { allowed, nowMs, steps: added.map((each) => replyOf(each, isBooked)) };
+}
 
-  checkPolicy(policy: Policy): void {
-    const faults = compiledPolicy(policy).limits.flatMap((limit) => {
-      const got = unsupportedIn(limit);
-      const expected = "a budget or a fixed-window of epoch or calendar, without borrow: the store can only add";
-      return got === null ? [] : [{ path: `limits.${limit.name}`, expected, got }];
-    });
-    if (faults.length > 0) throw new MisuseError("unsupported-limit", faults);
-  }
-
-  async apply(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
-    if (this.#closed) throw new StoreError("closed", "the counter store was closed", { transient: false });
-    const replies: (StoreReply | StoreError)[] = [];
-    for (const request of requests) replies.push(await this.#decide(request));
-    return replies;
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-  }
-
-  async #decide({ mode, steps, once, wait }: StoreRequest): Promise<StoreReply | StoreError> {
-    const nowMs = validTime((this.clock ?? systemClock).nowMs());
-    const counts = steps.map((step) => countOf(step, nowMs));
-    const isPlain = (mode === "judge" || mode === "force") && once === undefined && wait === undefined;
-    if (steps.length > 0 && (!isPlain || !counts.every((count) => count !== null))) return unsupported();
-    if (counts.some((count) => count?.isStale)) return { allowed: false, stale: true, nowMs, steps: [] };
-    const asked = counts.filter((count) => count !== null);
-    const added = await Promise.allSettled(asked.map((count) => this.#add(count)));
-    const failed = added.find((each) => each.status === "rejected");
-    const judged = added.map((each, i) => judge(asked[i] as Count, each.status === "fulfilled" ? each.value : 0));
-    const allowed = failed === undefined && judged.every(({ fits, shadow }) => fits || shadow);
-    const books = allowed || (failed === undefined && mode === "force");
-    if (!books) {
-      const taken = asked.filter((_, i) => added[i]?.status === "fulfilled");
-      // What cannot be taken back, or may not have been added, stays as it is: never more than the quota is admitted.
-      await Promise.allSettled(taken.map((count) => this.#takeBack(count)));
-    }
-    if (failed !== undefined) return StoreError.isInstance(failed.reason) ? failed.reason : unavailable(failed.reason);
-    return { allowed, nowMs, steps: judged.map((each) => replyOf(each, books)) };
-  }
-
-  /** @throws StoreError `invalid-reply` when the port returns anything but the counter's new value */
-  async #add({ key, cost, ttlSeconds }: Count): Promise<number> {
-    const value: unknown = await this.#port.increment(key, cost, ttlSeconds);
-    if (isCount(value) && value >= cost) return value;
+async function add(port: CounterPort, count: Count): Promise<Added | StoreError> {
+  const { key, cost, quota, ttlSeconds } = count;
+  try {
+    const value: unknown = await port.increment(key, cost, ttlSeconds);
+    // A cost that is not known needs one unit.
+    if (isCount(value) && value >= cost) return { ...count, value, fits: value - cost + Math.max(1, cost) <= quota };
     const expected = `the counter's value with the ${cost} that was added, a whole number up to 2^53 - 1`;
     const message = `the port's increment: expected ${expected}, got ${formatGot(value)}`;
-    throw new StoreError("invalid-reply", message, { transient: false });
-  }
-
-  async #takeBack({ key, cost, ttlSeconds }: Count): Promise<void> {
-    if (cost === 0) return;
-    const left = await this.#port.increment(key, -cost, ttlSeconds);
-    // The key had ended by then: a new counter must not start below zero.
-    if (left < 0) await this.#port.increment(key, Math.min(cost, -left), ttlSeconds);
+    return new StoreError("invalid-reply", message, { transient: false });
+  } catch (error) {
+    return asStoreError(error, "the port failed");
   }
 }
 
-/** What a step adds to which key. */
+async function takeBack(port: CounterPort, { key, cost, ttlSeconds }: Count): Promise<void> {
+  if (cost === 0) return;
+  const left = await port.increment(key, -cost, ttlSeconds);
+  // The key had ended by then: a new counter must not start below zero.
+  if (left < 0) await port.increment(key, Math.min(cost, -left), ttlSeconds);
+}
+
+/** What a step adds, and to which key. */
 interface Count {
   readonly key: string;
   readonly cost: number;
   readonly quota: number;
   readonly ttlSeconds: number;
-  /** At most so long until it counts from zero. */
+  /** Longest time until it counts from zero. */
   readonly leftMs: number;
   readonly isStale: boolean;
   readonly shadow: boolean;
 }
 
-/** `null` for what cannot be counted so. */
+/** What a step adds; `null` where a counter cannot do it. */
 function countOf({ bucket, limit, event, shadow = false }: Step, nowMs: number): Count | null {
   const { asCounter, isStale } = algorithmOf(limit);
   const counter = asCounter(limit, nowMs);
@@ -146,18 +142,13 @@ function countOf({ bucket, limit, event, shadow = false }: Step, nowMs: number):
   };
 }
 
-interface Judged extends Count {
+interface Added extends Count {
   /** The counter with this cost on it. */
   readonly value: number;
   readonly fits: boolean;
 }
 
-function judge(count: Count, value: number): Judged {
-  // A cost that is not known needs one unit.
-  return { ...count, value, fits: value + (count.cost === 0 ? 1 : 0) <= count.quota };
-}
-
-function replyOf({ value, cost, quota, fits, leftMs }: Judged, isBooked: boolean): StepReply {
+function replyOf({ value, cost, quota, fits, leftMs }: Added, isBooked: boolean): StepReply {
   const used = Math.max(0, isBooked ? value : value - cost);
   const retryAfterMs = fits ? 0 : Math.max(1, cost) > quota ? null : leftMs;
   return { allowed: fits, used, resetAfterMs: used === 0 ? 0 : leftMs, retryAfterMs };
@@ -172,15 +163,4 @@ function unsupportedIn(limit: Limit): string | null {
   const other = allotmentsOf(limit).find(({ spec }) => algorithmOf(spec).asCounter(spec, 0) === null)?.spec;
   if (other === undefined) return null;
   return "align" in other ? `a ${other.algorithm} of ${other.align}` : other.algorithm;
-}
-
-function unsupported(): StoreError {
-  const message =
-    "a counter can only be added to: no peek, usage, reset, grant, reserve, run, idempotencyKey or maxWaitMs";
-  return new StoreError("unsupported-request", message, { transient: false });
-}
-
-function unavailable(cause: unknown): StoreError {
-  const message = cause instanceof Error ? cause.message : String(cause);
-  return new StoreError("unavailable", `the port failed: ${message}`, { transient: true, cause });
 }

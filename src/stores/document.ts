@@ -1,22 +1,20 @@
 // One JSON value for each partition, in a place that a program has already: a column of its own session table. All
 // buckets of a session are in that value, so one row lock makes them atomic.
 
-import { type Clock, LateError, systemClock, systemClockOption, within } from "../clock.ts";
+import { type Clock, clockOption, LateError, systemClock, within } from "../clock.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { isSettledKey, tagOf, valueOfPart, withTag } from "../kernel/key.ts";
 import { readOptions, type TableOf } from "../kernel/options.ts";
 import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
-import { reasonOf } from "../kernel/reason.ts";
 import { keysOf } from "../kernel/decide.ts";
-import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import type { StoreRequest } from "../kernel/request.ts";
 import type { StoredState } from "../kernel/state.ts";
 import { encodeState } from "../kernel/encoding/state.ts";
-import { decideBatch, type Known } from "../store/batch.ts";
-import { decodeState } from "../store/check.ts";
-import { StoreError } from "../store/error.ts";
-import type { Batching, SetupCheck, Store } from "../store/store.ts";
-
-import { KEPT_ENDS, newIn, roomFor } from "../store/states.ts";
+import { decideBatch } from "../store/batch.ts";
+import { decodeState, type ReadState } from "../store/check.ts";
+import { asStoreError, closedError, StoreError } from "../store/error.ts";
+import { KEPT_ENDS, newIn, roomFor } from "../store/room.ts";
+import type { Batching, Store, StoreAnswer } from "../store/store.ts";
 import type { Change, DocumentPort } from "./document/port.ts";
 
 export { type ColumnOptions, columnOf } from "./document/column.ts";
@@ -28,26 +26,16 @@ export interface DocumentStoreOptions {
   readonly clock?: Clock;
 }
 
-const OPTIONS = {
-  clock: systemClockOption,
-} satisfies TableOf<DocumentStoreOptions>;
+const OPTIONS = { clock: clockOption } satisfies TableOf<DocumentStoreOptions>;
 
 const BATCHING: Batching = { size: 64, underWay: 4 };
 /** Most partitions of a batch that are changed at the same time. */
 const MAX_CHANGING_PARTITIONS = 8;
-/** Most keys in one value. */
+/** Most keys that calls may make in one value: what ends a call may make more (`roomFor`). */
 const MAX_KEYS = 10_000;
 
 /** Each key's text, and when it ends. */
 type Kept = readonly [text: string, expiresAtMs: number];
-
-/** A value as it is written. */
-interface Document {
-  readonly tollgate: 1;
-  readonly keys: Readonly<Record<string, Kept>>;
-}
-
-type Replies = readonly (StoreReply | StoreError)[];
 
 /**
  * Keeps all buckets of a partition (a session, unless the policy's `partition` names another dimension) in one JSON
@@ -62,98 +50,81 @@ type Replies = readonly (StoreReply | StoreError)[];
 export function documentStore(port: DocumentPort, options: DocumentStoreOptions = {}): Store {
   const { clock } = readOptions(OPTIONS, options);
   if (typeof port?.transact !== "function") throw invalidOption("port", "an object with transact", port);
-  return new DocumentStore(port, clock);
-}
-
-class DocumentStore implements Store {
-  readonly batching = BATCHING;
-  readonly #port: DocumentPort;
-  readonly deadlineMs?: number;
-  readonly clock?: Clock;
-  #closed = false;
-
-  constructor(port: DocumentPort, clock: Clock) {
-    this.#port = port;
-    if (port.deadlineMs !== undefined) this.deadlineMs = port.deadlineMs;
-    if (clock !== systemClock) this.clock = clock;
-  }
-
-  checkPolicy(policy: Policy): void {
-    const { partition, limits } = compiledPolicy(policy);
-    const because = `because the store keeps one value for each ${partition}`;
-    const faults = limits.flatMap(({ name, per, onMissing }) => {
-      if (!per.includes(partition))
-        return { path: `limits.${name}.per`, expected: `a limit per ${partition}, ${because}`, got: formatGot(per) };
-      if (onMissing !== "shared") return [];
-      return { path: `limits.${name}.onMissing`, expected: `error or skip, ${because}`, got: formatGot(onMissing) };
-    });
-    if (faults.length > 0) throw new MisuseError("unsupported-limit", faults);
-  }
-
-  async apply(
-    requests: readonly StoreRequest[],
-    leftMs: number = this.deadlineMs ?? Number.POSITIVE_INFINITY,
-  ): Promise<Replies> {
-    const endsAtMs = performance.now() + leftMs;
-    if (this.#closed) throw new StoreError("closed", "the document store was closed", { transient: false });
-    const partitions = requests.map(partitionOf);
-    const replies: (StoreReply | StoreError)[] = [];
-    const isKnown = (i: number) => !StoreError.isInstance(partitions[i]);
-    for (const [i, partition] of partitions.entries()) if (StoreError.isInstance(partition)) replies[i] = partition;
-    const groups = Map.groupBy([...requests.keys()].filter(isKnown), (i) => partitions[i] as string | null);
-    const waiting = groups.entries();
-    const lane = async () => {
-      for (const [partition, places] of waiting) {
-        const answers = await this.#decide(
-          partition,
-          places.map((i) => requests[i] as StoreRequest),
-          endsAtMs,
-        );
-        for (const [n, i] of places.entries()) replies[i] = answers[n] as StoreReply;
-      }
-    };
-    await Promise.all(Array.from({ length: MAX_CHANGING_PARTITIONS }, lane));
-    return replies;
-  }
-
-  async setup(): Promise<readonly SetupCheck[]> {
-    try {
-      return (await this.#port.setup?.()) ?? [];
-    } catch (error) {
-      throw StoreError.isInstance(error) ? error : unavailable(error);
-    }
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-  }
-
-  /** A partition that fails does not fail the others of its batch. */
-  async #decide(partition: string | null, requests: readonly StoreRequest[], endsAtMs: number): Promise<Replies> {
-    if (partition === null) return decideBatch(requests, () => undefined, (this.clock ?? systemClock).nowMs()).replies;
-    const { deadlineMs } = this;
+  const { deadlineMs } = port;
+  let isClosed = false;
+  // A partition that fails does not fail the others of its batch.
+  const decide = async (tag: string | null, requests: readonly StoreRequest[], endsAtMs: number) => {
+    if (tag === null) return decideBatch(requests, () => undefined, (clock ?? systemClock).nowMs()).replies;
     const leftMs = endsAtMs - performance.now();
     try {
-      if (leftMs <= 0) throw new LateError(`no answer within ${deadlineMs} ms`);
-      const transacted = this.#port.transact(partition, (json, nowMs, spelled = partition) =>
-        changed(json, spelled === partition ? requests : requests.map((each) => inValueOf(spelled, each)), nowMs),
+      const partition = partitionIn(tag);
+      if (leftMs <= 0) throw new LateError(deadlineMs);
+      const transacted = port.transact(partition, (json, nowMs, spelled = partition) =>
+        changeValue(json, spelled === partition ? requests : requests.map((each) => inValueOf(spelled, each)), nowMs),
       );
       return await (deadlineMs === undefined ? transacted : within(leftMs, transacted, { deadlineMs }));
     } catch (error) {
-      const failed = StoreError.isInstance(error) ? error : unavailable(error);
+      const failed = asStoreError(error, "the port failed");
       return requests.map(() => failed);
     }
-  }
+  };
+  return {
+    batching: BATCHING,
+    deadlineMs,
+    clock,
+    checkPolicy,
+    async apply(requests, leftMs = deadlineMs ?? Number.POSITIVE_INFINITY) {
+      if (isClosed) throw closedError("document");
+      const endsAtMs = performance.now() + leftMs;
+      const answers: StoreAnswer[] = [];
+      const waiting = Map.groupBy(requests.keys(), (i) => tagIn(requests[i] as StoreRequest)).entries();
+      const lane = async () => {
+        for (const [tag, indexes] of waiting) {
+          const asked = indexes.map((i) => requests[i] as StoreRequest);
+          const found = await decide(tag, asked, endsAtMs);
+          for (const [n, i] of indexes.entries()) answers[i] = found[n] as StoreAnswer;
+        }
+      };
+      await Promise.all(Array.from({ length: MAX_CHANGING_PARTITIONS }, lane));
+      return answers;
+    },
+    async setup() {
+      try {
+        return (await port.setup?.()) ?? [];
+      } catch (error) {
+        throw asStoreError(error, "the port failed");
+      }
+    },
+    async close() {
+      isClosed = true;
+    },
+  };
 }
 
-/** Whose value a request is about; `null` where it names no bucket; an error where only a hash of the value is known. */
-function partitionOf(request: StoreRequest): string | null | StoreError {
+function checkPolicy(policy: Policy): void {
+  const { partition, limits } = compiledPolicy(policy);
+  const because = `because the store keeps one value for each ${partition}`;
+  const faults = limits.flatMap(({ name, per, onMissing }) => {
+    if (!per.includes(partition))
+      return { path: `limits.${name}.per`, expected: `a limit per ${partition}, ${because}`, got: formatGot(per) };
+    if (onMissing !== "shared") return [];
+    return { path: `limits.${name}.onMissing`, expected: `error or skip, ${because}`, got: formatGot(onMissing) };
+  });
+  if (faults.length > 0) throw new MisuseError("unsupported-limit", faults);
+}
+
+/** The tag in the keys of a request; `null` where it names no bucket. */
+function tagIn(request: StoreRequest): string | null {
   const [key] = keysOf(request);
-  if (key === undefined) return null;
-  const partition = valueOfPart(tagOf(key));
+  return key === undefined ? null : tagOf(key);
+}
+
+/** @throws StoreError `unknown-partition` */
+function partitionIn(tag: string): string {
+  const partition = valueOfPart(tag);
   if (partition !== null) return partition;
   const message = "a partition's value is longer than 64 bytes, and is known by its hash alone";
-  return new StoreError("unknown-partition", message, { transient: false });
+  throw new StoreError("unknown-partition", message, { transient: false });
 }
 
 /** The request with the keys of its row's own spelling, so that no other spelling of it begins with a full quota. */
@@ -166,22 +137,23 @@ function inValueOf(partition: string, { steps, once, ...request }: StoreRequest)
 }
 
 /** One by one: a call for which there is no room fails alone, and the end of a hold never does. */
-function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number): Change<Replies> {
+function changeValue(json: unknown, requests: readonly StoreRequest[], nowMs: number): Change<readonly StoreAnswer[]> {
   const found = keysIn(json);
-  const kept = new Map(Object.entries(found ?? {}));
-  /** What was read, and what has become of it. */
-  const states = new Map<string, Known>();
+  const entries = new Map(Object.entries(found ?? {}));
   const written = new Map<string, StoredState | undefined>();
-  const read = (key: string): Known => {
-    if (!states.has(key)) states.set(key, found === null ? null : stateIn(kept, key));
-    return states.get(key);
-  };
-  const endOf = (key: string) => (written.has(key) ? (written.get(key)?.expiresAtMs ?? 0) : endOfKept(kept, key));
+  const endOf = (key: string) =>
+    written.has(key) ? (written.get(key)?.expiresAtMs ?? 0) : endOfEntry(entries.get(key));
   const isThere = (key: string) => nowMs < endOf(key);
-  let buckets = [...kept.keys()].filter((key) => isThere(key) && !isSettledKey(key)).length;
-  const decideOne = (request: StoreRequest): StoreReply | StoreError => {
+  const read = (key: string): ReadState => {
+    if (written.has(key)) return written.get(key);
+    const entry = entries.get(key);
+    if (isKept(entry)) return decodeState(...entry, nowMs);
+    return entry === undefined && found !== null ? undefined : null;
+  };
+  let buckets = [...entries.keys()].filter((key) => isThere(key) && !isSettledKey(key)).length;
+  const replies = requests.map((request) => {
     const { replies, changed } = decideBatch([request], read, nowMs);
-    const reply = replies[0] as StoreReply | StoreError;
+    const reply = replies[0] as StoreAnswer;
     if (changed.size === 0 || StoreError.isInstance(reply)) return reply;
     const keys = keysOf(request);
     const added = newIn(request, (i) => changed.get(keys[i] ?? "") !== undefined, isThere);
@@ -190,13 +162,11 @@ function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number
     }
     for (const [key, state] of changed) {
       const wasThere = isThere(key);
-      states.set(key, state);
       written.set(key, state);
       if (!isSettledKey(key)) buckets += Number(isThere(key)) - Number(wasThere);
     }
     return reply;
-  };
-  const replies = requests.map(decideOne);
+  });
   if (written.size === 0 && found === null) {
     // Thrown, because a port may write what it is given back: the value is left as it was.
     const message = "a partition's value is not what any version writes: a reset of a bucket begins it again";
@@ -204,32 +174,31 @@ function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number
   }
   if (written.size === 0) return { json, result: replies };
   for (const [key, state] of written) {
-    if (state === undefined) kept.delete(key);
-    else kept.set(key, [encodeState(state), state.expiresAtMs] satisfies Kept);
+    if (state === undefined) entries.delete(key);
+    else entries.set(key, [encodeState(state), state.expiresAtMs] satisfies Kept);
   }
-  const live = [...kept].filter(([key]) => isThere(key)) as [string, Kept][];
-  const ends = live.filter(([key]) => isSettledKey(key)).sort(([one], [other]) => endOf(one) - endOf(other));
-  const tooMany = Math.max(0, ends.length - Math.max(KEPT_ENDS, MAX_KEYS - buckets));
-  const forgotten = new Set(ends.slice(0, tooMany).map(([key]) => key));
+  const live = [...entries].filter(([key]) => isThere(key));
+  const ends = live.map(([key]) => key).filter(isSettledKey);
+  ends.sort((one, other) => endOf(one) - endOf(other));
+  const roomForEnds = Math.max(KEPT_ENDS, MAX_KEYS - buckets);
+  const forgotten = new Set(ends.slice(0, Math.max(0, ends.length - roomForEnds)));
   const keys = Object.fromEntries(live.filter(([key]) => !forgotten.has(key)));
-  return { json: { tollgate: 1, keys } as Document, result: replies };
+  return { json: { tollgate: 1, keys }, result: replies };
 }
 
-/** When an entry of a value ends: one that is damaged stays until it is reset. */
-function endOfKept(kept: ReadonlyMap<string, unknown>, key: string): number {
-  const entry = kept.get(key);
+/** When an entry ends: one that is damaged stays until it is reset. */
+function endOfEntry(entry: unknown): number {
   if (isKept(entry)) return entry[1];
-  return kept.has(key) ? Number.POSITIVE_INFINITY : 0;
+  return entry === undefined ? 0 : Number.POSITIVE_INFINITY;
 }
 
-/** What a value has for each key; `null` where it is damaged as a whole. */
+/** What a value, `{ "tollgate": 1, "keys": { … } }`, has for each key; `null` where it is damaged as a whole. */
 function keysIn(value: unknown): Readonly<Record<string, unknown>> | null {
   const json = parsed(value);
   if (isEmpty(json)) return {};
-  if (typeof json !== "object" || json === null || !("tollgate" in json) || json.tollgate !== 1) return null;
-  // Another program has added to this value, and writing it back would lose what it added.
-  if (Object.keys(json).some((word) => word !== "tollgate" && word !== "keys")) return null;
-  const keys = "keys" in json ? json.keys : null;
+  const { tollgate, keys, ...others } = Object(json) as Record<string, unknown>;
+  // What another program has added would be lost where the value is written.
+  if (tollgate !== 1 || Object.keys(others).length > 0) return null;
   return typeof keys === "object" && keys !== null ? (keys as Record<string, unknown>) : null;
 }
 
@@ -252,14 +221,4 @@ function isEmpty(json: unknown): boolean {
 
 function isKept(kept: unknown): kept is Kept {
   return Array.isArray(kept) && typeof kept[0] === "string" && Number.isSafeInteger(kept[1]);
-}
-
-function stateIn(kept: ReadonlyMap<string, unknown>, key: string): Known {
-  if (!kept.has(key)) return undefined;
-  const entry = kept.get(key);
-  return isKept(entry) ? decodeState(...entry) : null;
-}
-
-function unavailable(cause: unknown): StoreError {
-  return new StoreError("unavailable", `the port failed: ${reasonOf(cause)}`, { transient: true, cause });
 }

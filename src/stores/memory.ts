@@ -1,12 +1,12 @@
 // The store of one process: fast, bounded, forgotten with the process.
 
-import { type Clock, systemClock, systemClockOption } from "../clock.ts";
+import { type Clock, clockOption, systemClock } from "../clock.ts";
 import { readOptions, type TableOf, whole } from "../kernel/options.ts";
-import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import type { StoreRequest } from "../kernel/request.ts";
 import { decide } from "../store/check.ts";
-import { StoreError, tooManyHolds } from "../store/error.ts";
+import { closedError, StoreError, tooManyHolds } from "../store/error.ts";
 import { BoundedStates } from "../store/states.ts";
-import type { Store } from "../store/store.ts";
+import type { Store, StoreAnswer } from "../store/store.ts";
 
 /** How a memory store is made. */
 export interface MemoryStoreOptions {
@@ -18,7 +18,7 @@ export interface MemoryStoreOptions {
 
 const OPTIONS = {
   maxBuckets: whole(1, 10_000_000, 1_000_000),
-  clock: systemClockOption,
+  clock: clockOption,
 } satisfies TableOf<MemoryStoreOptions>;
 
 /**
@@ -48,42 +48,42 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
 }
 
 class MemoryStore implements Store {
-  readonly clock?: Clock;
+  readonly clock: Clock | undefined;
   readonly #maxBuckets: number;
   readonly #states: BoundedStates;
-  #closed = false;
+  #isClosed = false;
 
-  constructor(maxBuckets: number, clock: Clock) {
+  constructor(maxBuckets: number, clock: Clock | undefined) {
+    this.clock = clock;
     this.#maxBuckets = maxBuckets;
     this.#states = new BoundedStates(maxBuckets);
-    if (clock !== systemClock) this.clock = clock;
   }
 
-  async apply(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
-    this.#checkOpen();
-    const nowMs = (this.clock ?? systemClock).nowMs();
+  async apply(requests: readonly StoreRequest[]): Promise<StoreAnswer[]> {
+    const nowMs = this.#nowMs();
     return requests.map((request) => this.#decide(request, nowMs));
   }
 
-  answer(request: StoreRequest): StoreReply | StoreError {
-    this.#checkOpen();
-    return this.#decide(request, (this.clock ?? systemClock).nowMs());
+  answer(request: StoreRequest): StoreAnswer {
+    return this.#decide(request, this.#nowMs());
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#isClosed = true;
     this.#states.clear();
   }
 
-  #checkOpen(): void {
-    if (this.#closed) throw new StoreError("closed", "the memory store was closed", { transient: false });
+  /** @throws StoreError `closed` */
+  #nowMs(): number {
+    if (this.#isClosed) throw closedError("memory");
+    return (this.clock ?? systemClock).nowMs();
   }
 
-  #decide(request: StoreRequest, nowMs: number): StoreReply | StoreError {
-    const states = this.#states.read(request);
-    const { reply, next } = decide(request, states, nowMs);
+  #decide(request: StoreRequest, nowMs: number): StoreAnswer {
+    const before = this.#states.read(request);
+    const { reply, next } = decide(request, before, nowMs);
     if (reply === null) return tooManyHolds();
-    if (next === null || this.#states.write(request, states, next, reply, nowMs)) return reply;
+    if (next === null || this.#states.write(request, before, next, reply, nowMs)) return reply;
     return new StoreError("capacity", `the memory store holds its ${this.#maxBuckets} buckets`, { transient: true });
   }
 }

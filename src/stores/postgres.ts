@@ -2,16 +2,18 @@
 
 import { type Clock, clockOption, LateError, within } from "../clock.ts";
 import { readOptions, type TableOf, unchecked, whole } from "../kernel/options.ts";
-import type { StoreReply, StoreRequest } from "../kernel/request.ts";
-import { StoreError } from "../store/error.ts";
-import type { Beat, Member, SharedStore, Terms } from "../store/shared-store.ts";
-import type { Batching, SetupCheck } from "../store/store.ts";
+import type { StoreRequest } from "../kernel/request.ts";
+import { closedError } from "../store/error.ts";
+import type { SharedStore, Terms } from "../store/shared-store.ts";
+import type { Batching } from "../store/store.ts";
 import { databaseThrough, type PostgresClient } from "./postgres/client.ts";
-import { isRetryable, postgresError } from "./postgres/errors.ts";
+import { askedOnce } from "./postgres/database.ts";
+import { postgresError } from "./postgres/errors.ts";
 import { beat } from "./postgres/members.ts";
-import { checkVersion, type SchemaOptions, tablesIn } from "./postgres/schema.ts";
+import { checkVersion, prefixOf, type SchemaOptions } from "./postgres/schema.ts";
 import { setupOf } from "./postgres/setup.ts";
-import { KnownKeys, sweep, transact, type Work } from "./postgres/transaction.ts";
+import { Table } from "./postgres/table.ts";
+import { transact } from "./postgres/transaction.ts";
 
 export type { PgPool, PostgresClient, PostgresJs, PrismaLike } from "./postgres/client.ts";
 export { migrate, type SchemaOptions } from "./postgres/schema.ts";
@@ -35,139 +37,53 @@ const OPTIONS = {
   clock: clockOption,
 } satisfies TableOf<PostgresStoreOptions>;
 
-/** A batch takes at most so many statements, each of which has one deadline. */
-const STATEMENTS_PER_BATCH = 4;
+/** A batch usually takes four statements, each of which has one deadline: its own deadline is their sum. */
+const DEADLINES_PER_BATCH = 4;
 const BATCHING: Batching = { size: 256, underWay: 4 };
-/** Most keys that the store remembers to have rows: about 10 MB. */
-const MAX_KNOWN_KEYS = 100_000;
-/** Rows that are checked for expiry for each row that is made: more than are made, so that expired rows never pile up. */
-const SWEPT_PER_MADE_ROW = 2;
-const ROWS_PER_SWEEP = 1_000;
 
 /**
  * Keeps buckets in the table `tollgate_buckets`, which `migrate` makes. All instances with the same database share it.
  *
  * Fails with `StoreError` `schema-version` when the tables are not there or of another version, `unauthorized` when the
- * role lacks a right, `busy` (transient) when a lock was not to be had in time, `read-only`, `unavailable`;
+ * role lacks a right, `busy` (transient) when a lock was not free in time, `read-only`, `unavailable`;
  * a request of a damaged bucket fails alone with `damaged-bucket`. The client stays open: the program that made it closes it.
  *
  * @throws MisuseError `unsupported-client`, `invalid-option`
  */
 export function postgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): SharedStore {
-  const { schema, deadlineMs, clock } = readOptions(OPTIONS, options);
-  const database = databaseThrough(client, deadlineMs);
-  const tables = tablesIn(schema);
-  const work = { database, tables, clock, made: 0, known: new KnownKeys(MAX_KNOWN_KEYS) };
-  return new PostgresStore(work, STATEMENTS_PER_BATCH * deadlineMs);
-}
-
-class PostgresStore implements SharedStore {
-  readonly batching = BATCHING;
-  readonly deadlineMs: number;
-  readonly clock?: Clock;
-  readonly #work: Work;
-  #checked: Promise<void> | null = null;
-  /** Up to which key rows were looked at for expiry. */
-  #hand = "";
-  #sweeping = false;
-  #closed = false;
-
-  constructor(work: Work, deadlineMs: number) {
-    this.#work = work;
-    this.deadlineMs = deadlineMs;
-    if (work.clock !== undefined) this.clock = work.clock;
-  }
-
-  apply(
-    requests: readonly StoreRequest[],
-    leftMs: number = this.deadlineMs,
-  ): Promise<readonly (StoreReply | StoreError)[]> {
-    return this.#decide(requests, {}, leftMs);
-  }
-
-  book(requests: readonly StoreRequest[], terms: Terms): Promise<readonly (StoreReply | StoreError)[]> {
-    return this.#decide(requests, terms, this.deadlineMs);
-  }
-
-  async #decide(
-    requests: readonly StoreRequest[],
-    terms: Terms,
-    leftMs: number,
-  ): Promise<readonly (StoreReply | StoreError)[]> {
+  const { schema, deadlineMs: statementMs, clock } = readOptions(OPTIONS, options);
+  const database = databaseThrough(client, statementMs);
+  const prefix = prefixOf(schema);
+  const table = new Table(database, `${prefix}tollgate_buckets`, clock);
+  const deadlineMs = DEADLINES_PER_BATCH * statementMs;
+  const checked = askedOnce(() => checkVersion(database, prefix));
+  let isClosed = false;
+  const ask = async <Value>(asked: () => Promise<Value>, leftMs = Number.POSITIVE_INFINITY): Promise<Value> => {
+    if (isClosed) throw closedError("Postgres");
+    try {
+      if (leftMs <= 0) throw new LateError(deadlineMs);
+      return await within(leftMs, checked().then(asked), { deadlineMs });
+    } catch (error) {
+      throw postgresError(error);
+    }
+  };
+  const book = (requests: readonly StoreRequest[], terms: Terms, leftMs: number) => {
     const endsAtMs = performance.now() + leftMs;
-    const replies = await this.#ask(() => this.#transact(requests, terms, endsAtMs), leftMs);
-    if (this.#work.made * SWEPT_PER_MADE_ROW >= ROWS_PER_SWEEP && !this.#sweeping) void this.#sweep();
-    return replies;
-  }
-
-  beat(member: Member): Promise<Beat> {
-    return this.#ask(() => beat(this.#work, member));
-  }
-
-  async setup(): Promise<readonly SetupCheck[]> {
-    try {
-      return await setupOf(this.#work.database);
-    } catch (error) {
-      throw postgresError(error);
-    }
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-  }
-
-  /** @param leftMs absent: as long as it takes */
-  async #ask<Answer>(ask: () => Promise<Answer>, leftMs?: number): Promise<Answer> {
-    if (this.#closed) throw new StoreError("closed", "the Postgres store was closed", { transient: false });
-    const { deadlineMs } = this;
-    try {
-      if (leftMs === undefined) return await this.#whenChecked(ask);
-      if (leftMs <= 0) throw new LateError(`no answer within ${deadlineMs} ms`);
-      return await within(leftMs, this.#whenChecked(ask), { deadlineMs });
-    } catch (error) {
-      throw postgresError(error);
-    }
-  }
-
-  async #whenChecked<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
-    await this.#check();
-    return ask();
-  }
-
-  /** Once, and again after it failed. */
-  async #check(): Promise<void> {
-    this.#checked ??= checkVersion(this.#work.database, this.#work.tables);
-    try {
-      await this.#checked;
-    } catch (error) {
-      this.#checked = null;
-      throw error;
-    }
-  }
-
-  async #transact(
-    requests: readonly StoreRequest[],
-    terms: Terms,
-    endsAtMs: number,
-  ): Promise<readonly (StoreReply | StoreError)[]> {
-    try {
-      return await transact(this.#work, requests, terms);
-    } catch (error) {
-      if (!isRetryable(error) || performance.now() >= endsAtMs) throw error;
-      return transact(this.#work, requests, terms);
-    }
-  }
-
-  /** Beside the calls: what fails here fails no call, and is tried again with a later one. */
-  async #sweep(): Promise<void> {
-    this.#sweeping = true;
-    this.#work.made = 0;
-    try {
-      this.#hand = await sweep(this.#work, this.#hand, ROWS_PER_SWEEP);
-    } catch {
-      // The next batch reports what is wrong.
-    } finally {
-      this.#sweeping = false;
-    }
-  }
+    return ask(() => transact(table, requests, terms, endsAtMs), leftMs);
+  };
+  return {
+    batching: BATCHING,
+    deadlineMs,
+    clock,
+    apply: (requests, leftMs = deadlineMs) => book(requests, {}, leftMs),
+    book: (requests, terms) => book(requests, terms, deadlineMs),
+    beat: (member) => ask(() => beat(table, member)),
+    setup: () =>
+      setupOf(database).catch((error) => {
+        throw postgresError(error);
+      }),
+    async close() {
+      isClosed = true;
+    },
+  };
 }

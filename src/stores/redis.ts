@@ -5,7 +5,7 @@ import { type Clock, clockOption, LateError, within } from "../clock.ts";
 import { readOptions, type TableOf, whole } from "../kernel/options.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import { validTime } from "../store/check.ts";
-import { StoreError } from "../store/error.ts";
+import { closedError, type StoreError } from "../store/error.ts";
 import { type SharedStore, type Terms, TermsError } from "../store/shared-store.ts";
 import type { Batching, SetupCheck, Store } from "../store/store.ts";
 import { type Part, partsOf, type ScriptCall, scriptCall } from "./redis/arguments.ts";
@@ -183,13 +183,13 @@ class RedisStore implements Store {
     const endsAtMs = performance.now() + leftMs;
     return async (...command) => {
       const ms = endsAtMs - performance.now();
-      if (ms <= 0) throw new LateError(`no answer within ${deadlineMs} ms`);
+      if (ms <= 0) throw new LateError(deadlineMs);
       return within(ms, this.#route.send(...command), { deadlineMs, isAwaited });
     };
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw new StoreError("closed", "the Redis store was closed", { transient: false });
+    if (this.#closed) throw closedError("Redis");
   }
 
   /** If this fails, the holds stay, and their units are charged when the holds expire. */

@@ -1,14 +1,13 @@
 // The embedded default: one file, shared by the processes of one machine, kept when any of them is killed.
 // Each batch is one `BEGIN IMMEDIATE` transaction in which the kernel decides; nothing is judged in SQL.
 
-import { type Clock, sleep, systemClock, systemClockOption } from "../clock.ts";
+import { type Clock, clockOption, sleep, systemClock } from "../clock.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import { choice, readOptions, type TableOf, whole } from "../kernel/options.ts";
-import type { StoreReply, StoreRequest } from "../kernel/request.ts";
-import { StoreError } from "../store/error.ts";
+import { closedError, StoreError } from "../store/error.ts";
 import type { Batching, Store } from "../store/store.ts";
 import { Courtesy } from "./sqlite/courtesy.ts";
-import { isBusy, storeError } from "./sqlite/errors.ts";
+import { isBusy, sqliteError } from "./sqlite/errors.ts";
 import { type OpenFile, openFile } from "./sqlite/file.ts";
 import { transact } from "./sqlite/transaction.ts";
 
@@ -16,7 +15,7 @@ import { transact } from "./sqlite/transaction.ts";
 export interface SqliteStoreOptions {
   /**
    * How long a call may wait for the file's lock before it fails with `busy`, 1 to 60,000 ms, counted from the call. Default
-   * 2,000. Once the lock was out of reach for as long, each batch asks once and fails at once, until the lock is to be had.
+   * 2,000. Once others have held the lock for as long, each batch tries once and fails at once, until the lock is free again.
    * The event loop never waits for a lock.
    */
   readonly deadlineMs?: number;
@@ -32,7 +31,7 @@ export interface SqliteStoreOptions {
 const OPTIONS = {
   deadlineMs: whole(1, 60_000, 2_000),
   durability: choice(["process", "power"], "process"),
-  clock: systemClockOption,
+  clock: clockOption,
 } satisfies TableOf<SqliteStoreOptions>;
 
 const BATCHING: Batching = { size: 256, underWay: 1 };
@@ -41,7 +40,7 @@ const BATCHING: Batching = { size: 256, underWay: 1 };
  * Keeps buckets in a SQLite file, which is made when it is not there. Opened at once; a file that cannot be opened fails
  * the requests, each of which tries again.
  *
- * Fails with `StoreError` `busy` (transient) when the lock was not to be had in time, `foreign-database` or
+ * Fails with `StoreError` `busy` (transient) when the lock was not free in time, `foreign-database` or
  * `schema-version` when the file is another program's or version's, `unavailable` when it cannot be opened, read or
  * written, `closed` after `close`; a request of a damaged bucket fails alone with `damaged-bucket`.
  *
@@ -62,71 +61,56 @@ const BATCHING: Batching = { size: 256, underWay: 1 };
  * ```
  */
 export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Store {
-  const settled = readOptions(OPTIONS, options);
+  const { deadlineMs, durability, clock } = readOptions(OPTIONS, options);
   if (typeof path !== "string" || path === "" || /^:memory:|^file:|\0/.test(path)) {
     throw invalidOption("path", "the path of a file", path);
   }
-  return new SqliteStore(path, settled);
-}
-
-class SqliteStore implements Store {
-  readonly batching = BATCHING;
-  readonly deadlineMs: number;
-  readonly clock?: Clock;
-  readonly #path: string;
-  readonly #options: Required<SqliteStoreOptions>;
-  #file: OpenFile | null = null;
-  readonly #courtesy = new Courtesy();
-  /** Since when the lock was not to be had: calls that queue behind one another share one deadline. */
-  #lockedSinceMs: number | null = null;
-  #closed = false;
-
-  constructor(path: string, options: Required<SqliteStoreOptions>) {
-    this.#path = path;
-    this.#options = options;
-    this.deadlineMs = options.deadlineMs;
-    if (options.clock !== systemClock) this.clock = options.clock;
-    try {
-      this.#file = openFile(path, options.durability);
-    } catch {
-      // The first request tries again, and says what is wrong: a store that is away must not end a program that starts.
-    }
+  const courtesy = new Courtesy();
+  let file: OpenFile | null = null;
+  // Since when others hold the lock. Once that is a whole deadline ago, each batch tries once and fails, so that those behind
+  // it do not wait a deadline each.
+  let lockedSinceMs: number | null = null;
+  let isClosed = false;
+  try {
+    file = openFile(path, durability);
+  } catch {
+    // The first request tries again, and says what is wrong: a store that is away must not end a program that starts.
   }
-
-  async apply(
-    requests: readonly StoreRequest[],
-    leftMs: number = this.deadlineMs,
-  ): Promise<readonly (StoreReply | StoreError)[]> {
-    const askedMs = performance.now();
-    const endsAtMs = askedMs + leftMs;
-    const pauseMs = this.#courtesy.pauseMs(requests.length, askedMs);
-    if (pauseMs > 0) await sleep(pauseMs);
-    const startedMs = performance.now();
-    for (;;) {
-      if (this.#closed) throw new StoreError("closed", "the SQLite store was closed", { transient: false });
-      try {
-        this.#file ??= openFile(this.#path, this.#options.durability);
-        const replies = transact(this.#file, requests, this.#options.clock);
-        const nowMs = performance.now();
-        this.#courtesy.won(nowMs, nowMs - startedMs);
-        this.#lockedSinceMs = null;
-        return replies;
-      } catch (error) {
-        if (!isBusy(error)) throw storeError(error, this.#path);
-        const nowMs = performance.now();
-        this.#lockedSinceMs ??= nowMs;
-        if (nowMs >= endsAtMs || nowMs - this.#lockedSinceMs >= this.deadlineMs) {
-          const message = `others have held the lock of ${this.#path} for ${this.deadlineMs} ms`;
-          throw new StoreError("busy", message, { transient: true, cause: error });
+  const busy = (cause?: unknown) => {
+    return new StoreError("busy", `the lock of ${path} was not free for ${deadlineMs} ms`, { transient: true, cause });
+  };
+  return {
+    batching: BATCHING,
+    deadlineMs,
+    clock,
+    async apply(requests, leftMs = deadlineMs) {
+      if (leftMs <= 0) throw busy();
+      const askedMs = performance.now();
+      const pauseMs = courtesy.pauseMs(requests.length, askedMs);
+      if (pauseMs > 0) await sleep(pauseMs);
+      const startedMs = performance.now();
+      for (;;) {
+        if (isClosed) throw closedError("SQLite");
+        try {
+          file ??= openFile(path, durability);
+          const answers = transact(file, requests, clock ?? systemClock);
+          const nowMs = performance.now();
+          courtesy.won(nowMs, nowMs - startedMs);
+          lockedSinceMs = null;
+          return answers;
+        } catch (error) {
+          if (!isBusy(error)) throw sqliteError(error, path);
+          const nowMs = performance.now();
+          lockedSinceMs ??= nowMs;
+          if (nowMs >= askedMs + leftMs || nowMs - lockedSinceMs >= deadlineMs) throw busy(error);
+          await sleep(courtesy.lost(nowMs, Math.random()));
         }
-        await sleep(this.#courtesy.lost(nowMs, Math.random()));
       }
-    }
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-    this.#file?.database.close();
-    this.#file = null;
-  }
+    },
+    async close() {
+      isClosed = true;
+      file?.database.close();
+      file = null;
+    },
+  };
 }

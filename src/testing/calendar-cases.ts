@@ -39,7 +39,7 @@ export const calendarCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "fixed-window calendar: decides nothing before the first boundary, for any request, and books nothing",
+    name: "fixed-window calendar: decides nothing before the first boundary, whatever is asked, and books nothing",
     async run({ store, advance }) {
       const limit = calendar(await nowOf(store), 1, 31, 59);
       for (const mode of ["judge", "peek", "force"] as const) {
@@ -71,7 +71,7 @@ export const calendarCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "fixed-window calendar: keeps the end of a bucket for any later boundaries",
+    name: "fixed-window calendar: keeps the end of a bucket whatever boundaries are named next",
     async run({ store, advance }) {
       const nowMs = await nowOf(store);
       await ask(store, "judge", charge("b", calendar(nowMs, 0, 31, 59), 2));

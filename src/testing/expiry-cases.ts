@@ -239,7 +239,7 @@ export const expiryCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "token-bucket: gives back at the end of a hold no more than has not flowed back",
+    name: "token-bucket: gives back at the end of a hold no more than has not flowed back by itself",
     async run({ store, advance }) {
       await ask(store, "judge", hold("b", tokenBucket, "h1", 3, { leaseMs: 400, onExpiry: "refund" }));
       await advance(300);

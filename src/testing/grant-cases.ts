@@ -103,7 +103,7 @@ export const grantCases: readonly StoreCase[] = [
     assert.deepEqual([none.granted, none.grants], [undefined, undefined]);
   }),
   {
-    name: "revokes no hold, and no grant that has ended",
+    name: "revokes no hold, nor a grant that has ended by itself",
     async run({ store, advance }) {
       const limit = quota(2);
       await ask(store, "judge", hold("b", limit, "h1", 1));

@@ -26,7 +26,7 @@ const MAX_HOLDS = 1_000;
 
 export const holdEdgeCases: readonly StoreCase[] = [
   {
-    name: "concurrency: frees slots for any usage of a settle, and spends nothing",
+    name: "concurrency: frees slots whatever a settle says was needed, and spends nothing",
     async run({ store }) {
       for (const id of ["h1", "h2", "h3"]) await ask(store, "judge", hold("b", slots, id, 1));
       for (const [id, used] of Object.entries({ h1: 2, h2: 1, never: 1, h3: 0 })) {
@@ -38,7 +38,7 @@ export const holdEdgeCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "token-bucket: gives back no more of a hold than has not flowed back",
+    name: "token-bucket: gives back no more of a hold than has not flowed back by itself",
     async run({ store, advance }) {
       await ask(store, "judge", hold("b", tokenBucket, "h1", 3, { leaseMs: 1_000 }));
       await advance(400);
@@ -89,7 +89,7 @@ export const holdEdgeCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "fails only a request that would make more than a thousand holds in one bucket",
+    name: "fails a request alone that would hold more than a thousand times in one bucket",
     async run({ store }) {
       const large = quota(2 * MAX_HOLDS);
       await fill(store, large);

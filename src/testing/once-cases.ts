@@ -42,7 +42,7 @@ function assertGivenAgain(again: StoreReply | undefined, reply: StoreReply | und
 
 export const onceCases: readonly StoreCase[] = [
   {
-    name: "gives a retried request the first answer, and books it once",
+    name: "gives a request that is sent again the first answer, and books it once",
     async run({ store, advance }) {
       const reply = await askOnce(store, charge("b", large, 2), charge("c", large, 3));
       assert.equal(reply.replay, undefined);
@@ -85,7 +85,7 @@ export const onceCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "gives the first answer, with its mark, to any request under its key",
+    name: "gives the first answer, and says whose it is, to whatever is asked under its key",
     async run({ store }) {
       const reply = answered((await store.apply([once([charge("b", large, 2)], "judge", "R-1_a")]))[0]);
       const replay = { request: "R-1_a", hold: null, units: [2] };
@@ -95,7 +95,7 @@ export const onceCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "keeps answers with any keys apart",
+    name: "keeps answers apart whatever their keys are",
     async run({ store }) {
       const keys = ["__proto__", "once", "ONCE", "once:", "é", "e\u0301", "漢"];
       for (const _ of [1, 2]) {
@@ -106,7 +106,7 @@ export const onceCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "judges a denied request again when it is retried",
+    name: "judges a denied request afresh when it is sent again",
     async run({ store, advance }) {
       await ask(store, "judge", hold("b", quota(5), "h1", 5, { onExpiry: "refund" }));
       const step = charge("b", quota(5), 2);
@@ -120,7 +120,7 @@ export const onceCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "keeps an answer for ten minutes from the first request, for any number of retries, then books again",
+    name: "keeps an answer for ten minutes from the first request, however often it is given, then books again",
     async run({ store, advance }) {
       const lasting: LimitSpec = { algorithm: "budget", quota: 99, ttlMs: 2 * REMEMBERED_MS, ttlFrom: "first" };
       const step = charge("b", lasting, 2);

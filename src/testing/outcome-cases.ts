@@ -6,7 +6,7 @@ import { elapsed, report, streak, window } from "./step-parts.ts";
 
 export const streakCases: readonly StoreCase[] = [
   {
-    name: "streak: denies after its quota of equal outcomes in a row, until another or no outcome",
+    name: "streak: denies after as many equal outcomes in a row as it may, until another one, or none",
     async run({ store }) {
       for (const [i, outcomes] of [["ok"], [null], ["ok", "error"]].entries()) {
         const bucket = `b${i}`;
@@ -18,7 +18,7 @@ export const streakCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "streak: has the length of the streak, and is not changed by calls",
+    name: "streak: says how long its row is, and is not changed by calls",
     async run({ store }) {
       assert.equal(first(await ask(store, "judge", report("b", streak, "error"))).used, 1);
       for (const _ of [1, 2, 3]) assert.equal((await ask(store, "judge", charge("b", streak))).allowed, true);
@@ -30,7 +30,7 @@ export const streakCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "streak: forgets the streak a ttl after the last report",
+    name: "streak: forgets its row a ttl after the last report",
     async run({ store, advance }) {
       await ask(store, "judge", report("b", streak, "error"));
       await advance(streak.ttlMs - 1);

@@ -1,5 +1,5 @@
-// What every store must do, case by case, for any test runner. That it equals the kernel in everything else is for a
-// differential test to show; these cases say in plain words what is promised.
+// What every store must do, case by case in plain words, for any test runner. A differential test shows whether a store equals
+// the kernel in everything else.
 
 import assert from "node:assert/strict";
 import { StoreError } from "../store/error.ts";
@@ -43,7 +43,7 @@ export const storeCases: readonly StoreCase[] = [
   ...clockCases,
 
   {
-    name: "keeps buckets with any keys apart",
+    name: "keeps buckets apart whatever their keys are",
     async run({ store }) {
       const keys = [
         "__proto__",
@@ -67,6 +67,19 @@ export const storeCases: readonly StoreCase[] = [
       assert.deepEqual({ ...reply, nowMs: 0 }, { allowed: true, nowMs: 0, steps: [] });
       assert.ok(Number.isSafeInteger(reply.nowMs));
       assert.deepEqual(await store.apply([]), []);
+    },
+  },
+  {
+    name: "fails a batch that has no time left, and books nothing",
+    async run({ store }) {
+      if (store.deadlineMs === undefined) return;
+      const late = store.apply([{ mode: "judge", steps: [charge("b", quota(5))] }], 0);
+      const failed = await late.then(
+        ([reply]) => reply,
+        (error) => error,
+      );
+      assert.ok(StoreError.isInstance(failed) && failed.transient, String(failed));
+      assert.equal(await usedOf(store, "b", quota(5)), 0);
     },
   },
   {

@@ -24,7 +24,7 @@ export const waitCases: readonly StoreCase[] = [
   },
 
   {
-    name: "token-bucket: spends a queued call's units at its turn",
+    name: "token-bucket: spends a place's units at its turn",
     async run(fixture) {
       const store = await full(fixture);
       await wait(store, "w1", 10_000, charge("b", tokenBucket, 2));
@@ -40,7 +40,7 @@ export const waitCases: readonly StoreCase[] = [
   },
 
   {
-    name: "token-bucket: denies a call whose turn would come too late, and does not queue it",
+    name: "token-bucket: denies a call whose turn would come too late, and takes no place for it",
     async run(fixture) {
       const store = await full(fixture);
       const denied = await wait(store, "w1", UNIT_MS - 1, charge("b", tokenBucket));
@@ -72,7 +72,7 @@ export const waitCases: readonly StoreCase[] = [
   },
 
   {
-    name: "token-bucket: gives the last turn of a queue to the next call when it was given up",
+    name: "token-bucket: gives the last place of a row to the next call when it was given up",
     async run(fixture) {
       const store = await full(fixture);
       await wait(store, "w1", 10_000, charge("b", tokenBucket));
@@ -83,7 +83,7 @@ export const waitCases: readonly StoreCase[] = [
   },
 
   {
-    name: "token-bucket: gives no other turn of a queue to a later call when it was given up",
+    name: "token-bucket: gives no other place of a row to anybody when it was given up",
     async run({ store }) {
       const single = { ...tokenBucket, burst: 1 };
       await ask(store, "judge", charge("b", single));

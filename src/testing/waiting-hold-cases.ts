@@ -45,7 +45,7 @@ export const waitingHoldCases: readonly StoreCase[] = [
   },
 
   {
-    name: "token-bucket: refunds the unused units of a queued hold, and no more than has not flowed back since its turn",
+    name: "token-bucket: gives back what a hold that waited did not take, and no more than has not flowed back since its turn",
     async run(fixture) {
       const single = { ...tokenBucket, burst: 1 };
       await ask(fixture.store, "judge", charge("b", single));
@@ -68,7 +68,7 @@ export const waitingHoldCases: readonly StoreCase[] = [
   },
 
   {
-    name: "token-bucket: gives the last turn of a queue to the next call when its hold was given up",
+    name: "token-bucket: gives the last place of a row to the next call when its hold was given up",
     async run(fixture) {
       const store = await full(fixture);
       await wait(store, "w1", 10_000, hold("b", tokenBucket, "h1", 1));
@@ -119,7 +119,7 @@ export const waitingHoldCases: readonly StoreCase[] = [
   },
 
   {
-    name: "token-bucket: undoes a queued hold that a request booked",
+    name: "token-bucket: takes back the place of a hold that a request booked",
     async run(fixture) {
       const store = await full(fixture);
       const steps = [hold("b", tokenBucket, "h1", 1), charge("a", quota(5))];

@@ -307,7 +307,13 @@ describe("the document store", () => {
     const other = { ...call, tool: "b", turn: "u" };
     await limiter.consume(call);
     await limiter.consume(other);
-    for (const damage of [["x", 9], ["s1 9999999999999 9999999999999 1", 9_999_999_999_999], "5", [5, 5], null]) {
+    for (const damage of [
+      ["x", 9_999_999_999_999],
+      ["s1 9999999999999 9999999999999 1", 9_999_999_999_999],
+      "5",
+      [5, 5],
+      null,
+    ]) {
       const value = JSON.parse(sessions.get("s1") ?? "");
       const key = Object.keys(value.keys).find((each) => each.endsWith("tool-per-turn:t:a")) ?? "";
       value.keys[key] = damage;

@@ -151,6 +151,15 @@ describe("the counter store", () => {
     assert.deepEqual([...counts.values()], [0]);
   });
 
+  it("says why the port failed, without the passwords of URLs", async () => {
+    const cause = Object.assign(new Error("connect to redis://me:s3cret@db failed"), { code: "ECONNREFUSED" });
+    const store = counterStore({ increment: () => Promise.reject(cause) });
+    await assert.rejects(
+      createLimiter({ policy: POLICY, store }).consume(call()),
+      isStoreError("unavailable", /^the port failed: connect to redis:\/\/…@db failed ECONNREFUSED$/),
+    );
+  });
+
   it("leaves charged what it cannot undo", async () => {
     const { port, counts } = mapPort((_, by) => by < 0);
     const limiter = createLimiter({ policy: POLICY, store: counterStore(port) });

@@ -107,7 +107,7 @@ describe("a bucket that the Redis store cannot read", () => {
         { mode: "judge", steps: [charge("bad"), charge("good")] },
         { mode: "judge", steps: [charge("good")] },
       ]);
-      assert.ok(isStoreError("damaged-bucket")(both) && /the key bad/.test(String(both)));
+      assert.ok(isStoreError("damaged-bucket")(both) && /the bucket bad is damaged/.test(String(both)));
       assert.ok(good !== undefined && !StoreError.isInstance(good) && good.steps[0]?.used === 1);
       assert.equal(server.cli("GET", "bad"), damage);
     });

@@ -132,6 +132,25 @@ describe("the SQLite store's file", () => {
     await store.close();
   });
 
+  it("says of a damaged answer when it ends, and books the request again from then on", async () => {
+    const file = newFile();
+    const clock = fakeClock();
+    const store = sqliteStore(file, { clock });
+    const once = { key: "rate:1:{s1}:$once:k1", request: "r1" };
+    const attempt = async () => (await store.apply([{ mode: "judge", steps: [charge("b")], once }]))[0];
+    await attempt();
+    const other = new DatabaseSync(file);
+    other.prepare("UPDATE buckets SET value = ? WHERE key = ?").run("o1 what", once.key);
+    const failed = await attempt();
+    assert.ok(isStoreError("damaged-bucket")(failed));
+    assert.match((failed as StoreError).message, /the answer that is kept under .*k1 is damaged: it ends ten minutes/);
+    clock.advance(600_000);
+    const again = await attempt();
+    assert.ok(again !== undefined && !StoreError.isInstance(again) && again.allowed && again.replay === undefined);
+    other.close();
+    await store.close();
+  });
+
   it("fails only a call whose bucket a charge would make inexact, and a reset repairs it", async () => {
     const file = newFile();
     const store = sqliteStore(file);

@@ -4,7 +4,7 @@ import { inUseLimit } from "../../kernel/algorithms/registry.ts";
 import { isWithin, monotonicClock } from "../../clock.ts";
 import { borrowedKey } from "../../kernel/key.ts";
 import type { Step, StepEvent, StoreReply, StoreRequest } from "../../kernel/request.ts";
-import type { Found } from "../../store/ask.ts";
+import type { StoreAnswer } from "../../store/store.ts";
 import { StoreError } from "../../store/error.ts";
 import { isPlainCall } from "../layer.ts";
 
@@ -43,7 +43,7 @@ export function isBorrowing({ hints }: Step): boolean {
 }
 
 /** Whether a request has to be asked again later: without an answer, or with a transient error. */
-export function isRetryable(found: Found | undefined): boolean {
+export function isRetryable(found: StoreAnswer | undefined): boolean {
   return found === undefined || (StoreError.isInstance(found) && found.transient);
 }
 

@@ -7,7 +7,7 @@ import { formatGot } from "../../kernel/errors.ts";
 import type { Step, StoreRequest } from "../../kernel/request.ts";
 import { StoreError } from "../../store/error.ts";
 import type { ReceiptTerms } from "../../store/shared-store.ts";
-import { endsCall } from "../../store/states.ts";
+import { endsCall } from "../../store/room.ts";
 import { onlyCharges } from "../layer.ts";
 
 /** How many rows of receipts an instance has: batches that are under way together do not lock each other's row. */

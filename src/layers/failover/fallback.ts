@@ -6,7 +6,7 @@ import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algor
 import { freeAfterMs } from "../../kernel/bucket/free-after.ts";
 import type { Degraded, Step, StepEvent, StepReply, StoreRequest } from "../../kernel/request.ts";
 import type { StoredState } from "../../kernel/state.ts";
-import type { Found } from "../../store/ask.ts";
+import type { StoreAnswer } from "../../store/store.ts";
 import { decide } from "../../store/check.ts";
 import { StoreError, tooManyHolds } from "../../store/error.ts";
 import { BoundedStates } from "../../store/states.ts";
@@ -73,7 +73,7 @@ export class Fallback {
   }
 
   /** Decides one request. Throws `failure`, what the store failed with, for what only the store can do. */
-  decide(request: StoreRequest, place: Place | null, nowMs: number, failure: StoreError): Found {
+  decide(request: StoreRequest, place: Place | null, nowMs: number, failure: StoreError): StoreAnswer {
     const { wait: _, ...asked } = request;
     if (needsStore(asked)) throw failure;
     if (asked.mode !== "peek") {

@@ -3,12 +3,12 @@
 
 import { reasonOf } from "../../kernel/reason.ts";
 import type { StoreRequest } from "../../kernel/request.ts";
-import type { Found } from "../../store/ask.ts";
-import { StoreError } from "../../store/error.ts";
+import type { StoreAnswer } from "../../store/store.ts";
+import { asStoreError, StoreError } from "../../store/error.ts";
 import { asSettled, type Backlog } from "./backlog.ts";
 import { Fallback, needsStore } from "./fallback.ts";
 import type { Members } from "./members.ts";
-import { asStoreError, isOutage, type Outage } from "./outage.ts";
+import { isOutage, type Outage } from "./outage.ts";
 import type { StoreLink } from "./store-link.ts";
 
 export class LocalDecisions {
@@ -29,7 +29,7 @@ export class LocalDecisions {
   }
 
   /** Decides a request that the store is not asked about, and remembers to book it. */
-  admit(request: StoreRequest): Found {
+  admit(request: StoreRequest): StoreAnswer {
     if (needsStore(request)) return this.#needsStore();
     const reply = this.#decide(request);
     if (StoreError.isInstance(reply) || request.mode === "peek" || reply.replay !== undefined) return reply;
@@ -46,14 +46,14 @@ export class LocalDecisions {
    * Decides requests of a batch that may have been booked, and remembers to settle it if it has a number. `known` are the store's
    * replies, as far as there are any.
    */
-  doubt(requests: readonly StoreRequest[], number: number | null, known: readonly Found[]): Found[] {
+  doubt(requests: readonly StoreRequest[], number: number | null, known: readonly StoreAnswer[]): StoreAnswer[] {
     const atMs = this.#link.time.nowMs();
-    const replies = requests.map((request, i): Found => {
+    const replies = requests.map((request, i): StoreAnswer => {
       const found = known[i];
       return found === undefined || isOutage(found) ? this.#decide(request) : found;
     });
     if (number === null) return replies;
-    const isAdmitted = (reply: Found | undefined) => !StoreError.isInstance(reply) && reply?.allowed === true;
+    const isAdmitted = (reply: StoreAnswer | undefined) => !StoreError.isInstance(reply) && reply?.allowed === true;
     const settled = requests.map((request, i) => asSettled(request, isAdmitted(replies[i]), atMs));
     this.#backlog.addDoubtful(number, settled, atMs);
     return replies;
@@ -64,7 +64,7 @@ export class LocalDecisions {
     this.#fallback.clear();
   }
 
-  #decide(request: StoreRequest): Found {
+  #decide(request: StoreRequest): StoreAnswer {
     try {
       return this.#fallback.decide(request, this.#members.place(), this.#link.time.nowMs(), this.#outage.failure);
     } catch (error) {

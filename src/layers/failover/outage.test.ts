@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { StoreError } from "../../store/error.ts";
+import { asStoreError, StoreError } from "../../store/error.ts";
 import { fakeClock } from "../../testing/fake-clock.ts";
-import { asStoreError, isOutage, Outage, type OutageWork } from "./outage.ts";
+import { isOutage, Outage, type OutageWork } from "./outage.ts";
 
 const failure = (message: string) => new StoreError("unavailable", message, { transient: true });
 

@@ -20,8 +20,7 @@
 // The gate is beside the states: calls wait at it for one promise, each until its own deadline.
 
 import { type Clock, isWithin } from "../../clock.ts";
-import { reasonOf } from "../../kernel/reason.ts";
-import { StoreError, type StoreErrorCode } from "../../store/error.ts";
+import { asStoreError, StoreError, type StoreErrorCode } from "../../store/error.ts";
 import { longestProbeMs, Pause, probeAfterMs } from "./pace.ts";
 
 /** What an outage is for the process that has it. */
@@ -187,10 +186,4 @@ const OF_ONE_REQUEST: ReadonlySet<StoreErrorCode> = new Set(["capacity", "too-ma
 /** Whether an error means that the store is away, and not that one request is wrong. */
 export function isOutage(error: unknown): error is StoreError {
   return StoreError.isInstance(error) && error.transient && !OF_ONE_REQUEST.has(error.code);
-}
-
-/** An error as the store's. */
-export function asStoreError(error: unknown): StoreError {
-  if (StoreError.isInstance(error)) return error;
-  return new StoreError("unavailable", `the store: ${reasonOf(error)}`, { transient: true, cause: error });
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { LONGEST_LIFE_MS } from "../../store/member.ts";
+import { LONGEST_LIFE_MS } from "../../store/shared-store.ts";
 import { beatEachMs, livesMs, longestProbeMs, Pause, probeAfterMs } from "./pace.ts";
 
 const MANY = 10_000;

@@ -2,11 +2,11 @@
 // them, and books what was admitted meanwhile. It does not know when that is done, nor who waits for it.
 
 import type { StoreRequest } from "../../kernel/request.ts";
-import type { Found } from "../../store/ask.ts";
-import { StoreError } from "../../store/error.ts";
+import type { StoreAnswer } from "../../store/store.ts";
+import { asStoreError, StoreError } from "../../store/error.ts";
 import { type Beat, TermsError } from "../../store/shared-store.ts";
 import { type Backlog, MAX_AGE_MS, type OpenBatch } from "./backlog.ts";
-import { asStoreError, isOutage } from "./outage.ts";
+import { isOutage } from "./outage.ts";
 import type { Sending, StoreLink } from "./store-link.ts";
 import { raiseOf } from "./views.ts";
 
@@ -99,7 +99,7 @@ export class Recovery {
    * The store's replies to a batch that is settled; `null` for one that the store will never book: one that is too old, one
    * that it refuses as too late again and again while it answers otherwise, or one that it refuses for a reason of its own.
    */
-  async #settleOne(batch: OpenBatch): Promise<readonly Found[] | null> {
+  async #settleOne(batch: OpenBatch): Promise<readonly StoreAnswer[] | null> {
     if (this.#link.time.nowMs() - batch.openedAtMs > MAX_AGE_MS) return this.#abandon(batch, tooOld());
     try {
       const replies = await this.#ask(batch.requests, { receipt: this.#backlog.closingReceipt(batch) });
@@ -123,7 +123,7 @@ export class Recovery {
   }
 
   /** Throws a `StoreError` when any of it has to be asked again. */
-  async #ask(requests: readonly StoreRequest[], sending: Sending): Promise<readonly Found[]> {
+  async #ask(requests: readonly StoreRequest[], sending: Sending): Promise<readonly StoreAnswer[]> {
     if (this.#listener.isClosed()) throw storeClosed();
     const replies = await this.#link.send(requests, sending);
     const failed = replies.find((reply) => isOutage(reply));

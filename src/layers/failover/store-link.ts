@@ -4,10 +4,9 @@
 import { type Clock, LateError, monotonicClock, within } from "../../clock.ts";
 import { reasonOf } from "../../kernel/reason.ts";
 import type { StoreRequest } from "../../kernel/request.ts";
-import type { Found } from "../../store/ask.ts";
-import { StoreError } from "../../store/error.ts";
+import type { StoreAnswer } from "../../store/store.ts";
+import { asStoreError, StoreError } from "../../store/error.ts";
 import type { ReceiptTerms, SharedStore } from "../../store/shared-store.ts";
-import { asStoreError } from "./outage.ts";
 import { StoreTime } from "./store-time.ts";
 import { Views } from "./views.ts";
 
@@ -36,7 +35,7 @@ export class StoreLink {
   }
 
   /** Sends a batch. Throws `LateError`, or what the store fails with. */
-  async send(requests: readonly StoreRequest[], sending: Sending = {}): Promise<readonly Found[]> {
+  async send(requests: readonly StoreRequest[], sending: Sending = {}): Promise<readonly StoreAnswer[]> {
     const { receipt, incarnation = this.incarnation, leftMs = this.deadlineMs, clock = monotonicClock } = sending;
     const terms = {
       notAfterMs: this.time.nowMs() + Math.ceil(leftMs),

@@ -1,14 +1,15 @@
 // One JSON column of a program's own table on Postgres, through `pg`, postgres.js or Prisma.
 
-import { type Clock, clockOption, within } from "../../clock.ts";
+import { type Clock, clockOption } from "../../clock.ts";
 import { checked, readOptions, required, type TableOf, whole } from "../../kernel/options.ts";
 import { StoreError } from "../../store/error.ts";
-import { databaseThrough, listIn, type PostgresClient, type Query } from "../postgres/client.ts";
+import { databaseThrough, listIn, type PostgresClient } from "../postgres/client.ts";
+import { askedOnce, type Query, SERVER_NOW_MS } from "../postgres/database.ts";
 import { type Fixes, postgresError } from "../postgres/errors.ts";
 import { setupOf } from "../postgres/setup.ts";
 import type { DocumentPort } from "./port.ts";
 
-/** A change takes at most so many statements, each of which has one deadline. */
+/** The statements of a change: BEGIN, those that set the spelling, lock and write, and COMMIT. Each has one deadline. */
 const STATEMENTS_PER_CHANGE = 5;
 
 /** Which column of which table. */
@@ -73,91 +74,63 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
   const { table, id, column, schema, deadlineMs, clock } = readOptions(OPTIONS, options);
   const database = databaseThrough(client, deadlineMs);
   const from = schema === undefined ? `"${table}"` : `"${schema}"."${table}"`;
-  let types: Promise<Types> | null = null;
-
+  const types = askedOnce(() => typesOf(database.query, from, id, column));
+  const fail = (error: unknown): never => {
+    throw postgresError(error, { fixes: FIXES });
+  };
+  const changeRow: DocumentPort["transact"] = async (partition, change) => {
+    const { idType, columnType, isSpelledAlike } = await types();
+    const where = `WHERE "${id}" = $1::text::${idType}`;
+    const lock = `WITH locked AS MATERIALIZED (
+        SELECT "${column}"::text AS json, "${id}"::text AS id FROM ${from} ${where} FOR UPDATE)
+      SELECT json_build_array(count(*), max(json), max(id), ${SERVER_NOW_MS})::text FROM locked`;
+    return database.transaction(async (query) => {
+      if (!isSpelledAlike) await query(SET_SPELLING);
+      // An aggregate is there when the row is locked: the server's clock beside it is read after that.
+      const locked = listIn(await query(lock, [partition]));
+      const [count, json, spelled, serverMs] = locked as [number, string, string, number];
+      if (count !== 1) throw unknownPartition(from, id, count);
+      const changed = change(json, clock === undefined ? serverMs : clock.nowMs(), spelled);
+      if (changed.json !== json) {
+        const text = `UPDATE ${from} SET "${column}" = $2::text::${columnType} ${where}`;
+        await query(text, [partition, JSON.stringify(changed.json)]);
+      }
+      return changed.result;
+    });
+  };
   return {
     deadlineMs: STATEMENTS_PER_CHANGE * deadlineMs,
-    async transact(partition, change) {
-      try {
-        types ??= typesOf(database.query, from, id, column);
-        const { idType, columnType, isSpelledAlike } = await types.catch((error) => {
-          types = null;
-          throw error;
-        });
-        const isRow = `"${id}" = $1::text::${idType}`;
-        const changing = database.transaction(async (query) => {
-          if (!isSpelledAlike) await query(SET_SPELLING);
-          const rows = `SELECT "${column}"::text AS json, "${id}"::text AS id FROM ${from} WHERE ${isRow}`;
-          const { json, spelled, nowMs } = await lockRow(query, { from, id, rows }, partition);
-          const changed = change(json, clock === undefined ? nowMs : clock.nowMs(), spelled);
-          if (changed.json !== json) {
-            const text = `UPDATE ${from} SET "${column}" = $2::text::${columnType} WHERE ${isRow}`;
-            await query(text, [partition, JSON.stringify(changed.json)]);
-          }
-          return changed.result;
-        });
-        return await within(STATEMENTS_PER_CHANGE * deadlineMs, changing);
-      } catch (error) {
-        throw postgresError(error, FIXES);
-      }
-    },
-    async setup() {
-      try {
-        return await setupOf(database);
-      } catch (error) {
-        throw postgresError(error, FIXES);
-      }
-    },
+    transact: (partition, change) => changeRow(partition, change).catch(fail),
+    setup: () => setupOf(database).catch(fail),
   };
 }
 
-/** Where a row is: the table, its id column, and the statement that reads it. */
-interface Row {
-  readonly from: string;
-  readonly id: string;
-  readonly rows: string;
-}
-
-/** An aggregate is there when the row is locked: the server's clock beside it is read after that. */
-async function lockRow(query: Query, { from, id, rows }: Row, partition: string) {
-  const text =
-    `WITH locked AS MATERIALIZED (${rows} FOR UPDATE) SELECT json_build_array(count(*), max(json), max(id),` +
-    " floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)::text FROM locked";
-  const [found, json, spelled, nowMs] = listIn(await query(text, [partition])) as [number, string, string, number];
-  if (found !== 1) {
-    const message = `${from} has ${found === 0 ? "no" : "more than one"} row whose "${id}" is the call's partition: make the session's row before its first call`;
-    throw new StoreError("unknown-partition", message, { transient: false });
-  }
-  return { json, spelled, nowMs };
-}
-
-interface Types {
-  readonly idType: string;
-  readonly columnType: string;
-  readonly isSpelledAlike: boolean;
+function unknownPartition(from: string, id: string, count: number): StoreError {
+  const message = `${from} has ${count === 0 ? "no" : "more than one"} row whose "${id}" is the call's partition: make the session's row before its first call`;
+  return new StoreError("unknown-partition", message, { transient: false });
 }
 
 /**
  * What the columns are, so that texts can be compared with them and written to them: of a domain the type below it, and
  * without a length. A cast to `character`, or to a domain on `character(8)`, would cut a longer text to another row's id.
  */
-async function typesOf(query: Query, from: string, id: string, column: string): Promise<Types> {
-  const text =
-    "WITH RECURSIVE types AS (SELECT attname::text AS name, atttypid AS type FROM pg_attribute" +
-    " WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped" +
-    " UNION ALL SELECT name, typbasetype FROM types JOIN pg_type ON pg_type.oid = type WHERE typtype = 'd')" +
-    " SELECT coalesce(json_agg(json_build_array(name, format_type(type, -1), typname)), '[]')::text" +
-    " FROM types JOIN pg_type ON pg_type.oid = type WHERE typtype <> 'd'";
+async function typesOf(query: Query, from: string, id: string, column: string) {
+  const text = `WITH RECURSIVE types AS (
+      SELECT attname::text AS name, atttypid AS type FROM pg_attribute
+      WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped
+      UNION ALL SELECT name, typbasetype FROM types JOIN pg_type ON pg_type.oid = type WHERE typtype = 'd')
+    SELECT coalesce(json_agg(json_build_array(name, format_type(type, -1), typname)), '[]')::text
+    FROM types JOIN pg_type ON pg_type.oid = type WHERE typtype <> 'd'`;
   const columns = listIn(await query(text, [from])) as [name: string, type: string, bareName: string][];
-  const typeOf = (wanted: string) => columns.find(([name]) => name === wanted);
-  const missing = [id, column].filter((name) => typeOf(name) === undefined);
-  if (missing.length > 0) {
-    const message = `the table ${from} has no column ${missing.map((name) => `"${name}"`).join(", ")}: add it, or name the one that is meant`;
+  const typeOf = (wanted: string) => {
+    const found = columns.find(([name]) => name === wanted);
+    if (found !== undefined) return found;
+    const message = `the table ${from} has no column "${wanted}": add it, or name the one that is meant`;
     throw new StoreError("schema-version", message, { transient: false });
-  }
-  const [, idType, idName] = typeOf(id) as (typeof columns)[number];
+  };
+  const [, idType, idName] = typeOf(id);
   // A server with `quote_all_identifiers` formats jsonb as "jsonb", in quotes.
-  const [, columnType, bareName] = typeOf(column) as (typeof columns)[number];
+  const [, columnType, bareName] = typeOf(column);
   if (!["json", "jsonb", "text"].includes(bareName)) {
     const message = `the column "${column}" of ${from} is of type ${columnType}: json, jsonb or text is needed`;
     throw new StoreError("schema-version", message, { transient: false });

@@ -4,7 +4,7 @@ import type { SetupCheck } from "../../store/store.ts";
 
 /** What the store makes of a partition's value. */
 export interface Change<Result> {
-  /** What the value is from now on. */
+  /** What the value is from now on: the very value that was given (`===`) where nothing is to be written. */
   readonly json: unknown;
   readonly result: Result;
 }
@@ -23,10 +23,11 @@ export interface DocumentPort {
    * would begin with a full quota.
    *
    * @param partition the session, or what else the policy's `partition` names
-   * @param change is given the value (`null` or `undefined`: none yet) and the time that decides, epoch ms, read when
-   *   the value was locked, from one clock for all instances. It may be called more than once. A text is read as JSON. `spelled` is the partition as it
-   *   stands where the value is, where one value is found by several spellings (a UUID in capitals, `character(10)` with
-   *   its blanks): all of them share its counts
+   * @param change may be called more than once. It is given:
+   *   - `json`: the value, or its text; `null` or `undefined` where there is none yet
+   *   - `nowMs`: the time that decides, epoch ms, read when the value was locked, from one clock for all instances
+   *   - `spelled`: the partition as it stands beside the value, where one value is found by several spellings (a UUID in
+   *     capitals, `character(10)` with its blanks): all of them share its counts
    * @throws StoreError `unknown-partition`
    */
   transact<Result>(

@@ -3,11 +3,10 @@
 import { formatGot, MisuseError } from "../../kernel/errors.ts";
 import { StoreError } from "../../store/error.ts";
 import type { Database } from "./database.ts";
-import { PgDatabase, type PgPool } from "./pg.ts";
-import { type PostgresJs, PostgresJsDatabase } from "./postgres-js.ts";
-import { PrismaDatabase, type PrismaLike } from "./prisma.ts";
+import { type PgPool, pgDatabase } from "./pg.ts";
+import { type PostgresJs, postgresJsDatabase } from "./postgres-js.ts";
+import { type PrismaLike, prismaDatabase } from "./prisma.ts";
 
-export type { Database, Query } from "./database.ts";
 export type { PgPool } from "./pg.ts";
 export type { PostgresJs } from "./postgres-js.ts";
 export type { PrismaLike } from "./prisma.ts";
@@ -22,20 +21,21 @@ export type PostgresClient = PgPool | PostgresJs | PrismaLike;
  * @throws MisuseError `unsupported-client`
  */
 export function databaseThrough(client: PostgresClient, deadlineMs: number): Database {
-  if (isObject(client)) {
-    if ("$queryRawUnsafe" in client && "$transaction" in client) return new PrismaDatabase(client, deadlineMs);
-    if ("unsafe" in client && "begin" in client) return new PostgresJsDatabase(client, deadlineMs);
-    if ("query" in client && "connect" in client && "totalCount" in client) return new PgDatabase(client, deadlineMs);
+  const isObject = Object(client) === client;
+  if (isObject) {
+    if ("$queryRawUnsafe" in client && "$transaction" in client) return prismaDatabase(client, deadlineMs);
+    if ("unsafe" in client && "begin" in client) return postgresJsDatabase(client, deadlineMs);
+    if ("query" in client && "connect" in client && "totalCount" in client) return pgDatabase(client, deadlineMs);
   }
   throw new MisuseError("unsupported-client", {
     path: "client",
     expected: "a Pool of pg, postgres() of postgres.js, or a Prisma client",
-    got: isObject(client) ? "an object that is none of them" : formatGot(client),
+    got: isObject ? "an object that is none of them" : formatGot(client),
   });
 }
 
 /**
- * The list that a statement answered with, as a text of JSON; nothing where it gave no row.
+ * Reads the answer to a statement: a JSON list, as text, in its first column and row. An empty list where there is no row.
  *
  * @throws StoreError `invalid-reply`
  */
@@ -54,8 +54,4 @@ function parsed(value: unknown): unknown {
   } catch {
     return undefined;
   }
-}
-
-function isObject(value: unknown): value is object {
-  return (typeof value === "object" && value !== null) || typeof value === "function";
 }

@@ -1,12 +1,10 @@
 // What the stores ask of a database, whatever client is between them: statements that each have an end, also where the
 // connection has none.
 
-import { LateError, within } from "../../clock.ts";
+import { type Clock, LateError, within } from "../../clock.ts";
+import { validTime } from "../../store/check.ts";
 import type { SetupCheck } from "../../store/store.ts";
 import { SilentError } from "./errors.ts";
-
-/** A row, by the names that the client gives its columns: they are not looked at. */
-export type Row = Readonly<Record<string, unknown>>;
 
 /**
  * Runs one statement with texts as its parameters. Resolves to the first column of each row.
@@ -22,18 +20,26 @@ export interface Database {
   transaction<Value>(run: (query: Query) => Promise<Value>): Promise<Value>;
   /** One statement in a transaction of its own. */
   readonly query: Query;
-  /** The same for a statement that answers nothing, with one text as `$1::text`: in one round trip where the client can. */
-  send(text: string, value: string): Promise<void>;
+  /**
+   * Runs a statement without an answer, with one text as `$1::text`, in a transaction of its own. Where the client can, that
+   * is one round trip: a new bucket costs one such statement.
+   */
+  run(text: string, value: string): Promise<void>;
   /** Settings of the client that may break a promise; none where they cannot be seen. */
   settings(): readonly SetupCheck[];
 }
 
-/** How much later than the server the client ends a statement: the server's answer must have the time to arrive. */
-const ARRIVES_MS = 500;
+/** The server's time in a statement, epoch ms, rounded down: no row may be ahead of the clock that decides. */
+export const SERVER_NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
-/** How long the client waits for the answer to a statement. */
+/** The time in a statement: a clock's, else the server's. */
+export function sqlNowMs(clock: Clock | undefined): string {
+  return clock === undefined ? SERVER_NOW_MS : String(validTime(clock.nowMs()));
+}
+
+/** How long the client waits for the answer to a statement: half a second longer than the server works on it. */
 export function patienceMs(deadlineMs: number): number {
-  return deadlineMs + ARRIVES_MS;
+  return deadlineMs + 500;
 }
 
 /** The last one is for a client that went silent amid its transaction: others wait for its locks. */
@@ -58,6 +64,18 @@ export function firstColumns(rows: unknown): readonly unknown[] {
   return Array.isArray(rows) ? rows.map((row) => Object.values(Object(row))[0]) : [];
 }
 
+/** Asks once for all callers, and again after that failed. */
+export function askedOnce<Value>(ask: () => Promise<Value>): () => Promise<Value> {
+  let asked: Promise<Value> | null = null;
+  return () => {
+    asked ??= ask().catch((error) => {
+      asked = null;
+      throw error;
+    });
+    return asked;
+  };
+}
+
 /** The result of a statement, or an error that says which server did not answer. */
 export async function answered<Value>(ms: number, asked: PromiseLike<Value>, where = ""): Promise<Value> {
   try {
@@ -70,9 +88,14 @@ export async function answered<Value>(ms: number, asked: PromiseLike<Value>, whe
 /** A longer wait for a connection outlasts whatever waits for it. */
 const LONGEST_CONNECT_MS = 10_000;
 
-/** How long a client tries to connect. @param ms 0: as long as the system does, which is two minutes or more */
-export function connectTimeoutCheck(name: string, ms: number, fix: string): SetupCheck {
+/**
+ * How long a client tries to connect.
+ *
+ * @param ms 0: as long as the system does, which is two minutes or more
+ * @param to what the setting should be, in the client's unit
+ */
+export function connectTimeoutCheck(name: string, ms: number, to: number): SetupCheck {
   const value = ms === 0 ? "none" : `${ms} ms`;
   const isShort = ms > 0 && ms <= LONGEST_CONNECT_MS;
-  return { name, value, problem: isShort ? null : `connections that no server accepts fill the pool: set ${fix}` };
+  return { name, value, problem: isShort ? null : `connections that no server accepts fill the pool: set it to ${to}` };
 }

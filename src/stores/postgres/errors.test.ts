@@ -17,6 +17,8 @@ describe("errors of Postgres", () => {
     ["42883", "unavailable", false],
     ["0A000", "unavailable", false],
     ["42501", "unauthorized", false],
+    ["P0001", "unavailable", false],
+    ["P1001", "unavailable", true],
   ];
   for (const [state, code, transient] of cases) {
     it(`${state ?? "none"} is ${code}, ${transient ? "for now" : "for good"}`, () => {
@@ -43,7 +45,7 @@ describe("errors of Postgres", () => {
   it("have the SQLSTATE, the server where it is known, and what to do", () => {
     const full = Object.assign(new Error("could not extend file"), { code: "53100" });
     assert.equal(
-      postgresError(full, undefined, " at db:5432").message,
+      postgresError(full, { where: " at db:5432" }).message,
       "Postgres at db:5432: could not extend file (53100; the server's disk is full)",
     );
   });

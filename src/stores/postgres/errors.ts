@@ -37,10 +37,9 @@ const BY_STATE: Record<string, readonly [code: StoreErrorCode, transient: boolea
  */
 const TRANSIENT_CLASSES: ReadonlySet<string> = new Set(["08", "25", "40", "53", "55", "57", "58", "XX"]);
 
-/** What to do, by SQLSTATE. */
 export type Fixes = Readonly<Record<string, string>>;
 
-/** Whatever the tables are. */
+/** What to do, by SQLSTATE, whatever the tables are. */
 const EVERYWHERE: Fixes = {
   "25006": "the server is a replica, or only reads: name the primary",
   "53100": "the server's disk is full",
@@ -56,19 +55,25 @@ const OWN_TABLES: Fixes = {
   "42501": "the role needs SELECT, INSERT, UPDATE and DELETE on Tollgate's tables",
 };
 
-/**
- * An error of the client or the server as a `StoreError`.
- *
- * @param where which server that is, such as ` at 10.0.0.5:5432`, where the error does not say so
- */
-export function postgresError(error: unknown, fixes: Fixes = OWN_TABLES, where = ""): StoreError {
+/** What `postgresError` adds to an error. */
+interface Hints {
+  /** What to do, by SQLSTATE. Default: for Tollgate's own tables. */
+  readonly fixes?: Fixes;
+  /** Which server that is, such as ` at 10.0.0.5:5432`, where the error does not say so. */
+  readonly where?: string;
+}
+
+/** An error of the client or the server as a `StoreError`. */
+export function postgresError(error: unknown, { fixes = OWN_TABLES, where = "" }: Hints = {}): StoreError {
   if (StoreError.isInstance(error)) return error;
   const state = stateOf(error) ?? "";
-  const [code, transient] = BY_STATE[state] ?? ["unavailable", isTransient(state)];
+  // An error without a state is the client's own, such as `ECONNREFUSED`: it may be over the next time.
+  const [code, transient] = BY_STATE[state] ?? [
+    "unavailable",
+    !isState(state) || TRANSIENT_CLASSES.has(state.slice(0, 2)),
+  ];
   const words = reasonOf(error);
-  const more = [words.includes(state) ? "" : state, fixes[state] ?? EVERYWHERE[state] ?? ""]
-    .filter((each) => each !== "")
-    .join("; ");
+  const more = [words.includes(state) ? "" : state, fixes[state] ?? EVERYWHERE[state] ?? ""].filter(Boolean).join("; ");
   const message = `Postgres${where}: ${words}${more === "" ? "" : ` (${more})`}`;
   return new StoreError(code, message, { transient, cause: error });
 }
@@ -93,31 +98,27 @@ export function isReadOnly(error: unknown): boolean {
   return stateOf(error) === "25006";
 }
 
-/** Whether a state, or an error without one (the client's own, such as `ECONNREFUSED`), may be over the next time. */
-function isTransient(state: string): boolean {
-  const isState = /^[0-9A-Z]{5}$/.test(state) && /\d/.test(state) && !/^P\d{4}$/.test(state);
-  return !isState || TRANSIENT_CLASSES.has(state.slice(0, 2));
-}
-
 /** Whether a transaction was ended so that others could go on, and may just be tried again. */
 export function isRetryable(error: unknown): boolean {
   const state = stateOf(error);
   return state === "40P01" || state === "40001";
 }
 
-/** The SQLSTATE, wherever a client keeps it; else Prisma's own code. */
+/** A SQLSTATE in a text of Prisma: "Code: `55P03`" in a message, or "originalCode":"55P03" of its driver adapters. */
+const QUOTED_STATE = /(?:originalCode|[Cc]ode):?"?\s*[:`"]+\s*"?([0-9A-Z]{5})\b/;
+
+/** The SQLSTATE, wherever a client keeps it; else the client's own code. */
 function stateOf(error: unknown): string | undefined {
   if (typeof error !== "object" || error === null) return undefined;
-  if ("code" in error && typeof error.code === "string" && /^[0-9A-Z]{5}$/.test(error.code)) {
-    // Prisma's own codes are P and four digits; the server's is in what it says beside.
-    if (!/^P\d{4}$/.test(error.code)) return error.code;
-  }
-  const texts = [error, "meta" in error ? error.meta : null, "cause" in error ? error.cause : null];
-  for (const each of texts) {
-    const found = /(?:originalCode|[Cc]ode):?"?\s*[:`"]+\s*"?([0-9A-Z]{5})\b/.exec(textOf(each));
-    if (found?.[1] !== undefined && !/^P\d{4}$/.test(found[1])) return found[1];
-  }
-  return "code" in error && typeof error.code === "string" ? error.code : undefined;
+  const { code, meta, cause } = error as Record<string, unknown>;
+  if (isState(code)) return code;
+  const quoted = [error, meta, cause].map((each) => QUOTED_STATE.exec(textOf(each))?.[1]);
+  return quoted.find(isState) ?? (typeof code === "string" ? code : undefined);
+}
+
+/** Whether a code is a SQLSTATE. Prisma's own codes begin with P1 to P9; P0 is Postgres's class for errors in functions. */
+function isState(code: unknown): code is string {
+  return typeof code === "string" && /^(?=.*\d)[0-9A-Z]{5}$/.test(code) && !/^P[1-9]\d{3}$/.test(code);
 }
 
 function textOf(value: unknown): string {

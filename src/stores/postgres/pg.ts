@@ -2,7 +2,6 @@
 
 import { LateError, within } from "../../clock.ts";
 import { StoreError } from "../../store/error.ts";
-import type { SetupCheck } from "../../store/store.ts";
 import {
   answered,
   connectTimeoutCheck,
@@ -10,7 +9,6 @@ import {
   firstColumns,
   patienceMs,
   type Query,
-  type Row,
   setTimeouts,
   withText,
 } from "./database.ts";
@@ -18,7 +16,7 @@ import { isConnectionLost, isReadOnly, postgresError, SilentError } from "./erro
 
 /** `pg`: a pool. */
 export interface PgPool {
-  query(text: string, values?: unknown[]): Promise<{ readonly rows: Row[] }>;
+  query(text: string, values?: unknown[]): Promise<{ readonly rows: unknown[] }>;
   connect(): Promise<PgClient>;
   // biome-ignore lint/suspicious/noExplicitAny: its own types are of its own clients.
   on?(event: "connect", listener: (client: any) => void): unknown;
@@ -26,8 +24,7 @@ export interface PgPool {
   readonly options?: object;
 }
 
-interface PgClient {
-  query(text: string, values?: unknown[]): Promise<{ readonly rows: Row[] }>;
+interface PgClient extends Pick<PgPool, "query"> {
   release(error?: Error | boolean): void;
   on?(event: "error", listener: (error: Error) => void): unknown;
   off?(event: "error", listener: (error: Error) => void): unknown;
@@ -35,53 +32,61 @@ interface PgClient {
   readonly port?: number;
 }
 
-export class PgDatabase implements Database {
-  readonly #pool: PgPool;
-  readonly #ages: Ages;
-  readonly #timeouts: string;
-  readonly #patienceMs: number;
-
-  constructor(pool: PgPool, deadlineMs: number) {
-    this.#pool = pool;
-    this.#ages = agesOf(pool);
-    this.#timeouts = setTimeouts(deadlineMs);
-    this.#patienceMs = patienceMs(deadlineMs);
-  }
-
-  readonly query: Query = (text, values) => this.transaction((query) => query(text, values));
-
-  transaction<Value>(run: (query: Query) => Promise<Value>): Promise<Value> {
-    const begun = async (ask: Query) => {
-      await ask(`BEGIN; ${this.#timeouts}`);
+/** @param deadlineMs for each statement */
+export function pgDatabase(pool: PgPool, deadlineMs: number): Database {
+  const connections = connectionsOf(pool);
+  const waitMs = patienceMs(deadlineMs);
+  const timeouts = setTimeouts(deadlineMs);
+  const transaction: Database["transaction"] = (run) => {
+    const inTransaction = async (ask: Query) => {
+      await ask(`BEGIN; ${timeouts}`);
       const value = await run(ask);
       await ask("COMMIT");
       return value;
     };
-    return this.#connected(begun, (ask) => ask("ROLLBACK"));
+    return connections.use(waitMs, inTransaction, (ask) => ask("ROLLBACK"));
+  };
+  return {
+    transaction,
+    query: (text, values) => transaction((query) => query(text, values)),
+    async run(text, value) {
+      // Several statements in one message are a transaction, which rolls itself back.
+      await connections.use(waitMs, (ask) => ask(`${timeouts}; ${withText(text, value)}`));
+    },
+    settings() {
+      if (pool.options === undefined) return [];
+      const connectMs = Number(Reflect.get(pool.options, "connectionTimeoutMillis") ?? 0);
+      const isHeard = pool.listenerCount?.("error") !== 0;
+      const ends = 'a connection that breaks while it is idle ends the process: add pool.on("error", …)';
+      return [
+        connectTimeoutCheck("connectionTimeoutMillis", connectMs, 2_000),
+        { name: "listener for errors", value: isHeard ? "there" : "none", problem: isHeard ? null : ends },
+      ];
+    },
+  };
+}
+
+/** The connections of a pool, each for one use at a time. */
+class Connections {
+  readonly #pool: PgPool;
+  /**
+   * Those that were made since one was last lost; `null` before. One that dies silently, or leads to a server that became a
+   * replica, is seldom alone: those that are as old are not used again, because each could cost another deadline.
+   */
+  #young: WeakSet<PgClient> | null = null;
+
+  constructor(pool: PgPool) {
+    this.#pool = pool;
+    pool.on?.("connect", (client) => this.#young?.add(client));
   }
 
-  async send(text: string, value: string): Promise<void> {
-    // Several statements in one message are a transaction, which rolls itself back.
-    await this.#connected((ask) => ask(`${this.#timeouts}; ${withText(text, value)}`));
-  }
-
-  settings(): readonly SetupCheck[] {
-    const { options } = this.#pool;
-    if (options === undefined) return [];
-    const connectMs = Number(Reflect.get(options, "connectionTimeoutMillis") ?? 0);
-    const isHeard = this.#pool.listenerCount?.("error") !== 0;
-    const ends = 'a connection that breaks while it is idle ends the process: add pool.on("error", …)';
-    return [
-      connectTimeoutCheck("connectionTimeoutMillis", connectMs, "it to 2000"),
-      { name: "listener for errors", value: isHeard ? "there" : "none", problem: isHeard ? null : ends },
-    ];
-  }
-
-  async #connected<Value>(
-    use: (ask: Query) => Promise<Value>,
+  /** Runs statements on a connection. Where that fails, `undo` is asked, and a connection that is no good is destroyed. */
+  async use<Value>(
+    waitMs: number,
+    run: (ask: Query) => Promise<Value>,
     undo?: (ask: Query) => Promise<unknown>,
   ): Promise<Value> {
-    const client = await this.#connect();
+    const client = await this.#connect(waitMs);
     let isLost = false;
     // A connection that ends between two statements says so by an event, which ends the process without a listener.
     const lose = () => {
@@ -90,15 +95,15 @@ export class PgDatabase implements Database {
     client.on?.("error", lose);
     const ask: Query = async (text, values = []) => {
       try {
-        return firstColumns((await answered(this.#patienceMs, client.query(text, [...values]), at(client))).rows);
+        return firstColumns((await answered(waitMs, client.query(text, [...values]), at(client))).rows);
       } catch (error) {
         if (isConnectionLost(error)) lose();
-        if (error instanceof SilentError || isReadOnly(error)) this.#ages.distrust(client);
+        if (error instanceof SilentError || isReadOnly(error)) this.#distrust(client);
         throw error;
       }
     };
     try {
-      return await use(ask);
+      return await run(ask);
     } catch (error) {
       // A connection whose transaction cannot be ended must not go back to the others.
       if (!isLost) await undo?.(ask).catch(lose);
@@ -111,28 +116,43 @@ export class PgDatabase implements Database {
   }
 
   /** A connection that is free in time, and was made since one was last lost. */
-  async #connect(): Promise<PgClient> {
-    const endsAtMs = performance.now() + this.#patienceMs;
+  async #connect(waitMs: number): Promise<PgClient> {
+    const endsAtMs = performance.now() + waitMs;
     for (;;) {
-      const client = await this.#free(endsAtMs - performance.now());
-      if (this.#ages.isTrusted(client)) return client;
+      const connecting = this.#pool.connect();
+      const client = await within(endsAtMs - performance.now(), connecting).catch((error) => {
+        // A connection that comes later goes to batches that still wait.
+        connecting.then((late) => late.release()).catch(() => {});
+        throw connectError(error, serverOf(this.#pool), waitMs);
+      });
+      if (this.#isTrusted(client)) return client;
       destroy(client);
     }
   }
 
-  async #free(ms: number): Promise<PgClient> {
-    const connecting = this.#pool.connect();
-    try {
-      return await within(ms, connecting);
-    } catch (error) {
-      const where = serverOf(this.#pool);
-      if (!(error instanceof LateError)) throw postgresError(error, undefined, where);
-      // A connection that comes later goes to batches that still wait.
-      connecting.then((client) => client.release()).catch(() => {});
-      const message = `Postgres${where}: the pool had no connection free within ${this.#patienceMs} ms: see what keeps them, or raise its max`;
-      throw new StoreError("unavailable", message, { transient: true });
-    }
+  #isTrusted(client: PgClient): boolean {
+    return this.#young === null || this.#young.has(client);
   }
+
+  /** Distrusts all connections that there are now, unless the lost one was distrusted before. */
+  #distrust(client: PgClient): void {
+    if (this.#pool.on !== undefined && this.#isTrusted(client)) this.#young = new WeakSet();
+  }
+}
+
+/** One for each pool, however many stores use it. */
+const connectionsByPool = new WeakMap<PgPool, Connections>();
+
+function connectionsOf(pool: PgPool): Connections {
+  const found = connectionsByPool.get(pool) ?? new Connections(pool);
+  connectionsByPool.set(pool, found);
+  return found;
+}
+
+function connectError(error: unknown, where: string, waitMs: number): StoreError {
+  if (!(error instanceof LateError)) return postgresError(error, { where });
+  const message = `Postgres${where}: the pool had no connection free within ${waitMs} ms: see what keeps them, or raise its max`;
+  return new StoreError("unavailable", message, { transient: true });
 }
 
 /** Where a connection leads, for messages. */
@@ -153,36 +173,4 @@ function destroy(client: PgClient): void {
   client.release(true);
   const stream = (client as { connection?: { stream?: { destroy?(): void } } }).connection?.stream;
   stream?.destroy?.();
-}
-
-/**
- * Which connections of a pool were made since one of them was lost. When one has died silently, or leads to a server that has
- * become a replica, those that are as old have as well, and each of them would cost another deadline.
- */
-class Ages {
-  readonly #isCounted: boolean;
-  #young: WeakSet<PgClient> | null = null;
-
-  constructor(pool: PgPool) {
-    this.#isCounted = pool.on !== undefined;
-    pool.on?.("connect", (client) => this.#young?.add(client));
-  }
-
-  isTrusted(client: PgClient): boolean {
-    return this.#young === null || this.#young.has(client);
-  }
-
-  /** One that was lost, and all that are as old. Of the others that are lost after it, nothing follows. */
-  distrust(client: PgClient): void {
-    if (this.#isCounted && this.isTrusted(client)) this.#young = new WeakSet();
-  }
-}
-
-/** One for each pool, however many stores use it. */
-const ages = new WeakMap<PgPool, Ages>();
-
-function agesOf(pool: PgPool): Ages {
-  const found = ages.get(pool) ?? new Ages(pool);
-  ages.set(pool, found);
-  return found;
 }

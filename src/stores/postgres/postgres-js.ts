@@ -1,6 +1,5 @@
 // What `postgres()` of postgres.js returns. It does not allow to destroy a connection: its own `socket` option has to do that.
 
-import type { SetupCheck } from "../../store/store.ts";
 import {
   answered,
   connectTimeoutCheck,
@@ -22,51 +21,43 @@ export interface PostgresJs {
   readonly options?: object;
 }
 
-/** How many waits a transaction may take: for a connection, BEGIN, three statements, and COMMIT. */
-const WAITS = 6;
+/** What a transaction may wait for, each time for one statement's time: a connection, BEGIN, three statements and COMMIT. */
+const WAITS_PER_TRANSACTION = 6;
 
-export class PostgresJsDatabase implements Database {
-  readonly #sql: PostgresJs;
-  readonly #timeouts: string;
-  readonly #patienceMs: number;
-
-  constructor(sql: PostgresJs, deadlineMs: number) {
-    this.#sql = sql;
-    this.#timeouts = setTimeouts(deadlineMs);
-    this.#patienceMs = patienceMs(deadlineMs);
-  }
-
-  readonly query: Query = (text, values) => this.transaction((query) => query(text, values));
-
-  async transaction<Value>(run: (query: Query) => Promise<Value>): Promise<Value> {
-    const ms = WAITS * this.#patienceMs;
-    const endsAtMs = performance.now() + ms;
-    const transaction = this.#sql.begin(async (sql: PostgresJs) => {
-      if (performance.now() >= endsAtMs) throw new SilentError("", ms);
-      const ask = (text: string, values?: string[]) => answered(this.#patienceMs, sql.unsafe(text, values));
-      // It goes ahead of the first statement on the same connection, which need not wait for its answer.
-      const set = ask(this.#timeouts);
-      const query: Query = async (text, values = []) => firstColumns(await ask(text, [...values]));
-      const [value] = await Promise.all([run(query), set]);
+/** @param deadlineMs for each statement */
+export function postgresJsDatabase(sql: PostgresJs, deadlineMs: number): Database {
+  const waitMs = patienceMs(deadlineMs);
+  const ask = (on: PostgresJs, text: string, values?: string[]) => answered(waitMs, on.unsafe(text, values));
+  const transaction: Database["transaction"] = (run) => {
+    const transactionMs = WAITS_PER_TRANSACTION * waitMs;
+    const endsAtMs = performance.now() + transactionMs;
+    const transacted = sql.begin(async (on: PostgresJs) => {
+      if (performance.now() >= endsAtMs) throw new SilentError("", transactionMs);
+      // They go ahead of the first statement on the same connection, which need not wait for their answer.
+      const timeouts = ask(on, setTimeouts(deadlineMs));
+      const query: Query = async (text, values = []) => firstColumns(await ask(on, text, [...values]));
+      const [value] = await Promise.all([run(query), timeouts]);
       return value;
     });
-    return answered(ms, transaction);
-  }
-
-  async send(text: string, value: string): Promise<void> {
-    // Several statements in one message are a transaction, which rolls itself back.
-    await answered(this.#patienceMs, this.#sql.unsafe(`${this.#timeouts}; ${withText(text, value)}`));
-  }
-
-  settings(): readonly SetupCheck[] {
-    const { options } = this.#sql;
-    if (options === undefined) return [];
-    const isOwn = typeof Reflect.get(options, "socket") === "function";
-    const stays =
-      "a connection that dies silently keeps its place in the pool: end its socket as docs/stores/postgres.md shows";
-    return [
-      connectTimeoutCheck("connect_timeout", 1_000 * Number(Reflect.get(options, "connect_timeout")), "it to 2"),
-      { name: "socket", value: isOwn ? "the program's own" : "without a timeout", problem: isOwn ? null : stays },
-    ];
-  }
+    return answered(transactionMs, transacted);
+  };
+  return {
+    transaction,
+    query: (text, values) => transaction((query) => query(text, values)),
+    async run(text, value) {
+      // Several statements in one message are a transaction, which rolls itself back.
+      await ask(sql, `${setTimeouts(deadlineMs)}; ${withText(text, value)}`);
+    },
+    settings() {
+      const { options } = sql;
+      if (options === undefined) return [];
+      const isOwn = typeof Reflect.get(options, "socket") === "function";
+      const stays =
+        "a connection that dies silently keeps its place in the pool: end its socket as docs/stores/postgres.md shows";
+      return [
+        connectTimeoutCheck("connect_timeout", 1_000 * Number(Reflect.get(options, "connect_timeout")), 2),
+        { name: "socket", value: isOwn ? "the program's own" : "without a timeout", problem: isOwn ? null : stays },
+      ];
+    },
+  };
 }

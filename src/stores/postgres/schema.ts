@@ -2,12 +2,16 @@
 
 import { invalidOption } from "../../kernel/errors.ts";
 import { StoreError } from "../../store/error.ts";
-import { type Database, databaseThrough, listIn, type PostgresClient, type Query } from "./client.ts";
+import { databaseThrough, listIn, type PostgresClient } from "./client.ts";
+import type { Database, Query } from "./database.ts";
 import { postgresError } from "./errors.ts";
 import { MIGRATIONS } from "./migrations.gen.ts";
 
 /** The version that this code reads and writes. */
-export const VERSION = MIGRATIONS.length;
+const VERSION = MIGRATIONS.length;
+/** Deadlines of a statement that reads the version, and of one that migrates: that one may wait for another instance. */
+const QUICK_MS = 2_000;
+const MIGRATION_MS = 60_000;
 
 /** Which tables. */
 export interface SchemaOptions {
@@ -15,23 +19,15 @@ export interface SchemaOptions {
   readonly schema?: string | undefined;
 }
 
-/** What a schema's tables are called in statements. */
-export interface Tables {
-  readonly buckets: string;
-  readonly schema: string;
-}
-
 /**
- * The tables of a schema.
+ * What stands before the name of a table in statements.
  *
  * @throws MisuseError `invalid-option`
  */
-export function tablesIn(schema: string | undefined): Tables {
-  if (schema !== undefined && !/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) {
-    throw invalidOption("schema", "a name of lower-case letters, digits and _", schema);
-  }
-  const prefix = schema === undefined ? "" : `"${schema}".`;
-  return { buckets: `${prefix}tollgate_buckets`, schema: `${prefix}tollgate_schema` };
+export function prefixOf(schema: string | undefined): string {
+  if (schema === undefined) return "";
+  if (/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) return `"${schema}".`;
+  throw invalidOption("schema", "a name of lower-case letters, digits and _", schema);
 }
 
 /**
@@ -41,35 +37,30 @@ export function tablesIn(schema: string | undefined): Tables {
  * @throws StoreError
  */
 export async function migrate(client: PostgresClient, { schema }: SchemaOptions = {}): Promise<void> {
-  const [quick, database] = [QUICK_MS, MIGRATION_MS].map((ms) => databaseThrough(client, ms)) as [Database, Database];
-  const tables = tablesIn(schema);
+  const quick = databaseThrough(client, QUICK_MS);
+  const database = databaseThrough(client, MIGRATION_MS);
+  const prefix = prefixOf(schema);
   try {
     // Where there is nothing to do, a connection that dies meanwhile costs no more than any other.
-    if ((await quick.transaction((query) => versionOf(query, tables))) === VERSION) return;
+    if ((await quick.transaction((query) => versionOf(query, prefix))) === VERSION) return;
     await database.transaction(async (query) => {
       // One at a time; the number is Tollgate's own.
       await query("SELECT json_build_array(pg_advisory_xact_lock(7465677487)::text)::text");
       if (schema !== undefined) await query(`SET LOCAL search_path = "${schema}"`);
-      const from = await versionOf(query, tables);
+      const from = await versionOf(query, prefix);
       if (from > VERSION) throw otherVersion(from);
-      for (const sql of MIGRATIONS.slice(from)) {
-        for (const statement of sql) await query(statement);
-      }
-      if (from > 0 && from < VERSION) await query(`UPDATE ${tables.schema} SET version = ${VERSION}`);
+      for (const statement of MIGRATIONS.slice(from).flat()) await query(statement);
     });
   } catch (error) {
     throw postgresError(error);
   }
 }
 
-/** For a statement that reads the version, and for one that migrates, which may wait for another instance to do so. */
-const QUICK_MS = 2_000;
-const MIGRATION_MS = 60_000;
-
 /** 0 where there are no tables. */
-async function versionOf(query: Query, tables: Tables): Promise<number> {
-  const [found] = listIn(await query("SELECT json_build_array(to_regclass($1::text)::text)::text", [tables.schema]));
-  return found === null ? 0 : writtenVersion(query, tables);
+async function versionOf(query: Query, prefix: string): Promise<number> {
+  const table = `${prefix}tollgate_schema`;
+  const [found] = listIn(await query("SELECT json_build_array(to_regclass($1::text)::text)::text", [table]));
+  return found === null ? 0 : writtenVersion(query, prefix);
 }
 
 /**
@@ -77,19 +68,18 @@ async function versionOf(query: Query, tables: Tables): Promise<number> {
  *
  * @throws StoreError `schema-version`
  */
-export async function checkVersion(database: Database, tables: Tables): Promise<void> {
-  const version = await writtenVersion(database.query, tables);
+export async function checkVersion(database: Database, prefix: string): Promise<void> {
+  const version = await writtenVersion(database.query, prefix);
   if (version !== VERSION) throw otherVersion(version);
 }
 
-async function writtenVersion(query: Query, tables: Tables): Promise<number> {
-  const [version = 0] = listIn(await query(`SELECT json_build_array(version)::text FROM ${tables.schema}`));
+async function writtenVersion(query: Query, prefix: string): Promise<number> {
+  const [version = 0] = listIn(await query(`SELECT json_build_array(version)::text FROM ${prefix}tollgate_schema`));
   return Number(version);
 }
 
 function otherVersion(version: number): StoreError {
-  const message = `Postgres: the tables are of version ${version}, and this is version ${VERSION}: ${
-    version < VERSION ? "run migrate()" : "update tollgate"
-  }`;
+  const fix = version < VERSION ? "run migrate()" : "update tollgate";
+  const message = `Postgres: the tables are of version ${version}, and this is version ${VERSION}: ${fix}`;
   return new StoreError("schema-version", message, { transient: false });
 }

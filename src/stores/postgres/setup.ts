@@ -1,7 +1,8 @@
 // What of a Postgres and of its client may break a promise.
 
 import type { SetupCheck } from "../../store/store.ts";
-import { type Database, listIn } from "./client.ts";
+import { listIn } from "./client.ts";
+import type { Database } from "./database.ts";
 
 /** Reads how the server and the client are set up. */
 export async function setupOf(database: Database): Promise<readonly SetupCheck[]> {

@@ -6,7 +6,7 @@ import { replayOf } from "../../kernel/bucket/once.ts";
 import { MAX_RECEIPTS } from "../../kernel/receipts.ts";
 import type { GrantReply, Step, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
 import { decodeState, validTime, wholeIn } from "../../store/check.ts";
-import { StoreError, tooManyHolds } from "../../store/error.ts";
+import { damagedKey, StoreError, tooManyHolds } from "../../store/error.ts";
 import { type Terms, TermsError } from "../../store/shared-store.ts";
 import type { Part } from "./arguments.ts";
 import { FOUND, NAMING, REFUSALS, REPLIES } from "./wire.ts";
@@ -63,7 +63,7 @@ class Reader {
       case REPLIES.stale:
         return { allowed: false, stale: true, nowMs, steps: [] };
       case REPLIES.damaged:
-        return damaged(this.#keys[this.#next() - 1] ?? "");
+        return damagedKey(this.#keys[this.#next() - 1] ?? "");
       case REPLIES.wrongType:
         return wrongType(this.#keys[this.#next() - 1] ?? "");
       case REPLIES.tooManyHolds:
@@ -141,11 +141,7 @@ export function textIn(value: unknown): string {
 
 function answeredBefore(text: string, key: string): StoreReply | StoreError {
   const state = decodeState(text, 0);
-  return state?.kind === "once" ? replayOf(state) : damaged(key);
-}
-
-function damaged(key: string): StoreError {
-  return new StoreError("damaged-bucket", `the key ${key} holds what no version writes`, { transient: false });
+  return state?.kind === "once" ? replayOf(state) : damagedKey(key);
 }
 
 function wrongType(key: string): StoreError {

@@ -8,7 +8,7 @@ import { MAX_QUEUED } from "../../kernel/bucket/queue.ts";
 import { MAX_ID_LENGTH } from "../../kernel/encoding/scan.ts";
 import { MAX_RECEIPTS, RECEIPTS_KEPT_MS } from "../../kernel/receipts.ts";
 import type { StepEvent, StepReply, StoreRequest } from "../../kernel/request.ts";
-import { ENDED_MEMBERS_PER_BEAT, LONGEST_LIFE_MS } from "../../store/member.ts";
+import { ENDED_MEMBERS_PER_BEAT, LONGEST_LIFE_MS } from "../../store/shared-store.ts";
 
 /** The mode of a request. The flags of `MODE_FLAGS` are added to it. */
 export const MODES = { judge: 0, peek: 1, force: 2, undo: 3 } as const satisfies Record<StoreRequest["mode"], number>;

@@ -3,12 +3,15 @@
 import { StoreError } from "../../store/error.ts";
 
 const SQLITE_BUSY = 5;
+const SQLITE_LOCKED = 6;
+const SQLITE_IOERR = 10;
+const SQLITE_FULL = 13;
 const SQLITE_CANTOPEN = 14;
 const SQLITE_NOTADB = 26;
-/** SQLite does not say which it is. */
+/** What may be over the next time. */
+const TRANSIENT: readonly (number | null)[] = [SQLITE_LOCKED, SQLITE_IOERR, SQLITE_FULL];
+/** SQLite does not say which of the two it is. */
 const CANTOPEN = ": its folder must be there, and this user must have the right to write there";
-/** Locked, an I/O error, a full disk: what may be over the next time. */
-const TRANSIENT: readonly (number | null)[] = [6, 10, 13];
 
 /** SQLite's primary result code of an error, or `null` when it is none of SQLite's. */
 function resultCode(error: unknown): number | null {
@@ -22,7 +25,7 @@ export function isBusy(error: unknown): boolean {
 }
 
 /** An error of SQLite, or any other, as a `StoreError`. */
-export function storeError(error: unknown, path: string): StoreError {
+export function sqliteError(error: unknown, path: string): StoreError {
   if (StoreError.isInstance(error)) return error;
   const code = resultCode(error);
   if (code === SQLITE_NOTADB) {

@@ -1,6 +1,6 @@
 // The file: whether it is ours, its tables, and the statements that a transaction needs.
 
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { DatabaseSync } from "node:sqlite";
 import { StoreError } from "../../store/error.ts";
 
 /** Marks a file as Tollgate's: "toll" in ASCII, in SQLite's `application_id`. */
@@ -19,29 +19,17 @@ const READ = `
   FROM json_each(?) AS wanted CROSS JOIN buckets ON buckets.key = wanted.value
 `;
 
-// Pages that are written again before they are moved from the log into the file are moved once: the default of 1,000 moves
-// most of a small file every few batches. More than this, and a commit that moves them takes longer than 20 ms.
+// A checkpoint moves pages from the log into the file, each once, however often it was written in between. At the default of
+// 1,000 pages most of a small file is moved every few batches. At more than this a commit with a checkpoint takes over 20 ms.
 const LOG_PAGES = 2_000;
 /** For pages of the file: SQLite's default of 2 MB is less than a batch and its way down the tree need in a large one. */
 const CACHE_KIB = 16_000;
 
 /** An open file, and its statements. */
-export interface OpenFile {
-  readonly database: DatabaseSync;
-  /** The path of the write-ahead log. */
-  readonly log: string;
-  readonly read: StatementSync;
-  readonly write: StatementSync;
-  readonly remove: StatementSync;
-  readonly hand: StatementSync;
-  readonly moveHand: StatementSync;
-  readonly following: StatementSync;
-  readonly removeExpired: StatementSync;
-  readonly emptyLog: StatementSync;
-}
+export type OpenFile = ReturnType<typeof openFile>;
 
 /** Opens a file, and makes its tables when it is empty. */
-export function openFile(path: string, durability: "process" | "power"): OpenFile {
+export function openFile(path: string, durability: "process" | "power") {
   const database = new DatabaseSync(path, { timeout: 0 });
   try {
     if (!isOurs(database, path)) {
@@ -56,10 +44,12 @@ export function openFile(path: string, durability: "process" | "power"): OpenFil
     database.exec(`PRAGMA wal_autocheckpoint = ${LOG_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`);
     return {
       database,
+      /** The path of the write-ahead log. */
       log: `${path}-wal`,
       read: database.prepare(READ),
       write: database.prepare("INSERT OR REPLACE INTO buckets (key, value, expires_at_ms) VALUES (?, ?, ?)"),
       remove: database.prepare("DELETE FROM buckets WHERE key = ?"),
+      // The sweep: up to which key rows were looked at, and those that follow.
       hand: database.prepare("SELECT key FROM hand"),
       moveHand: database.prepare("UPDATE hand SET key = ?"),
       following: database.prepare("SELECT key FROM buckets WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?"),

@@ -4,33 +4,30 @@ import { statSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../../clock.ts";
 import { keysOf } from "../../kernel/decide.ts";
-import type { StoreReply, StoreRequest } from "../../kernel/request.ts";
-import type { StoredState } from "../../kernel/state.ts";
+import type { StoreRequest } from "../../kernel/request.ts";
 import { encodeState } from "../../kernel/encoding/state.ts";
-import { decideBatch, type Known } from "../../store/batch.ts";
-import { decodeState } from "../../store/check.ts";
-import type { StoreError } from "../../store/error.ts";
+import { decideBatch } from "../../store/batch.ts";
+import { decodeState, type ReadState } from "../../store/check.ts";
+import { SWEPT_PER_NEW } from "../../store/room.ts";
+import type { StoreAnswer } from "../../store/store.ts";
 import type { OpenFile } from "./file.ts";
 
-// Rows that are checked for expiry with each row that is written: more than are made, so that expired rows never pile up.
-const SWEPT_PER_WRITTEN_ROW = 2;
 // SQLite restarts the log when no process writes for a moment, which may never happen: from this size on the log is emptied
 // under the lock.
 const MAX_LOG_BYTES = 64_000_000;
 
 /** Decides a batch, or throws and has changed nothing. */
-export function transact(
-  file: OpenFile,
-  requests: readonly StoreRequest[],
-  clock: Clock,
-): readonly (StoreReply | StoreError)[] {
+export function transact(file: OpenFile, requests: readonly StoreRequest[], clock: Clock): readonly StoreAnswer[] {
   file.database.exec("BEGIN IMMEDIATE");
   try {
     const nowMs = clock.nowMs();
-    const states = readStates(file, requests);
+    const states = readStates(file, requests, nowMs);
     const { replies, changed } = decideBatch(requests, (key) => states.get(key), nowMs);
-    for (const [key, state] of changed) writeState(file, key, state);
-    sweep(file, changed.size * SWEPT_PER_WRITTEN_ROW, nowMs);
+    for (const [key, state] of changed) {
+      if (state === undefined) file.remove.run(key);
+      else file.write.run(key, encodeState(state), state.expiresAtMs);
+    }
+    sweep(file, changed.size * SWEPT_PER_NEW, nowMs);
     file.database.exec("COMMIT");
     shortenLog(file);
     return replies;
@@ -57,21 +54,11 @@ function rollBack(database: DatabaseSync): void {
   }
 }
 
-/** In one statement for all: what SQLite and JavaScript have to say to one another costs more than the search for a row. */
-function readStates(file: OpenFile, requests: readonly StoreRequest[]): ReadonlyMap<string, Known> {
-  const keys = new Set<string>();
-  for (const request of requests) for (const key of keysOf(request)) keys.add(key);
+/** In one statement for all keys: a statement costs more than the search for a row. */
+function readStates(file: OpenFile, requests: readonly StoreRequest[], nowMs: number): ReadonlyMap<string, ReadState> {
+  const keys = new Set(requests.flatMap(keysOf));
   const rows = JSON.parse(String(file.read.get(JSON.stringify([...keys]))?.rows)) as [string, string, number][];
-  const states = new Map<string, Known>();
-  for (const [key, text, expiresAtMs] of rows) {
-    states.set(key, decodeState(text, expiresAtMs));
-  }
-  return states;
-}
-
-function writeState(file: OpenFile, key: string, state: StoredState | undefined): void {
-  if (state) file.write.run(key, encodeState(state), state.expiresAtMs);
-  else file.remove.run(key);
+  return new Map(rows.map(([key, text, expiresAtMs]) => [key, decodeState(text, expiresAtMs, nowMs)]));
 }
 
 /** Moves the hand over `count` rows, in the order of their keys, and removes those that have expired. */
