@@ -5,7 +5,7 @@ import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono/tiny";
 import { Redis } from "ioredis";
 import type { ServiceContext } from "../src/service/context.ts";
-import { exchange } from "../src/service/exchange.ts";
+import { answer } from "../src/service/exchange.ts";
 import { createService } from "../src/service/handler.ts";
 import { boundsOf } from "../src/service/bounds.ts";
 import { DECIDING } from "../src/service/routes.ts";
@@ -37,7 +37,8 @@ const idle: ServiceContext = {
   phase: "open",
 };
 const app = new Hono();
-app.on("POST", "/noop", exchange(idle, { ...consume, path: "/noop", run: () => decision }, undefined));
+const route = { ...consume, path: "/noop", run: () => decision } as const;
+app.on("POST", "/noop", ({ req }) => answer(idle, route, req.raw));
 
 const listener = getRequestListener((request) =>
   request.url.endsWith("/noop") ? app.fetch(request) : service.fetch(request),

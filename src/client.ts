@@ -2,16 +2,21 @@
 // runs on Node, on Workers and on other server runtimes. client/api.ts is the manual, client/service-limiter.ts the way of one call.
 
 import type { RemoteLimiter } from "./client/api.ts";
-import { createServiceLimiter } from "./client/create.ts";
-import type { ClientOptions } from "./client/options.ts";
-import type { Policy } from "./kernel/policy/parse.ts";
+import { Away } from "./client/away.ts";
+import type { ClientContext } from "./client/context.ts";
+import { type ClientOptions, readClientOptions } from "./client/options.ts";
+import { ServiceLimiter } from "./client/service-limiter.ts";
+import { Wire } from "./client/wire.ts";
+import { compiledPolicy, type Policy } from "./kernel/policy/parse.ts";
 import type { PolicyFor } from "./kernel/policy/typed.ts";
 import type { Checked, WrittenPolicy } from "./kernel/policy/typed-keys.ts";
 import type { Limiter } from "./limiter.ts";
+import { emitEvent } from "./limiter/listener.ts";
+import { measured } from "./limiter/measured.ts";
+import { decisionListener, eventListener } from "./limiter/telemetry.ts";
 
 export type { RemoteLimiter } from "./client/api.ts";
-export type { ClientFailover } from "./client/away.ts";
-export type { ClientOptions } from "./client/options.ts";
+export type { ClientFailover, ClientOptions } from "./client/options.ts";
 
 /**
  * Makes a limiter that asks a service. Calls of one tick are sent in one request. `reload` changes only the policy for outages of
@@ -40,5 +45,22 @@ export function createRemoteLimiter<const Source extends Policy | WrittenPolicy 
   options: ClientOptions<Source & Checked<Source>>,
 ): RemoteLimiter<PolicyFor<Source>> {
   // The compiler's view of the policy ends here: everything is checked again at run time, for every caller.
-  return createServiceLimiter(options as unknown as ClientOptions) as Limiter as RemoteLimiter<PolicyFor<Source>>;
+  const { failover, telemetry, idempotency, ...read } = readClientOptions(options as unknown as ClientOptions);
+  const hooks = telemetry?.observe(failover === undefined ? null : compiledPolicy(failover.policy)) ?? null;
+  const onEvent = eventListener(hooks, read.onEvent);
+  // Some runtimes refuse to call fetch as a method of another object.
+  const send = read.fetch ?? ((...args: Parameters<typeof fetch>) => fetch(...args));
+  const wire = new Wire({ url: read.url, apiKey: read.apiKey, deadlineMs: read.deadlineMs, fetch: send });
+  const context: ClientContext = {
+    wire,
+    away: failover === undefined ? null : new Away(wire, failover, (event) => emitEvent({ onEvent }, event)),
+    isKeyed: idempotency === "auto",
+    onDecision: decisionListener(hooks, read.onDecision),
+    onEvent,
+    hooks,
+    ending: new AbortController(),
+    closing: null,
+  };
+  const limiter: Limiter = new ServiceLimiter(context, {});
+  return (hooks === null ? limiter : measured(limiter, hooks)) as RemoteLimiter<PolicyFor<Source>>;
 }

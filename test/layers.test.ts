@@ -20,6 +20,8 @@ const STORE = /^src\/store\/(error|shared-store|store)\.ts$/;
 const STORE_PARTS = /^src\/store\/(batch|check|receipts|room|states)\.ts$/;
 const CLOCK = /^src\/clock\.ts$/;
 const METRICS = /^src\/metrics\//;
+/** What the service and its clients say to each other. */
+const HTTP = /^src\/http\//;
 const VERSION = /^src\/version\.ts$/;
 const KERNEL = /^src\/kernel\//;
 
@@ -70,11 +72,13 @@ const layers: Record<string, Layer> = {
   "session ids": { files: /^src\/session-id(\.ts$|\/)/, may: [KERNEL, /^src\/session-id\//] },
   "tool rate limiter": { files: /^src\/tool-rate-limiter\.ts$/, may: [KERNEL, STORE, /^src\/limiter\.ts$/] },
   events: { files: /^src\/events\.ts$/, may: [/^src\/limiter\.ts$/] },
+  "HTTP contract": { files: HTTP, may: [KERNEL, STORE, HTTP, /^zod$/] },
   service: {
     files: /^src\/service\//,
     may: [
       KERNEL,
       STORE,
+      HTTP,
       CLOCK,
       METRICS,
       VERSION,
@@ -90,6 +94,7 @@ const layers: Record<string, Layer> = {
     may: [
       KERNEL,
       STORE,
+      CLOCK,
       /^src\/(limiter|policy-file\/yaml-text)\.ts$/,
       /^src\/envoy\//,
       /^node:fs$/,
@@ -102,11 +107,12 @@ const layers: Record<string, Layer> = {
     may: [
       KERNEL,
       STORE,
-      /^src\/store\/check\.ts$/,
+      HTTP,
       CLOCK,
       /^src\/limiter(\.ts$|\/)/,
       /^src\/layers\/failover(\.ts$|\/)/,
       /^src\/client\//,
+      /^zod$/,
     ],
   },
   metrics: { files: METRICS, may: [KERNEL, STORE, /^src\/(events|limiter)\.ts$/, METRICS] },

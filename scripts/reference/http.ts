@@ -1,7 +1,7 @@
 // The page of the HTTP routes, made from the OpenAPI document and the table of problems.
 
 import { openApiDocument } from "../../src/service/openapi.ts";
-import { PROBLEMS } from "../../src/service/problem-table.ts";
+import { PROBLEMS } from "../../src/http/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { code, headOf, table } from "./table.ts";
 

@@ -3,7 +3,7 @@
 
 import { DERIVED_DIMENSIONS, DIMENSIONS } from "../kernel/call.ts";
 import { type Fault, MisuseError } from "../kernel/errors.ts";
-import { BOUND_NAMES, LISTEN_NUMBERS } from "../service/bounds.ts";
+import { BOUND_NAMES } from "../service/bounds.ts";
 
 const OPTIONS: Readonly<Record<string, string>> = {
   apiKey: "TOLLGATE_API_KEY",
@@ -26,7 +26,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   tenants: "--tenant",
   url: "--url",
 };
-const NUMBERS: ReadonlySet<string> = new Set([...BOUND_NAMES, ...LISTEN_NUMBERS]);
+const NUMBERS: ReadonlySet<string> = new Set(BOUND_NAMES);
 const GIVEN: ReadonlySet<string> = new Set([...DIMENSIONS, ...DERIVED_DIMENSIONS]);
 
 /**

@@ -1,51 +1,43 @@
 // `--as-tenant`: buckets as a key of the service names them that is bound to this tenant.
 
 import type { BucketDimensions } from "../kernel/call.ts";
-import type { BucketUsage } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { Limiter } from "../limiter.ts";
-import { isOwned, prefixOf, scopedBucket, scopedBucketOf, shownUsages, tenancyAs } from "../service/tenants.ts";
+import {
+  checkAsTenant,
+  type NamedBucket,
+  prefixOf,
+  shownChange,
+  shownUsages,
+  tenantBucket,
+  tenantDimensions,
+} from "../service/tenants.ts";
 
 /** What a command does with buckets. */
 export type Buckets = Pick<Limiter, "usage" | "grant" | "revoke" | "reset">;
-type Bucket = BucketDimensions & { readonly limit: string };
 
 /** The buckets of a store, as such a key names and sees them. */
 export function bucketsOf(limiter: Limiter, policy: CompiledPolicy, tenant: string): Buckets {
-  const tenancyFor = (said: BucketDimensions) => {
-    const tenancy = tenancyAs(null, tenant, said.tenant);
-    if (tenancy === null) throw invalidOption("--as-tenant", "a tenant", tenant);
-    return tenancy;
-  };
-  const own = (bucket: Bucket) => {
-    const { limit, ...dimensions } = bucket;
-    const tenancy = tenancyFor(dimensions);
-    const isKnown = policy.limits.some(({ name }) => name === limit);
-    if (isKnown && !isOwned(policy, limit, scopedBucket(policy, tenancy, dimensions)))
-      throw invalidOption("--as-tenant", `no tenant, because the bucket of ${limit} belongs to none`, tenant);
-    const show = (usage: BucketUsage): BucketUsage => shownUsages(policy, tenancy, [usage])[0] ?? usage;
-    return { bucket: { ...scopedBucketOf(policy, tenancy, bucket), limit }, show };
+  const whole = (bucket: NamedBucket) => {
+    checkAsTenant(tenant, bucket.tenant);
+    const own = tenantBucket(policy, tenant, bucket);
+    if (own !== null) return own;
+    throw invalidOption("--as-tenant", `no tenant, because the bucket of ${bucket.limit} belongs to none`, tenant);
   };
   return {
-    usage: async (said = {}, options) => {
-      const tenancy = tenancyFor(said);
-      return shownUsages(policy, tenancy, await limiter.usage(scopedBucket(policy, tenancy, said), options));
+    usage: async (dimensions = {}, options) => {
+      checkAsTenant(tenant, dimensions.tenant);
+      const usages = await limiter.usage(tenantDimensions(policy, tenant, dimensions), options);
+      return shownUsages(policy, tenant, usages);
     },
-    grant: async (named, grant, options) => {
-      const { bucket, show } = own(named);
-      return show(await limiter.grant(bucket, grant, options));
+    grant: async (bucket, grant, options) => {
+      return shownChange(policy, tenant, { after: await limiter.grant(whole(bucket), grant, options) }).after;
     },
-    revoke: async (named, id, options) => {
-      const { bucket, show } = own(named);
-      const { revoked, after } = await limiter.revoke(bucket, id, options);
-      return { revoked, after: show(after) };
+    revoke: async (bucket, id, options) => {
+      return shownChange(policy, tenant, await limiter.revoke(whole(bucket), id, options));
     },
-    reset: async (named, options) => {
-      const { bucket, show } = own(named);
-      const { before, after } = await limiter.reset(bucket, options);
-      return { before: show(before), after: show(after) };
-    },
+    reset: async (bucket, options) => shownChange(policy, tenant, await limiter.reset(whole(bucket), options)),
   };
 }
 

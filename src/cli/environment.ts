@@ -4,7 +4,7 @@
 import type { Command, Option } from "commander";
 import { MisuseError } from "../kernel/errors.ts";
 import { closest, editDistance, plainOf } from "../kernel/spelling.ts";
-import { BOUND_NAMES, LISTEN_NUMBERS } from "../service/bounds.ts";
+import { BOUND_NAMES } from "../service/bounds.ts";
 
 const PREFIX = "TOLLGATE_";
 /** Read where a service is asked: it is no option, so that no flag shows it. */
@@ -57,7 +57,7 @@ function wordOf(name: string): string | null {
 function adviceOn(name: string, word: string, known: ReadonlySet<string>, running: Command): string | null {
   const isServe = running.name() === "serve";
   const words = [...known].filter((each) => !isServe || each !== API_KEY).map((each) => each.slice(PREFIX.length));
-  const bound = [...BOUND_NAMES, ...LISTEN_NUMBERS].find((each) => plainOf(each) === plainOf(word));
+  const bound = BOUND_NAMES.find((each) => plainOf(each) === plainOf(word));
   if (bound !== undefined) return `Say --set ${bound}=NUMBER: it has no variable.`;
   const isPrefixed = name.startsWith(PREFIX);
   const meant = words.includes(word) ? word : isPrefixed || OF_KEYS.test(word) ? meantBy(word, words) : null;

@@ -5,7 +5,7 @@ import { Command } from "commander";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { closest } from "../kernel/spelling.ts";
 import { checkChangeOptions } from "../limiter/grant.ts";
-import { type Act, auditedNow } from "../service/audit.ts";
+import { type Act, audited } from "../service/audit.ts";
 import { addKey, makeKey, readKeys, revokeKey, SCOPES, type Scope, type StoredKey } from "../service/keys.ts";
 import { asOptions } from "./as-options.ts";
 import { type AuditOptions, cliActor, cliAudit, withAuditOption } from "./audit.ts";
@@ -49,11 +49,11 @@ function withFile(command: Command): Command {
     .option("--json", "print JSON");
 }
 
-function printNew({ file, scope, tenant, name, json, ...options }: CreateOptions): void {
+async function printNew({ file, scope, tenant, name, json, ...options }: CreateOptions): Promise<void> {
   for (const each of scope) if (!isScope(each)) throw wrongScope(each);
   const made = makeKey({ scopes: scope.filter(isScope), tenants: tenant, name });
   const { stored, key } = made;
-  changeKeys(options, { act: "key-create", target: stored.id, ...knownOf(stored) }, () => addKey(file, made));
+  await changeKeys(options, { act: "key-create", target: stored.id, ...knownOf(stored) }, () => addKey(file, made));
   console.log(json ? JSON.stringify({ id: stored.id, key }) : key);
 }
 
@@ -73,10 +73,10 @@ function list({ file, json }: KeysOptions): void {
   }
 }
 
-function revoke(id: string, { file, ...options }: KeysOptions): void {
+async function revoke(id: string, { file, ...options }: KeysOptions): Promise<void> {
   const known = existsSync(file) ? readKeys(file).find((key) => key.id === id) : undefined;
   const about = known === undefined ? {} : knownOf(known);
-  changeKeys(options, { act: "key-revoke", target: id, ...about }, () => revokeKey(file, id));
+  await changeKeys(options, { act: "key-revoke", target: id, ...about }, () => revokeKey(file, id));
 }
 
 /** What the audit log says of a key, so that it can be told who that was when the key is gone. */
@@ -89,9 +89,9 @@ function changeKeys(
   { audit, reason }: AuditOptions,
   about: Omit<Act, "actor" | "keyId" | "reason">,
   change: () => void,
-): void {
+): Promise<void> {
   const said = checkChangeOptions({ reason });
-  auditedNow(cliAudit(audit), { ...about, reason: said, actor: cliActor(), keyId: null }, change);
+  return audited(cliAudit(audit), { ...about, reason: said, actor: cliActor(), keyId: null }, change);
 }
 
 function wrongScope(scope: string): MisuseError {
@@ -106,9 +106,9 @@ function wrongScope(scope: string): MisuseError {
 }
 
 /** Does something with a key file, whose faults name the options here. */
-function named(act: () => void): void {
+async function named(act: () => void | Promise<void>): Promise<void> {
   try {
-    act();
+    await act();
   } catch (error) {
     throw MisuseError.isInstance(error) ? asOptions(error, { id: "ID", keys: "--file" }) : error;
   }

@@ -11,7 +11,7 @@ import { type FailoverOptions, refusePolicy } from "../limiter.ts";
 import { parsePolicy } from "../policy-file/file.ts";
 import { watchPolicy } from "../policy-file/watch.ts";
 import { auditFile } from "../service/audit.ts";
-import { BOUND_NAMES, LISTEN_NUMBERS, type ServiceBounds } from "../service/bounds.ts";
+import { BOUND_NAMES, LISTEN_BOUND_NAMES, SERVICE_BOUND_NAMES, type ServiceBounds } from "../service/bounds.ts";
 import type { Service } from "../service/handler.ts";
 import { keyFile } from "../service/keys.ts";
 import { LOG_LEVELS, type LogLevel } from "../service/log.ts";
@@ -83,11 +83,7 @@ export function serveCommand(): Command {
         .choices(LOG_LEVELS)
         .default("info"),
     )
-    .option(
-      "--set <name=number>",
-      `a bound; may be repeated: ${[...BOUND_NAMES, ...LISTEN_NUMBERS].join(", ")}`,
-      collect,
-    )
+    .option("--set <name=number>", `a bound; may be repeated: ${BOUND_NAMES.join(", ")}`, collect)
     .action(serve);
   return withEnvoyOptions(command);
 }
@@ -216,7 +212,7 @@ function numbersOf(pairs: readonly string[]): { bounds: ServiceBounds; listening
   const listening: Record<string, number> = {};
   for (const pair of pairs) {
     const [, name = "", number = ""] = /^(\w+)=(\d+)$/.exec(pair) ?? [];
-    const of = BOUND_NAMES.includes(name) ? bounds : LISTEN_NUMBERS.includes(name) ? listening : null;
+    const of = SERVICE_BOUND_NAMES.includes(name) ? bounds : LISTEN_BOUND_NAMES.includes(name) ? listening : null;
     if (of === null) throw wrongNumber(pair);
     of[name] = Number(number);
   }
@@ -224,7 +220,7 @@ function numbersOf(pairs: readonly string[]): { bounds: ServiceBounds; listening
 }
 
 function wrongNumber(pair: string): MisuseError {
-  const names = [...BOUND_NAMES, ...LISTEN_NUMBERS];
+  const names = [...SERVICE_BOUND_NAMES, ...LISTEN_BOUND_NAMES];
   const [name = ""] = pair.split("=");
   const fault = { path: "--set", expected: `name=number of ${names.join(", ")}`, got: formatGot(pair) };
   const meant = names.includes(name) ? null : closest(name, names);

@@ -11,51 +11,51 @@ import type { BatchItem, SingleRequest } from "./wire.ts";
 /** Decides instead of the service. `isInDoubt`: the service may have decided, but its answer was lost. */
 export type DecideLocally<Local> = (away: Away, isInDoubt: boolean) => Promise<Local>;
 
-/** Asks the service in the next batch, or decides locally while the service is unreachable. */
+/**
+ * Asks the service, or decides locally while the service is unreachable.
+ *
+ * @param options `maxWaitMs`: how long the call may wait at the service. While the service is unreachable no call waits.
+ */
 export async function askOr<Op extends keyof Replies, Local>(
-  { wire, away }: Pick<ClientContext, "wire" | "away">,
+  context: ClientContext,
   item: BatchItem<Op>,
   decideLocally: DecideLocally<Local>,
+  options: WaitOptions = {},
 ): Promise<Replies[Op] | Local> {
-  if (away === null) return wire.ask(item);
+  const { wire, away } = context;
   const endsAtMs = performance.now() + wire.deadlineMs;
-  if (await away.isAway(endsAtMs)) return decideLocally(away, false);
+  if (away !== null && (await away.isAway(endsAtMs))) return decideLocally(away, false);
+  const leftMs = Math.max(0, endsAtMs - performance.now());
+  const mayWait = (options.maxWaitMs ?? 0) > 0;
   let answer: Replies[Op];
   try {
-    answer = await wire.ask(item, Math.max(0, endsAtMs - performance.now()));
+    answer = mayWait ? await askInTime(context, item, options, leftMs) : await wire.ask(item, leftMs);
   } catch (error) {
-    if (!away.leave(error)) throw error;
+    if (away === null || !away.leave(error)) throw error;
     return decideLocally(away, true);
   }
-  away.reached();
+  away?.reached();
   return answer;
 }
 
 /**
- * Asks the service for a call that may wait there, in a request of its own, because nothing else should wait for its answer. While
- * the service is unreachable no call waits. Aborting the signal, or closing the client, ends the request, so that the service
- * frees the call's place.
+ * Asks for a call that may wait, in a request of its own, because nothing else should wait for its answer. Aborting the signal, or
+ * closing the client, ends the request, so that the service frees the call's place.
  */
-export async function askInTime<Op extends "consume" | "reserve" | "begin", Local>(
-  { wire, away, ending }: Pick<ClientContext, "wire" | "away" | "ending">,
+async function askInTime<Op extends keyof Replies>(
+  { wire, ending }: ClientContext,
   { op, body, isRepeatable }: BatchItem<Op>,
-  { maxWaitMs: waitMs = 0, signal }: WaitOptions,
-  decideLocally: DecideLocally<Local>,
-): Promise<Replies[Op] | Local> {
-  const endsAtMs = performance.now() + wire.deadlineMs;
-  if (away !== null && (await away.isAway(endsAtMs))) return decideLocally(away, false);
+  { maxWaitMs: waitMs, signal }: WaitOptions,
+  leftMs: number,
+): Promise<Replies[Op]> {
   const ends = signal === undefined ? ending.signal : AbortSignal.any([signal, ending.signal]);
-  const bodyFor = (leftMs: number) => ({ ...body, maxWaitMs: leftMs });
+  const bodyFor = (maxWaitMs: number) => ({ ...body, maxWaitMs });
   const request = { method: "POST", path: `/v1/${op}`, body: bodyFor, isRepeatable, waitMs, signal: ends } as const;
   try {
-    const answer = await wire.send(request, Math.max(0, endsAtMs - performance.now()));
-    // A client that was closed meanwhile admits nothing.
+    return replyTo(op, await wire.send(request, leftMs));
+  } finally {
+    // A call that was aborted is not admitted, even if its answer came.
     ends.throwIfAborted();
-    away?.reached();
-    return replyTo(op, answer);
-  } catch (error) {
-    if (ends.aborted || away === null || !away.leave(error)) throw error;
-    return decideLocally(away, true);
   }
 }
 
@@ -66,17 +66,26 @@ export async function askAlone<Op extends keyof Replies>(
   request: SingleRequest,
   options: CallOptions,
 ): Promise<Replies[Op]> {
-  checkReady(context, options);
+  checkSendable(context, options);
   return replyTo(op, await context.wire.send(request));
 }
 
 /**
- * Validates the options of a call, and throws when it must not be sent.
+ * Validates the options of a call that may have only a signal, then as `checkReady`.
  *
- * @throws MisuseError `invalid-option`, `limiter-closed`; the signal's reason
+ * @throws MisuseError `invalid-option`
  */
-export function checkReady(context: Pick<ClientContext, "closing">, options: CallOptions = {}): void {
+export function checkSendable(context: ClientContext, options: CallOptions = {}): void {
   checkCallOptions(options);
-  options.signal?.throwIfAborted();
+  checkReady(context, options.signal);
+}
+
+/**
+ * Throws when a call must not be sent.
+ *
+ * @throws MisuseError `limiter-closed`; the signal's reason
+ */
+export function checkReady(context: ClientContext, signal: AbortSignal | undefined): void {
+  signal?.throwIfAborted();
   checkOpen(context);
 }

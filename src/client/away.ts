@@ -1,8 +1,7 @@
-// Decides while the service is away, by this process's share of what was left of each bucket when it was last seen. The
-// service gets these calls as bookings when it is back. When that is: layers/failover/outage.ts, as for a limiter.
+// Decides while the service is unreachable, by this process's share of what was left of each bucket when it was last seen. The
+// service gets these calls as bookings when it is back. layers/failover/outage.ts says when that is, as for a limiter.
 
 import { isWithin, monotonicClock } from "../clock.ts";
-import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import { compiledPolicy } from "../kernel/policy/parse.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
@@ -14,40 +13,22 @@ import { createHostedLimiter, type HostedLimiter, type LimiterEvent } from "../l
 import type { Store, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import { type Booking, Bookings } from "./bookings.ts";
-import { type Prices, ServiceViews } from "./service-views.ts";
+import type { ClientFailover } from "./options.ts";
+import { ServiceViews } from "./service-views.ts";
 import { MAX_ITEMS, type Wire } from "./wire.ts";
 
-export type { Prices } from "./service-views.ts";
-
-/** What a client does while the service is away. */
-export interface ClientFailover<Given = Policy | PolicyInput> {
-  /** The service's policy. A bucket of a limit that the service has otherwise gets a share of the whole quota. */
-  readonly policy: Given;
-  /** How many clients share the limits at most, 1 to 10,000. */
-  readonly instances: number;
-}
-
-/** What keys begin with: they are only in this process. */
+/** The start of keys, which are only in this process. */
 const PREFIX = "rate";
 
-/**
- * Refuses options that are wrong.
- *
- * @throws MisuseError `invalid-option`
- */
-export function checkClientFailover(options: ClientFailover): void {
-  checkOptionKeys(options, ["policy", "instances"], "failover");
-  checkWhole("failover.instances", options.instances, 1, 10_000);
-}
-
-/** A limiter for the time in which the service is away. */
+/** A limiter for the time in which the service is unreachable. */
 export class Away implements OutageWork {
   /** Decides by this process's share alone. */
   readonly limiter: HostedLimiter;
   readonly pausesFirst = true;
   readonly #wire: Wire;
-  readonly #tell: (event: LimiterEvent) => void;
-  readonly #views: ServiceViews;
+  readonly #emit: (event: LimiterEvent) => void;
+  /** How the service's buckets stood. */
+  readonly views: ServiceViews;
   readonly #fallback: Fallback;
   readonly #instances: number;
   readonly #bookings = new Bookings();
@@ -59,12 +40,12 @@ export class Away implements OutageWork {
   #isDifferenceTold = false;
 
   /** @throws MisuseError `invalid-policy` */
-  constructor(wire: Wire, { policy, instances }: ClientFailover, tell: (event: LimiterEvent) => void) {
+  constructor(wire: Wire, { policy, instances }: ClientFailover, emit: (event: LimiterEvent) => void) {
     this.#wire = wire;
-    this.#tell = tell;
+    this.#emit = emit;
     this.#instances = instances;
-    this.#views = new ServiceViews(compiledPolicy(policy), PREFIX);
-    this.#fallback = new Fallback(this.#views.views);
+    this.views = new ServiceViews(compiledPolicy(policy), PREFIX);
+    this.#fallback = new Fallback(this.views.views);
     const unreached = new StoreError("unavailable", "the service was never reached", { transient: true });
     this.#outage = new Outage(this, "here", unreached, monotonicClock);
     const store: Store = {
@@ -72,7 +53,7 @@ export class Away implements OutageWork {
       apply: async (requests) => requests.map((request) => this.#answer(request)),
       close: async () => {},
     };
-    this.limiter = createHostedLimiter({ policy: this.#views.policy, store, prefix: PREFIX });
+    this.limiter = createHostedLimiter({ policy: this.views.policy, store, prefix: PREFIX });
   }
 
   /**
@@ -107,26 +88,18 @@ export class Away implements OutageWork {
   }
 
   learn(...seen: Parameters<ServiceViews["learn"]>): void {
-    if (this.#views.learn(...seen) || this.#isDifferenceTold) return;
+    if (this.views.learn(...seen) || this.#isDifferenceTold) return;
     this.#isDifferenceTold = true;
-    this.#tell({ type: "policy.differs" });
-  }
-
-  pricesOf(...priced: Parameters<ServiceViews["pricesOf"]>): Prices {
-    return this.#views.pricesOf(...priced);
-  }
-
-  touched(...changed: Parameters<ServiceViews["touched"]>): void {
-    this.#views.touched(...changed);
+    this.#emit({ type: "policy.differs" });
   }
 
   reload(policy: Policy | PolicyInput): void {
     const next = compiledPolicy(policy);
-    const changed = changedLimits(this.#views.policy, next);
+    const changed = changedLimits(this.views.policy, next);
     this.limiter.reload(next);
-    this.#views.policy = next;
+    this.views.policy = next;
     this.#isDifferenceTold = false;
-    this.#tell({ type: "policy.reloaded", version: next.version, restarted: [], ...changed });
+    this.#emit({ type: "policy.reloaded", version: next.version, restarted: [], ...changed });
   }
 
   /** Goes on trying to send the bookings that are left, as long as there is time. */
@@ -139,7 +112,7 @@ export class Away implements OutageWork {
     }
     this.#outage.close();
     const bookings = this.#bookings.size;
-    if (bookings > 0) this.#tell({ type: "failover.lost", bookings });
+    if (bookings > 0) this.#emit({ type: "failover.lost", bookings });
     await this.limiter.close();
   }
 
@@ -147,7 +120,7 @@ export class Away implements OutageWork {
     // A process that has never reached the service does not know what it admitted before it was started.
     const place = this.#wasReached ? { instances: this.#instances, rank: null } : null;
     try {
-      return this.#fallback.decide(request, place, this.#views.time.nowMs(), this.#outage.failure);
+      return this.#fallback.decide(request, place, this.views.time.nowMs(), this.#outage.failure);
     } catch (error) {
       if (StoreError.isInstance(error)) return error;
       throw error;
@@ -189,12 +162,12 @@ export class Away implements OutageWork {
   }
 
   left(error: StoreError): void {
-    this.#tell({ type: "store.unreachable", error });
+    this.#emit({ type: "store.unreachable", error });
   }
 
   returned(awayMs: number): void {
     this.#fallback.clear();
     this.#wasReached = true;
-    this.#tell({ type: "store.recovered", awayMs, ...this.#bookings.takeCounts(), raised: 0 });
+    this.#emit({ type: "store.recovered", awayMs, ...this.#bookings.takeCounts(), raised: 0 });
   }
 }

@@ -33,7 +33,6 @@ export const MAX_BOOKINGS = 100_000;
 /** The service remembers a key for ten minutes: a booking that was sent before that might be booked twice. */
 const KNOWN_FOR_MS = 9 * 60_000;
 
-/** All requests that the service still has to get. */
 export class Bookings {
   readonly #clock: Clock;
   #entries: Entry[] = [];

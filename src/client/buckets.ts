@@ -1,16 +1,16 @@
 // Buckets of the service that the program names itself: read, emptied, granted to and revoked from.
 
-import { type BucketDimensions, type Dimensions, mergeDimensions } from "../kernel/call.ts";
+import type { BucketDimensions } from "../kernel/call.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { NamedBucket } from "../limiter/bucket-name.ts";
 import { checkChangeOptions } from "../limiter/grant.ts";
 import type { CallOptions, ChangeOptions, QuotaOptions } from "../limiter.ts";
 import { askAlone } from "./ask.ts";
-import type { Away } from "./away.ts";
 import { jsonText } from "./body.ts";
 import type { ClientContext } from "./context.ts";
 import type { Replies } from "./replies.ts";
+import type { ServiceViews } from "./service-views.ts";
 
 export async function readUsages(
   context: ClientContext,
@@ -31,6 +31,9 @@ export async function readUsages(
   }
 }
 
+/** How a bucket is changed without a call. */
+export type ChangeEvent = Parameters<ServiceViews["touched"]>[1];
+
 /**
  * Changes one bucket of the service.
  *
@@ -40,18 +43,18 @@ export async function readUsages(
 export async function changeBucket<Op extends "reset" | "grant" | "revoke">(
   context: ClientContext,
   op: Op,
-  { bucket, bound, more }: { readonly bucket: NamedBucket; readonly bound: Dimensions; readonly more: object },
-  event: Parameters<Away["touched"]>[1],
+  bucket: NamedBucket,
+  more: object,
+  event: ChangeEvent,
   options: ChangeOptions,
 ): Promise<{ readonly reply: Replies[Op]; readonly reason: string | null }> {
   refuseQuotas(options);
   const reason = checkChangeOptions(options);
-  const whole = mergeDimensions(bound, bucket, "bucket");
-  const { limit, ...dimensions } = whole;
+  const { limit, ...dimensions } = bucket;
   const body = { limit, dimensions, ...more, ...(reason === null ? {} : { reason }) };
   const request = { method: "POST", path: `/v1/${op}`, body, isRepeatable: op === "grant" } as const;
   const reply = await askAlone(context, op, request, { signal: options.signal });
-  if (reply.after !== null) context.away?.touched(whole, event, reply.after);
+  context.away?.views.touched(bucket, event, reply.after);
   return { reply, reason };
 }
 

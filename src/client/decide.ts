@@ -2,7 +2,7 @@
 
 import type { Decision } from "../kernel/decision.ts";
 import type { WaitOptions } from "../limiter.ts";
-import { askInTime, askOr, type DecideLocally } from "./ask.ts";
+import { askOr } from "./ask.ts";
 import type { Away } from "./away.ts";
 import type { Booking } from "./bookings.ts";
 import type { ClientContext } from "./context.ts";
@@ -10,30 +10,22 @@ import { callItem, type KeyedCall, recordItem } from "./keyed-call.ts";
 
 type Verb = "consume" | "record" | "peek";
 
-export function decideRemotely(context: ClientContext, verb: Verb, keyed: KeyedCall): Promise<Decision> {
-  return decide(context, verb, keyed, (local) => askOr(context, callItem(verb, keyed), local));
-}
-
-/** Decides a call that may wait. */
-export function decideInTime(context: ClientContext, keyed: KeyedCall, options: WaitOptions): Promise<Decision> {
-  return decide(context, "consume", keyed, (local) => askInTime(context, callItem("consume", keyed), options, local));
-}
-
-/** Decides a call. The client remembers how the service saw its buckets, for a time without the service. */
-async function decide(
-  { away }: ClientContext,
+/** @param options of a call that may wait */
+export async function decideRemotely(
+  context: ClientContext,
   verb: Verb,
   keyed: KeyedCall,
-  ask: (local: DecideLocally<Decision>) => Promise<Decision>,
+  options: WaitOptions,
 ): Promise<Decision> {
   const sentMs = performance.now();
-  let isByService = true;
-  const decision = await ask(async (away, isInDoubt) => {
-    isByService = false;
-    return decideLocally(away, verb, keyed, isInDoubt);
+  const local = async (away: Away, isInDoubt: boolean) => ({
+    local: await decideLocally(away, verb, keyed, isInDoubt),
   });
-  if (isByService && verb === "consume") away?.learn(keyed.call, decision, sentMs);
-  return decision;
+  const answer = await askOr(context, callItem(verb, keyed), local, options);
+  if ("local" in answer) return answer.local;
+  // How the service saw the buckets, for a time without the service.
+  if (verb === "consume") context.away?.learn(keyed.call, answer, sentMs);
+  return answer;
 }
 
 /** Decides a call in this process, and books it for the service when it was admitted. */

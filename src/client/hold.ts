@@ -3,8 +3,8 @@
 import type { Call, Cost } from "../kernel/call.ts";
 import { checkHoldOptions } from "../limiter/hold.ts";
 import { checkHoldId } from "../limiter/hold-id.ts";
-import type { Hold, HostedLimiter, Outcome, Settlement } from "../limiter.ts";
-import { askOr, checkReady } from "./ask.ts";
+import type { CallOptions, Hold, HostedLimiter, Outcome, Settlement } from "../limiter.ts";
+import { askOr, checkReady, checkSendable } from "./ask.ts";
 import type { ClientContext } from "./context.ts";
 import type { SentQuotas } from "./keyed-call.ts";
 import type { SentOutcome } from "./outcome.ts";
@@ -25,11 +25,13 @@ export interface EndableHold extends Hold {
  */
 export function serviceHold(context: ClientContext, id: string, call: Call, quotas: SentQuotas): EndableHold {
   checkHoldId(id);
-  const endBy = (
+  const endBy = async (
     op: "settle" | "release" | "end",
     more: object,
     endLocally: (limiter: HostedLimiter) => Promise<Settlement>,
+    options?: CallOptions,
   ) => {
+    checkSendable(context, options);
     const item: BatchItem<typeof op> = { op, body: { holdId: id, call, ...quotas, ...more }, isRepeatable: true };
     return askOr(context, item, async (away, isInDoubt) => {
       const settlement = await endLocally(away.limiter);
@@ -39,31 +41,26 @@ export function serviceHold(context: ClientContext, id: string, call: Call, quot
   };
   return {
     id,
-    async settle(usage = {}, options) {
-      checkReady(context, options);
-      return endBy("settle", { usage }, (limiter) => limiter.getHold(id, call, quotas).settle(usage));
+    settle(usage = {}, options) {
+      return endBy("settle", { usage }, (limiter) => limiter.getHold(id, call, quotas).settle(usage), options);
     },
-    async fail(usage) {
-      checkReady(context);
+    fail(usage) {
       const ending = { usage, hasFailed: true, outcome: null };
       return endBy("settle", { usage, failed: true }, (limiter) => limiter.end(id, call, ending, quotas));
     },
-    async end(usage, outcome, sent) {
-      checkReady(context);
+    end(usage, outcome, sent) {
       const ending = { usage, hasFailed: "error" in outcome, outcome };
       return endBy("end", { usage, ...sent }, (limiter) => limiter.end(id, call, ending, quotas));
     },
-    async release(options) {
-      checkReady(context, options);
-      return endBy("release", {}, (limiter) => limiter.getHold(id, call, quotas).release());
+    release(options) {
+      return endBy("release", {}, (limiter) => limiter.getHold(id, call, quotas).release(), options);
     },
     async extend(options = {}) {
       checkHoldOptions(options);
       const { signal, leaseMs } = options;
-      checkReady(context, { signal });
+      checkReady(context, signal);
       const body = { holdId: id, call, ...quotas, leaseMs };
-      const item: BatchItem<"extend"> = { op: "extend", body, isRepeatable: true };
-      const { extended } = await askOr(context, item, async (away) => {
+      const { extended } = await askOr(context, { op: "extend", body, isRepeatable: true }, async (away) => {
         return { extended: await away.limiter.getHold(id, call, quotas).extend({ leaseMs }) };
       });
       return extended;
@@ -71,7 +68,7 @@ export function serviceHold(context: ClientContext, id: string, call: Call, quot
   };
 }
 
-/** A hold for the program: without the methods of a running call. */
+/** A hold for the program. The id of a hold that was made here changes when the service makes the hold, hence the getter. */
 export function publicHold(hold: EndableHold): Hold {
   return {
     get id() {

@@ -4,14 +4,26 @@
 import type { Cost } from "../kernel/call.ts";
 import { checkHoldOptions } from "../limiter/hold.ts";
 import type { CallOptions, HoldOptions, Outcome, Settlement } from "../limiter.ts";
-import { askOr, checkReady } from "./ask.ts";
-import type { Prices } from "./away.ts";
+import { askOr, checkSendable } from "./ask.ts";
 import type { Booking } from "./bookings.ts";
 import type { ClientContext } from "./context.ts";
 import { type EndableHold, serviceHold } from "./hold.ts";
 import { type KeyedCall, recordItem } from "./keyed-call.ts";
 import { reportItem, type SentOutcome } from "./outcome.ts";
+import type { Prices } from "./service-views.ts";
 import type { BatchItem } from "./wire.ts";
+
+/** How a call ends in the service. */
+interface Ending {
+  readonly op: "settle" | "release" | "end";
+  /** Beside the hold and the call. */
+  readonly body: object;
+  /** Booked by `record` when the service denied the hold; absent: nothing is booked. */
+  readonly usage?: Cost;
+  readonly hasFailed?: boolean;
+  /** The call's outcome alone, for a hold that the service denied: `record` reports nothing. */
+  readonly report?: BatchItem;
+}
 
 export class LocalHold implements EndableHold {
   readonly #context: ClientContext;
@@ -20,7 +32,7 @@ export class LocalHold implements EndableHold {
   /** The request that makes it in the service. */
   readonly #making: BatchItem;
   readonly #prices: Prices;
-  /** The service's hold; `null`: the service denied it; `undefined`: the service was not asked yet. */
+  /** The service's hold; `null`: the service denied it; `undefined`: the service has not answered yet. */
   #remote: EndableHold | null | undefined;
 
   constructor(context: ClientContext, local: EndableHold, keyed: KeyedCall, making: BatchItem, prices: Prices) {
@@ -51,38 +63,23 @@ export class LocalHold implements EndableHold {
     };
   }
 
-  async settle(usage: Cost = {}, options?: CallOptions): Promise<Settlement> {
-    checkReady(this.#context, options);
-    return this.#end(
-      (hold) => hold.settle(usage),
-      () => this.#settleItem(usage, false),
-    );
+  settle(usage: Cost = {}, options?: CallOptions): Promise<Settlement> {
+    return this.#end((hold) => hold.settle(usage), { op: "settle", body: { usage }, usage }, options);
   }
 
-  async fail(usage: Cost): Promise<Settlement> {
-    checkReady(this.#context);
-    return this.#end(
-      (hold) => hold.fail(usage),
-      () => this.#settleItem(usage, true),
-    );
+  fail(usage: Cost): Promise<Settlement> {
+    const ending: Ending = { op: "settle", body: { usage, failed: true }, usage, hasFailed: true };
+    return this.#end((hold) => hold.fail(usage), ending);
   }
 
-  async end(usage: Cost, outcome: Outcome, sent: SentOutcome): Promise<unknown> {
-    checkReady(this.#context);
-    const hasFailed = "error" in outcome;
-    return this.#end(
-      (hold) => hold.end(usage, outcome, sent),
-      () => (this.#remote === null ? this.#settleItem(usage, hasFailed) : this.#endItem("end", { usage, ...sent })),
-      reportItem(this.#keyed.call, sent),
-    );
+  end(usage: Cost, outcome: Outcome, sent: SentOutcome): Promise<unknown> {
+    const report = reportItem(this.#keyed.call, sent);
+    const ending: Ending = { op: "end", body: { usage, ...sent }, usage, hasFailed: "error" in outcome, report };
+    return this.#end((hold) => hold.end(usage, outcome, sent), ending);
   }
 
-  async release(options?: CallOptions): Promise<Settlement> {
-    checkReady(this.#context, options);
-    return this.#end(
-      (hold) => hold.release(),
-      () => this.#endItem("release", {}),
-    );
+  release(options?: CallOptions): Promise<Settlement> {
+    return this.#end((hold) => hold.release(), { op: "release", body: {} }, options);
   }
 
   async extend(options?: HoldOptions): Promise<boolean> {
@@ -90,16 +87,13 @@ export class LocalHold implements EndableHold {
     return (this.#remote ?? this.#local).extend(options);
   }
 
-  /** @param apart sent after the item when the service has no hold */
-  async #end<Ended>(
-    end: (hold: EndableHold) => Promise<Ended>,
-    item: () => BatchItem | null,
-    apart: BatchItem | null = null,
-  ): Promise<Ended> {
+  /** Ends the service's hold, or this one and tells the service. */
+  async #end<Ended>(end: (hold: EndableHold) => Promise<Ended>, ending: Ending, options?: CallOptions): Promise<Ended> {
+    checkSendable(this.#context, options);
     if (this.#remote) return end(this.#remote);
     const ended = await end(this.#local);
-    if (this.#remote === undefined) this.#bookEnd(item, apart);
-    else for (const each of [item(), apart]) if (each !== null) await this.#send(each);
+    if (this.#remote === undefined) this.#book(ending);
+    else for (const item of [this.#itemOf(ending), ending.report]) if (item) await this.#send(item);
     return ended;
   }
 
@@ -109,26 +103,24 @@ export class LocalHold implements EndableHold {
     });
   }
 
-  /** Books the end until the service has answered whether it makes the hold. */
-  #bookEnd(item: () => BatchItem | null, apart: BatchItem | null): void {
-    const next: Booking | null = apart === null ? null : { item: () => apart, endsCall: true };
+  /** Books the end, to be sent after the service has answered whether it makes the hold. */
+  #book(ending: Ending): void {
+    const { report } = ending;
     const isReady = () => this.#remote !== undefined;
-    const answered = () => (this.#remote === null ? next : null);
-    this.#context.away?.book({ item, endsCall: true, isReady, answered }, false);
+    const answered = (): Booking | null => {
+      return report === undefined || this.#remote ? null : { item: () => report, endsCall: true };
+    };
+    this.#context.away?.book({ item: () => this.#itemOf(ending), endsCall: true, isReady, answered }, false);
   }
 
-  /** When the service has no hold, all usage is booked, because this process admitted the call. */
-  #settleItem(usage: Cost, failed: boolean): BatchItem | null {
-    if (this.#remote !== null) return this.#endItem("settle", { usage, ...(failed ? { failed } : {}) });
+  #itemOf({ op, body, usage, hasFailed }: Ending): BatchItem | null {
+    const { call, sent, quotas } = this.#keyed;
+    if (this.#remote) {
+      return { op, body: { holdId: this.#remote.id, call, ...quotas, ...body }, isRepeatable: true };
+    }
+    if (usage === undefined) return null;
+    // The service has no hold. All usage is booked, because this process admitted the call.
     const { whole, ofFailed } = this.#prices;
-    const { sent, quotas } = this.#keyed;
-    return recordItem({ ...sent, cost: { ...(failed ? ofFailed : whole), ...usage } }, quotas);
-  }
-
-  #endItem(op: "settle" | "release" | "end", more: object): BatchItem | null {
-    const holdId = this.#remote?.id;
-    if (holdId === undefined) return null;
-    const { call, quotas } = this.#keyed;
-    return { op, body: { holdId, call, ...quotas, ...more }, isRepeatable: true };
+    return recordItem({ ...sent, cost: { ...(hasFailed ? ofFailed : whole), ...usage } }, quotas);
   }
 }

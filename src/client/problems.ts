@@ -1,10 +1,10 @@
 // Error answers of the service, as the errors that a limiter in this process would throw.
 
+import { problemSchema } from "../http/answers.ts";
 import { type Fault, MISUSE_CODES, type MisuseCode, MisuseError } from "../kernel/errors.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { STORE_ERROR_CODES, StoreError, type StoreErrorCode } from "../store/error.ts";
 
-/** A failed request. */
 export interface Failure {
   readonly error: MisuseError | StoreError;
   /** Whether it is certain that the service did nothing. */
@@ -14,13 +14,13 @@ export interface Failure {
 }
 
 const MISUSES: ReadonlySet<string> = new Set(MISUSE_CODES);
-const FAILURES: ReadonlySet<string> = new Set(STORE_ERROR_CODES);
+const STORE_ERRORS: ReadonlySet<string> = new Set(STORE_ERROR_CODES);
 /** Problem codes of wrong bodies and queries, which are made from the call. */
-const REQUESTS: ReadonlySet<string> = new Set(["invalid-body", "invalid-query", "invalid-json", "body-too-large"]);
+const WRONG_BODY: ReadonlySet<string> = new Set(["invalid-body", "invalid-query", "invalid-json", "body-too-large"]);
 /** The problem code of a service without room for another waiting call. */
 const CROWDED = "too-many-waiting";
 /** Problem codes that the service sends, with a status of `NOT_NOW`, before it has done anything. */
-const REFUSALS: ReadonlySet<string> = new Set(["stopping", "too-many-in-flight", CROWDED, "overloaded"]);
+const NOT_BEGUN: ReadonlySet<string> = new Set(["stopping", "too-many-in-flight", CROWDED, "overloaded"]);
 /** Error codes of HTTP clients that could not connect. */
 const NOT_CONNECTED: ReadonlySet<unknown> = new Set([
   "ECONNREFUSED",
@@ -32,33 +32,33 @@ const NOT_CONNECTED: ReadonlySet<unknown> = new Set([
 const NOT_NOW: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
 
 /** A wrong API key, and a path that the service does not have. */
-const REFUSED: Readonly<Record<number, StoreErrorCode>> = {
+const CODE_BY_STATUS: Readonly<Record<number, StoreErrorCode>> = {
   401: "unauthorized",
   403: "unauthorized",
   404: "unsupported-request",
   405: "unsupported-request",
 };
 
+/** The text for a status without a problem, as from another server. */
+const OTHERWISE: Readonly<Record<number, string>> = { 404: ": there is no service of Tollgate at this URL" };
+
 /** The failure of an answer with a status other than 2xx. */
 export function failureOf(status: number, body: unknown): Failure {
   const { code, detail, faults } = problemOf(body);
   const text = `the service answered ${status}${detail === "" ? (OTHERWISE[status] ?? "") : `: ${detail}`}`;
   if (NOT_NOW.has(status)) {
-    const known = FAILURES.has(code) ? (code as StoreErrorCode) : "unavailable";
+    const known = STORE_ERRORS.has(code) ? (code as StoreErrorCode) : "unavailable";
     const error = new StoreError(known, text, { transient: true });
-    return { error, isUndone: REFUSALS.has(code), isCrowded: code === CROWDED };
+    return { error, isUndone: NOT_BEGUN.has(code), isCrowded: code === CROWDED };
   }
-  const misuse = MISUSES.has(code) ? (code as MisuseCode) : REQUESTS.has(code) ? "invalid-call" : null;
+  const misuse = MISUSES.has(code) ? (code as MisuseCode) : WRONG_BODY.has(code) ? "invalid-call" : null;
   if (misuse !== null) {
     const whole = { path: "call", expected: `what the service takes (${detail})`, got: "another" };
     return { error: new MisuseError(misuse, faults.length > 0 ? faults : whole), isUndone: true };
   }
-  const failed = REFUSED[status] ?? (status >= 500 ? "unavailable" : "invalid-reply");
+  const failed = CODE_BY_STATUS[status] ?? (status >= 500 ? "unavailable" : "invalid-reply");
   return { error: new StoreError(failed, text, { transient: false }), isUndone: status < 500 };
 }
-
-/** The text for a status without a problem, as from another server. */
-const OTHERWISE: Readonly<Record<number, string>> = { 404: ": there is no service of Tollgate at this URL" };
 
 /** The failure of a request without an answer. */
 export function unanswered(url: string, cause: unknown): Failure {
@@ -75,17 +75,14 @@ export function invalidReply(what: string): StoreError {
   return new StoreError("invalid-reply", `the service answered ${what}`, { transient: false });
 }
 
-function problemOf(body: unknown): { readonly code: string; readonly detail: string; readonly faults: Fault[] } {
-  const { code, detail, faults } = (typeof body === "object" && body !== null ? body : {}) as Record<string, unknown>;
+/** The problem in a body; an empty one where another server answered. */
+function problemOf(body: unknown) {
+  const { data } = problemSchema.safeParse(body);
+  const { code = "", detail = "", faults = [] } = data ?? {};
+  // The library names fields of a call without the prefix.
   return {
-    code: typeof code === "string" ? code : "",
-    detail: typeof detail === "string" ? detail : "",
-    faults: (Array.isArray(faults) ? faults : []).map((fault) => ({
-      // The library names fields of a call without the prefix.
-      path: String(fault?.path).replace(/^call\./, ""),
-      expected: String(fault?.expected),
-      got: String(fault?.got),
-      ...(typeof fault?.hint === "string" ? { hint: fault.hint } : {}),
-    })),
+    code,
+    detail,
+    faults: faults.map((fault) => ({ ...fault, path: fault.path.replace(/^call\./, "") }) as Fault),
   };
 }

@@ -1,6 +1,6 @@
 // One HTTP request to the service, and whether a failed one is sent again.
 
-import { delayOf } from "../clock.ts";
+import { delayOf, pauseAfter } from "../clock.ts";
 import { StoreError } from "../store/error.ts";
 import { MAX_REPLY_BYTES, parsed, textIn } from "./body.ts";
 import { type Failure, failureOf, invalidReply, unanswered } from "./problems.ts";
@@ -13,12 +13,11 @@ export interface WireOptions {
   readonly deadlineMs: number;
 }
 
+/** A request, without its body. */
 export interface HttpRequest {
   readonly method: "GET" | "POST";
   /** Path and query. */
   readonly path: string;
-  /** The body; absent: none. */
-  readonly text: string | undefined;
   /** How much longer than the deadline the answer may take, ms. */
   readonly waitMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -30,14 +29,17 @@ export interface Answered {
   readonly failure: Failure | null;
 }
 
-/** How often a request is sent at most, and the pause after the first failure: twice as long after each further one. */
+/** How often a request is sent at most. */
 const MAX_TRIES = 4;
-const PAUSE_MS = 20;
 
-/** @param endsAtMs when the caller's time ends, by `performance.now()` */
+/**
+ * @param text the body; `undefined`: none
+ * @param endsAtMs when the caller's time ends, by `performance.now()`
+ */
 export async function request(
   { url, apiKey, fetch, deadlineMs }: WireOptions,
-  { method, path, text, waitMs = 0, signal }: HttpRequest,
+  { method, path, waitMs = 0, signal }: HttpRequest,
+  text: string | undefined,
   endsAtMs: number,
 ): Promise<Answered> {
   // Half of the deadline leaves time for another try.
@@ -69,15 +71,11 @@ export async function request(
 /** The pause before a failed request is sent again; `null`: it is not sent again. */
 export function pauseBefore(
   { error, isUndone }: Failure,
-  {
-    isRepeatable,
-    tries,
-    endsAtMs,
-  }: { readonly isRepeatable: boolean; readonly tries: number; readonly endsAtMs: number },
+  sent: { readonly isRepeatable: boolean; readonly tries: number; readonly endsAtMs: number },
 ): number | null {
+  const { isRepeatable, tries, endsAtMs } = sent;
   if (!StoreError.isInstance(error) || !error.transient) return null;
   if (!(isRepeatable || isUndone) || tries >= MAX_TRIES) return null;
-  // Random, so that requests that failed together are not sent again together.
-  const pauseMs = PAUSE_MS * 2 ** (tries - 1) * (0.5 + Math.random());
+  const pauseMs = pauseAfter(tries - 1, 30, 1_000);
   return performance.now() + pauseMs < endsAtMs ? pauseMs : null;
 }

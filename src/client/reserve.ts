@@ -1,26 +1,23 @@
 // A call's decision and hold: from the service, or from this process while the service is unreachable.
 
+import type { BegunAnswer, RunFacts } from "../http/answers.ts";
 import type { Call } from "../kernel/call.ts";
 import type { Allowed, Decision, Denied } from "../kernel/decision.ts";
 import { emitDecision } from "../limiter/listener.ts";
 import type { ReserveOptions } from "../limiter.ts";
-import { askInTime, askOr } from "./ask.ts";
+import { askOr } from "./ask.ts";
 import type { Away } from "./away.ts";
 import type { Booking } from "./bookings.ts";
 import type { ClientContext } from "./context.ts";
 import { type EndableHold, serviceHold } from "./hold.ts";
 import { callItem, type KeyedCall, type SentQuotas } from "./keyed-call.ts";
 import { LocalHold } from "./local-hold.ts";
-import type { RunFacts, StartedReply } from "./replies.ts";
 import type { BatchItem } from "./wire.ts";
 
 /** A decision and the hold of a call that was allowed. `facts` says how to run a call that `begin` asked for. */
-export type HeldCall =
+export type RemoteHold =
   | { readonly decision: Allowed; readonly hold: EndableHold; readonly facts: RunFacts | null }
   | { readonly decision: Denied; readonly hold: null; readonly facts: null };
-
-/** The service's reply: it has facts for `begin` alone. */
-type Reply = Decision & Partial<StartedReply>;
 
 /**
  * Asks for a decision and a hold.
@@ -32,32 +29,35 @@ export async function holdRemotely(
   op: "reserve" | "begin",
   keyed: KeyedCall,
   { leaseMs, ...options }: ReserveOptions,
-  holdLocally: (away: Away) => Promise<HeldCall>,
-): Promise<HeldCall> {
+  holdLocally: (away: Away) => Promise<RemoteHold>,
+): Promise<RemoteHold> {
   const { call, quotas } = keyed;
-  const plain = callItem(op, keyed);
-  const item = leaseMs === undefined ? plain : { ...plain, body: { ...plain.body, leaseMs } };
+  const withoutLease = callItem(op, keyed);
+  const item = leaseMs === undefined ? withoutLease : { ...withoutLease, body: { ...withoutLease.body, leaseMs } };
   const sentMs = performance.now();
-  const local = async (away: Away, isInDoubt: boolean): Promise<HeldCall> => {
+  const local = async (away: Away, isInDoubt: boolean): Promise<RemoteHold> => {
     const held = await holdLocally(away);
     if (held.hold === null) {
       if (isInDoubt) away.book(undoBooking(item, call, quotas), true);
       return held;
     }
-    const hold = new LocalHold(context, held.hold, keyed, item, away.pricesOf(call, held.decision));
+    const hold = new LocalHold(context, held.hold, keyed, item, away.views.pricesOf(call, held.decision));
     away.book(hold.booking(), isInDoubt);
     return { ...held, hold };
   };
-  const mayWait = (options.maxWaitMs ?? 0) > 0;
-  const found = mayWait ? await askInTime(context, item, options, local) : await askOr(context, item, local);
+  const found = await askOr(context, item, local, options);
   const held = "decision" in found ? found : heldIn(context, found, keyed);
   if (!("decision" in found)) context.away?.learn(call, held.decision, sentMs);
   emitDecision(context, op === "begin" ? "run" : "reserve", call, held.decision);
   return held;
 }
 
-/** The decision and the hold in a reply of the service. */
-function heldIn(context: ClientContext, reply: Reply, { call, quotas }: KeyedCall): HeldCall {
+/** The decision and the hold in a reply of the service. A reply to `reserve` has no facts. */
+function heldIn(
+  context: ClientContext,
+  reply: Decision & Partial<BegunAnswer>,
+  { call, quotas }: KeyedCall,
+): RemoteHold {
   const {
     holdId,
     heldUnits = [],
@@ -74,7 +74,7 @@ function heldIn(context: ClientContext, reply: Reply, { call, quotas }: KeyedCal
   return { decision, hold: serviceHold(context, holdId as string, first, quotas), facts };
 }
 
-/** A call at the price of its first attempt: its hold is found by that price. */
+/** A call at the price of its first attempt. A hold is known only with its own call and cost, and a retry may name another cost. */
 function atFirstPrice(call: Call, { verdicts }: Decision, heldUnits: readonly string[]): Call {
   const costs = new Map(verdicts.map(({ unit, cost }) => [unit, cost]));
   const units = [...Object.keys(call.cost ?? {}), ...heldUnits];
@@ -86,7 +86,7 @@ function undoBooking(item: BatchItem, call: Call, quotas: SentQuotas): Booking {
   return {
     item: () => item,
     answered: (answer) => {
-      const { holdId } = answer as StartedReply;
+      const { holdId } = answer as BegunAnswer;
       if (holdId === null) return null;
       return { item: () => ({ op: "release", body: { holdId, call, ...quotas }, isRepeatable: true }) };
     },

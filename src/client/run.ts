@@ -1,6 +1,7 @@
 // A call that runs in this process and is decided by the service.
 
 import { monotonicClock } from "../clock.ts";
+import { type RunFacts, runFactsOf } from "../http/answers.ts";
 import type { Cost } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { newHoldId } from "../limiter/hold-id.ts";
@@ -12,16 +13,14 @@ import type { ClientContext } from "./context.ts";
 import { type EndableHold, serviceHold } from "./hold.ts";
 import type { KeyedCall } from "./keyed-call.ts";
 import { reportRemotely, sentOutcome } from "./outcome.ts";
-import type { RunFacts } from "./replies.ts";
-import { type HeldCall, holdRemotely } from "./reserve.ts";
+import { holdRemotely, type RemoteHold } from "./reserve.ts";
 
 /** Decides a call that is to run. Returns the call when it was allowed. */
 export async function beginRemotely(context: ClientContext, keyed: KeyedCall, options: ReserveOptions): Promise<Begun> {
-  const held = await holdRemotely(context, "begin", keyed, options, async (away): Promise<HeldCall> => {
+  const held = await holdRemotely(context, "begin", keyed, options, async (away): Promise<RemoteHold> => {
     const { decision, running } = await away.limiter.begin(keyed.call, { leaseMs: options.leaseMs, ...keyed.quotas });
-    return running === null
-      ? { decision, hold: null, facts: null }
-      : { decision, hold: endableHold(running), facts: running };
+    if (running === null) return { decision, hold: null, facts: null };
+    return { decision, hold: endableHold(running), facts: runFactsOf(running) };
   });
   if (held.hold === null) return { decision: held.decision, running: null };
   const { decision, hold, facts } = held;

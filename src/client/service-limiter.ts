@@ -33,15 +33,17 @@ import type {
   RunOptions,
   WaitOptions,
 } from "../limiter.ts";
-import { checkReady } from "./ask.ts";
-import { changeBucket, readUsages, refuseQuotas } from "./buckets.ts";
+import { checkReady, checkSendable } from "./ask.ts";
+import { changeBucket, type ChangeEvent, readUsages, refuseQuotas } from "./buckets.ts";
 import type { ClientContext } from "./context.ts";
-import { decideInTime, decideRemotely } from "./decide.ts";
+import { decideRemotely } from "./decide.ts";
 import { publicHold, serviceHold } from "./hold.ts";
 import { type KeyedCall, keyedCall } from "./keyed-call.ts";
 import { reportRemotely } from "./outcome.ts";
 import { holdRemotely } from "./reserve.ts";
 import { beginRemotely } from "./run.ts";
+
+const QUOTA_OPTIONS = ["signal", "quotas"];
 
 export class ServiceLimiter implements Limiter {
   readonly #context: ClientContext;
@@ -55,27 +57,18 @@ export class ServiceLimiter implements Limiter {
 
   async consume(call: Call, options: WaitOptions = {}): Promise<Decision> {
     checkWaitOptions(options);
-    const keyed = this.#keyed(call, options);
-    const mayWait = (options.maxWaitMs ?? 0) > 0;
-    const decision = mayWait
-      ? await decideInTime(this.#context, keyed, options)
-      : await decideRemotely(this.#context, "consume", keyed);
-    emitDecision(this.#context, "consume", keyed.call, decision);
-    return decision;
+    return this.#decide("consume", this.#keyed(call, options), options);
   }
 
   async record(call: Call, options: QuotaOptions = {}): Promise<Decision> {
-    checkCallOptions(options, ["signal", "quotas"]);
-    const keyed = this.#keyed(call, options);
-    const decision = await decideRemotely(this.#context, "record", keyed);
-    emitDecision(this.#context, "record", keyed.call, decision);
-    return decision;
+    checkCallOptions(options, QUOTA_OPTIONS);
+    return this.#decide("record", this.#keyed(call, options));
   }
 
   async peek(call: Call, options: QuotaOptions = {}): Promise<Decision> {
-    checkCallOptions(options, ["signal", "quotas"]);
+    checkCallOptions(options, QUOTA_OPTIONS);
     const keyed = this.#keyed(call, options);
-    return decideRemotely(this.#context, "peek", { ...keyed, sent: keyed.call, isRepeatable: true });
+    return this.#decide("peek", { ...keyed, sent: keyed.call, isRepeatable: true });
   }
 
   async reserve(call: Call, options: ReserveOptions = {}): Promise<Reserved | Denied> {
@@ -85,13 +78,14 @@ export class ServiceLimiter implements Limiter {
       const held = await away.limiter.reserve(keyed.call, { leaseMs: options.leaseMs, ...keyed.quotas });
       if (!held.allowed) return { decision: held, hold: null, facts: null };
       const { hold, ...decision } = held;
+      // The client does not run a reserved call, so it never calls `fail` or `end`.
       return { decision, hold: { ...hold, fail: hold.settle, end: (actual) => hold.settle(actual) }, facts: null };
     });
     return hold === null ? decision : { ...decision, hold: publicHold(hold) };
   }
 
   getHold(id: string, call: Call, options: QuotaOptions = {}): Hold {
-    checkCallOptions(options, ["signal", "quotas"]);
+    checkCallOptions(options, QUOTA_OPTIONS);
     const { quotas } = options;
     return serviceHold(this.#context, id, this.#whole(call), quotas === undefined ? {} : { quotas });
   }
@@ -111,8 +105,7 @@ export class ServiceLimiter implements Limiter {
 
   async reset(bucket: NamedBucket, options: ChangeOptions = {}): Promise<Reset> {
     checkBucket("reset", bucket);
-    const named = { bucket, bound: this.#bound, more: {} };
-    const { reply, reason } = await changeBucket(this.#context, "reset", named, { type: "reset" }, options);
+    const { reply, reason } = await this.#change("reset", bucket, {}, { type: "reset" }, options);
     const { before, after } = reply;
     emitEvent(this.#context, { type: "bucket.reset", before, after, reason });
     return { before, after };
@@ -121,10 +114,9 @@ export class ServiceLimiter implements Limiter {
   async grant(bucket: NamedBucket, grant: Grant, options: ChangeOptions = {}): Promise<BucketUsage> {
     checkBucket("grant", bucket);
     checkGrant(grant);
-    const named = { bucket, bound: this.#bound, more: { grant } };
     const { id, units, durationMs: leaseMs } = grant;
     const event = { type: "grant", id, units, leaseMs } as const;
-    const { reply, reason } = await changeBucket(this.#context, "grant", named, event, options);
+    const { reply, reason } = await this.#change("grant", bucket, { grant }, event, options);
     const { after } = reply;
     emitEvent(this.#context, { type: "bucket.granted", grant, after, reason });
     return after;
@@ -133,15 +125,14 @@ export class ServiceLimiter implements Limiter {
   async revoke(bucket: NamedBucket, id: string, options: ChangeOptions = {}): Promise<Revoked> {
     checkBucket("revoke", bucket);
     checkGrantId("id", id);
-    const named = { bucket, bound: this.#bound, more: { id } };
-    const { reply, reason } = await changeBucket(this.#context, "revoke", named, { type: "revoke", id }, options);
+    const { reply, reason } = await this.#change("revoke", bucket, { id }, { type: "revoke", id }, options);
     const { revoked, after } = reply;
     if (revoked) emitEvent(this.#context, { type: "bucket.revoked", id, after, reason });
     return { revoked, after };
   }
 
   async reportOutcome(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
-    checkReady(this.#context, options);
+    checkSendable(this.#context, options);
     await reportRemotely(this.#context, this.#whole(call), outcome);
   }
 
@@ -173,13 +164,29 @@ export class ServiceLimiter implements Limiter {
     return closeOnce(this.#context, options, (withinMs) => closeClient(this.#context, withinMs));
   }
 
+  #change<Op extends "reset" | "grant" | "revoke">(
+    op: Op,
+    bucket: NamedBucket,
+    more: object,
+    event: ChangeEvent,
+    options: ChangeOptions,
+  ) {
+    return changeBucket(this.#context, op, mergeDimensions(this.#bound, bucket, "bucket"), more, event, options);
+  }
+
   /** A call with its bound dimensions. */
   #whole(call: Call): Call {
     return mergeDimensions(this.#bound, call, "call");
   }
 
+  async #decide(verb: "consume" | "record" | "peek", keyed: KeyedCall, options: WaitOptions = {}): Promise<Decision> {
+    const decision = await decideRemotely(this.#context, verb, keyed, options);
+    emitDecision(this.#context, verb, keyed.call, decision);
+    return decision;
+  }
+
   #keyed(call: Call, options: QuotaOptions): KeyedCall {
-    checkReady(this.#context, { signal: options.signal });
+    checkReady(this.#context, options.signal);
     return keyedCall(this.#whole(call), options, this.#context.isKeyed);
   }
 }

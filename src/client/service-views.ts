@@ -20,7 +20,6 @@ export interface Prices {
   readonly ofFailed: Cost;
 }
 
-/** How the service's buckets stood. */
 export class ServiceViews {
   readonly views = new Views();
   readonly time = new StoreTime();

@@ -6,9 +6,8 @@ import { StoreError } from "../store/error.ts";
 import { jsonText } from "./body.ts";
 import { type Failure, failureOf } from "./problems.ts";
 import { type ItemReply, itemsIn, type Replies, replyTo } from "./replies.ts";
-import { pauseBefore, request, type WireOptions } from "./request.ts";
+import { type HttpRequest, pauseBefore, request, type WireOptions } from "./request.ts";
 
-/** One request of a batch. */
 export interface BatchItem<Op extends keyof Replies = keyof Replies> {
   readonly op: Op;
   readonly body: object;
@@ -17,16 +16,10 @@ export interface BatchItem<Op extends keyof Replies = keyof Replies> {
 }
 
 /** A request outside of batches. */
-export interface SingleRequest {
-  readonly method: "GET" | "POST";
-  /** Path and query. */
-  readonly path: string;
+export interface SingleRequest extends HttpRequest {
   /** A function gets how much of `waitMs` is left when it is sent. */
   readonly body?: object | ((leftMs: number) => object) | undefined;
   readonly isRepeatable: boolean;
-  /** How much longer than the deadline the answer may take, ms. */
-  readonly waitMs?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** The most items of one batch, and bytes of them (a single item may be larger). */
@@ -34,11 +27,10 @@ export const MAX_ITEMS = 256;
 export const MAX_BYTES = 500_000;
 /** The most commas of a batch: the service accepts twice as many values. */
 const MAX_COMMAS = 50_000;
-/** The most batches in flight. */
 const MAX_BATCHES = 8;
-/** The most items that wait. Items that end calls may be twice as many: a refused one would leave its call's units held. */
+/** The most items that wait. Items of calls that run already may be twice as many: a refused one would leave units held. */
 export const MAX_QUEUED = 10_000;
-const ENDS: ReadonlySet<keyof Replies> = new Set(["settle", "release", "extend", "report", "end"]);
+const AFTER_ADMISSION: ReadonlySet<keyof Replies> = new Set(["settle", "release", "extend", "report", "end"]);
 
 interface QueuedItem {
   readonly op: keyof Replies;
@@ -80,13 +72,13 @@ export class Wire {
     leftMs: number = this.deadlineMs,
   ): Promise<Replies[Op]> {
     return new Promise<unknown>((resolve, reject) => {
-      if (this.#queue.length >= (ENDS.has(op) ? 2 * MAX_QUEUED : MAX_QUEUED)) {
+      if (this.#queue.length >= (AFTER_ADMISSION.has(op) ? 2 * MAX_QUEUED : MAX_QUEUED)) {
         throw new StoreError("overloaded", `${MAX_QUEUED} calls wait for the service`, { transient: true });
       }
       const text = jsonText({ op, ...body });
       const timer = setTimeout(() => {
         item.reject(unansweredInTime(this.#options));
-        // Items end in the order in which they were asked, but for those that are sent again.
+        // Items end in the order in which they were asked, except those that are sent again.
         while (this.#queue[0]?.isOver === true) this.#queue.shift();
       }, leftMs);
       const ending = (end: (value: unknown) => void) => (value: unknown) => {
@@ -120,11 +112,10 @@ export class Wire {
     let { waitMs = 0 } = single;
     const endsAtMs = performance.now() + leftMs + waitMs;
     for (let tries = 1; ; tries++) {
-      const waitsMs =
-        tries === 1 ? waitMs : Math.max(0, Math.min(waitMs, Math.ceil(endsAtMs - performance.now() - leftMs)));
-      const sent = typeof body === "function" ? body(waitsMs) : body;
+      const leftOfWaitMs = Math.max(0, Math.min(waitMs, Math.ceil(endsAtMs - performance.now() - leftMs)));
+      const sent = typeof body === "function" ? body(leftOfWaitMs) : body;
       const text = sent === undefined ? undefined : jsonText(sent);
-      const { answer, failure } = await request(this.#options, { ...single, text, waitMs: waitsMs }, endsAtMs);
+      const { answer, failure } = await request(this.#options, { ...single, waitMs: leftOfWaitMs }, text, endsAtMs);
       if (failure === null) return answer;
       signal?.throwIfAborted();
       if (failure.isCrowded === true && waitMs > 0) {
@@ -176,18 +167,18 @@ export class Wire {
   async #sendBatch(batch: readonly QueuedItem[]): Promise<void> {
     const text = `{"items":[${batch.map((item) => item.text).join()}]}`;
     const endsAtMs = Math.max(...batch.map((item) => item.endsAtMs));
-    const { answer, failure } = await request(this.#options, { method: "POST", path: "/v1/batch", text }, endsAtMs);
-    const replies = failure ?? repliesIn(answer, batch.length);
+    const { answer, failure } = await request(this.#options, { method: "POST", path: "/v1/batch" }, text, endsAtMs);
+    const replies = failure ?? itemsIn(answer, batch.length);
     for (const [i, item] of batch.entries()) {
       item.tries++;
-      if ("error" in replies) this.#failed(item, replies);
-      else this.#answered(item, replies[i] as ItemReply);
+      if ("error" in replies) this.#retry(item, replies);
+      else this.#answer(item, replies[i] as ItemReply);
     }
   }
 
-  #answered(item: QueuedItem, { status, body }: ItemReply): void {
+  #answer(item: QueuedItem, { status, body }: ItemReply): void {
     try {
-      if (status >= 300) this.#failed(item, failureOf(status, body));
+      if (status >= 300) this.#retry(item, failureOf(status, body));
       else item.resolve(replyTo(item.op, body));
     } catch (error) {
       item.reject(error);
@@ -195,7 +186,7 @@ export class Wire {
   }
 
   /** Sends an item again after a pause, or gives up. */
-  #failed(item: QueuedItem, failure: Failure): void {
+  #retry(item: QueuedItem, failure: Failure): void {
     if (item.isOver) return;
     const pauseMs = pauseBefore(failure, item);
     if (pauseMs === null) {
@@ -219,13 +210,4 @@ function commasIn(text: string): number {
 function unansweredInTime({ url, deadlineMs }: WireOptions): StoreError {
   const message = `the service at ${url}: no answer within ${deadlineMs} ms`;
   return new StoreError("unavailable", message, { transient: true });
-}
-
-/** The replies of a batch, or the failure of an answer that has none. */
-function repliesIn(body: unknown, count: number): readonly ItemReply[] | Failure {
-  try {
-    return itemsIn(body, count);
-  } catch (error) {
-    return { error: error as StoreError, isUndone: false };
-  }
 }

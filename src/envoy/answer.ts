@@ -1,4 +1,4 @@
-// What Envoy is told: decisions as a RateLimitResponse, in the field names of envoy/service/ratelimit/v3/rls.proto.
+// Answers to Envoy: decisions as a RateLimitResponse, in the field names of envoy/service/ratelimit/v3/rls.proto.
 
 import type { Decision, Denied, Verdict } from "../kernel/decision.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
@@ -23,49 +23,35 @@ interface Status {
 }
 
 type Unit = "UNKNOWN" | "SECOND" | "MINUTE" | "HOUR" | "DAY" | "WEEK" | "MONTH";
-type Value =
-  | { readonly numberValue: number }
-  | { readonly boolValue: boolean }
-  | { readonly stringValue: string }
-  | { readonly listValue: { readonly values: readonly Value[] } }
-  | { readonly structValue: Struct };
+/** A `google.protobuf.Struct`, whose values `plainValue` makes. */
 interface Struct {
-  readonly fields: Readonly<Record<string, Value>>;
+  readonly fields: Readonly<Record<string, object>>;
 }
 
-/** What answers hold beside the statuses. */
-export interface AnswerParts {
+/** What an answer is made from beside the decisions. */
+interface AnswerParts {
   readonly headers: boolean;
   readonly metadata: boolean;
-  /** The unit of a limit's window; `UNKNOWN` where it has none, or one that Envoy has no name for. */
-  readonly unitOf: (verdict: Verdict) => Unit;
+  /** Knows the units of calendar windows; `null`: their unit is `UNKNOWN`. */
+  readonly policy: CompiledPolicy | null;
 }
 
 const MAX_UINT32 = 0xffff_ffff;
 
-/** The answer for a request: a decision for each descriptor, `null` where none is limited. */
+/** The answer for a request: a decision for each descriptor, `null` for a descriptor without a limit. */
 export function answerOf(decisions: readonly (Decision | null)[], parts: AnswerParts): Response {
   const decided = decisions.flatMap((decision) => decision ?? []);
   const denied = decided.filter((decision) => !decision.allowed);
   const headers = [...(parts.headers ? draft3Fields(decided) : []), ...retryFields(denied)];
   return {
     overallCode: denied.length > 0 ? "OVER_LIMIT" : "OK",
-    statuses: decisions.map((decision) => statusOf(decision, parts)),
+    statuses: decisions.map((decision) => statusOf(decision, parts.policy)),
     ...(headers.length > 0 ? { responseHeadersToAdd: headers } : {}),
     ...(denied[0] === undefined ? {} : { rawBody: new TextEncoder().encode(denied[0].detail) }),
     ...(parts.metadata ? { dynamicMetadata: metadataOf(decisions) } : {}),
   };
 }
 
-const unitsByPolicy = new WeakMap<CompiledPolicy, ReadonlyMap<string, Unit>>();
-
-/** Which unit of Envoy's a limit's window is, by its length or, where it is a calendar's, by the policy. */
-export function unitsIn(policy: CompiledPolicy | null): AnswerParts["unitOf"] {
-  const calendars = policy === null ? NONE : (unitsByPolicy.get(policy) ?? calendarsOf(policy));
-  return ({ limit, windowMs }) => (windowMs === null ? calendars.get(limit) : UNITS.get(windowMs)) ?? "UNKNOWN";
-}
-
-const NONE: ReadonlyMap<string, Unit> = new Map();
 const UNITS = new Map<number, Unit>([
   [1_000, "SECOND"],
   [60_000, "MINUTE"],
@@ -75,17 +61,14 @@ const UNITS = new Map<number, Unit>([
 ]);
 const CALENDAR_UNITS = { day: "DAY", week: "WEEK", month: "MONTH" } as const;
 
-function calendarsOf(policy: CompiledPolicy): ReadonlyMap<string, Unit> {
-  const units = new Map(
-    policy.limits.flatMap(({ name, calendar }) =>
-      calendar === null ? [] : [[name, CALENDAR_UNITS[calendar.every]] as const],
-    ),
-  );
-  unitsByPolicy.set(policy, units);
-  return units;
+/** Envoy's unit of a limit's window: by its length or, for a calendar window, by the policy. */
+function unitOf({ limit, windowMs }: Verdict, policy: CompiledPolicy | null): Unit {
+  if (windowMs !== null) return UNITS.get(windowMs) ?? "UNKNOWN";
+  const calendar = policy?.limits.find(({ name }) => name === limit)?.calendar;
+  return calendar ? CALENDAR_UNITS[calendar.every] : "UNKNOWN";
 }
 
-function statusOf(decision: Decision | null, { unitOf }: AnswerParts): Status {
+function statusOf(decision: Decision | null, policy: CompiledPolicy | null): Status {
   if (decision === null) return { code: "OK" };
   const code = decision.allowed ? "OK" : "OVER_LIMIT";
   const verdict = tightestOf([decision]);
@@ -95,7 +78,7 @@ function statusOf(decision: Decision | null, { unitOf }: AnswerParts): Status {
     currentLimit: {
       name: verdict.limit,
       requestsPerUnit: Math.min(verdict.quota, MAX_UINT32),
-      unit: unitOf(verdict),
+      unit: unitOf(verdict, policy),
     },
     limitRemaining: Math.min(verdict.remaining, MAX_UINT32),
     durationUntilReset: {
@@ -105,7 +88,7 @@ function statusOf(decision: Decision | null, { unitOf }: AnswerParts): Status {
   };
 }
 
-/** A limit that denies calls, and that counts against a number. */
+/** The verdict of a limit that denies calls and has a quota. */
 type Shown = Verdict & { readonly quota: number; readonly capacity: number; readonly remaining: number };
 
 function isShown(verdict: Verdict): verdict is Shown {
@@ -135,7 +118,7 @@ function draft3Fields(decided: readonly Decision[]): { key: string; value: strin
   ];
 }
 
-/** When a denied request may come again; nothing where waiting is not sound. */
+/** When a denied request may be sent again; nothing where waiting does not help. */
 function retryFields(denied: readonly Denied[]): { key: string; value: string }[] {
   const waits = denied.flatMap(({ retryAfterMs }) => retryAfterMs ?? []);
   if (waits.length === 0 || waits.length < denied.length) return [];
@@ -165,7 +148,7 @@ function metadataOf(decisions: readonly (Decision | null)[]): Struct {
 
 type Plain = string | number | boolean | readonly Plain[] | { readonly [key: string]: Plain };
 
-function plainValue(plain: Plain): Value {
+function plainValue(plain: Plain): object {
   if (typeof plain === "string") return { stringValue: plain };
   if (typeof plain === "number") return { numberValue: plain };
   if (typeof plain === "boolean") return { boolValue: plain };

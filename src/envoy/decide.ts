@@ -1,16 +1,16 @@
-// What becomes of the descriptors of one request: all of them are charged, or none when one is denied. How descriptors
-// become calls, and decisions an answer, is not known here.
+// Decides the descriptors of one request: all of them are charged, or none when one is denied. mapping.ts makes calls of
+// descriptors, and answer.ts an answer of decisions.
 
+import { isWithin } from "../clock.ts";
 import type { Decision, Denied } from "../kernel/decision.ts";
 import type { Hold, Limiter, Reserved } from "../limiter.ts";
 import type { Asked } from "./mapping.ts";
 
-/** How long units are held until the other descriptors are decided: far longer than any store may take. */
+/** How long units are held until the other descriptors are decided: much longer than a store takes. */
 const LEASE_MS = 10_000;
-/** So many decisions may be settled behind their answers; what comes then waits for its own. */
+/** The most decisions that settle after their answers. Further ones settle before. */
 const MAX_SETTLING = 10_000;
 
-/** Decides requests, and settles behind their answers. */
 export class Decider {
   readonly #limiter: Limiter;
   readonly #settling = new Set<Promise<void>>();
@@ -22,9 +22,9 @@ export class Decider {
   }
 
   /**
-   * A decision for each that is asked, in order.
+   * A decision for each call, in order.
    *
-   * @throws what the limiter throws; nothing is charged then but what has happened already
+   * @throws as the limiter; only usage that was recorded is charged then
    */
   async decide(asked: readonly (Asked | null)[], signal: AbortSignal): Promise<(Decision | null)[]> {
     const isAlone = asked.filter((each) => each !== null).length === 1;
@@ -42,14 +42,9 @@ export class Decider {
     return decisions;
   }
 
-  /** Waits for what is settled behind its answer, if that is in time: holds end by themselves. */
+  /** Waits for holds that settle after their answers. Later than that, holds expire. */
   async settled(ms: number): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise((resolve) => {
-      timer = setTimeout(resolve, ms);
-    });
-    await Promise.race([Promise.all(this.#settling), late]);
-    clearTimeout(timer);
+    await isWithin(ms, Promise.all(this.#settling));
   }
 
   #ask({ verb, call }: Asked, isAlone: boolean, signal: AbortSignal): Promise<Decision | Reserved | Denied> {

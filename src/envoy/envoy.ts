@@ -1,5 +1,4 @@
-// Envoy's rate limit service on a limiter, so that Envoy, Istio and agentgateway can use it as their global limiter: counts,
-// and how a request is answered.
+// Envoy's rate limit service on a limiter, so that Envoy, Istio and agentgateway can use it as their global limiter.
 
 import { isTooLong as isValueTooLong } from "../kernel/call.ts";
 import { invalidOption } from "../kernel/errors.ts";
@@ -7,7 +6,7 @@ import { readOptions } from "../kernel/options.ts";
 import { compiledPolicy } from "../kernel/policy/parse.ts";
 import { type Limiter, policyOf } from "../limiter.ts";
 import { readYaml } from "../policy-file/yaml-text.ts";
-import { answerOf, type Response, unitsIn } from "./answer.ts";
+import { answerOf, type Response } from "./answer.ts";
 import { Decider } from "./decide.ts";
 import { type Asked, createMapper, type EnvoyMapping, rememberPlaces } from "./mapping.ts";
 import {
@@ -24,14 +23,14 @@ export type { EnvoyAddress, EnvoyMapping, EnvoyRule } from "./mapping.ts";
 export type { EnvoyListenOptions, EnvoyOptions } from "./options.ts";
 export type { TlsFiles } from "./server.ts";
 
-/** What has happened so far. */
+/** The counts of a service since it was made. */
 export interface EnvoyCounts {
   readonly requests: number;
   /** Requests that were over a limit. */
   readonly denied: number;
   /** Requests that failed: Envoy did as its `failure_mode_deny` says. */
   readonly failed: number;
-  /** Descriptors that no rule of the mapping is for: they passed. */
+  /** Descriptors that match no rule of the mapping: they passed. */
   readonly unmapped: number;
   /** Holds that could be neither settled nor released, and expire as their limits say. */
   readonly unsettled: number;
@@ -55,8 +54,8 @@ export interface EnvoyService {
 const MAX_DESCRIPTORS = 64;
 
 /**
- * Makes Envoy's rate limit service (`envoy.service.ratelimit.v3.RateLimitService`) on a limiter. It wants the packages
- * `@grpc/grpc-js` and `@grpc/proto-loader` when it is to listen.
+ * Makes Envoy's rate limit service (`envoy.service.ratelimit.v3.RateLimitService`) on a limiter. It needs the packages
+ * `@grpc/grpc-js` and `@grpc/proto-loader` to listen.
  *
  * @throws MisuseError `invalid-option`
  *
@@ -89,7 +88,7 @@ export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyServ
   const policy = given === undefined ? null : compiledPolicy(given);
   const mapper = createMapper(mapping, policy);
   const decider = new Decider(limiter);
-  // A limiter that was reloaded judges by another policy than the one that was given here.
+  // A limiter that was reloaded applies another policy than the one in the options.
   const inForce = () => (policy === null ? null : (policyOf(limiter) ?? policy));
   const counts = { requests: 0, denied: 0, failed: 0, unmapped: 0 };
   let listening: Listening | null = null;
@@ -100,10 +99,10 @@ export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyServ
       checkRequest(request);
       const asked = request.descriptors.map((each) => mapper(request.domain, each.entries, hitsOf(each, request)));
       counts.unmapped += asked.filter((each) => each === null).length;
-      // Envoy lets a request pass that is answered by an error.
+      // Envoy lets a request pass that is answered by an error, so a value that is too long is a denial and not an error.
       const answer = asked.some(isTooLong)
         ? tooLongAnswer(asked)
-        : answerOf(await decider.decide(asked, signal), { headers, metadata, unitOf: unitsIn(inForce()) });
+        : answerOf(await decider.decide(asked, signal), { headers, metadata, policy: inForce() });
       if (answer.overallCode === "OVER_LIMIT") counts.denied++;
       return answer;
     } catch (error) {
@@ -130,7 +129,7 @@ export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyServ
 }
 
 /**
- * Reads a mapping from YAML or JSON. Whether it is one, `envoyService` says.
+ * Reads a mapping from YAML or JSON. `envoyService` validates it.
  *
  * @param source what faults name as its origin, such as a file's path
  * @throws MisuseError `invalid-option`
@@ -164,7 +163,7 @@ function tooLongAnswer(asked: readonly (Asked | null)[]): Response {
   return { overallCode: "OVER_LIMIT", statuses };
 }
 
-/** What was not said is one; a descriptor may say that it takes nothing. */
+/** The descriptor's own hits, also 0; else the request's, where 0 means that it has none, which is 1. */
 function hitsOf({ hitsAddend: own }: Descriptor, { hitsAddend }: Request): number {
   return own?.value ?? (hitsAddend || 1);
 }

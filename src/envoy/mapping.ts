@@ -1,4 +1,4 @@
-// Which call an Envoy descriptor is: the words of a mapping, and how it is read. It knows neither gRPC nor a limiter.
+// The mapping from Envoy's descriptors to calls, and its checks. It knows neither gRPC nor a limiter.
 
 import { z } from "zod";
 import { IPV6_BITS, MAX_IPV6_BITS, MIN_IPV6_BITS, networkOf } from "../kernel/address.ts";
@@ -7,43 +7,42 @@ import { CALL_WORDS, type Call, DERIVED_DIMENSIONS } from "../kernel/call.ts";
 import { type Fault, formatGot, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { allotmentsOf } from "../kernel/policy/parse.ts";
+import { type Keys, valueAt } from "../kernel/policy/place.ts";
 import { map, object, text, whole } from "../kernel/policy/schema-parts.ts";
 
-/** Which descriptors are limited, and as what. */
+/** Which descriptors are limited, and which calls they are. */
 export interface EnvoyMapping {
-  /** By domain, as Envoy's filter names it. Of a domain's rules the first that matches a descriptor holds. At most 1,000 rules. */
+  /** By domain, as Envoy's filter names it. The first rule of a domain that matches a descriptor applies. At most 1,000 rules. */
   readonly domains: Readonly<Record<string, readonly EnvoyRule[]>>;
 }
 
 /** Which call some descriptors are. */
 export interface EnvoyRule {
-  /** The descriptor has all of these entries, with this value, or any for `*`. Others it may have, too. */
+  /** Entries that the descriptor must have, with this value, or with any value for `*`. It may have others, too. */
   readonly match: Readonly<Record<string, string>>;
-  /** The call's tool: a name, or the entry whose value it is, which then has to be there. */
+  /** The call's tool: a name, or `{ from }` an entry that the descriptor must have. */
   readonly tool: string | { readonly from: string };
   /**
-   * Whose call it is: entry keys by dimension. A dimension whose entry is not there is not said. The value of
-   * `remote_address`, and of an `EnvoyAddress`, counts as the network that it is in.
+   * The dimensions of the call: entry keys by dimension. A dimension whose entry is missing is left out. The value of
+   * `remote_address`, and of an `EnvoyAddress`, counts as its network.
    */
   readonly dimensions?: Readonly<Record<string, string | EnvoyAddress>> | undefined;
   /** What `hits_addend` counts. Default `calls`. */
   readonly unit?: string | undefined;
   /**
-   * Whether Envoy says what was taken already, as at a stream's end: it is booked even beyond the quota, and denies nothing
-   * but those who come later. Default `false`.
+   * Whether Envoy reports usage after the fact, as at a stream's end: it is booked even beyond the quota, and only later
+   * requests are denied for it. Default `false`.
    */
   readonly afterwards?: boolean | undefined;
 }
 
 /** An entry whose value is a client's address. */
 export interface EnvoyAddress {
-  /** The entry's key. */
   readonly from: string;
   /** How many leading bits of an IPv6 address are one client's, 32 to 128. Default 56. */
   readonly ipv6?: number | undefined;
 }
 
-/** One entry of a descriptor. */
 export interface Entry {
   readonly key: string;
   readonly value: string;
@@ -51,7 +50,7 @@ export interface Entry {
 
 /** What to ask a limiter for a descriptor. */
 export interface Asked {
-  /** `peek` where a descriptor's own `hits_addend` is 0: Envoy then asks whether there is anything left. */
+  /** `peek` where a descriptor's own `hits_addend` is 0: Envoy then asks whether something is left. */
   readonly verb: "consume" | "record" | "peek";
   readonly call: Call;
 }
@@ -59,12 +58,10 @@ export interface Asked {
 /** Finds what to ask for a descriptor: `null` when no rule is for it. */
 export type Mapper = (domain: string, entries: readonly Entry[], hits: number) => Asked | null;
 
-type Keys = readonly (string | number)[];
-
 /** Where the parts of a mapping stand that was read from a text. */
 const places = new WeakMap<object, (keys: Keys) => string>();
 
-/** Remembers that, for faults. */
+/** Remembers where the parts of a mapping stand, for faults. */
 export function rememberPlaces(mapping: unknown, at: (keys: Keys) => string): void {
   if (typeof mapping === "object" && mapping !== null) places.set(mapping, at);
 }
@@ -103,21 +100,22 @@ const mapping = object("{ domains }", {
 });
 
 /**
- * Makes a mapping ready.
+ * Validates a mapping, and makes a function of it.
  *
- * @param policy what the calls are judged by, where it is known: a rule that it would refuse is found here
+ * @param policy the policy that decides the calls, where it is known: a rule whose calls it refuses is a fault
  * @throws MisuseError `invalid-option` with every fault
  */
 export function createMapper(input: EnvoyMapping, policy: CompiledPolicy | null): Mapper {
-  // The schema library passes it over in silence: a condition would be lost.
+  // The schema library skips this key without a fault, and a condition would be lost.
   if (JSON.stringify(input)?.includes('"__proto__"')) throw faultsOf(input, [{ keys: [], got: '"__proto__"' }]);
   const parsed = mapping.safeParse(input);
   if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => ({
-      keys: issue.path.map((key) => (typeof key === "number" ? key : String(key))),
-      expected: issue.code === "invalid_key" ? (issue.issues[0]?.message ?? issue.message) : issue.message,
-      got: issue.code === "unrecognized_keys" ? issue.keys.join(", ") : formatGot(valueAt(input, issue.path)),
-    }));
+    const faults = parsed.error.issues.map((issue) => {
+      const keys = issue.path.map((key) => (typeof key === "number" ? key : String(key)));
+      const expected = issue.code === "invalid_key" ? (issue.issues[0]?.message ?? issue.message) : issue.message;
+      const got = issue.code === "unrecognized_keys" ? issue.keys.join(", ") : formatGot(valueAt(input, keys));
+      return { keys, expected, got };
+    });
     throw faultsOf(input, faults);
   }
   // The annotation fails to compile when the schema and the type that users see part.
@@ -163,7 +161,7 @@ function readyEntry(source: string | EnvoyAddress) {
   return { key: from, valueOf: (value: string) => (isAddress ? networkOf(value, ipv6) : value) };
 }
 
-/** Of rules whose calls the policy would refuse, each time. */
+/** The faults of rules whose every call the policy would refuse. */
 function faultsAgainst({ domains }: EnvoyMapping, policy: CompiledPolicy): PartFault[] {
   return Object.entries(domains).flatMap(([domain, rules]) =>
     rules.flatMap((rule, i) => ruleFaults(rule, policy, ["domains", domain, i])),
@@ -220,10 +218,4 @@ function faultsOf(input: EnvoyMapping, faults: readonly PartFault[]): MisuseErro
       return { path, expected, got, ...(at === undefined ? {} : { at: at(keys) }) };
     }),
   );
-}
-
-function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
-  let value = input;
-  for (const key of path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
-  return value;
 }

@@ -1,8 +1,8 @@
-// The options of Envoy's service and of its port.
+// The options of Envoy's service and of its port: each with its check, its default and its comment for users.
 
 import {
-  flag,
   checked,
+  flag,
   nonEmpty,
   type OptionsOf,
   readOptions,
@@ -15,49 +15,40 @@ import type { Policy } from "../kernel/policy/parse.ts";
 import type { EnvoyMapping } from "./mapping.ts";
 import type { TlsFiles } from "./server.ts";
 
-/** The options of Envoy's service. */
-export interface EnvoyOptions {
-  /** Which descriptors are limited, and which calls they are. */
-  readonly mapping: EnvoyMapping;
+export const ENVOY_OPTIONS = {
+  mapping: required(unchecked<EnvoyMapping>()),
   /**
    * The policy of the limiter, where it is known: a mapping that contradicts it is then refused at once, and answers name the
    * units of windows, also after a reload.
    */
-  readonly policy?: Policy | undefined;
-  /** Whether answers add `x-ratelimit-limit`, `-remaining` and `-reset` to responses. Envoy can do so itself. Default `false`. */
-  readonly headers?: boolean | undefined;
-  /** Whether answers have the verdicts as dynamic metadata. Default `false`. */
-  readonly metadata?: boolean | undefined;
-  /** The largest request, 1,024 to 4,194,304 bytes. Default 65,536. */
-  readonly maxMessageBytes?: number | undefined;
-  /** The most requests in flight on one connection, 1 to 100,000. Default 1,000. */
-  readonly maxConcurrentStreams?: number | undefined;
-}
-
-export const ENVOY_OPTIONS = {
-  mapping: required(unchecked<EnvoyMapping>()),
   policy: unchecked<Policy>(),
+  /** Whether answers add `x-ratelimit-limit`, `-remaining` and `-reset` to responses. Envoy can do so itself. Default `false`. */
   headers: flag(false),
+  /** Whether answers have the verdicts as dynamic metadata. Default `false`. */
   metadata: flag(false),
+  /** The largest request, 1,024 to 4,194,304 bytes. Default 65,536. */
   maxMessageBytes: whole(1_024, 4_194_304, 65_536),
+  /** The most requests in flight on one connection, 1 to 100,000. Default 1,000. */
   maxConcurrentStreams: whole(1, 100_000, 1_000),
-} satisfies TableOf<EnvoyOptions>;
+};
 
-/** The address of Envoy's service. */
-export interface EnvoyListenOptions {
-  /** The address. Default `127.0.0.1`. */
-  readonly host?: string | undefined;
-  /** The port, 0 to 65,535. Default 8421. 0: any free port. */
-  readonly port?: number | undefined;
-  /** The certificate and its key. Default: none, for meshes with TLS of their own. */
-  readonly tls?: TlsFiles | undefined;
+/** The options of Envoy's service. */
+export interface EnvoyOptions extends OptionsOf<typeof ENVOY_OPTIONS> {
+  /** Which descriptors are limited, and which calls they are. */
+  readonly mapping: EnvoyMapping;
 }
 
 const LISTEN_OPTIONS = {
+  /** The address. Default `127.0.0.1`. */
   host: nonEmpty("a host or an address", "127.0.0.1"),
+  /** The port, 0 to 65,535. Default 8421. 0: any free port. */
   port: whole(0, 65_535, 8_421),
+  /** The certificate and its key. Default: none, for meshes with TLS of their own. */
   tls: unchecked<TlsFiles>(),
-} satisfies TableOf<EnvoyListenOptions>;
+};
+
+/** The address of Envoy's service. */
+export interface EnvoyListenOptions extends OptionsOf<typeof LISTEN_OPTIONS> {}
 
 const file = checked<string>("the path of a PEM file", (value) => typeof value === "string");
 const TLS_OPTIONS: TableOf<TlsFiles> = { cert: required(file), key: required(file), clientCa: file };

@@ -1,10 +1,11 @@
-// The gRPC server: its packages, imported when it is to listen, its bounds, and what failures are told as. What a request
-// comes to is not known here.
+// The gRPC server: its packages, which are imported when it listens, its bounds, and the status codes of failures.
 
 import { readFileSync } from "node:fs";
 import type * as Grpc from "@grpc/grpc-js";
 import type * as Loader from "@grpc/proto-loader";
+import { isWithin } from "../clock.ts";
 import { MisuseError } from "../kernel/errors.ts";
+import { reasonOf } from "../kernel/reason.ts";
 import { StoreError } from "../store/error.ts";
 import type { Response } from "./answer.ts";
 import type { Entry } from "./mapping.ts";
@@ -14,7 +15,7 @@ import { PROTO, SERVICE } from "./proto.ts";
 export interface Request {
   readonly domain: string;
   readonly descriptors: readonly Descriptor[];
-  /** 0 when it was not said. */
+  /** 0: the request has none. */
   readonly hitsAddend: number;
 }
 
@@ -36,38 +37,30 @@ export class RefusedRequest extends Error {
   }
 }
 
-/** How a server is bounded. */
-export interface ServerBounds {
-  readonly maxMessageBytes: number;
-  readonly maxConcurrentStreams: number;
-}
-
 /** Files of certificates, in PEM. */
 export interface TlsFiles {
   readonly cert: string;
   readonly key: string;
-  /** Whose clients are let in: without it, any. */
+  /** The authority of client certificates. Default: clients need none. */
   readonly clientCa?: string | undefined;
 }
 
-/** A server that listens. */
 export interface Listening {
   readonly port: number;
-  /** Takes no more requests, waits for those under way, and ends what is left after a time. */
+  /** Takes no more requests, waits for those in flight, and ends what is left after a time. */
   stop(graceMs: number): Promise<void>;
 }
 
 /**
  * Listens.
  *
- * @param host an address that others see, or `127.0.0.1`
  * @throws MisuseError `invalid-option` when the packages are not installed; an Error when the address cannot be bound
  */
 export async function listenGrpc(
   host: string,
   port: number,
   tls: TlsFiles | undefined,
-  bounds: ServerBounds,
+  bounds: { readonly maxMessageBytes: number; readonly maxConcurrentStreams: number },
   decide: (request: Request, signal: AbortSignal) => Promise<Response>,
 ): Promise<Listening> {
   const { grpc, loader } = await loadPackages();
@@ -104,9 +97,9 @@ async function loadPackages(): Promise<{ grpc: typeof Grpc; loader: typeof Loade
     const [grpc, loader] = await Promise.all([import("@grpc/grpc-js"), import("@grpc/proto-loader")]);
     return { grpc, loader };
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw error;
     const expected = "the packages @grpc/grpc-js and @grpc/proto-loader: npm install @grpc/grpc-js @grpc/proto-loader";
-    const got = error instanceof Error ? error.message : String(error);
-    throw new MisuseError("invalid-option", { path: "listen", expected, got });
+    throw new MisuseError("invalid-option", { path: "listen", expected, got: reasonOf(error) });
   }
 }
 
@@ -118,9 +111,9 @@ function credentialsOf(grpc: typeof Grpc, tls: TlsFiles | undefined): Grpc.Serve
   return grpc.ServerCredentials.createSsl(ca, [pair], ca !== null);
 }
 
-/** What a failure is told as. Envoy then does as its `failure_mode_deny` says. */
+/** The status of a failure. Envoy then does as its `failure_mode_deny` says. */
 function statusOf({ status }: typeof Grpc, error: unknown): { code: Grpc.status; details: string } {
-  const details = error instanceof Error ? error.message : String(error);
+  const details = reasonOf(error);
   if (StoreError.isInstance(error)) return { code: status.UNAVAILABLE, details: `${error.code}: ${details}` };
   if (error instanceof RefusedRequest) return { code: status[error.status], details };
   if (!MisuseError.isInstance(error)) return { code: status.INTERNAL, details: "a fault of the service's own" };
@@ -129,13 +122,6 @@ function statusOf({ status }: typeof Grpc, error: unknown): { code: Grpc.status;
 }
 
 async function stop(server: Grpc.Server, graceMs: number): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  await new Promise<void>((resolve) => {
-    timer = setTimeout(() => {
-      server.forceShutdown();
-      resolve();
-    }, graceMs);
-    server.tryShutdown(() => resolve());
-  });
-  clearTimeout(timer);
+  const stopped = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  if (!(await isWithin(graceMs, stopped))) server.forceShutdown();
 }

@@ -1,10 +1,9 @@
-// The record of what administrators did: one JSON line for each act, written before it is done, so that nothing is done
-// that is not written down.
+// The record of what administrators did: one JSON line for each act, written before the act, so that no act goes unrecorded.
 
 import { appendFileSync } from "node:fs";
+import type { Revoked } from "../limiter.ts";
 import { ProblemError } from "./problems.ts";
 
-/** One act. */
 export interface Act {
   readonly act: "grant" | "revoke" | "reset" | "key-create" | "key-revoke";
   /** `key:ID` for a key, `cli:USER` for the command line, `open` where no key is needed. */
@@ -13,14 +12,13 @@ export interface Act {
   readonly keyId: string | null;
   readonly limit?: string;
   readonly dimensions?: Readonly<Record<string, unknown>>;
-  /** Why, as the administrator said it; `null` where nothing was said. */
+  /** The administrator's reason; `null` where there is none. */
   readonly reason: string | null;
-  /** Beyond that, by act. */
   readonly units?: number;
   readonly durationMs?: number;
   readonly grantId?: string;
   readonly target?: string;
-  /** Of a key: what it is for, what it may do, and the tenants that it is bound to; absent: all. */
+  /** Of a key: its purpose, its scopes, and the tenants that it is bound to; absent: all. */
   readonly name?: string | undefined;
   readonly scopes?: readonly string[];
   readonly tenants?: readonly string[] | undefined;
@@ -31,37 +29,21 @@ export interface Act {
 /** Where acts are written. What it throws keeps the act from being done. */
 export type Audit = (act: Act) => void;
 
-/** Does what an act says, after it was written down; where that fails or finds nothing, this is written down, too. */
-export async function audited<Result>(audit: Audit, act: Act, run: () => Promise<Result>): Promise<Result> {
+/** Writes an act down, and runs it. A failure gets a second line, and so does a grant to revoke that does not exist. */
+export async function audited<Result>(audit: Audit, act: Act, run: () => Result): Promise<Awaited<Result>> {
   audit(act);
-  let found: Result;
+  let result: Awaited<Result>;
   try {
-    found = await run();
+    result = await run();
   } catch (error) {
     audit({ ...act, failed: failedBy(error) });
     throw error;
   }
-  if (isUnknownGrant(found)) audit({ ...act, failed: "unknown-grant" });
-  return found;
+  const isUnknownGrant = act.act === "revoke" && (result as Partial<Revoked>).revoked === false;
+  if (isUnknownGrant) audit({ ...act, failed: "unknown-grant" });
+  return result;
 }
 
-/** Whether a grant was to be revoked that is not there. */
-function isUnknownGrant(found: unknown): boolean {
-  return typeof found === "object" && found !== null && "revoked" in found && found.revoked === false;
-}
-
-/** The same for what is done at once. */
-export function auditedNow<Result>(audit: Audit, act: Act, run: () => Result): Result {
-  audit(act);
-  try {
-    return run();
-  } catch (error) {
-    audit({ ...act, failed: failedBy(error) });
-    throw error;
-  }
-}
-
-/** The code of an error. */
 function failedBy(error: unknown): string {
   if (error instanceof ProblemError) return error.problem.code;
   return error instanceof Error && "code" in error ? String(error.code) : "internal";

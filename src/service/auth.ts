@@ -1,11 +1,11 @@
-// Who asks: the API key of a request, and whether it may. Where keys come from is elsewhere (keys.ts).
+// The API key of a request, and whether its scopes allow the request. keys.ts reads the keys.
 
 import { hash, timingSafeEqual } from "node:crypto";
 import type { Keys, Scope } from "./keys.ts";
 import { ProblemError } from "./problems.ts";
 import type { Tenants } from "./tenants.ts";
 
-/** Who asks. */
+/** The sender of a request. */
 export interface Caller {
   /** `null` if no key is needed. */
   readonly keyId: string | null;
@@ -14,21 +14,22 @@ export interface Caller {
   readonly mayClaim: boolean;
 }
 
-const ANYBODY: Caller = { keyId: null, tenants: null, mayClaim: true };
+/** A caller where no key is needed. */
+export const ANYBODY: Caller = { keyId: null, tenants: null, mayClaim: true };
 const KEY = /^[Bb]earer +tg_([a-z0-9]{1,32})_([A-Za-z0-9_-]{43})$/;
-/** What an unknown id is compared with: it takes as long as a known one. */
+/** Compared with the secret of an unknown id, so that it takes as long as a known id. */
 const NO_KEY = new Uint8Array(32);
 
 /**
- * Who asks, if he may.
+ * The caller of a request, when its key has the scope.
  *
  * @param authorization the header field
  * @throws ProblemError 401 without a valid key, 403 without the scope
  */
 export function callerOf(keys: Keys | false, authorization: string | null, scope: Scope): Caller {
   if (keys === false) return ANYBODY;
-  const [, id, secret] = KEY.exec(authorization ?? "") ?? [];
   if (authorization === null) throw unauthorized("An API key is needed: send Authorization: Bearer tg_….");
+  const [, id, secret] = KEY.exec(authorization) ?? [];
   if (id === undefined || secret === undefined) {
     throw unauthorized(
       "This is no API key of Tollgate: send Authorization: Bearer tg_…, as `tollgate keys create` printed it.",
@@ -42,7 +43,7 @@ export function callerOf(keys: Keys | false, authorization: string | null, scope
   return { keyId: id, tenants: key.tenants, mayClaim: key.scopes.has("quotas") };
 }
 
-/** A key that may not do this. */
+/** The problem of a key without a scope. */
 export function missingScope(scope: Scope, keyId: string | null): ProblemError {
   return new ProblemError("missing-scope", `The key lacks the scope ${scope}.`, { keyId });
 }

@@ -1,24 +1,24 @@
-// From a request's bytes to a value that fits its schema: bounded before anything is made of it.
+// From a request's bytes to a value that fits its schema. Bounds are checked before the text is parsed.
 
 import type { z } from "zod";
+import { expectedOf } from "../http/expected.ts";
 import type { Fault } from "../kernel/errors.ts";
-import { invalidBody, kindOf, ProblemError } from "./problems.ts";
+import { valueAt } from "../kernel/policy/place.ts";
+import { invalidBody, invalidRequest, kindOf, MAX_FAULTS, ProblemError } from "./problems.ts";
 
 const MAX_PATH = 60;
-/** Most faults that are looked at: an answer lists fewer. */
-const MAX_FAULTS = 10;
 /** Deepest nesting of a body: arguments of 64 levels, in a call, in an item of a batch, and some room. */
 const MAX_DEPTH = 80;
 /** Most values in a body, counted by the commas between them: a batch of 1,000 calls of 100 values each. */
 const MAX_VALUES = 100_000;
-/** Most keys of one object, but in arguments and results: a call says fewer words, and has fewer costs. */
+/** Most keys of one object, except arguments and results: a call has fewer dimensions and costs. */
 const MAX_KEYS = 64;
 /** Without one of these no key of a text in JSON is `__proto__`. */
 const HIDING = /__proto__|\\u00/;
 const JSON_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset[ \t]*=[ \t]*"?utf-?8"?[ \t]*)?;?[ \t]*$/i;
 
 /**
- * The value that a body says.
+ * Reads and parses a body.
  *
  * @throws ProblemError 400, 413, 415
  */
@@ -36,12 +36,12 @@ export async function readBody(request: Request, maxBytes: number): Promise<unkn
     throw new ProblemError("invalid-json", "The body is no JSON.");
   }
   if (HIDING.test(text) && hasReservedKey(value)) {
-    throw invalidBody([{ path: "__proto__", expected: "another name", got: "a reserved one" }]);
+    throw invalidBody("__proto__", "another name", "a reserved one");
   }
   return value;
 }
 
-/** Refuses a body that says that it is anything else than JSON in UTF-8, as it is. */
+/** Refuses a body that is compressed, or is not JSON in UTF-8 by its headers. */
 function checkHeaders(headers: Headers): void {
   const encoding = headers.get("content-encoding");
   if (encoding !== null && !/^identity$/i.test(encoding)) {
@@ -55,7 +55,7 @@ function checkHeaders(headers: Headers): void {
   throw new ProblemError("unsupported-media-type", detail);
 }
 
-/** Refuses a text that would be costly as a value: it is looked at once, and nothing is made of it. */
+/** Refuses a text that would be costly to parse, in one pass over its characters. */
 function checkShape(text: string): void {
   let depth = 0;
   let values = 1;
@@ -66,16 +66,14 @@ function checkShape(text: string): void {
     else if (code === LIST || code === OBJECT) depth++;
     else if (code === LIST_END || code === OBJECT_END) depth--;
     else continue;
-    if (depth > MAX_DEPTH) throw invalidBody([{ path: "body", expected: `at most ${MAX_DEPTH} levels`, got: "more" }]);
-    if (values > MAX_VALUES) {
-      throw invalidBody([{ path: "body", expected: `at most ${MAX_VALUES} values`, got: "more" }]);
-    }
+    if (depth > MAX_DEPTH) throw invalidBody("body", `at most ${MAX_DEPTH} levels`, "more");
+    if (values > MAX_VALUES) throw invalidBody("body", `at most ${MAX_VALUES} values`, "more");
   }
 }
 
 const [QUOTE, COMMA, LIST, LIST_END, OBJECT, OBJECT_END, BACKSLASH] = [34, 44, 91, 93, 123, 125, 92] as const;
 
-/** Where a string ends that begins at a quote; the end of the text where it does not end. */
+/** The index of the quote that ends a string; the length of the text where none does. */
 function endOfString(text: string, start: number): number {
   for (let i = start + 1; ; i++) {
     i = text.indexOf('"', i);
@@ -87,18 +85,19 @@ function endOfString(text: string, start: number): number {
 }
 
 /**
- * A value as its schema says it.
+ * Checks a value by its schema.
  *
- * @throws ProblemError 400 with the place of each fault, and of what is there only the kind
+ * @throws ProblemError 400 with the path of each fault, and the kind of what stands there
  */
 export function parseBy<Output>(schema: z.ZodType<Output>, value: unknown): Output {
   const crowded = crowdedIn(value, []);
-  if (crowded !== null) throw invalidBody([{ path: crowded, expected: `at most ${MAX_KEYS} keys`, got: "more" }]);
+  if (crowded !== null) throw invalidBody(crowded, `at most ${MAX_KEYS} keys`, "more");
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  // A word that is misspelt is one that is missing, too: what stands there says more.
+  // A misspelt key is a missing key, too: the fault of the key that is there says more.
   const issues = result.error.issues.toSorted((one, other) => Number(isUnknown(other)) - Number(isUnknown(one)));
-  throw invalidBody(issues.slice(0, MAX_FAULTS).map((issue) => faultOf(issue, value)));
+  const faults = issues.slice(0, MAX_FAULTS).map((issue) => faultOf(issue, value));
+  throw invalidRequest("invalid-body", faults);
 }
 
 /** The server reads no more than the length that was announced. */
@@ -140,11 +139,11 @@ function tooLarge(maxBytes: number): ProblemError {
   return new ProblemError("body-too-large", `The body may have ${maxBytes} bytes.`);
 }
 
-/** Where an object has more keys than it may: a schema would take its time with each of them. */
+/** The path of an object that has too many keys: a schema would check each of them. Batches check their items one by one. */
 function crowdedIn(value: unknown, path: readonly string[]): string | null {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
   const entries = Object.entries(value);
-  if (entries.length > MAX_KEYS) return path.length === 0 ? "body" : pathOf(path);
+  if (entries.length > MAX_KEYS) return pathOf(path);
   for (const [key, inner] of entries) {
     const crowded = isHashed(key) ? null : crowdedIn(inner, [...path, key]);
     if (crowded !== null) return crowded;
@@ -152,20 +151,16 @@ function crowdedIn(value: unknown, path: readonly string[]): string | null {
   return null;
 }
 
-/** Whether a key's value may be anything: of arguments and results only a hash is used. */
+/** Whether a key's value may be anything: only a hash of arguments and results is used. */
 function isHashed(key: string): boolean {
   return key === "args" || key === "result";
 }
 
-/** The schema library passes `__proto__` over in silence. Arguments and results may have any names: they are hashed. */
+/** Whether a key is `__proto__`, which the schema library skips without a fault. Arguments and results may have any keys. */
 function hasReservedKey(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   if (Object.hasOwn(value, "__proto__")) return true;
   return Object.entries(value).some(([key, inner]) => !isHashed(key) && hasReservedKey(inner));
-}
-
-function at(value: object, key: string): unknown {
-  return Object.hasOwn(value, key) ? value[key as keyof typeof value] : undefined;
 }
 
 function isUnknown({ code }: z.core.$ZodIssue): boolean {
@@ -174,48 +169,18 @@ function isUnknown({ code }: z.core.$ZodIssue): boolean {
 
 function faultOf(issue: z.core.$ZodIssue, value: unknown): Fault {
   const path = pathOf(issue.path);
-  if (issue.code === "unrecognized_keys") {
-    return { path: path === "" ? "body" : path, expected: issue.message, got: keysOf(issue.keys) };
-  }
-  const found = issue.path.reduce<unknown>(
-    (inner, key) => (typeof inner === "object" && inner !== null ? at(inner, String(key)) : undefined),
-    value,
-  );
-  return { path: path === "" ? "body" : path, expected: expectedOf(issue), got: kindOf(found) };
-}
-
-const MEASURES: Readonly<Record<string, string>> = { string: "a length of ", array: "a length of " };
-
-const TYPES: Readonly<Record<string, string>> = {
-  string: "a text",
-  int: "a whole number",
-  number: "a whole number",
-  object: "an object",
-  record: "an object of whole numbers by unit",
-  array: "a list",
-  never: "nothing",
-};
-
-/** The issue in the house's words: what was expected, not what is wrong. */
-function expectedOf(issue: z.core.$ZodIssue): string {
-  if (issue.code === "invalid_type") return TYPES[issue.expected] ?? `a value of the type ${issue.expected}`;
-  if (issue.code === "too_small") return `${MEASURES[issue.origin] ?? ""}at least ${issue.minimum}`;
-  if (issue.code === "too_big") return `${MEASURES[issue.origin] ?? ""}at most ${issue.maximum}`;
-  if (issue.code === "invalid_value") return issue.values.map(String).join(" or ");
-  return issue.message;
+  if (issue.code === "unrecognized_keys") return { path, expected: issue.message, got: keysOf(issue.keys) };
+  const keys = issue.path.map((key) => (typeof key === "number" ? key : String(key)));
+  return { path, expected: expectedOf(issue), got: kindOf(valueAt(value, keys)) };
 }
 
 function pathOf(keys: readonly PropertyKey[]): string {
-  return cut(keys.map(String).join("."));
+  return keys.length === 0 ? "body" : cut(keys.map(String).join("."));
 }
 
 function keysOf(keys: readonly string[]): string {
-  return cut(
-    keys
-      .slice(0, MAX_FAULTS)
-      .map((key) => JSON.stringify(cut(key)))
-      .join(", "),
-  );
+  const shown = keys.slice(0, MAX_FAULTS).map((key) => JSON.stringify(cut(key)));
+  return cut(shown.join(", "));
 }
 
 function cut(text: string): string {

@@ -7,7 +7,7 @@ const SERVICE_BOUNDS = {
   maxBodyBytes: whole(1_000, 100_000_000, 1_048_576),
   /** The most items of a batch, 1 to 1,000. Default 1,000. */
   maxBatchItems: whole(1, 1_000, 1_000),
-  /** The most requests in flight, 1 to 100,000. Default 1,000. Further requests get 503. Times `maxBodyBytes`, it bounds the memory for bodies. */
+  /** The most requests in flight, 1 to 100,000. Default 1,000. Further requests get 503. Multiplied by `maxBodyBytes`, it bounds the memory for bodies. */
   maxInFlight: whole(1, 100_000, 1_000),
   /** The longest `maxWaitMs` of a call, 0 to 3,600,000 ms. Default 30,000. */
   maxWaitMs: whole(0, 3_600_000, 30_000),
@@ -47,16 +47,11 @@ export const LISTEN_BOUNDS = {
 /** The bounds of a service. */
 export interface ServiceBounds extends OptionsOf<typeof SERVICE_BOUNDS> {}
 
-/** The bounds of a port. */
-export interface ListenBounds extends OptionsOf<typeof LISTEN_BOUNDS> {}
-
 export type Bounds = SettledOptions<typeof SERVICE_BOUNDS>;
 
-/** The names of a service's bounds. */
-export const BOUND_NAMES: readonly string[] = Object.keys(SERVICE_BOUNDS);
-
-/** The names of a port's bounds. */
-export const LISTEN_NUMBERS: readonly string[] = Object.keys(LISTEN_BOUNDS);
+export const SERVICE_BOUND_NAMES: readonly string[] = Object.keys(SERVICE_BOUNDS);
+export const LISTEN_BOUND_NAMES: readonly string[] = Object.keys(LISTEN_BOUNDS);
+export const BOUND_NAMES = [...SERVICE_BOUND_NAMES, ...LISTEN_BOUND_NAMES];
 
 /**
  * The bounds with their defaults.

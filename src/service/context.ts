@@ -7,8 +7,9 @@ import type { Caller } from "./auth.ts";
 import type { Bounds } from "./bounds.ts";
 import type { Events } from "./events.ts";
 import type { Keys } from "./keys.ts";
+import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
-import type { Place, ProblemError } from "./problems.ts";
+import type { CallPlace, ProblemError } from "./problems.ts";
 import type { ReadinessWatch } from "./readiness.ts";
 import type { Refusals } from "./refusals.ts";
 
@@ -16,45 +17,40 @@ import type { Refusals } from "./refusals.ts";
 export interface PolicyInForce {
   readonly policy: CompiledPolicy;
   readonly source: string;
-  /** Names what the policy says. */
+  /** Names the meaning of the policy. */
   readonly version: string;
   /** Names the source: its hash. */
   readonly etag: string;
 }
 
-/** Of which request an error is, and where that says what is asked. */
-interface FailedRequest {
-  readonly request: Request;
-  readonly place: Place;
-}
-
-/** What the routes share. */
 export interface ServiceContext {
   readonly limiter: HostedLimiter;
   readonly bounds: Bounds;
   readonly keys: Keys | false;
   readonly events: Events;
+  readonly log: Log | undefined;
   readonly metrics: Metrics;
   readonly readiness: ReadinessWatch;
   readonly audit: Audit;
   readonly refusals: Refusals;
-  /** Aborted when what runs has had its time. */
+  /** Aborted when requests in flight have had their time. */
   readonly stop: AbortSignal;
-  /** An error as an answer; one that is the service's own fault is logged. */
-  failed(error: unknown, of: FailedRequest): ProblemError;
+  /** The problem of a request that failed. A fault of the service itself is logged. */
+  problemFor(error: unknown, request: Request, place: CallPlace): ProblemError;
   readonly inForce: PolicyInForce;
   /** The OpenAPI document, as text. */
   openApi(): string;
-  /** Before it ends it says that it is not ready; then it takes no new work. */
+  /** `leaving`: it says that it is not ready. `stopping`: it takes no new work. */
   phase: "open" | "leaving" | "stopping";
-  /** Requests under way, but for those that wait for their turn. */
+  /** Requests in flight, without calls that wait for their turn. */
   inFlight: number;
   /** Calls that wait for their turn. */
   waiting: number;
 }
 
-/** Who asks, and the signal that tells when he has gone. */
+/** The caller, and its request, whose signal is aborted when the caller has gone. */
 export interface Asking {
+  readonly context: ServiceContext;
   readonly caller: Caller;
   readonly request: Request;
 }

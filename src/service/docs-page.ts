@@ -1,6 +1,6 @@
 // The API and its problems as pages for people: tables, nothing from elsewhere.
 
-import { PROBLEMS } from "./problem-table.ts";
+import { PROBLEMS } from "../http/problem-table.ts";
 import type { Route } from "./route.ts";
 
 const HEADERS = {
@@ -14,7 +14,6 @@ const STYLE =
   "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.35rem .75rem .35rem 0;vertical-align:top;" +
   "border-bottom:1px solid #8884}pre{overflow-x:auto}code{font-family:ui-monospace,monospace}";
 
-/** A call, as it is asked for where keys are needed. */
 const EXAMPLE = `curl localhost:8420/v1/consume \\
   -H 'authorization: Bearer tg_…' -H 'content-type: application/json' \\
   -d '{ "call": { "tool": "search", "session": "s1", "turn": "t1" } }'`;

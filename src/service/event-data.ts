@@ -1,12 +1,12 @@
-// What a server-sent event says of an event of the limiter. A key that is bound to tenants gets their own buckets alone, in their
-// own names, and without the reasons of administrators.
+// The data of a server-sent event for an event of the limiter. A key that is bound to tenants gets only their own buckets, in
+// their own names, and without the reasons of administrators.
 
 import { EVENTS, type EventOf, type StreamedOf, type StreamedType } from "../events.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import { codeOf, faultsOf } from "./event-log.ts";
-import { ownerOf, shownNames } from "./tenants.ts";
+import { ownerOf, shownChange } from "./tenants.ts";
 
 /** Longest value of a dimension that is sent. */
 const MAX_VALUE = 200;
@@ -25,7 +25,7 @@ const DATA: { readonly [Type in StreamedType]: (event: EventOf<Type>) => Streame
   "bucket.revoked": ({ id, after, reason }) => ({ id, after: withoutArgs(after), reason }),
 };
 
-/** The data for a key of no tenant; `null` where the event is not sent. */
+/** The data for a key that is not bound; `null` where the event is not sent. */
 export function dataOf(event: LimiterEvent): object | null {
   if (!("stream" in EVENTS[event.type])) return null;
   const of = DATA[event.type as StreamedType] as (event: LimiterEvent) => object;
@@ -37,11 +37,7 @@ export function dataFor(tenants: readonly string[], policy: CompiledPolicy, even
   if (!("after" in event)) return null;
   const owner = ownerOf(policy, tenants, event.after);
   if (owner === null) return null;
-  const named = (usage: BucketUsage) => {
-    return { ...usage, dimensions: shownNames(policy, owner.prefix, usage.dimensions) };
-  };
-  const own = { ...event, after: named(event.after), ...("before" in event ? { before: named(event.before) } : {}) };
-  const { reason: _, ...data } = dataOf(own) as { readonly reason: unknown };
+  const { reason: _, ...data } = dataOf(shownChange(policy, owner, event)) as { readonly reason: unknown };
   return data;
 }
 

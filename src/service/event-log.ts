@@ -41,7 +41,6 @@ function failure(error: unknown): object {
   return { code: codeOf(error), problem: reasonOf(error) };
 }
 
-/** Longest text of the faults of a policy. */
 const MAX_FAULTS_TEXT = 4_000;
 
 /** Every fault of a policy that is wrong, a line each. */

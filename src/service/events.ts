@@ -1,46 +1,41 @@
-// What happens, as server-sent events: decisions, changes of buckets, and events of the store and the policy. Each
-// listener has a bounded buffer; one that does not keep up is dropped. Arguments, labels and keys of calls are never told.
+// Server-sent events: decisions, changes of buckets, and events of the store and the policy. Each listener has a bounded buffer;
+// one that does not keep up is dropped. Arguments, labels and keys of calls are never sent.
 
 import { spread } from "../clock.ts";
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { LimiterEvent } from "../limiter.ts";
+import type { Bounds } from "./bounds.ts";
 import { dataFor, dataOf, shortened } from "./event-data.ts";
 import type { Metrics } from "./metrics.ts";
 import { ProblemError } from "./problems.ts";
-import { prefixOf, shownNames, type Tenants } from "./tenants.ts";
+import { shownNames, type Tenants } from "./tenants.ts";
 
-export interface EventOptions {
-  readonly maxListeners: number;
-  readonly maxListenerBytes: number;
-  readonly heartbeatMs: number;
-}
-
-/** Who listens, and to what. */
-export interface Listening {
+/** The events that a listener gets. */
+export interface Subscription {
+  /** Bound tenants get only events of their own buckets and calls. */
   readonly tenants: Tenants;
   readonly types: ReadonlySet<string>;
   /** Asked with each heartbeat: a key may have been revoked meanwhile. */
   isAllowed(): boolean;
 }
 
-/** When a listener that was cut off comes again at the latest: not all of them at one instant, ms. */
+/** The longest time until a listener that was cut off connects again, ms. It is random, so that not all come at one instant. */
 const RETRY_MS = 2_000;
 
 const encoder = new TextEncoder();
 const HEARTBEAT = encoder.encode(": alive\n\n");
 
-/** Tells listeners what happens. */
 export class Events {
-  readonly #options: EventOptions;
+  readonly #bounds: Bounds;
   readonly #metrics: Metrics;
   readonly #policy: () => CompiledPolicy;
   readonly #listeners = new Set<Listener>();
   #heart: ReturnType<typeof setInterval> | undefined;
 
-  constructor(options: EventOptions, policy: () => CompiledPolicy, metrics: Metrics) {
-    this.#options = options;
+  constructor(bounds: Bounds, policy: () => CompiledPolicy, metrics: Metrics) {
+    this.#bounds = bounds;
     this.#policy = policy;
     this.#metrics = metrics;
   }
@@ -48,57 +43,57 @@ export class Events {
   /**
    * A stream of events.
    *
-   * @throws ProblemError 503 when as many listen as may
+   * @throws ProblemError 503 above `maxListeners`
    */
-  listen(listening: Listening): ReadableStream<Uint8Array> {
-    const { maxListeners, maxListenerBytes, heartbeatMs } = this.#options;
+  listen(subscription: Subscription): ReadableStream<Uint8Array> {
+    const { maxListeners, maxListenerBytes, heartbeatMs } = this.#bounds;
     if (this.#listeners.size >= maxListeners) {
-      throw new ProblemError("too-many-listeners", "As many listen as may.", { headers: { "retry-after": "10" } });
+      throw new ProblemError("too-many-listeners", `There are ${maxListeners} listeners already.`, {
+        headers: { "retry-after": "10" },
+      });
     }
     this.#heart ??= setInterval(() => this.#beat(), heartbeatMs).unref();
     const leave = (isSlow: boolean) => {
       this.#listeners.delete(listener);
-      this.#metrics.listeners(this.#listeners.size);
-      if (isSlow) this.#metrics.rejected("slow-listener");
+      this.#metrics.setListeners(this.#listeners.size);
+      if (isSlow) this.#metrics.countRejected("slow-listener");
     };
-    const listener = new Listener(listening, maxListenerBytes, leave);
+    const listener = new Listener(subscription, maxListenerBytes, leave);
     this.#listeners.add(listener);
-    this.#metrics.listeners(this.#listeners.size);
+    this.#metrics.setListeners(this.#listeners.size);
     listener.send(encoder.encode(`retry: ${Math.ceil(spread(RETRY_MS))}\n\n`));
     return listener.stream;
   }
 
-  /** A decision was made. */
-  decided(decision: Decision, call: Call): void {
+  sendDecision(decision: Decision, call: Call): void {
     if (this.#listeners.size === 0) return;
     const type = decision.allowed ? "call.allowed" : "call.denied";
     const policy = this.#policy();
     const dimensions = dimensionsOf(policy, call);
     const { message: _, detail: __, notice: ___, ...numbers } = decision;
     let forAll: Uint8Array | undefined;
-    for (const listener of this.#listeners) {
-      if (!listener.types.has(type)) continue;
-      if (listener.tenants === null) {
+    const { tenant } = dimensions;
+    for (const listener of this.#listenersTo(type)) {
+      const { tenants } = listener.subscription;
+      if (tenants === null) {
         forAll ??= frame(type, { dimensions: shortened(dimensions), decision: numbers });
         listener.send(forAll);
-      } else if (dimensions.tenant !== undefined && listener.tenants.includes(dimensions.tenant)) {
-        const shown = shownNames(policy, prefixOf(dimensions.tenant), dimensions);
+      } else if (tenant !== undefined && tenants.includes(tenant)) {
+        const shown = shownNames(policy, tenant, dimensions);
         listener.send(frame(type, { dimensions: shortened(shown), decision: numbers }));
       }
     }
   }
 
-  /** The limiter has emitted an event. Of these a key that is bound to tenants gets those of its own buckets alone. */
-  happened(event: LimiterEvent): void {
+  sendEvent(event: LimiterEvent): void {
     if (this.#listeners.size === 0) return;
     const data = dataOf(event);
     if (data === null) return;
     const forAll = frame(event.type, data);
-    for (const listener of this.#listeners) {
-      if (!listener.types.has(event.type)) continue;
-      const own = listener.tenants === null ? null : dataFor(listener.tenants, this.#policy(), event);
-      if (listener.tenants === null) listener.send(forAll);
-      else if (own !== null) listener.send(frame(event.type, own));
+    for (const listener of this.#listenersTo(event.type)) {
+      const { tenants } = listener.subscription;
+      const own = tenants === null ? data : dataFor(tenants, this.#policy(), event);
+      if (own !== null) listener.send(own === data ? forAll : frame(event.type, own));
     }
   }
 
@@ -107,41 +102,41 @@ export class Events {
     for (const listener of this.#listeners) listener.end();
   }
 
+  #listenersTo(type: string): Listener[] {
+    return [...this.#listeners].filter(({ subscription }) => subscription.types.has(type));
+  }
+
   #beat(): void {
     for (const listener of this.#listeners) {
-      if (listener.isAllowed()) listener.send(HEARTBEAT);
+      if (listener.subscription.isAllowed()) listener.send(HEARTBEAT);
       else listener.end();
     }
   }
 }
 
-/** One stream, and what waits until it is read. */
+/** One stream, and its events that wait until the reader asks for more. */
 class Listener {
-  readonly tenants: Tenants;
-  readonly types: ReadonlySet<string>;
-  readonly isAllowed: () => boolean;
+  readonly subscription: Subscription;
   readonly stream: ReadableStream<Uint8Array>;
   readonly #maxBytes: number;
   readonly #leave: (isSlow: boolean) => void;
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   #waiting: Uint8Array[] = [];
   #bytes = 0;
-  #isRead = false;
+  #isWanted = false;
 
-  constructor({ tenants, types, isAllowed }: Listening, maxBytes: number, leave: (isSlow: boolean) => void) {
-    this.tenants = tenants;
-    this.types = types;
-    this.isAllowed = isAllowed;
+  constructor(subscription: Subscription, maxBytes: number, leave: (isSlow: boolean) => void) {
+    this.subscription = subscription;
     this.#maxBytes = maxBytes;
     this.#leave = leave;
-    // What waits is kept here, so that it can be let go.
+    // Events wait here and not in the stream, so that a slow listener's events can be dropped.
     this.stream = new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
           this.#controller = controller;
         },
         pull: () => {
-          this.#isRead = true;
+          this.#isWanted = true;
           this.#flush();
         },
         cancel: () => {
@@ -166,7 +161,8 @@ class Listener {
   }
 
   end(): void {
-    this.#isRead = true;
+    // The last events are handed over even if the reader has not asked for them.
+    this.#isWanted = true;
     this.#flush();
     this.#end(false);
   }
@@ -178,15 +174,15 @@ class Listener {
   }
 
   #flush(): void {
-    if (!this.#isRead || this.#waiting.length === 0) return;
+    if (!this.#isWanted || this.#waiting.length === 0) return;
     this.#controller?.enqueue(Buffer.concat(this.#waiting));
     this.#waiting = [];
     this.#bytes = 0;
-    this.#isRead = false;
+    this.#isWanted = false;
   }
 }
 
-/** Whose a call is, and the tool. The values are whole: they are compared before they are shortened. */
+/** The dimensions of a call, not shortened yet, because tenants are compared whole. */
 function dimensionsOf(policy: CompiledPolicy, call: Call): Record<string, string> {
   return Object.fromEntries(
     Object.entries(call).flatMap(([word, value]) => {

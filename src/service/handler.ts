@@ -1,5 +1,4 @@
-// The service as a function from a request to its answer: the limiter, who may ask it, and what is told of it. It listens
-// nowhere (node.ts does).
+// The service as a function from a request to its answer: its limiter, keys, policies, metrics, log and events. node.ts listens.
 
 import { Hono } from "hono/tiny";
 import type { CompiledPolicy } from "../kernel/limit.ts";
@@ -11,8 +10,7 @@ import { boundsOf } from "./bounds.ts";
 import type { ServiceContext } from "./context.ts";
 import { codeOf, logEvent } from "./event-log.ts";
 import { Events } from "./events.ts";
-import { exchange, problemResponse, unrouted } from "./exchange.ts";
-import type { Log } from "./log.ts";
+import { answer, problemResponse, unrouted } from "./exchange.ts";
 import { Metrics } from "./metrics.ts";
 import { openApiDocument } from "./openapi.ts";
 import { checkServiceOptions, type ServiceOptions } from "./options.ts";
@@ -20,7 +18,7 @@ import { Policies } from "./policies.ts";
 import { problemOf } from "./problems.ts";
 import { ReadinessWatch } from "./readiness.ts";
 import { Refusals } from "./refusals.ts";
-import { requestIds } from "./request-ids.ts";
+import { requestIdOf } from "./request-ids.ts";
 import { ROUTES } from "./routes.ts";
 
 export type { WatchOptions as KeyFileOptions } from "../policy-file/watched-file.ts";
@@ -42,27 +40,26 @@ export type { Readiness } from "./readiness.ts";
 
 /** The external limiter, as a function. */
 export interface Service {
-  /** The limiter that it asks, for others in this process. */
+  /** The service's limiter, for other code in this process. */
   readonly limiter: Limiter;
-  /** Whether anybody may ask. */
+  /** Whether callers need no key. */
   readonly isOpen: boolean;
   readonly metrics: Metrics;
   /** Answers a request. It never rejects. */
   fetch(request: Request): Promise<Response>;
   /**
-   * Judges by another policy from now on.
+   * Applies another policy from now on.
    *
    * @throws MisuseError as `limiter.reload`, and nothing has changed
    */
   reload(policy: string | PolicyInput | Policy): void;
-  /** Whether it is about to end. */
+  /** Whether it leaves or closes. */
   readonly isLeaving: boolean;
   /** From now on it says that it is not ready; it answers as before. */
   leave(): void;
   /**
-   * Takes no new work, waits until what runs has ended or has had its time (`stopMs`), and closes the limiter, which goes on
-   * trying to book what it admitted while the store was away (`closeMs`).
-   * Closing twice is fine.
+   * Takes no new work, waits for requests in flight (at most `stopMs`), and closes the limiter, which goes on trying to book
+   * what it admitted while the store was unreachable (`closeMs`). Closing twice is fine.
    */
   close(): Promise<void>;
 }
@@ -102,9 +99,9 @@ export function createService(options: ServiceOptions): Service {
   const context = contextOf(options, policies, stop.signal);
   const { limiter, metrics } = context;
   const app = new Hono();
-  for (const route of ROUTES) app.on(route.method, route.path, exchange(context, route, options.log));
+  for (const route of ROUTES) app.on(route.method, route.path, ({ req }) => answer(context, route, req.raw));
   app.notFound(({ req }) => problemResponse(unrouted(ROUTES, req.raw), req.raw));
-  app.onError((error, { req }) => problemResponse(context.failed(error, { request: req.raw, place: "body" }), req.raw));
+  app.onError((error, { req }) => problemResponse(context.problemFor(error, req.raw, "body"), req.raw));
   let closing: Promise<void> | undefined;
   return {
     limiter,
@@ -138,6 +135,7 @@ function contextOf(options: ServiceOptions, policies: Policies, stop: AbortSigna
   const { store, keys, failover, log } = options;
   const bounds = boundsOf(options.bounds);
   const metrics = new Metrics(ROUTES);
+  // With a journal and a fixed number of instances it knows its share before it has ever reached the store.
   const hasShare = typeof failover === "object" && failover.journal !== undefined && failover.instances !== undefined;
   const readiness = new ReadinessWatch(store, bounds.readyDeadlineMs, hasShare, (error) => {
     if (error === null) log?.info({}, "ready: the store answers");
@@ -151,15 +149,18 @@ function contextOf(options: ServiceOptions, policies: Policies, stop: AbortSigna
     bounds,
     keys,
     events,
+    log,
     metrics,
     readiness,
     refusals: new Refusals(log),
     audit: options.audit ?? ((act) => log?.info({ audit: act }, "audit")),
     stop,
-    failed(error, { request, place }) {
+    problemFor(error, request, place) {
       const problem = problemOf(error, place);
-      if (problem.problem.status >= 500 && problem !== error) {
-        logFailure(log, { code: problem.problem.code, requestId: requestIds.of(request) }, error);
+      const { status, code } = problem.problem;
+      if (status >= 500 && problem !== error) {
+        const stack = code === "internal" && error instanceof Error ? error.stack : undefined;
+        log?.error({ code, requestId: requestIdOf(request), problem: reasonOf(error), stack }, "failed");
       }
       return problem;
     },
@@ -193,14 +194,14 @@ function limiterOf(
     telemetry: withTelemetry(metrics.telemetry, options.telemetry),
     onDecision(decision, call) {
       if (decision.degraded === null) readiness.decided();
-      events.decided(decision, call);
+      events.sendDecision(decision, call);
       return onDecision?.(decision, call);
     },
     onEvent(event) {
-      readiness.happened(event);
-      if (event.type === "policy.reloaded") metrics.reloaded("applied");
-      if (event.type === "policy.refused") metrics.reloaded("refused");
-      events.happened(event);
+      readiness.update(event);
+      if (event.type === "policy.reloaded") metrics.countReload("applied");
+      if (event.type === "policy.refused") metrics.countReload("refused");
+      events.sendEvent(event);
       if (log !== undefined) logEvent(log, event);
       return onEvent?.(event);
     },
@@ -215,19 +216,9 @@ async function close(context: ServiceContext, stop: AbortController): Promise<vo
   while (context.inFlight + context.waiting > 0 && performance.now() < endsAtMs)
     await new Promise((resolve) => setTimeout(resolve, 5));
   stop.abort();
-  // Who waited for his turn hears of it before the limiter is gone.
+  // Waiting calls get their answers before the limiter closes.
   await new Promise(setImmediate);
   await limiter.close({ withinMs: bounds.closeMs });
   refusals.close();
   if (keys !== false) keys.close();
-}
-
-/** Errors of the store and of the service itself: their messages are made of the program's words. */
-function logFailure(
-  log: Log | undefined,
-  about: { readonly code: string; readonly requestId: string },
-  error: unknown,
-): void {
-  const stack = about.code === "internal" && error instanceof Error ? error.stack : undefined;
-  log?.error({ ...about, problem: reasonOf(error), stack }, "failed");
 }

@@ -1,49 +1,44 @@
-// The file of API keys: who may ask for what. It holds hashes alone; a key's secret is shown once, when it is made.
+// The file of API keys and their scopes. It holds only hashes; a key's secret is shown once, when the key is made.
 
-import { createHash, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { chmodSync, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { fileReasonOf } from "../kernel/reason.ts";
 import { type WatchOptions, watchedFile } from "../policy-file/watched-file.ts";
+import type { Tenants } from "./tenants.ts";
 
-/** What a key may do: decide calls, read how things stand, change them, bring quotas. None contains another. */
+/** What a key may do: decide calls, read usage and events, change buckets, bring quotas. No scope contains another. */
 export const SCOPES = ["decide", "read", "admin", "quotas"] as const;
 export type Scope = (typeof SCOPES)[number];
 
 const MAX_KEYS = 10_000;
 const MAX_BYTES = 10_000_000;
 
+const tenantSchema = z
+  .string()
+  .min(1)
+  .max(1_000)
+  .refine((tenant) => tenant.isWellFormed());
 const keySchema = z.strictObject({
   id: z.string().regex(/^[a-z0-9]{1,32}$/),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
-  tenants: z
-    .array(
-      z
-        .string()
-        .min(1)
-        .max(1_000)
-        .refine((tenant) => tenant.isWellFormed()),
-    )
-    .min(1)
-    .max(1_000)
-    .optional(),
+  tenants: z.array(tenantSchema).min(1).max(1_000).optional(),
   name: z.string().max(200).optional(),
   createdAt: z.string().max(40),
 });
 const fileSchema = z.strictObject({ version: z.literal(1), keys: z.array(keySchema).max(MAX_KEYS) });
 
-/** A key as it is kept. */
+/** A key as the file has it. */
 export type StoredKey = z.infer<typeof keySchema>;
 
-/** A key as requests are checked by it. */
+/** A key by which requests are checked. */
 export interface Key {
   readonly id: string;
   readonly sha256: Uint8Array;
   readonly scopes: ReadonlySet<Scope>;
-  /** The tenants that it is bound to; `null` for all. */
-  readonly tenants: readonly string[] | null;
+  readonly tenants: Tenants;
 }
 
 /** Where keys come from. */
@@ -81,7 +76,7 @@ export function readKeys(path: string): readonly StoredKey[] {
     parsed = JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
     if (MisuseError.isInstance(error)) throw error;
-    // What the parser says beside the place may show what stands there.
+    // The parser's message may show a part of the file.
     const [place = ""] = /at line \d+ column \d+|\(line \d+ column \d+\)/.exec(String(error)) ?? [];
     const got = error instanceof SyntaxError ? `no JSON ${place}`.trim() : fileReasonOf(error);
     const fault = { path: "keys", expected: `a key file that can be read at ${path}`, got };
@@ -114,14 +109,14 @@ const PARTS: Readonly<Record<string, string>> = {
   name: "at most 200 characters",
 };
 
-/** What a new key may do. */
+/** The options of a new key. */
 export interface NewKey {
   readonly scopes: readonly Scope[];
   readonly tenants?: readonly string[] | undefined;
   readonly name?: string | undefined;
 }
 
-/** A key that was made and is in no file yet, and its text. */
+/** A new key that is in no file yet, and its text. */
 export interface MadeKey {
   readonly stored: StoredKey;
   readonly key: string;
@@ -133,12 +128,12 @@ export interface MadeKey {
  * @throws MisuseError `invalid-option`
  */
 export function makeKey({ scopes, tenants, name }: NewKey): MadeKey {
-  // 60 bits, in letters that are read out loud without doubt.
+  // 60 bits, in letters that cannot be mistaken for each other.
   const id = Array.from(randomBytes(12), (byte) => "abcdefghijkmnpqrstuvwxyz23456789"[byte % 32]).join("");
   const secret = randomBytes(32).toString("base64url");
   const stored = {
     id,
-    sha256: createHash("sha256").update(secret).digest("hex"),
+    sha256: hash("sha256", secret),
     scopes: [...new Set(scopes)],
     ...(tenants === undefined ? {} : { tenants: [...new Set(tenants)] }),
     ...(name === undefined ? {} : { name }),
@@ -160,7 +155,7 @@ export function makeKey({ scopes, tenants, name }: NewKey): MadeKey {
  * @throws MisuseError `invalid-option`
  */
 export function addKey(path: string, { stored }: MadeKey): void {
-  change(path, (keys) => [...keys, stored]);
+  changeFile(path, (keys) => [...keys, stored]);
 }
 
 /**
@@ -181,14 +176,14 @@ export function createKey(path: string, wanted: NewKey): { readonly id: string; 
  * @throws MisuseError `invalid-option` when it is not there
  */
 export function revokeKey(path: string, id: string): void {
-  change(path, (keys) => {
+  changeFile(path, (keys) => {
     if (!keys.some((key) => key.id === id)) throw invalidOption("id", `the id of a key in ${path}`, id);
     return keys.filter((key) => key.id !== id);
   });
 }
 
-/** The new file is written beside the old one, under a name that keeps others from doing so, and takes its place at once. */
-function change(path: string, by: (keys: readonly StoredKey[]) => readonly StoredKey[]): void {
+/** Writes the new file beside the old one, under a name that locks out other commands, and renames it to the old one. */
+function changeFile(path: string, change: (keys: readonly StoredKey[]) => readonly StoredKey[]): void {
   const next = `${path}.lock`;
   try {
     writeFileSync(next, "", { flag: "wx", mode: 0o600 });
@@ -200,9 +195,9 @@ function change(path: string, by: (keys: readonly StoredKey[]) => readonly Store
     throw new MisuseError("invalid-option", { path: "keys", expected, got: fileReasonOf(error) }, { cause: error });
   }
   try {
-    const keys = by(existsSync(path) ? readKeys(path) : []);
+    const keys = change(existsSync(path) ? readKeys(path) : []);
     if (keys.length > MAX_KEYS) throw invalidOption("keys", `at most ${MAX_KEYS} keys`, keys.length);
-    writeFileSync(next, `${JSON.stringify({ version: 1, keys }, null, 2)}\n`, { mode: 0o600 });
+    writeFileSync(next, `${JSON.stringify({ version: 1, keys }, null, 2)}\n`);
     chmodSync(next, 0o600);
     renameSync(next, path);
   } catch (error) {

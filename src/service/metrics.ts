@@ -1,4 +1,4 @@
-// What is counted of the service and of its limiter, as Prometheus text.
+// The metrics of the service and of its limiter, as Prometheus text.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Telemetry } from "../limiter.ts";
@@ -7,7 +7,6 @@ import { type Exporter, Family, type Series, type Value } from "../metrics/serie
 import { METRICS, type Metric, prometheusName, SERVICE_METRICS } from "../metrics/table.ts";
 import { VERSION } from "../version.ts";
 
-/** Exports metrics to Prometheus. */
 class Prometheus implements Exporter {
   readonly registry = new Registry();
   readonly #instruments: ReadonlyMap<Metric, Counter | Gauge | Histogram>;
@@ -16,7 +15,7 @@ class Prometheus implements Exporter {
     this.#instruments = new Map(METRICS.map((metric) => [metric, this.#make(metric)]));
   }
 
-  /** OpenTelemetry's own labels are left out: what they tell apart is one series here. Counters and histograms begin at 0. */
+  /** Labels that only OpenTelemetry has are `null`, and left out. Counters and histograms begin at 0. */
   series(metric: Metric, values: readonly Value[]): Series {
     const labels: Record<string, string> = {};
     for (const [i, label] of metric.labels.entries()) {
@@ -38,7 +37,7 @@ class Prometheus implements Exporter {
     return { put: (value) => child?.observe(value) };
   }
 
-  /** Has one series of a metric, and no other. */
+  /** Replaces all series of a metric by one. */
   only(metric: Metric, values: readonly Value[], value: number): void {
     this.#instruments.get(metric)?.reset();
     this.series(metric, values).put(value);
@@ -54,10 +53,9 @@ class Prometheus implements Exporter {
 
 const REJECTED = ["connections", "malformed", "slow-listener"] as const;
 const RELOADED = ["applied", "refused"] as const;
-/** Statuses of routes that want a key. */
+/** Statuses of routes that need a key. */
 const STATUSES = ["200", "401", "403", "500", "503"] as const;
 
-/** The numbers of one service. */
 export class Metrics {
   /** For the service's limiter. */
   readonly telemetry: Telemetry;
@@ -69,7 +67,6 @@ export class Metrics {
   readonly #inFlight: Series;
   readonly #listeners: Series;
 
-  /** @param routes their paths, and the scopes that they want */
   constructor(routes: readonly { readonly path: string; readonly scope: string | null }[]) {
     const exporter = this.#exporter;
     const family = (name: keyof typeof SERVICE_METRICS) => new Family(exporter, SERVICE_METRICS[name]);
@@ -81,7 +78,7 @@ export class Metrics {
     this.#listeners = family("listeners").of();
     this.#reloads = family("reloads");
     family("build").of(VERSION).put(1);
-    // An increase is seen from the first one on.
+    // Series begin at 0, so that the first increase shows.
     for (const reason of REJECTED) this.#rejected.of(reason);
     for (const outcome of RELOADED) this.#reloads.of(outcome);
     for (const { path, scope } of routes)
@@ -93,30 +90,27 @@ export class Metrics {
     return this.#exporter.registry.contentType;
   }
 
-  /**
-   * @param inFlight requests under way
-   * @param policy the version of the policy in force
-   */
+  /** @param policy the version of the policy in force */
   text(inFlight: number, policy: string): Promise<string> {
     this.#inFlight.put(inFlight);
     this.#exporter.only(SERVICE_METRICS.policy, [policy], 1);
     return this.#exporter.registry.metrics();
   }
 
-  answered(route: string, status: number, seconds: number): void {
+  countAnswer(route: string, status: number, seconds: number): void {
     this.#requests.of(route, String(status)).put(1);
     this.#durations.of(route).put(seconds);
   }
 
-  rejected(reason: (typeof REJECTED)[number]): void {
+  countRejected(reason: (typeof REJECTED)[number]): void {
     this.#rejected.of(reason).put(1);
   }
 
-  listeners(count: number): void {
+  setListeners(count: number): void {
     this.#listeners.put(count);
   }
 
-  reloaded(outcome: (typeof RELOADED)[number]): void {
+  countReload(outcome: (typeof RELOADED)[number]): void {
     this.#reloads.of(outcome).put(1);
   }
 }

@@ -1,36 +1,32 @@
 // Where the service listens: the only place that opens a port, with bounds for clients that are slow, many or strange.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer, type ServerOptions as HttpsOptions } from "node:https";
 import { isIP, Server as NetServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { MisuseError } from "../kernel/errors.ts";
-import { nonEmpty, readOptions, type TableOf, unchecked, whole } from "../kernel/options.ts";
+import { nonEmpty, type OptionsOf, readOptions, unchecked, whole } from "../kernel/options.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import { LISTEN_BOUNDS, type ListenBounds } from "./bounds.ts";
+import { LISTEN_BOUNDS } from "./bounds.ts";
 import { problemResponse } from "./exchange.ts";
 import type { Service } from "./handler.ts";
-import type { ProblemCode } from "./problem-table.ts";
-import { ProblemError } from "./problems.ts";
-import { requestIds } from "./request-ids.ts";
-
-/** How a service listens. */
-export interface ListenOptions extends ListenBounds {
-  /** The address. Default `127.0.0.1`; any other than a loopback address requires keys. */
-  readonly host?: string | undefined;
-  /** The port, 0 to 65,535. Default 8420. 0: any free port. */
-  readonly port?: number | undefined;
-  /** The certificate and its key, in PEM. Default: no TLS. */
-  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer } | undefined;
-}
+import type { ProblemCode } from "../http/problem-table.ts";
+import { PROBLEM_TYPE, ProblemError } from "./problems.ts";
+import { REQUEST_ID_HEADER, requestIdOf } from "./request-ids.ts";
 
 const OPTIONS = {
+  /** The address. Default `127.0.0.1`; any other than a loopback address requires keys. */
   host: nonEmpty("an address", "127.0.0.1"),
+  /** The port, 0 to 65,535. Default 8420. 0: any free port. */
   port: whole(0, 65_535, 8_420),
-  tls: unchecked<NonNullable<ListenOptions["tls"]>>(),
+  /** The certificate and its key, in PEM. Default: no TLS. */
+  tls: unchecked<{ readonly cert: string | Buffer; readonly key: string | Buffer }>(),
   ...LISTEN_BOUNDS,
-} satisfies TableOf<ListenOptions>;
+};
+
+/** How a service listens. */
+export interface ListenOptions extends OptionsOf<typeof OPTIONS> {}
 
 /** A service that listens. */
 export interface Listening {
@@ -40,7 +36,7 @@ export interface Listening {
   close(): Promise<void>;
 }
 
-/** How long answers that are made may take to be read when it ends. */
+/** How long clients may take to read their last answers when it closes, ms. */
 const LAST_ANSWERS_MS = 1_000;
 
 /**
@@ -65,13 +61,18 @@ export async function listen(service: Service, options: ListenOptions = {}): Pro
     keepAliveTimeout: bounds.idleMs,
     connectionsCheckingInterval: Math.min(1_000, bounds.headerMs),
   };
-  const answer = getRequestListener((request) => service.fetch(request), { errorHandler: badRequest });
-  const listener = untilLast(service, service.isOpen ? fromThisMachine(answer) : answer);
+  const fetch = service.isOpen ? (request: Request) => fetchHere(service, request) : service.fetch;
+  const answer = getRequestListener(fetch, { errorHandler: badRequest });
+  const listener: RequestListener = (incoming, outgoing) => {
+    // Once the service leaves, each answer is the last of its connection.
+    if (service.isLeaving) outgoing.setHeader("connection", "close");
+    return answer(incoming, outgoing);
+  };
   const server = tls === undefined ? createServer(limits, listener) : tlsServer({ ...limits, ...tls }, listener);
   server.maxConnections = bounds.maxConnections;
-  // Also of clients that do not read what they asked for.
+  // Clients that do not read their answers are silent, too.
   server.setTimeout(bounds.silentMs);
-  server.on("drop", () => service.metrics.rejected("connections"));
+  server.on("drop", () => service.metrics.countRejected("connections"));
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(service, error, socket as Socket));
   const bound = await new Promise<number>((resolve, reject) => {
     server.once("error", (error) => reject(cannotListen(error)));
@@ -91,7 +92,7 @@ export async function listen(service: Service, options: ListenOptions = {}): Pro
   };
 }
 
-function tlsServer(options: HttpsOptions, listener: Listener): Server {
+function tlsServer(options: HttpsOptions, listener: RequestListener): Server {
   try {
     return createTlsServer(options, listener);
   } catch (error) {
@@ -109,53 +110,41 @@ function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
-type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => unknown;
-
-/** Without keys, a page of another site must not send requests through a visitor's browser: they name another host. */
-function fromThisMachine(answer: Listener): Listener {
-  return (incoming, outgoing) => {
-    const host = incoming.headers.host?.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1") ?? "";
-    if (isLoopback(host)) return answer(incoming, outgoing);
-    const { problem } = new ProblemError("other-host", "Without keys only this machine's own names are answered.");
-    outgoing.writeHead(problem.status, {
-      "content-type": "application/problem+json",
-      "x-request-id": requestIds.from(String(incoming.headers["x-request-id"] ?? "")),
-      connection: "close",
-    });
-    outgoing.end(JSON.stringify(problem));
-  };
+/** Answers requests for this machine's own names alone. A page of another site could send others through a visitor's browser. */
+function fetchHere(service: Service, request: Request): Promise<Response> | Response {
+  const host =
+    request.headers
+      .get("host")
+      ?.replace(/:\d+$/, "")
+      .replace(/^\[(.*)\]$/, "$1") ?? "";
+  if (isLoopback(host)) return service.fetch(request);
+  const detail = "Without keys only this machine's own names are answered.";
+  return problemResponse(new ProblemError("other-host", detail, { headers: { connection: "close" } }), request);
 }
 
-/** Once the service leaves, each answer is the last of its connection. */
-function untilLast(service: Service, answer: Listener): Listener {
-  return (incoming, outgoing) => {
-    if (service.isLeaving) outgoing.setHeader("connection", "close");
-    return answer(incoming, outgoing);
-  };
-}
-
-/** What was no request that could be answered. */
+/** The answer to a request whose target or host cannot be read. */
 function badRequest(): Response {
   return problemResponse(new ProblemError("invalid-request", "The target or the host is none."), null);
 }
 
-const REFUSALS: Readonly<Record<string, readonly [line: string, code: ProblemCode]>> = {
+/** Bytes that are no request, by the code of the parser's error. */
+const MALFORMED: Readonly<Record<string, readonly [line: string, code: ProblemCode]>> = {
   HPE_HEADER_OVERFLOW: ["Request Header Fields Too Large", "header-too-large"],
   ERR_HTTP_REQUEST_TIMEOUT: ["Request Timeout", "too-slow"],
 };
 
-/** What never became a request. */
+/** Answers bytes that never became a request, and closes the connection. */
 function refuse({ metrics }: Service, { code = "" }: NodeJS.ErrnoException, socket: Socket): void {
   if (code === "ECONNRESET" || !socket.writable) return void socket.destroy();
-  metrics.rejected("malformed");
-  const [line, name] = REFUSALS[code] ?? ["Bad Request", "invalid-request"];
+  metrics.countRejected("malformed");
+  const [line, name] = MALFORMED[code] ?? ["Bad Request", "invalid-request"];
   const { problem } = new ProblemError(name, `${line}.`);
   const body = JSON.stringify(problem);
   const head = [
     `HTTP/1.1 ${problem.status} ${line}`,
-    "content-type: application/problem+json",
+    `content-type: ${PROBLEM_TYPE}`,
     `content-length: ${body.length}`,
-    `x-request-id: ${requestIds.from("")}`,
+    `${REQUEST_ID_HEADER}: ${requestIdOf(null)}`,
     "connection: close",
   ];
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
@@ -164,7 +153,8 @@ function refuse({ metrics }: Service, { code = "" }: NodeJS.ErrnoException, sock
 async function close(service: Service, server: Server, drainMs: number): Promise<void> {
   service.leave();
   await sleep(drainMs);
-  // Takes no more connections. Those that are there are told by their next answer that it is the last, and are not cut off.
+  // Takes no more connections. The next answer of an open connection is its last. The `close` of `node:http` would end idle
+  // connections at once, while a request may be on its way.
   const closed = new Promise((resolve) => server.once("close", resolve));
   NetServer.prototype.close.call(server);
   await service.close();

@@ -1,8 +1,8 @@
-// The options of a service.
+// The options of a service: each with its check, its default and its comment for users.
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
-import { callback, checked, having, readOptions, required, type TableOf, unchecked } from "../kernel/options.ts";
+import { callback, checked, type OptionsOf, readOptions, required, unchecked } from "../kernel/options.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import {
@@ -19,58 +19,47 @@ import type { ServiceBounds } from "./bounds.ts";
 import type { Keys } from "./keys.ts";
 import type { Log } from "./log.ts";
 
+const OPTIONS = {
+  policy: unchecked<string | PolicyInput | Policy>(),
+  /** Where the policy's text is from, for the log and for faults, such as a file's path. Default `policy`. */
+  policySource: checked<string>("a text", (value) => typeof value === "string"),
+  store: unchecked<Store | SharedStore>(),
+  keys: required(
+    checked<Keys | false>("keys, such as keyFile(path), or false where no key is needed", (value) => {
+      return value === false || typeof (value as Keys | undefined)?.find === "function";
+    }),
+  ),
+  /** The start of each key in the store. Default `rate`. */
+  prefix: unchecked<string>(),
+  /** As for `createLimiter`: looks up the quotas of limits with `quota: { from: call }`. */
+  quotas: unchecked<QuotaResolver>(),
+  /** As for `createLimiter`: for how long a denial is repeated without asking the store. */
+  denyCacheMs: unchecked<number>(),
+  /** As for `createLimiter`: what happens while the store is unreachable. */
+  failover: unchecked<FailoverOptions | false>(),
+  /** As for `createLimiter`: called with each decision. */
+  onDecision: unchecked<(decision: Decision, call: Call) => unknown>(),
+  /** As for `createLimiter`: called with each event. */
+  onEvent: unchecked<(event: LimiterEvent) => unknown>(),
+  /** As for `createLimiter`: measures the service's limiter, in addition to its own metrics. */
+  telemetry: unchecked<Telemetry>(),
+  /** The log, such as pino's. Default: none. */
+  log: checked<Log>("a log such as pino's", (value) => typeof (value as Log | null)?.info === "function"),
+  /** Called with each administrative act before it is done. Default: the log, at `info`. */
+  audit: callback<Audit>(),
+  /** Bounds of requests, waits and times. */
+  bounds: unchecked<ServiceBounds>(),
+};
+
 /** The options of a service. */
-export interface ServiceOptions {
+export interface ServiceOptions extends OptionsOf<typeof OPTIONS> {
   /** The policy: a text in YAML or JSON, or an object. */
   readonly policy: string | PolicyInput | Policy;
-  /** Where the policy's text is from, for the log and for faults, such as a file's path. Default `policy`. */
-  readonly policySource?: string | undefined;
   /** The store. The service closes it. */
   readonly store: Store | SharedStore;
   /** The API keys: `keyFile(path)`, or `false` where callers need none. */
   readonly keys: Keys | false;
-  /** The start of each key in the store. Default `rate`. */
-  readonly prefix?: string | undefined;
-  /** As for `createLimiter`: looks up the quotas of limits with `quota: { from: call }`. */
-  readonly quotas?: QuotaResolver | undefined;
-  /** As for `createLimiter`: for how long a denial is repeated without asking the store. */
-  readonly denyCacheMs?: number | undefined;
-  /** As for `createLimiter`: what happens while the store is unreachable. */
-  readonly failover?: FailoverOptions | false | undefined;
-  /** As for `createLimiter`: called with each decision. */
-  readonly onDecision?: ((decision: Decision, call: Call) => unknown) | undefined;
-  /** As for `createLimiter`: called with each event. */
-  readonly onEvent?: ((event: LimiterEvent) => unknown) | undefined;
-  /** As for `createLimiter`: measures the service's limiter, in addition to its own metrics. */
-  readonly telemetry?: Telemetry | undefined;
-  /** The log, such as pino's. Default: none. */
-  readonly log?: Log | undefined;
-  /** Called with each administrative act before it is done. Default: the log, at `info`. */
-  readonly audit?: Audit | undefined;
-  /** Bounds of requests, waits and times. */
-  readonly bounds?: ServiceBounds | undefined;
 }
-
-const OPTIONS: TableOf<ServiceOptions> = {
-  policy: unchecked(),
-  policySource: checked("a text", (value) => typeof value === "string"),
-  store: unchecked(),
-  keys: required(
-    checked("keys, such as keyFile(path), or false where no key is needed", (value) => {
-      return value === false || typeof (value as Keys | undefined)?.find === "function";
-    }),
-  ),
-  prefix: unchecked(),
-  quotas: unchecked(),
-  denyCacheMs: unchecked(),
-  failover: unchecked(),
-  onDecision: unchecked(),
-  onEvent: unchecked(),
-  telemetry: unchecked(),
-  log: having("info", "a log such as pino's"),
-  audit: callback(),
-  bounds: unchecked(),
-};
 
 /**
  * Refuses options that are wrong, except those that the limiter checks itself.

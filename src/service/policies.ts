@@ -1,17 +1,17 @@
 // The policies of a service: read, with their warnings logged, and as they were written.
 
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { compiledPolicy, writtenPolicy } from "../kernel/policy/parse.ts";
-import { type Limiter, policyOf } from "../limiter.ts";
+import type { HostedLimiter } from "../limiter.ts";
 import { readPolicyText } from "../policy-file/file.ts";
 import { type PolicyWarning, policyWarnings } from "../policy-warnings/warnings.ts";
 import type { PolicyInForce } from "./context.ts";
 import type { Log } from "./log.ts";
 import type { ServiceOptions } from "./options.ts";
 
-/** A parameter of a query that stands beside dimensions: no dimension can have its name. */
+/** A parameter of the query of `/v1/usage`. No dimension can have the names of the others, which have capitals. */
 const TAKEN = "cursor";
 
 export class Policies {
@@ -36,8 +36,7 @@ export class Policies {
   }
 
   /** The policy that the limiter applies, also after it was reloaded directly. */
-  inForce(limiter: Limiter): PolicyInForce {
-    const policy = policyOf(limiter) as CompiledPolicy;
+  inForce({ policy }: HostedLimiter): PolicyInForce {
     const known = this.#written.get(policy) ?? asWritten(policy);
     this.#written.set(policy, known);
     return known;
@@ -45,7 +44,7 @@ export class Policies {
 }
 
 function readPolicy(given: ServiceOptions["policy"], source: string | undefined) {
-  const read = typeof given === "string" ? readPolicyText(given, source) : definedPolicy(compiledPolicy(given));
+  const read = typeof given === "string" ? readPolicyText(given, source) : { policy: compiledPolicy(given) };
   const { policy } = read;
   if (policy.dimensions.has(TAKEN)) {
     throw new MisuseError("invalid-policy", {
@@ -54,11 +53,7 @@ function readPolicy(given: ServiceOptions["policy"], source: string | undefined)
       got: TAKEN,
     });
   }
-  return read;
-}
-
-function definedPolicy(policy: CompiledPolicy) {
-  return { policy, warnings: (): readonly PolicyWarning[] => policyWarnings(policy) };
+  return { warnings: () => policyWarnings(policy), ...read };
 }
 
 function logWarning(log: Log, { code, at, path, message, hint }: PolicyWarning): void {
@@ -69,6 +64,5 @@ function logWarning(log: Log, { code, at, path, message, hint }: PolicyWarning):
 }
 
 function asWritten(policy: CompiledPolicy, source = JSON.stringify(writtenPolicy(policy), null, 2)): PolicyInForce {
-  const etag = createHash("sha256").update(source).digest("hex").slice(0, 32);
-  return { policy, source, version: policy.version, etag };
+  return { policy, source, version: policy.version, etag: hash("sha256", source).slice(0, 32) };
 }

@@ -1,24 +1,20 @@
-// What went wrong, as an answer: application/problem+json (RFC 9457). It shows what the caller did wrong by place and kind,
-// and nothing of what the service is made of.
+// Faults as answers: application/problem+json (RFC 9457). They show the place and the kind of the caller's fault, and nothing of
+// the service's inside.
 
+import type { z } from "zod";
 import { type Fault, formatFault, formatGot, type MisuseCode, MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store/error.ts";
-import { isProblemCode, PROBLEMS, type ProblemCode, problemType } from "./problem-table.ts";
+import type { problemSchema } from "../http/answers.ts";
+import { isProblemCode, PROBLEMS, type ProblemCode, problemType } from "../http/problem-table.ts";
 
 /** The body of an answer that is no success. */
-export interface Problem {
-  /** Where its page is, from the root of the host. */
-  readonly type: string;
-  readonly title: string;
-  readonly status: number;
-  /** By this clients tell problems apart; of a misuse or a store's trouble the code of that error. */
+export interface Problem extends Readonly<z.infer<typeof problemSchema>> {
   readonly code: ProblemCode;
-  readonly detail: string;
-  /** What was found in a request, and where. */
-  readonly faults?: readonly Omit<Fault, "at">[];
 }
 
-const TITLES: Readonly<Record<number, string>> = {
+export const PROBLEM_TYPE = "application/problem+json";
+
+const TITLES: Readonly<Record<(typeof PROBLEMS)[ProblemCode][0], string>> = {
   400: "The request is wrong",
   401: "A valid API key is needed",
   403: "The key may not do this",
@@ -27,7 +23,7 @@ const TITLES: Readonly<Record<number, string>> = {
   408: "The request took too long",
   409: "The request contradicts an earlier one",
   413: "The body is too large",
-  415: "The body must be JSON",
+  415: "The form of the body is not accepted",
   421: "The request is for another host",
   422: "The idempotency key belongs to another call",
   431: "The header is too large",
@@ -35,9 +31,9 @@ const TITLES: Readonly<Record<number, string>> = {
   500: "A fault of the service",
   503: "Not at the moment",
 };
-const MAX_FAULTS = 10;
+export const MAX_FAULTS = 10;
 
-/** An answer that is no success, as what a route throws. */
+/** A problem that a route throws. */
 export class ProblemError extends Error {
   override readonly name = "ProblemError";
   readonly problem: Problem;
@@ -59,30 +55,31 @@ export class ProblemError extends Error {
     this.keyId = keyId;
     const shown = faults?.slice(0, MAX_FAULTS).map(({ at: _, ...fault }) => fault);
     const [status] = PROBLEMS[code];
-    const title = TITLES[status] ?? TITLES[500] ?? "";
-    this.problem = {
-      type: problemType(code),
-      title,
-      status,
-      code,
-      detail,
-      ...(shown === undefined ? {} : { faults: shown }),
-    };
+    const found = shown === undefined ? {} : { faults: shown };
+    this.problem = { type: problemType(code), title: TITLES[status], status, code, detail, ...found };
     this.headers = status === 503 ? { "retry-after": "1", ...headers } : headers;
   }
 }
 
-/** A body that does not fit its schema. Its values may be secrets: only their kind is told. */
-export function invalidBody(faults: readonly Fault[]): ProblemError {
-  return new ProblemError("invalid-body", detailOf(faults), { faults });
+/** A request with faults; the first one is the detail. */
+export function invalidRequest(code: ProblemCode, faults: readonly Fault[]): ProblemError {
+  return new ProblemError(code, faults.slice(0, 1).map(formatFault).join(), { faults });
 }
 
-/** The first fault with what was found, such as the word that is not known. */
-function detailOf([first]: readonly Fault[]): string {
-  return first === undefined ? "The request is wrong." : formatFault(first);
+/** A body that does not fit its schema. Its values may be secrets: `got` says only their kind. */
+export function invalidBody(path: string, expected: string, got: string): ProblemError {
+  return invalidRequest("invalid-body", [{ path, expected, got }]);
 }
 
-/** What a value is, without saying it. */
+export function invalidQuery(name: string, expected: string, got: string): ProblemError {
+  return invalidRequest("invalid-query", [{ path: name.slice(0, 60), expected, got }]);
+}
+
+export function invalidHeader(expected: string, got: string): ProblemError {
+  return invalidRequest("invalid-header", [{ path: "Idempotency-Key", expected, got }]);
+}
+
+/** The kind of a value, without the value. */
 export function kindOf(value: unknown): string {
   if (value === undefined) return "nothing";
   if (value === null) return "null";
@@ -91,10 +88,10 @@ export function kindOf(value: unknown): string {
   return formatGot(value);
 }
 
-/** Where a request says what the limiter is asked: in the `call` of a body, in a body, or in the query. */
-export type Place = "call" | "body" | "query";
+/** Where a request has what the limiter is asked: in the `call` of a body, in a body, or in the query. */
+export type CallPlace = "call" | "body" | "query";
 
-/** Misuse of which the library says the place in the call. */
+/** Codes of misuse whose path begins in the call. */
 const OF_CALL: ReadonlySet<MisuseCode> = new Set([
   "missing-dimension",
   "invalid-dimension",
@@ -104,8 +101,7 @@ const OF_CALL: ReadonlySet<MisuseCode> = new Set([
   "idempotency-conflict",
 ]);
 
-/** The place of a misuse in the request. */
-function placeIn(place: Place, code: MisuseCode, path: string): string {
+function pathIn(place: CallPlace, code: MisuseCode, path: string): string {
   if (place === "query" && path === "dimensions") return "query";
   return place === "call" && OF_CALL.has(code) && !path.startsWith("usage") ? `call.${path}` : path;
 }
@@ -116,19 +112,21 @@ function overHttp({ hint, ...fault }: Fault): Fault {
 }
 
 /** An error as the caller sees it. Unexpected errors show no details. */
-export function problemOf(error: unknown, place: Place): ProblemError {
+export function problemOf(error: unknown, place: CallPlace): ProblemError {
   if (error instanceof ProblemError) return error;
   if (MisuseError.isInstance(error)) {
     if (error.code === "limiter-closed") return stopping();
     const { code } = error;
     if (isProblemCode(code)) {
-      const faults = error.faults.map((fault) => ({ ...overHttp(fault), path: placeIn(place, code, fault.path) }));
-      return new ProblemError(code, detailOf(faults), { faults });
+      return invalidRequest(
+        code,
+        error.faults.map((fault) => ({ ...overHttp(fault), path: pathIn(place, code, fault.path) })),
+      );
     }
   }
   if (StoreError.isInstance(error)) {
     if (!error.transient) return new ProblemError("store-error", "The store failed. The service's log says why.");
-    // What the store will not let the service do is nothing that the caller lacks.
+    // The store refuses the service, not the caller.
     const code = error.code === "unauthorized" ? "unavailable" : error.code;
     return new ProblemError(code, "The store cannot answer at the moment.");
   }

@@ -1,14 +1,13 @@
 // From a query to dimensions.
 
 import type { BucketDimensions } from "../kernel/call.ts";
-import { formatFault, formatGot } from "../kernel/errors.ts";
-import { ProblemError } from "./problems.ts";
-import { MAX_PAGE } from "./request-schemas.ts";
+import { formatGot } from "../kernel/errors.ts";
+import { invalidQuery } from "./problems.ts";
+import { MAX_PAGE } from "../http/requests.ts";
 
-/** What a query asks for: the buckets of these dimensions, and which of them. */
 export interface UsageQuery {
   readonly dimensions: BucketDimensions;
-  /** The tenant that it speaks for. */
+  /** The tenant whose buckets they are, for a key that is not bound. */
   readonly asTenant: string | undefined;
   /** How many came before this page. */
   readonly skip: number;
@@ -24,11 +23,12 @@ export function usageQuery(url: string): UsageQuery {
   const dimensions: Record<string, unknown> = {};
   let [skip, pageSize] = [0, MAX_PAGE];
   let asTenant: string | undefined;
-  const named = new Set<string>();
+  const names = new Set<string>();
   for (const [name, value] of new URL(url).searchParams) {
-    if (name === "__proto__" || named.has(name)) throw invalidQuery(name, "each name once", "it twice");
+    if (name === "__proto__") throw invalidQuery(name, "another name", "a reserved one");
+    if (names.has(name)) throw invalidQuery(name, "each name once", "it twice");
     if (value === "") throw invalidQuery(name, "a value that is not empty", "an empty one");
-    named.add(name);
+    names.add(name);
     if (name === "cursor") skip = skippedBy(value);
     else if (name === "asTenant") asTenant = value;
     else if (name === "pageSize") pageSize = sizeIn(value);
@@ -37,7 +37,7 @@ export function usageQuery(url: string): UsageQuery {
   return { dimensions: dimensions as BucketDimensions, asTenant, skip, pageSize };
 }
 
-/** Names the page that begins behind so many items. */
+/** Names the page that begins after `count` items. */
 export function cursorAfter(count: number): string {
   return Buffer.from(`after ${count}`).toString("base64url");
 }
@@ -60,10 +60,4 @@ function parsed(text: string): unknown {
   } catch {
     throw invalidQuery("args", "arguments as JSON", "a text that is no JSON");
   }
-}
-
-/** A query that is wrong. */
-export function invalidQuery(name: string, expected: string, got: string): ProblemError {
-  const fault = { path: name.slice(0, 60), expected, got };
-  return new ProblemError("invalid-query", formatFault(fault), { faults: [fault] });
 }

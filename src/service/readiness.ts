@@ -1,25 +1,21 @@
-// Whether a load balancer should send requests here. An instance that decides by its share is ready: were it taken out, so
-// would be all the others, and an outage of the store would be one of everything. One that knows no share denies every call,
-// and is not.
+// Whether a load balancer should send requests here. An instance that decides by its share is ready: otherwise an outage of the
+// store would take out all instances. An instance that knows no share denies every call, and is not ready.
 
+import type { z } from "zod";
 import { LateError, within } from "../clock.ts";
+import type { readySchema } from "../http/answers.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import { StoreError } from "../store/error.ts";
 import type { Store } from "../store/store.ts";
+import { codeOf } from "./event-log.ts";
 
-/** How an instance stands. */
-export interface Readiness {
-  readonly status: "ready" | "degraded" | "away" | "stopping";
-  /** The code of the store's error. */
-  readonly reason: string | null;
-  readonly awayMs: number | null;
-}
+/** The state of an instance, as `/readyz` answers it. */
+export type Readiness = Readonly<z.infer<typeof readySchema>>;
 
 /** How long an answer of the store holds. */
 const HOLDS_MS = 1_000;
 
-/** Watches a limiter and its store. */
 export class ReadinessWatch {
   readonly #store: Store;
   readonly #deadlineMs: number;
@@ -28,21 +24,17 @@ export class ReadinessWatch {
   #away: { readonly sinceMs: number; readonly reason: string } | null = null;
   #asked: { readonly atMs: number; readonly answer: Promise<unknown> } | null = null;
   #failingSinceMs: number | null = null;
-  readonly #tell: (error: unknown) => void;
+  readonly #logChange: (error: unknown) => void;
 
-  /** @param tell is told why the store does not answer, when that begins, and `null` when it does again */
-  constructor(store: Store, deadlineMs: number, hasShare: boolean, tell: (error: unknown) => void = () => {}) {
-    this.#tell = tell;
+  /** @param logChange gets the error when the store stops to answer, and `null` when it answers again */
+  constructor(store: Store, deadlineMs: number, hasShare: boolean, logChange: (error: unknown) => void) {
+    this.#logChange = logChange;
     this.#store = store;
     this.#deadlineMs = deadlineMs;
     this.#hasShare = hasShare;
   }
 
-  get isAway(): boolean {
-    return this.#away !== null;
-  }
-
-  happened(event: LimiterEvent): void {
+  update(event: LimiterEvent): void {
     if (event.type === "store.unreachable") this.#away = { sinceMs: performance.now(), reason: event.error.code };
     if (event.type === "store.recovered") {
       this.#away = null;
@@ -65,14 +57,13 @@ export class ReadinessWatch {
     const wasFailing = this.#failingSinceMs !== null;
     if ((error !== null) !== wasFailing) {
       this.#failingSinceMs = error === null ? null : performance.now();
-      this.#tell(error);
+      this.#logChange(error);
     }
     if (this.#failingSinceMs === null) return { status: "ready", reason: null, awayMs: null };
-    const reason = StoreError.isInstance(error) ? error.code : "unavailable";
-    return { status: "away", reason, awayMs: Math.round(performance.now() - this.#failingSinceMs) };
+    return { status: "away", reason: codeOf(error), awayMs: Math.round(performance.now() - this.#failingSinceMs) };
   }
 
-  /** The error with which the store answers the smallest request; `null` when it answers as it should. */
+  /** The error with which the store answers the smallest request; `null` when the store works. */
   #ask(): Promise<unknown> {
     const atMs = performance.now();
     if (this.#asked === null || atMs - this.#asked.atMs > HOLDS_MS) this.#asked = { atMs, answer: this.#probe() };

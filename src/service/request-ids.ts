@@ -3,28 +3,22 @@
 export const REQUEST_ID_HEADER = "x-request-id";
 const REQUEST_ID = /^[\w.-]{1,64}$/;
 
-class RequestIds {
-  readonly #known = new WeakMap<Request, string>();
-  /** Made with the first id: some runtimes refuse random numbers while modules load. */
-  #process: string | undefined;
-  #count = 0;
+const idsByRequest = new WeakMap<Request, string>();
+/** Made with the first id: some runtimes refuse random numbers while modules load. */
+let processId: string | undefined;
+let count = 0;
 
-  /** The id of a request; the same each time. `null`: a new one. */
-  of(request: Request | null): string {
-    if (request === null) return this.from("");
-    const known = this.#known.get(request);
-    if (known !== undefined) return known;
-    const id = this.from(request.headers.get(REQUEST_ID_HEADER) ?? "");
-    this.#known.set(request, id);
-    return id;
-  }
-
-  /** The id in a header, if it is one; else a new one. */
-  from(header: string): string {
-    if (REQUEST_ID.test(header)) return header;
-    this.#process ??= crypto.randomUUID().slice(0, 8);
-    return `${this.#process}-${(++this.#count).toString(36)}`;
-  }
+/** The id of a request; the same each time. `null`: a new one. */
+export function requestIdOf(request: Request | null): string {
+  const known = request === null ? undefined : idsByRequest.get(request);
+  if (known !== undefined) return known;
+  const header = request?.headers.get(REQUEST_ID_HEADER) ?? "";
+  const id = REQUEST_ID.test(header) ? header : newId();
+  if (request !== null) idsByRequest.set(request, id);
+  return id;
 }
 
-export const requestIds = new RequestIds();
+function newId(): string {
+  processId ??= crypto.randomUUID().slice(0, 8);
+  return `${processId}-${(++count).toString(36)}`;
+}

@@ -1,10 +1,9 @@
-// What a route is.
+// A route, from which the server, the OpenAPI document and the page /docs are made.
 
 import type { z } from "zod";
-import type { Asking, ServiceContext } from "./context.ts";
+import type { Asking } from "./context.ts";
 import type { Scope } from "./keys.ts";
 
-/** One route. */
 export interface Route {
   readonly method: "GET" | "POST";
   readonly path: `/${string}`;
@@ -17,16 +16,16 @@ export interface Route {
   readonly request?: z.ZodType;
   /** What of it is checked before it runs, where it checks the rest itself. */
   readonly reads?: z.ZodType;
-  /** Of an item of a batch, where that may say less. */
-  readonly item?: z.ZodType;
   /** Of the query, for the document. */
   readonly query?: z.ZodObject;
   /** Of a JSON answer, or the media type of another. */
   readonly response: z.ZodType | string;
-  /** Whether the header `Idempotency-Key` names the wish. */
+  /** Further statuses of an answer that is no problem, for the document. */
+  readonly also?: Readonly<Record<number, string>>;
+  /** Whether the header `Idempotency-Key` names the call. */
   readonly isOnce?: boolean;
-  /** Whether it waits for events, so that it is not counted as in flight. */
-  readonly isOpen?: boolean;
+  /** Whether it is answered also while the service is full or stopping, and not counted as in flight. */
+  readonly isAlways?: boolean;
   /** What is answered: a value as JSON with 200, `null` as 204, or a response as it is. */
-  run(context: ServiceContext, asking: Asking, body: unknown): unknown;
+  run(asking: Asking, body: unknown): unknown;
 }

@@ -1,68 +1,73 @@
-// Keeps the tenants of bound keys apart: their names of sessions, users and the like are told to the limiter under the
-// tenant's, and shown without it. Whose a bucket is follows from the names; there is no other list.
+// Keeps the tenants of bound keys apart: the limiter gets their names of sessions, users and the like under the tenant's name,
+// and answers show the names without it. Whose a bucket is follows from the names; there is no other list.
 
 import type { BucketDimensions, Call } from "../kernel/call.ts";
 import { valueIn } from "../kernel/charge.ts";
-import type { Usage } from "../kernel/decision.ts";
+import type { BucketUsage, Usage } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { ProblemError } from "./problems.ts";
 
 /** Dimensions whose values mean the same for every tenant. */
 const SHARED: ReadonlySet<string> = new Set(["tenant", "model", "tool", "group", "args"]);
-/** Keys of a call that are not dimensions, and so not names. */
-const LABELS: ReadonlySet<string> = new Set(["toolCallId", "cost"]);
 
 /** The tenants that a key is bound to; `null` for all. */
 export type Tenants = readonly string[] | null;
 
-/** Whose a bound request is, and which of its words are names under the tenant's. */
-export interface Tenancy {
-  readonly tenant: string;
-  readonly prefix: string;
-}
+/** A bucket that a request names by its limit and dimensions. */
+export type NamedBucket = BucketDimensions & { readonly limit: string };
 
-const named = new WeakMap<CompiledPolicy, ReadonlySet<string>>();
+const namesByPolicy = new WeakMap<CompiledPolicy, ReadonlySet<string>>();
 
 /** The dimensions that make buckets, and whose values are names. One that only chooses a quota, such as a plan, is none. */
 function namesOf(policy: CompiledPolicy): ReadonlySet<string> {
-  const known = named.get(policy);
+  const known = namesByPolicy.get(policy);
   if (known !== undefined) return known;
   const names = new Set(["user", "session", "turn", "agent", policy.partition]);
   for (const { per, distinct } of policy.limits)
     for (const each of [...per, distinct]) if (each !== null) names.add(each);
   for (const each of SHARED) names.delete(each);
-  named.set(policy, names);
+  namesByPolicy.set(policy, names);
   return names;
 }
 
 /**
- * Whose a request is.
+ * The tenant of a request.
  *
  * @throws ProblemError 403 for a tenant that the key is not bound to
  * @throws MisuseError `missing-dimension` where the key has several and the request names none
  */
-export function tenancyOf(tenants: readonly string[], tenant: unknown): Tenancy {
+export function tenantOf(tenants: readonly string[], tenant: unknown): string {
   const [only, ...others] = tenants;
   if (tenant === undefined || tenant === null) {
-    if (only !== undefined && others.length === 0) return tenancy(only);
+    if (only !== undefined && others.length === 0) return only;
     const expected = "one of the tenants that the key is bound to";
     throw new MisuseError("missing-dimension", { path: "tenant", expected, got: formatGot(tenant) });
   }
   const name = String(tenant);
-  if (tenants.includes(name)) return tenancy(name);
+  if (tenants.includes(name)) return name;
   throw new ProblemError("other-tenant", "The key is bound to other tenants.");
 }
 
 /**
- * Whose a request about buckets is: the tenant that it speaks for, else as `tenancyOf`; `null` for a key of no tenant.
+ * The tenant whose buckets a request is about: `asTenant`, else the tenant that the key is bound to. `null`: the key is not
+ * bound, and names buckets as they are.
  *
- * @throws ProblemError 403 for a tenant that the key is not bound to
- * @throws MisuseError `invalid-dimension` where it names another tenant, too; as `tenancyOf`
+ * @throws as `tenantOf` and `checkAsTenant`
  */
-export function tenancyAs(tenants: Tenants, asTenant: string | undefined, tenant: unknown): Tenancy | null {
-  if (asTenant === undefined) return tenants === null ? null : tenancyOf(tenants, tenant);
-  // Half of a pair cannot be percent-encoded.
+export function bucketTenant(tenants: Tenants, asTenant: string | undefined, tenant: unknown): string | null {
+  if (asTenant === undefined) return tenants === null ? null : tenantOf(tenants, tenant);
+  checkAsTenant(asTenant, tenant);
+  return tenantOf(tenants ?? [asTenant], asTenant);
+}
+
+/**
+ * Checks an `asTenant`.
+ *
+ * @throws MisuseError `invalid-dimension`, also where the request names another tenant
+ */
+export function checkAsTenant(asTenant: string, tenant: unknown): void {
+  // `encodeURIComponent` throws for half of a surrogate pair.
   if (/\p{Surrogate}/u.test(asTenant)) {
     throw new MisuseError("invalid-dimension", { path: "asTenant", expected: "a tenant", got: formatGot(asTenant) });
   }
@@ -70,34 +75,37 @@ export function tenancyAs(tenants: Tenants, asTenant: string | undefined, tenant
     const expected = `${formatGot(asTenant)} or nothing, as asTenant says`;
     throw new MisuseError("invalid-dimension", { path: "tenant", expected, got: formatGot(tenant) });
   }
-  return tenancyOf(tenants ?? [asTenant], asTenant);
 }
 
-function tenancy(tenant: string): Tenancy {
-  return { tenant, prefix: prefixOf(tenant) };
-}
-
-/** A call as the limiter is told it. */
-export function scopedCall(policy: CompiledPolicy, tenants: Tenants, call: Call): Call {
+/** A call under its tenant, as the limiter gets it. */
+export function tenantCall(policy: CompiledPolicy, tenants: Tenants, call: Call): Call {
   if (tenants === null) return call;
-  const { tenant, prefix } = tenancyOf(tenants, call.tenant);
-  const scoped = scopedWords(policy, prefix, call);
+  const tenant = tenantOf(tenants, call.tenant);
   const { idempotencyKey } = call;
-  return { ...scoped, tenant, ...(idempotencyKey === undefined ? {} : { idempotencyKey: prefix + idempotencyKey }) };
+  const key = idempotencyKey === undefined ? {} : { idempotencyKey: prefixOf(tenant) + idempotencyKey };
+  return { ...namesUnder(policy, tenant, call), tenant, ...key };
 }
 
-/** What names a bucket as the limiter is told it, where that is one of a limit. */
-export function scopedBucketOf(
+/** Dimensions of buckets under their tenant, as the limiter gets them. */
+export function tenantDimensions(
   policy: CompiledPolicy,
-  tenancy: Tenancy,
-  { limit, ...dimensions }: BucketDimensions & { readonly limit: string },
+  tenant: string | null,
+  dimensions: BucketDimensions,
 ): BucketDimensions {
-  const { tenant, ...names } = scopedBucket(policy, tenancy, dimensions);
-  const isPerTenant = policy.limits.some(({ name, dimensions }) => name === limit && dimensions.has("tenant"));
-  return isPerTenant ? { ...names, tenant } : names;
+  return tenant === null ? dimensions : { ...namesUnder(policy, tenant, dimensions), tenant };
 }
 
-/** A misuse of who names a tenant for a bucket that is not per tenant: how to name that of a key which is bound to it. */
+/** One bucket under its tenant, as the limiter gets it; `null` where the bucket belongs to no tenant. */
+export function tenantBucket(policy: CompiledPolicy, tenant: string, bucket: NamedBucket): NamedBucket | null {
+  const { limit: name, ...dimensions } = bucket;
+  const limit = policy.limits.find((each) => each.name === name);
+  const whole = tenantDimensions(policy, tenant, dimensions);
+  if (limit !== undefined && !isOwned(policy, name, whole)) return null;
+  const { tenant: _, ...names } = whole;
+  return { ...(limit?.dimensions.has("tenant") ? whole : names), limit: name };
+}
+
+/** The error of a request that names a tenant for a bucket that is not per tenant, with how to name a bound key's bucket. */
 export function withAdvice(error: unknown, tenant: unknown): unknown {
   if (!MisuseError.isInstance(error) || error.code !== "invalid-dimension") return error;
   const [fault] = error.faults;
@@ -106,23 +114,13 @@ export function withAdvice(error: unknown, tenant: unknown): unknown {
   return new MisuseError(error.code, { ...fault, hint });
 }
 
-/** What names a bucket as the limiter is told it. */
-export function scopedBucket(
-  policy: CompiledPolicy,
-  { tenant, prefix }: Tenancy,
-  dimensions: BucketDimensions,
-): BucketDimensions {
-  return { ...scopedWords(policy, prefix, dimensions), tenant };
-}
-
-function scopedWords<Words extends object>(policy: CompiledPolicy, prefix: string, words: Words): Words {
+function namesUnder<Words extends object>(policy: CompiledPolicy, tenant: string, words: Words): Words {
   const names = namesOf(policy);
-  return Object.fromEntries(
-    Object.entries(words).map(([word, value]) => [
-      word,
-      !LABELS.has(word) && names.has(word) && value !== undefined ? `${prefix}${value}` : value,
-    ]),
-  ) as Words;
+  const prefix = prefixOf(tenant);
+  const under = Object.entries(words).map(([word, value]) => {
+    return [word, names.has(word) && value !== undefined ? `${prefix}${value}` : value];
+  });
+  return Object.fromEntries(under) as Words;
 }
 
 /**
@@ -141,42 +139,50 @@ export function ownerOf(
   policy: CompiledPolicy,
   tenants: readonly string[],
   { limit, dimensions }: Usage,
-): Tenancy | null {
+): string | null {
   if (!isOwned(policy, limit, dimensions)) return null;
   const names = namesOf(policy);
   const isOf = (tenant: string) =>
     Object.entries(dimensions).every(([name, value]) =>
       name === "tenant" ? value === tenant : !names.has(name) || value.startsWith(prefixOf(tenant)),
     );
-  const owner = tenants.find(isOf);
-  return owner === undefined ? null : tenancy(owner);
+  return tenants.find(isOf) ?? null;
 }
 
-/** How buckets stand, as the tenant may see it. */
+/** How buckets stand, as the tenant may see it; `null`: all of them, as they are. */
 export function shownUsages<Shown extends Usage>(
   policy: CompiledPolicy,
-  { prefix }: Tenancy,
+  tenant: string | null,
   usages: readonly Shown[],
-): Shown[] {
-  return usages.flatMap((usage) => {
-    if (!isOwned(policy, usage.limit, usage.dimensions)) return [];
-    return { ...usage, dimensions: shownNames(policy, prefix, usage.dimensions) };
-  });
+): readonly Shown[] {
+  if (tenant === null) return usages;
+  const own = usages.filter(({ limit, dimensions }) => isOwned(policy, limit, dimensions));
+  return own.map((usage) => ({ ...usage, dimensions: shownNames(policy, tenant, usage.dimensions) }));
+}
+
+/** How a bucket of a tenant stood and stands, in the tenant's names. */
+export function shownChange<Change extends { readonly before?: BucketUsage; readonly after: BucketUsage }>(
+  policy: CompiledPolicy,
+  tenant: string,
+  change: Change,
+): Change {
+  const show = (usage: BucketUsage) => ({ ...usage, dimensions: shownNames(policy, tenant, usage.dimensions) });
+  const { before, after } = change;
+  return { ...change, after: show(after), ...(before === undefined ? {} : { before: show(before) }) };
 }
 
 /** Names without the tenant's before them. */
 export function shownNames(
   policy: CompiledPolicy,
-  prefix: string,
+  tenant: string,
   dimensions: Readonly<Record<string, string>>,
 ): Record<string, string> {
   const names = namesOf(policy);
-  return Object.fromEntries(
-    Object.entries(dimensions).map(([name, value]) => [
-      name,
-      names.has(name) && value.startsWith(prefix) ? value.slice(prefix.length) : value,
-    ]),
-  );
+  const prefix = prefixOf(tenant);
+  const shown = Object.entries(dimensions).map(([name, value]) => {
+    return [name, names.has(name) && value.startsWith(prefix) ? value.slice(prefix.length) : value];
+  });
+  return Object.fromEntries(shown);
 }
 
 /** An error of the limiter, as a caller with such a key may see it: with its own names as it said them. */

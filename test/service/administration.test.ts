@@ -72,7 +72,7 @@ describe("requests of administrators that are refused", () => {
   });
 
   it("cannot fill the log: further ones are counted", () => {
-    mock.timers.enable({ apis: ["setTimeout"] });
+    mock.timers.enable({ apis: ["setInterval"] });
     const { log, lines } = kept();
     const refusals = new Refusals(log);
     const counts = () => lines.splice(0).map(({ fields }) => [fields.code, fields.requests]);

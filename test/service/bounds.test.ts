@@ -195,8 +195,10 @@ describe("a flood", () => {
   });
 
   it("of calls that wait is bounded by itself, and leaves room for others", async () => {
-    const server = await served({ bounds: { maxWaiting: 2, maxInFlight: 1 } });
-    const call = { tool: "search", session: "waiting", user: "u" };
+    const policy =
+      "version: 1\nlimits: [{ name: rate, per: [user], algorithm: token-bucket, quota: 2, window: 1500ms, onMissing: skip }]";
+    const server = await served({ policy, bounds: { maxWaiting: 2, maxInFlight: 1 } });
+    const call = { tool: "search", user: "u" };
     for (let i = 0; i < 2; i++) await server.post("/v1/consume", { call });
     const waiting: Promise<Answer>[] = [];
     const underWay = async () => Number(/in_flight (\d+)$/m.exec((await server.ask("GET", "/metrics")).text)?.[1]);

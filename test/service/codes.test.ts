@@ -5,7 +5,7 @@ import { globSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { MISUSE_CODES } from "../../src/kernel/errors.ts";
 import { openApiDocument } from "../../src/service/openapi.ts";
-import { PROBLEM_CODES, PROBLEMS } from "../../src/service/problem-table.ts";
+import { PROBLEM_CODES, PROBLEMS } from "../../src/http/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { STORE_ERROR_CODES } from "../../src/store/error.ts";
 import { ROOT } from "../sources.ts";
@@ -175,6 +175,7 @@ describe("the detail of a problem", () => {
       /^query: expected only .*session.*, got "sesion"\. Did you mean "session"\?$/,
     );
     assert.match(await detailOf("/v1/usage?session=a&session=b"), /^session: expected each name once, got it twice$/);
+    assert.match(await detailOf("/v1/usage?__proto__=x"), /^__proto__: expected another name, got a reserved one$/);
     assert.match(
       await detailOf("/v1/events?types=denials"),
       /^types: expected some of call.allowed, .*, got "denials"$/,

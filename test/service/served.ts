@@ -2,6 +2,7 @@
 
 import { hash } from "node:crypto";
 import { after } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import type { z } from "zod";
 import { createService, type Service, type ServiceOptions } from "../../src/service/handler.ts";
 import type { Key, Keys, Scope } from "../../src/service/keys.ts";
@@ -96,9 +97,15 @@ export function routeOf(path: string): Route {
   return route;
 }
 
-/** Whether a body is what the route says that it answers. */
+/** Whether a body is what the route says that it answers, without further fields. */
 export function fits(path: string, body: unknown): boolean {
-  return (routeOf(path).response as z.ZodType).safeParse(body).success;
+  return isExactly(routeOf(path).response as z.ZodType, body);
+}
+
+/** Whether a body fits a schema, without further fields, which the schema leaves out. */
+export function isExactly(schema: z.ZodType, body: unknown): boolean {
+  const { success, data } = schema.safeParse(body);
+  return success && isDeepStrictEqual(data, body);
 }
 
 /** A body that a route takes. */

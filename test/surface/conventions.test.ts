@@ -11,7 +11,7 @@ import { MISUSE_CODES } from "../../src/kernel/errors.ts";
 import { CALL_EVENTS, EVENTS } from "../../src/events.ts";
 import { METRICS, prometheusName } from "../../src/metrics/table.ts";
 import { openApiDocument } from "../../src/service/openapi.ts";
-import { PROBLEMS } from "../../src/service/problem-table.ts";
+import { PROBLEMS } from "../../src/http/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { STORE_ERROR_CODES } from "../../src/store/error.ts";
 import { type Field, publicNames } from "./public-names.ts";

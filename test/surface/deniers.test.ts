@@ -21,7 +21,7 @@ import { fakeClock } from "tollgate/testing";
 import { fieldsOf } from "../../src/adapters/guard.ts";
 import { deniedAnswer, deniedResult } from "../../src/adapters/langchain/messages.ts";
 import { replayJob } from "../../src/cli/replay-job.ts";
-import { answerOf, unitsIn } from "../../src/envoy/answer.ts";
+import { answerOf } from "../../src/envoy/answer.ts";
 import { served } from "../service/served.ts";
 
 const POLICY: PolicyInput = {
@@ -134,7 +134,7 @@ describe("a call that one limit denies, beside one that warns and one that count
 
   it("is answered to Envoy with only that limit", async () => {
     const decision = await denied();
-    const answer = answerOf([decision], { headers: true, metadata: true, unitOf: unitsIn(null) });
+    const answer = answerOf([decision], { headers: true, metadata: true, policy: null });
     assert.deepEqual(answer.statuses[0]?.currentLimit, { name: "denies", requestsPerUnit: 2, unit: "HOUR" });
     const fields = Object.fromEntries((answer.responseHeadersToAdd ?? []).map(({ key, value }) => [key, value]));
     assert.deepEqual([fields["x-ratelimit-limit"], fields["x-ratelimit-remaining"]], ["2", "0"]);

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { contentOf, DOCUMENT, keysOf, operationOf } from "../../scripts/reference/http.ts";
-import { PROBLEMS } from "../../src/service/problem-table.ts";
+import { PROBLEMS } from "../../src/http/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { assertAgreed } from "./snapshot.ts";
 

@@ -1,120 +1,82 @@
 // Shows buckets, and changes them: each change is written to the audit log before it is made.
 
+import type { GrantBody, ResetBody, RevokeBody } from "../../http/requests.ts";
 import type { BucketUsage } from "../../kernel/decision.ts";
+import type { Reset, Revoked } from "../../limiter.ts";
 import { type Act, audited } from "../audit.ts";
-import type { Caller } from "../auth.ts";
-import type { Asking, ServiceContext } from "../context.ts";
+import type { Asking } from "../context.ts";
 import { ProblemError } from "../problems.ts";
 import { cursorAfter, type UsageQuery } from "../query.ts";
-import type { GrantBody, ResetBody, RevokeBody } from "../request-schemas.ts";
-import { isOwned, scopedBucket, scopedBucketOf, type Tenancy, tenancyAs, withAdvice } from "../tenants.ts";
-import { shown } from "./scope.ts";
-
-/** A page of a list. */
-export interface Page<Item> {
-  readonly items: readonly Item[];
-  /** `null` on the last one. */
-  readonly nextCursor: string | null;
-}
+import {
+  bucketTenant,
+  type NamedBucket,
+  shownChange,
+  shownUsages,
+  tenantBucket,
+  tenantDimensions,
+  withAdvice,
+} from "../tenants.ts";
 
 export async function usage(
-  context: ServiceContext,
-  { caller }: Asking,
+  { context, caller }: Asking,
   { dimensions, asTenant, skip, pageSize }: UsageQuery,
-): Promise<Page<BucketUsage>> {
+): Promise<{ readonly items: readonly BucketUsage[]; readonly nextCursor: string | null }> {
   const { policy } = context.inForce;
-  const tenancy = tenancyAs(caller.tenants, asTenant, dimensions.tenant);
-  const whole = tenancy === null ? dimensions : scopedBucket(policy, tenancy, dimensions);
+  const tenant = bucketTenant(caller.tenants, asTenant, dimensions.tenant);
+  const whole = tenantDimensions(policy, tenant, dimensions);
   const { usages, isLast } = await context.limiter.usagePage(whole, { skip, take: pageSize });
-  return { items: shown(policy, tenancy, usages), nextCursor: isLast ? null : cursorAfter(skip + pageSize) };
+  return { items: shownUsages(policy, tenant, usages), nextCursor: isLast ? null : cursorAfter(skip + pageSize) };
 }
 
-type Shown = BucketUsage | null;
-
-export async function grant(
-  context: ServiceContext,
-  { caller }: Asking,
-  body: GrantBody,
-): Promise<{ readonly after: Shown }> {
+export function grant(asking: Asking, body: GrantBody): Promise<{ readonly after: BucketUsage }> {
   const { grant, reason } = body;
   const { id: grantId, units, durationMs } = grant;
-  const about = { act: "grant", units, durationMs, grantId, reason: reason ?? null } as const;
-  const { found, show } = await touch(context, caller, body, about, (bucket) => {
-    return context.limiter.grant(bucket, grant, { reason });
+  return change(asking, body, { act: "grant", units, durationMs, grantId }, async (bucket) => {
+    return { after: await asking.context.limiter.grant(bucket, grant, { reason }) };
   });
-  return { after: show(found) };
 }
 
-export async function revoke(
-  context: ServiceContext,
-  { caller }: Asking,
-  body: RevokeBody,
-): Promise<{ readonly revoked: boolean; readonly after: Shown }> {
+export function revoke(asking: Asking, body: RevokeBody): Promise<Revoked> {
   const { id, reason } = body;
-  const about = { act: "revoke", grantId: id, reason: reason ?? null } as const;
-  const { found, show } = await touch(context, caller, body, about, (bucket) => {
-    return context.limiter.revoke(bucket, id, { reason });
+  return change(asking, body, { act: "revoke", grantId: id }, (bucket) => {
+    return asking.context.limiter.revoke(bucket, id, { reason });
   });
-  return { revoked: found?.revoked ?? false, after: show(found?.after) };
 }
 
-export async function reset(
-  context: ServiceContext,
-  { caller }: Asking,
-  body: ResetBody,
-): Promise<{ readonly before: Shown; readonly after: Shown }> {
+export function reset(asking: Asking, body: ResetBody): Promise<Reset> {
   const { reason } = body;
-  const about = { act: "reset", reason: reason ?? null } as const;
-  const { found, show } = await touch(context, caller, body, about, (bucket) =>
-    context.limiter.reset(bucket, { reason }),
-  );
-  return { before: show(found?.before), after: show(found?.after) };
-}
-
-type BucketOf = ResetBody["dimensions"] & { readonly limit: string };
-
-/** What came of a change, and how its buckets are shown to the caller. */
-interface Touched<Found> {
-  readonly found: Found | null;
-  show(usage: BucketUsage | null | undefined): Shown;
+  return change(asking, body, { act: "reset" }, (bucket) => asking.context.limiter.reset(bucket, { reason }));
 }
 
 /** Writes down what is about to be done to a bucket, and does it. */
-async function touch<Found>(
-  context: ServiceContext,
-  { keyId, tenants }: Caller,
-  { limit, dimensions, asTenant }: ResetBody,
-  about: Omit<Act, "actor" | "keyId" | "limit" | "dimensions">,
-  act: (bucket: BucketOf) => Promise<Found | null>,
-): Promise<Touched<Found>> {
+async function change<Change extends { readonly before?: BucketUsage; readonly after: BucketUsage }>(
+  { context, caller: { keyId, tenants } }: Asking,
+  { limit, dimensions, asTenant, reason }: ResetBody,
+  about: Pick<Act, "act" | "units" | "durationMs" | "grantId">,
+  run: (bucket: NamedBucket) => Promise<Change>,
+): Promise<Change> {
   const { policy } = context.inForce;
   const actor = keyId === null ? "open" : `key:${keyId}`;
-  const entryOf = ({ args: _, ...named }: ResetBody["dimensions"]): Act => ({
-    ...about,
-    actor,
-    keyId,
-    limit,
-    dimensions: named,
-  });
-  let tenancy: Tenancy | null;
+  const actOn = ({ args: _, ...named }: ResetBody["dimensions"]): Act => {
+    return { ...about, actor, keyId, limit, dimensions: named, reason: reason ?? null };
+  };
+  let tenant: string | null;
   try {
-    tenancy = tenancyAs(tenants, asTenant, dimensions.tenant);
+    tenant = bucketTenant(tenants, asTenant, dimensions.tenant);
   } catch (error) {
-    // Also an act that was refused is written down, in the caller's words.
-    return audited(context.audit, entryOf(dimensions), () => Promise.reject(error));
+    // An act that is refused is written down, too, in the caller's words.
+    return audited(context.audit, actOn(dimensions), () => Promise.reject(error));
   }
-  const whole = tenancy === null ? dimensions : scopedBucket(policy, tenancy, dimensions);
-  const found = await audited(context.audit, entryOf(whole), async () => {
-    if (tenancy !== null && policy.limits.some(({ name }) => name === limit) && !isOwned(policy, limit, whole)) {
-      throw new ProblemError("shared-bucket", "The bucket belongs to no tenant.");
-    }
-    if (tenancy !== null) return act({ ...scopedBucketOf(policy, tenancy, { ...dimensions, limit }), limit });
-    return act({ ...whole, limit }).catch((error: unknown) => {
+  const act = actOn(tenantDimensions(policy, tenant, dimensions));
+  if (tenant === null) {
+    return audited(context.audit, act, () => run({ ...dimensions, limit })).catch((error: unknown) => {
       throw withAdvice(error, dimensions.tenant);
     });
+  }
+  const bucket = tenantBucket(policy, tenant, { ...dimensions, limit });
+  const changed = await audited(context.audit, act, async () => {
+    if (bucket === null) throw new ProblemError("shared-bucket", "The bucket belongs to no tenant.");
+    return run(bucket);
   });
-  return {
-    found,
-    show: (usage) => (usage === null || usage === undefined ? null : (shown(policy, tenancy, [usage])[0] ?? null)),
-  };
+  return shownChange(policy, tenant, changed);
 }

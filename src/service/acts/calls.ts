@@ -1,47 +1,41 @@
-// Decides calls, and reports what came of them.
+// Decides calls, and reports their outcomes.
 
 import type { Decision } from "../../kernel/decision.ts";
 import type { Outcome } from "../../limiter.ts";
-import type { Asking, ServiceContext } from "../context.ts";
+import type { Asking } from "../context.ts";
 import { invalidBody } from "../problems.ts";
-import type { CallBody, ConsumeBody, EndBody, ReportBody } from "../request-schemas.ts";
-import { claimsOf, scope } from "./scope.ts";
+import type { CallBody, ConsumeBody, EndBody, ReportBody } from "../../http/requests.ts";
+import { callAs, claimsOf } from "./as-caller.ts";
 import { inTime } from "./wait.ts";
 
-export async function consume(
-  context: ServiceContext,
-  { caller, request }: Asking,
-  { call, quotas, maxWaitMs }: ConsumeBody,
-): Promise<Decision> {
-  const scoped = scope(context, caller, call);
-  const claims = claimsOf(caller, quotas);
-  if (maxWaitMs === undefined) return context.limiter.consume(scoped, claims);
-  return inTime(context, request, maxWaitMs, (wait) => context.limiter.consumeFor(scoped, { ...claims, ...wait }));
+export async function consume(asking: Asking, { call, quotas, maxWaitMs }: ConsumeBody): Promise<Decision> {
+  const { limiter } = asking.context;
+  const whole = callAs(asking, call);
+  const claims = claimsOf(asking, quotas);
+  // The fast path: `consume` may decide without another turn of the event loop.
+  if (maxWaitMs === undefined) return limiter.consume(whole, claims);
+  return inTime(asking, maxWaitMs, (wait) => limiter.consumeFor(whole, { ...claims, ...wait }));
 }
 
-export async function record(
-  context: ServiceContext,
-  { caller }: Asking,
-  { call, quotas }: CallBody,
-): Promise<Decision> {
-  return context.limiter.record(scope(context, caller, call), claimsOf(caller, quotas));
+export async function record(asking: Asking, { call, quotas }: CallBody): Promise<Decision> {
+  return asking.context.limiter.record(callAs(asking, call), claimsOf(asking, quotas));
 }
 
-export async function peek(context: ServiceContext, { caller }: Asking, { call, quotas }: CallBody): Promise<Decision> {
-  return context.limiter.peek(scope(context, caller, call), claimsOf(caller, quotas));
+export async function peek(asking: Asking, { call, quotas }: CallBody): Promise<Decision> {
+  return asking.context.limiter.peek(callAs(asking, call), claimsOf(asking, quotas));
 }
 
-export async function report(context: ServiceContext, { caller }: Asking, body: ReportBody): Promise<null> {
+export async function report(asking: Asking, body: ReportBody): Promise<null> {
   const outcome = outcomeIn(body);
-  if (outcome === null) throw invalidBody([{ path: "body", expected: '"error": true or "result"', got: "neither" }]);
-  await context.limiter.reportOutcome(scope(context, caller, body.call), outcome);
+  if (outcome === null) throw invalidBody("body", '"error": true or "result"', "neither");
+  await asking.context.limiter.reportOutcome(callAs(asking, body.call), outcome);
   return null;
 }
 
-/** What came of a call, in the words of a body; `null` where it does not say. */
+/** The outcome of a call; `null` where the body names none. */
 export function outcomeIn(body: Pick<EndBody, "error" | "result">): Outcome | null {
   const hasResult = Object.hasOwn(body, "result");
   if (body.error === undefined) return hasResult ? { result: body.result } : null;
   if (!hasResult) return { error: true };
-  throw invalidBody([{ path: "body", expected: '"error": true or "result", not both', got: "both" }]);
+  throw invalidBody("body", '"error": true or "result", not both', "both");
 }

@@ -1,24 +1,19 @@
 // Calls that may wait for their turn.
 
 import { invalidOption } from "../../kernel/errors.ts";
-import type { ServiceContext } from "../context.ts";
+import type { HostedLimiter } from "../../limiter.ts";
+import type { Asking } from "../context.ts";
 import { ProblemError, stopping } from "../problems.ts";
 
-/** How a call of a remote caller waits. */
-interface RemoteWait {
-  readonly maxWaitMs?: number;
-  readonly signal?: AbortSignal;
-  readonly abandoned?: AbortSignal;
-}
+type RemoteWait = Pick<Parameters<HostedLimiter["consumeFor"]>[1], "maxWaitMs" | "signal" | "abandoned">;
 
 /**
  * Decides a call that may wait for its turn.
  *
- * @param maxWaitMs `undefined`: it may not
+ * @param maxWaitMs `undefined`: it does not wait
  */
 export async function inTime<Answer>(
-  context: ServiceContext,
-  request: Request,
+  { context, request }: Asking,
   maxWaitMs: number | undefined,
   decide: (wait: RemoteWait) => Promise<Answer>,
 ): Promise<Answer> {
@@ -26,7 +21,8 @@ export async function inTime<Answer>(
   const { bounds } = context;
   if (maxWaitMs > bounds.maxWaitMs)
     throw invalidOption("maxWaitMs", `at most ${bounds.maxWaitMs}, the bound of this service`, maxWaitMs);
-  if (context.waiting >= bounds.maxWaiting) throw new ProblemError("too-many-waiting", "As many calls wait as may.");
+  if (context.waiting >= bounds.maxWaiting)
+    throw new ProblemError("too-many-waiting", `${bounds.maxWaiting} calls wait already.`);
   context.waiting++;
   context.inFlight--;
   try {

@@ -80,7 +80,6 @@ const STORE = {
   closed: [503, "The store was closed."],
 } as const satisfies Readonly<Record<Exclude<StoreErrorCode, "unauthorized">, ProblemKind>>;
 
-/** Every problem by its code. */
 export const PROBLEMS = { ...OWN, ...MISUSES, ...STORE } as const;
 
 /** The code of a problem, in kebab case. */
@@ -89,7 +88,6 @@ export type ProblemCode = keyof typeof PROBLEMS;
 /** The codes, in the order of the page. */
 export const PROBLEM_CODES = Object.keys(PROBLEMS) as readonly ProblemCode[];
 
-/** Whether a code is one of a problem. */
 export function isProblemCode(code: string): code is ProblemCode {
   return Object.hasOwn(PROBLEMS, code);
 }

@@ -19,7 +19,8 @@ const MAX_DEPTH = 64;
 const anything = z.unknown().refine((value) => !isDeep(value, MAX_DEPTH), `at most ${MAX_DEPTH} levels`);
 const cost = z.record(z.string(), units).meta({ description: "Units by name, such as { tokens: 4000 }." });
 const leaseMs = z.int().min(1).max(MAX_LEASE_MS).meta({ description: "How long the hold lives." });
-const holdId = z.string().regex(/^[\w-]{1,64}$/, { error: "1 to 64 letters, digits, _ or -" });
+/** The id of a hold or a grant. */
+export const id64 = z.string().regex(/^[\w-]{1,64}$/, { error: "1 to 64 letters, digits, _ or -" });
 
 const whose = {
   tenant: dimensionValue.optional(),
@@ -29,7 +30,7 @@ const whose = {
   agent: dimensionValue.optional(),
   model: dimensionValue.optional(),
 };
-const callWords = {
+const callFields = {
   tool: dimensionValue,
   ...whose,
   toolCallId: z.string().optional().meta({ description: "The model's id of the tool call: a label." }),
@@ -40,7 +41,7 @@ const callWords = {
 
 /** A call. Further keys are dimensions of the policy's own. */
 export const callSchema = z
-  .object(callWords)
+  .object(callFields)
   .catchall(dimensionValue)
   .meta({ id: "Call" }) as unknown as z.ZodType<Call>;
 
@@ -54,15 +55,11 @@ const quotas = z.record(z.string(), claimed).optional().meta({
 });
 
 export const consumeSchema = words({ call: callSchema, quotas, maxWaitMs }).meta({ id: "Consume" });
-/** Of a batch, which waits for none of its items. */
-export const consumeItemSchema = words({ call: callSchema, quotas });
 /** Of a call alone. */
 export const callBodySchema = words({ call: callSchema, quotas }).meta({ id: "CallBody" });
 export const reserveSchema = words({ call: callSchema, quotas, leaseMs: leaseMs.optional(), maxWaitMs }).meta({
   id: "Reserve",
 });
-/** The same, for a batch. */
-export const reserveItemSchema = words({ call: callSchema, quotas, leaseMs: leaseMs.optional() });
 
 const usage = cost.optional().meta({ description: "What the call used, by unit, such as { tokens: 3127 }." });
 const outcome = {
@@ -70,25 +67,25 @@ const outcome = {
   result: anything.optional().meta({ description: "What the call returned, of which only a hash is kept." }),
 };
 
+const heldFields = { holdId: id64, call: callSchema, quotas };
+
 export const settleSchema = words({
-  holdId,
-  call: callSchema,
-  quotas,
+  ...heldFields,
   usage,
   failed: z.boolean().optional().meta({
     description:
       "Of a call that was begun, and whose outcome is not reported: units that `usage` does not name take what `onError` says.",
   }),
 }).meta({ id: "Settle" });
-export const releaseSchema = words({ holdId, call: callSchema, quotas }).meta({ id: "Release" });
-export const extendSchema = words({ holdId, call: callSchema, quotas, leaseMs: leaseMs.optional() }).meta({
+export const releaseSchema = words(heldFields).meta({ id: "Release" });
+export const extendSchema = words({ ...heldFields, leaseMs: leaseMs.optional() }).meta({
   id: "Extend",
 });
 export const reportSchema = words({ call: callSchema, ...outcome }).meta({
   id: "Report",
   description: "What came of a call: either `error` or `result`.",
 });
-export const endSchema = words({ holdId, call: callSchema, quotas, usage, ...outcome }).meta({
+export const endSchema = words({ ...heldFields, usage, ...outcome }).meta({
   id: "End",
   description:
     "Ends a call that was begun. With `error` or `result`, one of them, what came of it is reported. With `error`, units that `usage` does not name take what `onError` says; else what was held.",
@@ -102,10 +99,7 @@ export const MAX_PAGE = 1_000;
 export const usageQuerySchema = z
   .object(
     Object.fromEntries([
-      ...["tenant", "user", "session", "turn", "agent", "model", "tool", "group", "args"].map((name) => [
-        name,
-        queryText,
-      ]),
+      ...[...Object.keys(whose), "tool", "group", "args"].map((name) => [name, queryText]),
       ["asTenant", queryText.meta({ description: "Answers as to a key that is bound to this tenant." })],
       ["cursor", queryText.meta({ description: "Where the page begins: `nextCursor` of the page before." })],
       ["pageSize", queryText.meta({ description: `Most items of a page, 1 to ${MAX_PAGE}. Default: ${MAX_PAGE}.` })],
@@ -113,7 +107,7 @@ export const usageQuerySchema = z
   )
   .catchall(z.string().min(1));
 
-const bucketWords = {
+const bucketFields = {
   limit: z.string().min(1).max(64).meta({ description: "The limit's name." }),
   dimensions: z
     .object({
@@ -131,20 +125,20 @@ const bucketWords = {
 const reason = z.string().min(1).max(500).meta({ description: "Why, for the audit log." });
 
 export const grantSchema = words({
-  ...bucketWords,
+  ...bucketFields,
   grant: words({
-    id: holdId.meta({ description: "The same grant twice on one bucket is one grant." }),
+    id: id64.meta({ description: "The same grant twice on one bucket is one grant." }),
     units: z.int().min(1),
     durationMs: z.int().min(1).max(MAX_DURATION_MS),
   }),
   reason: reason.optional(),
 }).meta({ id: "Grant" });
 export const revokeSchema = words({
-  ...bucketWords,
-  id: holdId.meta({ description: "The grant's id." }),
+  ...bucketFields,
+  id: id64.meta({ description: "The grant's id." }),
   reason: reason.optional(),
 }).meta({ id: "Revoke" });
-export const resetSchema = words({ ...bucketWords, reason: reason.optional() }).meta({ id: "Reset" });
+export const resetSchema = words({ ...bucketFields, reason: reason.optional() }).meta({ id: "Reset" });
 
 export type CallBody = z.infer<typeof callBodySchema>;
 export type ConsumeBody = z.infer<typeof consumeSchema>;
