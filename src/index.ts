@@ -6,54 +6,17 @@ export { LimitExceededError } from "./kernel/decision.ts";
 export { type Fault, type MisuseCode, MisuseError } from "./kernel/errors.ts";
 export { definePolicy, type Policy, type PolicyLimit } from "./kernel/policy/parse.ts";
 export type { DurationInput, QuotaInput } from "./kernel/policy/input-values.ts";
-export type {
-  BudgetLimitInput,
-  ConcurrencyLimitInput,
-  CooldownLimitInput,
-  CooldownOverrideInput,
-  ElapsedLimitInput,
-  FixedWindowLimitInput,
-  HoldInput,
-  LimitInput,
-  OverrideInput,
-  PolicyInput,
-  SlidingWindowLimitInput,
-  StreakLimitInput,
-  TokenBucketLimitInput,
-  ToolInput,
-} from "./kernel/policy/input.ts";
+export type { HoldInput, LimitInput, OverrideInput, PolicyInput, ToolInput } from "./kernel/policy/input.ts";
+export type { BudgetLimitInput, FixedWindowLimitInput, SlidingWindowLimitInput } from "./kernel/policy/input.ts";
+export type { ConcurrencyLimitInput, ElapsedLimitInput, StreakLimitInput } from "./kernel/policy/input.ts";
+export type { CooldownLimitInput, CooldownOverrideInput, TokenBucketLimitInput } from "./kernel/policy/input.ts";
 export type { CallFor } from "./kernel/policy/typed.ts";
-export {
-  type AddUsage,
-  type AddUsageOptions,
-  type CallOptions,
-  type ChangeOptions,
-  type CloseOptions,
-  createLimiter,
-  type FailoverOptions,
-  type Grant,
-  type Hold,
-  type HoldOptions,
-  type Limiter,
-  type LimiterEvent,
-  type LimiterOptions,
-  type Outcome,
-  type QuotaOptions,
-  type QuotaQuestion,
-  type QuotaResolver,
-  type Ran,
-  type Reserved,
-  type ReserveOptions,
-  type Reset,
-  type Revoked,
-  type RunContext,
-  type RunFunction,
-  type RunOptions,
-  type Settlement,
-  type Telemetry,
-  type TelemetryHooks,
-  type WaitOptions,
-} from "./limiter.ts";
+export { createLimiter, type Limiter, type LimiterEvent, type LimiterOptions } from "./limiter.ts";
+export type { CallOptions, ChangeOptions, CloseOptions, FailoverOptions, WaitOptions } from "./limiter.ts";
+export type { Grant, Reset, Revoked } from "./limiter.ts";
+export type { Hold, HoldOptions, Outcome, Reserved, ReserveOptions, Settlement } from "./limiter.ts";
+export type { AddUsage, AddUsageOptions, Ran, RunContext, RunFunction, RunOptions } from "./limiter.ts";
+export type { QuotaOptions, QuotaQuestion, QuotaResolver, Telemetry, TelemetryHooks } from "./limiter.ts";
 export { loadPolicy, parsePolicy } from "./policy-file/file.ts";
 export { type PolicyWarning, policyWarnings } from "./policy-warnings/warnings.ts";
 export { type WatchOptions, watchPolicy } from "./policy-file/watch.ts";

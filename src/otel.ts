@@ -1,15 +1,8 @@
 // OpenTelemetry for a limiter: metrics, and spans where they are wanted. It speaks to the API alone: the program decides
 // what is exported, and where to.
 
-import {
-  type Attributes,
-  type Meter,
-  metrics,
-  type Span,
-  SpanStatusCode,
-  type Tracer,
-  trace,
-} from "@opentelemetry/api";
+import { metrics, SpanStatusCode, trace } from "@opentelemetry/api";
+import type { Attributes, Meter, Span, Tracer } from "@opentelemetry/api";
 import type { Call } from "./kernel/call.ts";
 import type { Decision } from "./kernel/decision.ts";
 import { flag, having, readOptions, type TableOf } from "./kernel/options.ts";
@@ -71,12 +64,12 @@ export function otel(options: OtelOptions = {}): Telemetry {
       if (!spans) return recorder;
       const tracer = ownTracer ?? trace.getTracerProvider().getTracer(...scope, { schemaUrl: SCHEMA_URL });
       const decided = recorder.decided.bind(recorder);
-      const { around, tellSpan } = tracing(tracer, (tool) => recorder.toolOf(tool));
+      const { around, describeSpan } = tracing(tracer, (tool) => recorder.toolOf(tool));
       return Object.assign(recorder, {
         around,
-        decided(...told: Parameters<TelemetryHooks["decided"]>) {
-          decided(...told);
-          tellSpan(told[0]);
+        decided(...args: Parameters<TelemetryHooks["decided"]>) {
+          decided(...args);
+          describeSpan(args[0]);
         },
       });
     },
@@ -84,15 +77,15 @@ export function otel(options: OtelOptions = {}): Telemetry {
 }
 
 interface Tracing extends Pick<Required<TelemetryHooks>, "around"> {
-  /** Says a decision to the span of its operation: the function of `run` may throw after it. */
-  tellSpan(decision: Decision): void;
+  /** Adds a decision to the span of its operation: the function of `run` may throw after it. */
+  describeSpan(decision: Decision): void;
 }
 
 /** Has a span around each operation, active in it. */
 function tracing(tracer: Tracer, toolOf: (tool: unknown) => string): Tracing {
   const made = new WeakSet<Span>();
   return {
-    tellSpan(decision) {
+    describeSpan(decision) {
       const span = trace.getActiveSpan();
       if (span !== undefined && made.has(span)) span.setAttributes(decisionAttributes(decision));
     },
@@ -105,7 +98,7 @@ function tracing(tracer: Tracer, toolOf: (tool: unknown) => string): Tracing {
           span.setAttributes(decisionAttributes(decision));
           return decision;
         } catch (error) {
-          // Neither message nor stack: they may say what a call said.
+          // Neither message nor stack: they may contain words of a call.
           span.setAttribute(ATTRIBUTES.error_type, errorType(error));
           span.setStatus({ code: SpanStatusCode.ERROR });
           throw error;

@@ -1,5 +1,5 @@
-// Session ids that only the server can make: signed, bound to a tenant, expiring. It keeps nothing, and does not say
-// who may have how many of them.
+// Session ids that only the server can make: signed, bound to a tenant, expiring. It keeps no state, and does not
+// limit how many ids an owner gets.
 
 import { dimensionValue } from "./kernel/call.ts";
 import { MisuseError } from "./kernel/errors.ts";
@@ -113,7 +113,7 @@ export function createSessionIds(options: SessionIdOptions): SessionIds {
   };
 }
 
-/** What is signed: all that the token says, and whose it is, as a text that can be read in one way alone. */
+/** The signed text: the token's fields and its owner, in a form that has only one reading. */
 function signedText(head: string, bound: readonly (string | null)[]): Bytes {
   return new TextEncoder().encode(JSON.stringify([head, ...bound]));
 }

@@ -1,5 +1,5 @@
 // The bridge for programs that count tool calls by hand: the methods of the usual ToolRateLimiter class, over a store
-// that all instances share. It knows one session and its present turn; how a call is judged is the limiter's affair.
+// that all instances share. It knows one session and its present turn; the limiter judges the calls.
 
 import type { Decision } from "./kernel/decision.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption } from "./kernel/errors.ts";
@@ -133,7 +133,7 @@ export class ToolRateLimiter {
   }
 
   /**
-   * Clears the counts of this session and of its present turn, for all instances, of the tools that `getStats` tells.
+   * Clears the counts of this session and of its present turn, for all instances, of the tools in `getStats`.
    * One bucket after the other: a call that comes in between may count.
    */
   async reset(): Promise<void> {

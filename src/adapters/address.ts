@@ -51,9 +51,6 @@ export function addressOf(address: string | null | undefined, options: AddressOp
 
 function checkText(path: string, value: unknown): void {
   if (value === undefined || value === null || typeof value === "string") return;
-  throw new MisuseError("invalid-dimension", {
-    path,
-    expected: "an address as text, or nothing",
-    got: formatGot(value),
-  });
+  const expected = "an address as text, or nothing";
+  throw new MisuseError("invalid-dimension", { path, expected, got: formatGot(value) });
 }

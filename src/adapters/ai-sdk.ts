@@ -18,7 +18,6 @@ export type { AiSdkRun, AiSdkStep } from "./ai-sdk/steps.ts";
 export type { GuardOptions } from "./guard.ts";
 export type { ModelOptions, ModelUsage } from "./model-calls.ts";
 
-/** What the SDK tells a tool that is called. */
 interface ToolCallOptions {
   readonly toolCallId: string;
   readonly abortSignal?: AbortSignal | undefined;
@@ -68,7 +67,7 @@ export interface AiSdkGuard<Unit extends string = string> {
 /**
  * Guards runs of agents.
  *
- * @param limiter bound to whose runs they are, unless the option `dimensions` says that
+ * @param limiter bound to the dimensions of its runs, unless the option `dimensions` gives them
  * @throws MisuseError `invalid-option`
  */
 export function aiSdkGuard<P extends Policy, Bound extends string>(
@@ -103,10 +102,8 @@ export function aiSdkGuard(limiter: unknown, options: AiSdkOptions<unknown> = {}
   };
 }
 
-/** The dimensions of the run that a call belongs to. */
 type Whose = (call: AiSdkCall) => Dimensions;
 
-/** A tool of the SDK. */
 interface Definition {
   readonly execute?: unknown;
   readonly toModelOutput?: Parameters<typeof withNotices>[0];

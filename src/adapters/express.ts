@@ -19,7 +19,6 @@ export interface ExpressRequest {
   get(name: string): string | undefined;
 }
 
-/** What is needed of Node's response. */
 interface NodeResponse extends Closing {
   statusCode: number;
   setHeader(name: string, value: string): unknown;

@@ -20,7 +20,6 @@ export interface FastifyRequest {
   readonly body: unknown;
 }
 
-/** What is needed of Fastify's reply. */
 interface FastifyReply {
   readonly raw?: Closing;
   headers(fields: Record<string, string>): unknown;
@@ -30,7 +29,6 @@ interface FastifyReply {
 
 type Hook<Input> = (request: Input, reply: FastifyReply) => Promise<unknown>;
 
-/** What is needed of Fastify's instances. */
 interface FastifyScope {
   // biome-ignore lint/suspicious/noExplicitAny: which requests the scope has is known where the plugin is made.
   addHook(name: "onRequest", hook: Hook<any>): unknown;

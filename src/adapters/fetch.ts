@@ -7,15 +7,8 @@ import type { Made, OnlyMade } from "../kernel/policy/typed.ts";
 import type { Limiter } from "../limiter.ts";
 import { type HttpOptions, judgeOf, withFields } from "./http.ts";
 
-export {
-  draft6Headers,
-  draft7Headers,
-  draft11Headers,
-  type Fields,
-  type Problem,
-  problemOf,
-  retryAfterSeconds,
-} from "./http/fields.ts";
+export { draft6Headers, draft7Headers, draft11Headers, problemOf, retryAfterSeconds } from "./http/fields.ts";
+export type { Fields, Problem } from "./http/fields.ts";
 export type { HeadersDraft, HttpOptions } from "./http.ts";
 
 /** Makes a handler whose requests are judged first. What the handler gets beside the request is given to `call`, too. */

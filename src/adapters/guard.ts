@@ -1,10 +1,9 @@
 // What adapters share: a call of a tool or of a model runs under its limits, and a denial becomes words and numbers that
-// a framework can hand on. Which words stand where is each adapter's affair.
+// a framework can hand on. Each adapter decides where the words stand.
 
 import type { Call } from "../kernel/call.ts";
-import type { Denied } from "../kernel/decision.ts";
-import { LimitExceededError } from "../kernel/decision.ts";
-import { checkOptionKeys, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { type Denied, LimitExceededError } from "../kernel/decision.ts";
+import { checkOptionKeys, invalidOption, MisuseError, withFaults } from "../kernel/errors.ts";
 import { type AddUsage, checkMaxWait, type Limiter, type Ran, type RunContext } from "../limiter.ts";
 import { Pace, type Reading, readIterator } from "./guard/reading.ts";
 
@@ -39,7 +38,6 @@ export interface Begun extends Reading {
   readonly addUsage: AddUsage;
 }
 
-/** How a call is made. */
 interface AskOptions {
   /** Ends the wait, and aborts the call. */
   readonly signal?: AbortSignal | undefined;
@@ -66,6 +64,30 @@ export function noticeKey(tool: string, notice: string): string {
   return /\bthis tool\b/i.test(notice) || notice.includes(tool) ? `tool ${tool}` : "all tools";
 }
 
+/**
+ * What the model reads: after each result its notice. Of calls that were made together, one notice for what each is about: the
+ * latest.
+ *
+ * @param noticeOf `undefined` for a message that is no result
+ */
+export function withNotices<Message>(
+  messages: readonly Message[],
+  noticeOf: (message: Message) => { readonly tool: string; readonly notice: string | null } | undefined,
+  withNotice: (message: Message, notice: string) => Message,
+): Message[] {
+  const shown = new Set<string>();
+  const read = messages.toReversed().map((message) => {
+    const result = noticeOf(message);
+    if (result === undefined) shown.clear();
+    if (!result?.notice) return message;
+    const key = noticeKey(result.tool, result.notice);
+    if (shown.has(key)) return message;
+    shown.add(key);
+    return withNotice(message, result.notice);
+  });
+  return read.reverse();
+}
+
 /** One run of an agent, as its limits see it. */
 export class Guard {
   readonly #limiter: Limiter;
@@ -76,7 +98,7 @@ export class Guard {
   #denials = 0;
   #fault: unknown = null;
 
-  /** @param dimensionsFrom where an adapter's user says what a limit is per, for the error that names a missing one */
+  /** @param dimensionsFrom where the adapter's user gives the dimensions, for the error that names a missing one */
   constructor(limiter: Limiter, options: GuardOptions = {}, dimensionsFrom = "limiter.for({ … })") {
     checkOptionKeys(options, ["maxDenials", "maxWaitMs"]);
     const { maxDenials = 3, maxWaitMs } = options;
@@ -97,7 +119,7 @@ export class Guard {
   }
 
   /**
-   * Throws what went wrong before a tool ran: a policy that asks for what the program does not say, or a store that is
+   * Throws what went wrong before a tool ran: the program gave no value for a dimension of the policy, or the store is
    * away. For frameworks that show the model what a tool throws: the model can do nothing about it, but the program's author can.
    */
   throwFault(): void {
@@ -164,10 +186,7 @@ export class Guard {
         return answer;
       };
       const ran = this.run(call, run, { ...options, isActive: pace.isActive });
-      ran.then(
-        () => hasEnded(),
-        () => hasEnded(),
-      );
+      ran.catch(() => {}).finally(hasEnded);
       ran.then((result) => {
         if (!result.allowed) begun(result);
       }, failed);
@@ -190,23 +209,16 @@ export class Guard {
 }
 
 /**
- * An error that also says where a dimension that is missing is to be said. The one cost that a guard gives is the estimate of a
- * call of the model.
+ * An error that also says where to give a missing dimension. The only cost that a guard gives is the estimate of a call of
+ * the model.
  */
 function withPlace(error: unknown, place: string): unknown {
   if (!MisuseError.isInstance(error)) return error;
   if (error.code === "unknown-unit" || error.code === "invalid-cost") {
-    return new MisuseError(
-      error.code,
-      error.faults.map((fault) => ({ ...fault, path: fault.path.replace(/^cost/, "model.estimate") })),
-    );
+    return withFaults(error, (fault) => ({ ...fault, path: fault.path.replace(/^cost/, "model.estimate") }));
   }
   if (error.code !== "missing-dimension") return error;
-  return new MisuseError(
-    error.code,
-    error.faults.map(({ hint: _inCode, ...fault }) => ({
-      ...fault,
-      expected: `${fault.expected}; say it in ${place}`,
-    })),
-  );
+  return withFaults(error, ({ hint: _inCode, expected, ...fault }) => {
+    return { ...fault, expected: `${expected}; say it in ${place}` };
+  });
 }

@@ -1,22 +1,14 @@
-// What the adapters of HTTP servers share: a request becomes a call, and its decision an answer. How a server sends it is
-// each adapter's affair.
+// What the adapters of HTTP servers share: a request becomes a call, and its decision an answer. Each
+// adapter decides how its server sends it.
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
-import { checkOptionKeys, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { checkOptionKeys, invalidOption, MisuseError, withFaults } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import { checkMaxWait, type Limiter } from "../limiter.ts";
-import {
-  draft6Headers,
-  draft7Headers,
-  draft11Headers,
-  type Fields,
-  problemOf,
-  retryAfterSeconds,
-} from "./http/fields.ts";
+import { DRAFTS, type Fields, type HeadersDraft, problemOf, retryAfterSeconds } from "./http/fields.ts";
 
-/** Which header fields tell a client how its limits stand, by draft-ietf-httpapi-ratelimit-headers. */
-export type HeadersDraft = keyof typeof DRAFTS;
+export type { HeadersDraft } from "./http/fields.ts";
 
 /** How requests are guarded. `More` is what a server gives beside the request. */
 export interface HttpOptions<
@@ -68,8 +60,6 @@ export function goneWith(response: Closing): Gone {
 }
 
 const GONE: Answer = { allowed: false, status: 499, fields: {}, body: "" };
-
-const DRAFTS = { "draft-11": draft11Headers, "draft-7": draft7Headers, "draft-6": draft6Headers, none: () => ({}) };
 
 /**
  * What judges requests.
@@ -125,13 +115,12 @@ export function withFields(response: Response, fields: Fields): Response {
   }
 }
 
-/** A fault in what the option `call` returned, told as such. */
+/** A fault in what the option `call` returned, with that name. */
 function placed(error: unknown): unknown {
   if (!MisuseError.isInstance(error) || !OF_CALL.has(error.code)) return error;
-  const faults = error.faults.map((fault) => {
+  return withFaults(error, (fault) => {
     return { ...fault, path: fault.path === "call" ? "call(request)" : `call(request).${fault.path}` };
   });
-  return new MisuseError(error.code, faults);
 }
 
 const OF_CALL = new Set(["missing-dimension", "invalid-dimension", "invalid-call", "invalid-cost", "unknown-unit"]);

@@ -1,7 +1,8 @@
 // LangChain.js 1: a middleware for `createAgent`. Calls of tools are judged, if wanted calls of the model too, and a run
 // that is denied too often ends politely.
 
-import { type AgentMiddleware, type AIMessage, createMiddleware, type Runtime, ToolMessage } from "langchain";
+import { createMiddleware, ToolMessage } from "langchain";
+import type { AgentMiddleware, AIMessage, Runtime, ToolCallRequest } from "langchain";
 import { z } from "zod";
 import { type Cost, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
@@ -9,19 +10,10 @@ import type { Policy } from "../kernel/policy/parse.ts";
 import type { AnyOf, Lacking, OnlyDimensions, OnlyUnits, Served, Serving, UnitOf } from "../kernel/policy/typed.ts";
 import type { AddUsage, Limiter } from "../limiter.ts";
 import { Guard, type GuardOptions, plainLimiter } from "./guard.ts";
-import {
-  deniedAnswer,
-  deniedResult,
-  hasCalls,
-  lastAnswer,
-  modelNameOf,
-  reportedOf,
-  shownError,
-  withNotice,
-  withNotices,
-} from "./langchain/messages.ts";
+import { deniedAnswer, deniedResult, hasCalls, lastAnswer, modelNameOf, readMessages } from "./langchain/messages.ts";
+import { reportedOf, shownError, withNotice } from "./langchain/messages.ts";
 import { type Run, Runs } from "./langchain/runs.ts";
-import { type ModelOptions, modelCalls } from "./model-calls.ts";
+import { type ModelCalls, type ModelOptions, modelCalls } from "./model-calls.ts";
 
 export type { GuardOptions } from "./guard.ts";
 export type { ModelOptions, ModelUsage } from "./model-calls.ts";
@@ -73,67 +65,34 @@ export function langchainGuard(limiter: unknown, options: Written = {}): Middlew
   checkOptions(options);
   const { model, dimensions: _, ...guardOptions } = options;
   const dimensions = options.dimensions as LangchainOptions["dimensions"];
-  const { callOf: modelCallOf, maxWaitMs, book } = modelCalls(model ?? {});
+  const calls = modelCalls(model ?? {});
   const runs = new Runs(() => new Guard(plainLimiter(limiter), guardOptions, PLACES));
   const whose = ({ state, runtime }: Asked): Dimensions => {
     const { thread_id: session, run_id: turn = state[RUN] } = runtime.configurable ?? {};
     const given = (dimensions?.(runtime) ?? {}) as Dimensions;
     return mergeDimensions({ session, turn: turn as string }, given, "dimensions");
   };
-  const judged = async (run: Run, asked: Asked & { readonly model: unknown }, ask: () => Promise<AIMessage>) => {
-    const call = async (addUsage: AddUsage) => {
-      const answer = await ask();
-      book(addUsage, () => reportedOf(answer, asked.model));
-      return answer;
-    };
-    const ran = await run.guard.run(modelCallOf(whose(asked), modelNameOf(asked.model)), call, {
-      signal: asked.runtime.signal,
-      maxWaitMs,
-    });
-    return ran.allowed ? ran.value : deniedAnswer(ran);
-  };
-
   const middleware = createMiddleware({
     name: "tollgate",
     stateSchema: z.object({ [RUN]: z.string().optional() }),
     beforeAgent: () => ({ [RUN]: crypto.randomUUID() }),
     afterAgent: (state) => runs.forget(state[RUN]),
-
-    async wrapToolCall(request, handler) {
-      const { name, args, id } = request.toolCall;
-      const run = runs.of(request.state[RUN]);
-      let result: Awaited<ReturnType<typeof handler>> | undefined;
-      const call = async () => {
-        try {
-          result = await handler(request);
-        } catch (error) {
-          throw shownError(error, request);
-        }
-        if (!ToolMessage.isInstance(result)) return result;
-        // Another middleware turned the tool's error into text: the call still failed.
-        if (result.status === "error") throw new Error(result.text);
-        return result.content;
-      };
-      try {
-        const { signal } = request.runtime;
-        const ran = await run.guard.run({ ...whose(request), tool: name, args, toolCallId: id }, call, { signal });
-        if (ran.allowed) return withNotice(result as NonNullable<typeof result>, ran);
-        run.denial = ran.message;
-        return deniedResult(request.toolCall, ran);
-      } catch (error) {
-        if (result !== undefined) return result;
-        throw error;
-      }
+    wrapToolCall: (request, handler) => {
+      return callTool(
+        runs.of(request.state[RUN]),
+        () => whose(request),
+        request,
+        () => handler(request),
+      );
     },
-
     async wrapModelCall(request, handler) {
       const run = runs.of(request.state[RUN]);
-      // A middleware outside of this one may have made words of it.
+      // A middleware outside of this one may have turned the fault into a result.
       run.guard.throwFault();
       const isLast = run.guard.isSpent;
-      const read = { ...request, messages: withNotices(request.messages) };
+      const read = { ...request, messages: readMessages(request.messages) };
       const ask = async () => handler(isLast ? withoutTools(read) : read);
-      const answer = model === undefined ? await ask() : await judged(run, request, ask);
+      const answer = model === undefined ? await ask() : await callModel(run, whose(request), request, calls, ask);
       if (isLast || (run.denial !== "" && !hasCalls(answer))) return lastAnswer(answer, run.denial);
       // The model goes on: what it says later is no answer to this denial.
       run.denial = "";
@@ -141,6 +100,55 @@ export function langchainGuard(limiter: unknown, options: Written = {}): Middlew
     },
   });
   return middleware as unknown as Middleware;
+}
+
+/** Calls a tool under its limits. */
+async function callTool<Result>(
+  run: Run,
+  whose: () => Dimensions,
+  { toolCall, runtime }: ToolCallRequest,
+  handler: () => Result | PromiseLike<Result>,
+): Promise<Result | ToolMessage> {
+  const { name, args, id } = toolCall;
+  let result: Result | undefined;
+  const call = async () => {
+    try {
+      result = await handler();
+    } catch (error) {
+      throw shownError(error, { toolCall, runtime });
+    }
+    if (!ToolMessage.isInstance(result)) return result;
+    // Another middleware turned the tool's error into text: the call still failed.
+    if (result.status === "error") throw new Error(result.text);
+    return result.content;
+  };
+  try {
+    const { signal } = runtime;
+    const ran = await run.guard.run({ ...whose(), tool: name, args, toolCallId: id }, call, { signal });
+    if (ran.allowed) return withNotice(result as Result, ran);
+    run.denial = ran.message;
+    return deniedResult(toolCall, ran);
+  } catch (error) {
+    if (result !== undefined) return result;
+    throw error;
+  }
+}
+
+/** Calls the model under its limits. */
+async function callModel(
+  { guard }: Run,
+  whose: Dimensions,
+  { model, runtime }: Asked & { readonly model: unknown },
+  { callOf, maxWaitMs, book }: ModelCalls,
+  ask: () => Promise<AIMessage>,
+): Promise<AIMessage> {
+  const call = async (addUsage: AddUsage) => {
+    const answer = await ask();
+    book(addUsage, () => reportedOf(answer, model));
+    return answer;
+  };
+  const ran = await guard.run(callOf(whose, modelNameOf(model)), call, { signal: runtime.signal, maxWaitMs });
+  return ran.allowed ? ran.value : deniedAnswer(ran);
 }
 
 /** Options whose `dimensions` the compiler knows where the guard is made. */
@@ -152,7 +160,7 @@ const RUN = "_tollgateRun";
 /** Where a program says whose calls they are. */
 const PLACES = "`thread_id` of `configurable` (session) or the option `dimensions`";
 
-/** What hooks are told of the run that they serve. */
+/** The part of a hook's request that names its run. */
 interface Asked {
   readonly state: { readonly [RUN]?: string | undefined };
   readonly runtime: Runtime;

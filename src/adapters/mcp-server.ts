@@ -16,7 +16,7 @@ export type { McpRequest } from "./mcp-server/request.ts";
 /** How a server is guarded. */
 export interface McpServerOptions<Given = Dimensions> {
   /**
-   * Whose call a request is. What it says comes before what the limiter is bound to. Default: `session` from `sessionId`,
+   * The dimensions of a request's call. They override what the limiter is bound to. Default: `session` from `sessionId`,
    * `user` and `tenant` from `authInfo.extra.userId` and `.tenantId`, `agent` from `authInfo.clientId`, where there are such.
    */
   readonly dimensions?: ((request: McpRequest) => Given | PromiseLike<Given>) | undefined;
@@ -26,13 +26,13 @@ export interface McpServerOptions<Given = Dimensions> {
    */
   readonly maxWaitMs?: number | undefined;
   /**
-   * Told why a call could not be judged: a store that is away, a policy that asks for what `dimensions` does not say. The
+   * Called with the reason when a call could not be judged: the store is away, or `dimensions` lacks one of the policy. The
    * client reads `Internal error` alone. Default: a process warning.
    */
   readonly onFault?: ((error: unknown) => unknown) | undefined;
 }
 
-/** The dimensions that requests may say without the option `dimensions`. */
+/** The dimensions that requests have without the option `dimensions`. */
 type Verified = "session" | "user" | "tenant" | "agent";
 
 const INVALID_PARAMS = -32602;
@@ -100,7 +100,7 @@ export function mcpServerGuard(limiter: unknown, options: McpServerOptions<unkno
   };
 }
 
-/** Stands for a failure in the limiter's eyes; the client reads the result that says so. */
+/** Thrown so that the limiter settles a failed call; the client still gets the result. */
 const FAILED = new Error("the tool's result says that it failed");
 
 function isFailure(result: unknown): boolean {

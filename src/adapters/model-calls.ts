@@ -62,37 +62,28 @@ export interface Reported {
 }
 
 /** Calls of a model, as its limits see them. */
-export interface ModelCalls {
-  /**
-   * What a call is judged as.
-   *
-   * @param whose the dimensions of its run
-   * @param asked the id of the model that is asked, as the framework knows it
-   */
-  callOf(whose: Dimensions, asked: unknown): Call;
-  readonly maxWaitMs: number;
-  /** Reports what an answer took, as far as the provider does. Never throws. */
-  book(addUsage: AddUsage, read: () => Reported): void;
-}
+export type ModelCalls = ReturnType<typeof modelCalls>;
 
 /**
  * Calls of a model.
  *
  * @throws MisuseError `invalid-option`
  */
-export function modelCalls(options: ModelOptions): ModelCalls {
+export function modelCalls(options: ModelOptions) {
   checkOptionKeys(options, ["tool", "model", "estimate", "maxWaitMs", "costOf"], "model");
   const { tool = "model", model, estimate, maxWaitMs = 0, costOf } = options;
   checkMaxWait(maxWaitMs, "model.maxWaitMs");
   if (costOf !== undefined && typeof costOf !== "function") throw invalidOption("model.costOf", "a function", costOf);
   return {
-    callOf: (whose, asked) => ({
+    /** @param asked the id of the model that is asked, as the framework knows it */
+    callOf: (whose: Dimensions, asked: unknown): Call => ({
       ...mergeDimensions({ model: nameIn(asked) }, { ...whose, model: model ?? whose.model }, "dimensions"),
       tool,
       cost: estimate,
     }),
     maxWaitMs,
-    book(addUsage, read) {
+    /** Reports what an answer took, as far as the provider does. Never throws. */
+    book(addUsage: AddUsage, read: () => Reported): void {
       try {
         book(addUsage, read(), costOf);
       } catch (error) {
@@ -102,28 +93,37 @@ export function modelCalls(options: ModelOptions): ModelCalls {
   };
 }
 
+/** The same model with other methods. Its own methods and getters run on the model itself. */
+export function withMethods<Model extends object>(model: Model, methods: object): Model {
+  return new Proxy(model, {
+    get(target, key) {
+      if (Object.hasOwn(methods, key)) return methods[key as keyof object];
+      const own = Reflect.get(target, key, target);
+      return typeof own === "function" ? own.bind(target) : own;
+    },
+  });
+}
+
 /** A model's id, where there is one that a dimension can have. */
 function nameIn(asked: unknown): string | undefined {
   return typeof asked === "string" && asked !== "" ? asked : undefined;
 }
 
 function book(addUsage: AddUsage, reported: Reported, costOf: ModelOptions["costOf"]): void {
-  const counts = new Counts(reported);
-  const { input, output } = counts;
-  const { fault } = counts;
-  if (input === undefined && output === undefined && (counts.total === undefined || costOf !== undefined)) {
+  const { input, output, total, usage, fault } = countsOf(reported);
+  if (input === undefined && output === undefined && (total === undefined || costOf !== undefined)) {
     if (fault !== undefined) addUsage({}, { atLeast: true, fault });
     return;
   }
   if (costOf === undefined) {
-    const tokens = Math.max(counts.total ?? 0, (input ?? 0) + (output ?? 0));
-    const isWhole = counts.total !== undefined || (input !== undefined && output !== undefined);
+    const tokens = Math.max(total ?? 0, (input ?? 0) + (output ?? 0));
+    const isWhole = total !== undefined || (input !== undefined && output !== undefined);
     addUsage({ tokens }, { atLeast: !isWhole || fault !== undefined, fault, skipUnknown: true });
     return;
   }
   let cost: Cost;
   try {
-    cost = costOf(counts.usage());
+    cost = costOf(usage);
   } catch (error) {
     unusable(addUsage, "a costOf that returns units", error);
     return;
@@ -135,52 +135,36 @@ function unusable(addUsage: AddUsage, expected: string, error: unknown): void {
   addUsage({}, { atLeast: true, fault: { expected, got: formatGot(error) } });
 }
 
-/** The counts that are of use. */
-class Counts {
-  readonly input: number | undefined;
-  readonly output: number | undefined;
-  readonly total: number | undefined;
-  readonly #reported: Reported;
-  readonly #details: Pick<ModelUsage, "cacheRead" | "cacheWrite" | "reasoning">;
-  /** What is wrong with the first count that is of no use. */
-  fault: Pick<Fault, "expected" | "got"> | undefined;
-
-  constructor(reported: Reported) {
-    this.#reported = reported;
-    // No model reads nothing, and none writes something in no tokens.
-    const input = this.#count("input") || undefined;
-    const output = reported.hasAnswer ? this.#count("output") || undefined : this.#count("output");
-    const total = this.#count("total") || undefined;
-    this.input = input ?? restOf(total, output);
-    this.output = output ?? restOf(total, input);
-    // A total of one part alone leaves out the other.
-    this.total = (this.input === undefined) === (this.output === undefined) ? total : undefined;
-    this.#details = {
-      cacheRead: this.#count("cacheRead"),
-      cacheWrite: this.#count("cacheWrite"),
-      reasoning: this.#count("reasoning"),
-    };
-  }
-
-  usage(): ModelUsage {
-    const { model, provider } = this.#reported;
-    return {
-      input: this.input ?? 0,
-      output: this.output ?? 0,
-      ...this.#details,
-      model: typeof model === "string" ? model : undefined,
-      provider: typeof provider === "string" ? provider : undefined,
-    };
-  }
-
-  #count(name: "input" | "output" | "total" | "cacheRead" | "cacheWrite" | "reasoning"): number | undefined {
-    const value = this.#reported[name];
+/** The counts that can be used, and the fault of the first one that cannot. */
+function countsOf(reported: Reported) {
+  let fault: Pick<Fault, "expected" | "got"> | undefined;
+  const count = (name: "input" | "output" | "total" | "cacheRead" | "cacheWrite" | "reasoning") => {
+    const value = reported[name];
     if (value === undefined || value === null) return undefined;
-    const fault = unitsFault(name, value);
-    if (fault === null) return value as number;
-    this.fault ??= { expected: `${fault.expected} as usage.${name}`, got: fault.got };
+    const found = unitsFault(name, value);
+    if (found === null) return value as number;
+    fault ??= { expected: `${found.expected} as usage.${name}`, got: found.got };
     return undefined;
-  }
+  };
+  // No model reads nothing, and none writes something in no tokens.
+  const read = count("input") || undefined;
+  const written = reported.hasAnswer ? count("output") || undefined : count("output");
+  const all = count("total") || undefined;
+  const input = read ?? restOf(all, written);
+  const output = written ?? restOf(all, read);
+  // A total of one part alone leaves out the other.
+  const total = (input === undefined) === (output === undefined) ? all : undefined;
+  const { model, provider } = reported;
+  const usage: ModelUsage = {
+    input: input ?? 0,
+    output: output ?? 0,
+    cacheRead: count("cacheRead"),
+    cacheWrite: count("cacheWrite"),
+    reasoning: count("reasoning"),
+    model: typeof model === "string" ? model : undefined,
+    provider: typeof provider === "string" ? provider : undefined,
+  };
+  return { input, output, total, usage, fault };
 }
 
 function restOf(total: number | undefined, part: number | undefined): number | undefined {

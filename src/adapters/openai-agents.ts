@@ -24,7 +24,7 @@ export interface OpenaiAgentsOptions<Context = unknown, Given = Dimensions> exte
   readonly dimensions?: ((context: Context) => Given) | undefined;
 }
 
-/** What the SDK says of a run: one object for each. */
+/** The SDK makes one for each run. */
 interface RunContext {
   readonly context: unknown;
 }

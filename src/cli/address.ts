@@ -1,5 +1,7 @@
 // Addresses that a command cannot listen at: what is wrong, and what to do, in the words of its options.
 
+import { CommandError } from "./exit.ts";
+
 /** An address, and the options that say it. */
 export interface Address {
   readonly host: string;
@@ -8,11 +10,8 @@ export interface Address {
   readonly portOption: string;
 }
 
-/** The address cannot be listened at. */
-export class AddressError extends Error {}
-
 /** The sentence for an error of the system; `null` for another error. */
-export function addressError(error: unknown, address: Address): AddressError | null {
+export function addressError(error: unknown, address: Address): CommandError | null {
   const { host, port, hostOption, portOption } = address;
   const code = codeOf(error);
   if (code === null) return null;
@@ -24,7 +23,7 @@ export function addressError(error: unknown, address: Address): AddressError | n
     EAI_AGAIN: `The address of the host ${host} cannot be looked up now. Choose an IP address with ${hostOption}.`,
   };
   const sentence = sentences[code] ?? `Cannot listen at ${host}, port ${port}. Choose another with ${portOption}.`;
-  return new AddressError(`${sentence} (${code})`, { cause: error });
+  return new CommandError(`${sentence} (${code})`, { cause: error });
 }
 
 /** The system's code for why a server cannot listen: in an error, in its cause, or in the words of gRPC. */

@@ -1,5 +1,4 @@
-// Faults in the words of the command line: the library names its own options and a call's words, and who runs a command has
-// written others.
+// Faults in the words of the command line: the library names its options (`grant.units`), the user wrote `--units`.
 
 import { DERIVED_DIMENSIONS, DIMENSIONS } from "../kernel/call.ts";
 import { type Fault, MisuseError } from "../kernel/errors.ts";

@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { DIMENSIONS } from "../kernel/call.ts";
 import { type Fault, formatFault, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
+import { amount } from "../kernel/words.ts";
 import { readPolicyText } from "../policy-file/file.ts";
 import { MAX_WARNINGS, type PolicyWarning } from "../policy-warnings/warnings.ts";
 import { LOCAL_POLICY, withEnvironment } from "./defaults.ts";
@@ -15,6 +16,13 @@ interface CheckOptions {
   readonly policy?: string;
   readonly strict?: boolean;
   readonly json?: boolean;
+}
+
+/** What faults and warnings have in common. */
+interface Found {
+  readonly at?: string | undefined;
+  readonly path: string;
+  readonly hint?: string | null | undefined;
 }
 
 export function checkCommand(): Command {
@@ -37,14 +45,14 @@ function check(named: string | undefined, { policy, strict = false, json = false
   try {
     if (isTestFile(text, file)) {
       const tests = readTests([file]).reduce((sum, each) => sum + each.tests.length, 0);
-      console.log(json ? "[]" : `${file}: fine, ${tests} ${tests === 1 ? "test" : "tests"}`);
+      console.log(json ? "[]" : `${file}: fine, ${amount(tests, "tests")}`);
       return;
     }
     const { policy, warnings, at } = readPolicyText(text, file);
     checkOwnTests(policy, at);
     const found = warnings();
     const level = strict ? "error" : "warning";
-    if (json) console.log(JSON.stringify(found.map((warning) => warningRow(warning, level))));
+    if (json) console.log(JSON.stringify(found.map((warning) => rowOf(warning, level, warning.code, warning.message))));
     else tell(file, policy, found, level);
     if (strict && found.length > 0) process.exitCode = EXIT.finding;
   } catch (error) {
@@ -60,31 +68,19 @@ function tell(file: string, policy: CompiledPolicy, warnings: readonly PolicyWar
     console.log(`${at}: ${level}: ${path}: ${message}${hint === null ? "" : ` ${hint}`}`);
   }
   if (warnings.length === MAX_WARNINGS) console.log(`Only the first ${MAX_WARNINGS} are shown.`);
-  const count = `${policy.limits.length} ${policy.limits.length === 1 ? "limit" : "limits"}`;
-  const found = `${warnings.length} ${level}${warnings.length === 1 ? "" : "s"}`;
+  const count = amount(policy.limits.length, "limits");
+  const found = amount(warnings.length, `${level}s`);
   console.log(warnings.length === 0 ? `${file}: fine, ${count}` : `${file}: ${count}, ${found}`);
   const own = [...policy.dimensions].slice(DIMENSIONS.length);
   if (own.length > 0) console.log(`Dimensions of this policy's own: ${own.join(", ")}`);
 }
 
-/** What `--json` prints of a warning. */
-function warningRow({ at = "", code, path, message, hint }: PolicyWarning, level: string) {
-  return { level, code, path, ...placeOf(at), message, hint };
+function faultRow(fault: Fault) {
+  return rowOf(fault, "error", "invalid-policy", `expected ${fault.expected}, got ${fault.got}`);
 }
 
-/** What `--json` prints of a fault. */
-function faultRow({ at = "", path, expected, got, hint = null }: Omit<Fault, "hint"> & { hint?: string | null }) {
-  return {
-    level: "error",
-    code: "invalid-policy",
-    path,
-    ...placeOf(at),
-    message: `expected ${expected}, got ${got}`,
-    hint,
-  };
-}
-
-function placeOf(at: string): { readonly line: number | null; readonly column: number | null } {
-  const [, line, column] = /:(\d+):(\d+)$/.exec(at) ?? [];
-  return { line: line === undefined ? null : Number(line), column: column === undefined ? null : Number(column) };
+/** What `--json` prints of a fault or a warning. */
+function rowOf({ at = "", path, hint = null }: Found, level: string, code: string, message: string) {
+  const [line = null, column = null] = /:(\d+):(\d+)$/.exec(at)?.slice(1).map(Number) ?? [];
+  return { level, code, path, line, column, message, hint };
 }

@@ -1,4 +1,4 @@
-// A question at a terminal. A script is never asked: it says beforehand what it wants.
+// A question at a terminal. A script is never asked: it passes --yes.
 
 import { once } from "node:events";
 import { createInterface } from "node:readline/promises";

@@ -1,10 +1,12 @@
-// What commands use unless they are told otherwise, and the environment variables that tell them: the same policy and
-// store as `tollgate serve`. A flag wins over the environment.
+// The defaults of commands, and the environment variables that change them: the same policy and store as `tollgate serve`.
+// A flag wins over the environment.
 
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Command, Option } from "commander";
 import { invalidOption } from "../kernel/errors.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
+import { readPolicyText } from "../policy-file/file.ts";
 import { setByFile } from "./environment.ts";
 import { readInput } from "./files.ts";
 import { type StoreNeed, storeUrls } from "./store-url.ts";
@@ -31,6 +33,22 @@ export function collect(value: string, before: readonly string[] = []): readonly
   return [...before, value];
 }
 
+/**
+ * The whole number of an option.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function wholeNumber(option: string, text: string, min: number, max = Number.MAX_SAFE_INTEGER): number {
+  const number = /^\d+$/.test(text) ? Number(text) : null;
+  if (number !== null && number >= min && number <= max) return number;
+  throw invalidOption(option, `a whole number from ${min} to ${max}`, number ?? text);
+}
+
+/** The policy that `--policy` names. */
+export function policyIn(file: string): CompiledPolicy {
+  return readPolicyText(readInput(file, "--policy"), file).policy;
+}
+
 /** Adds `--policy`. */
 export function withPolicyOption(command: Command, more = ""): Command {
   const option = withEnvironment("--policy <file>", `the policy, in YAML or JSON${more}`, "POLICY");
@@ -55,8 +73,10 @@ export function withStoreFile(command: Command, variable?: string): Command {
     .hook("preAction", (_, action) => {
       const file: string | undefined = action.getOptionValue("storeFile");
       if (file === undefined) return;
+      // A flag wins over a variable, and a variable over the default.
       const ranks = [undefined, "default", "env", "cli"];
       const [ofFile, ofUrl] = ["storeFile", "store"].map((name) => ranks.indexOf(action.getOptionValueSource(name)));
+      // Both were set in the same way.
       if (ofFile === ofUrl) throw invalidOption("--store and --store-file", "one of them", "both");
       if (Number(ofFile) > Number(ofUrl)) setByFile(action, "store", urlIn(file), file);
     });

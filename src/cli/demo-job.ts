@@ -1,11 +1,11 @@
-// What a demo's worker does: lets calls pass to a tool, once as agent servers do today and once by Tollgate.
+// What a demo's worker does: it passes calls to a tool, once by counters of its own process and once by Tollgate.
 
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { createLimiter } from "../limiter.ts";
 import { openStore } from "./store-url.ts";
 
-/** What a demo's worker is told first. */
+/** The settings of a demo's worker. */
 export interface DemoSettings {
   readonly directory: string;
   readonly quota: number;
@@ -15,14 +15,14 @@ export interface DemoSettings {
 }
 
 /** The two sides that are compared. */
-export const SIDES = ["today", "tollgate"] as const;
+export const SIDES = ["perProcess", "tollgate"] as const;
 
 /** The file to which the tool writes a line each time it really runs. */
 export function toolFile(directory: string, side: (typeof SIDES)[number]): string {
   return join(directory, `sent-${side}.log`);
 }
 
-/** The limiter of today's agent servers, in short: counts in the memory of one process. */
+/** The usual limiter of agent servers, in short: it counts in the memory of one process. */
 class ToolRateLimiter {
   readonly #sessionCounts = new Map<string, number>();
   readonly #maxPerSession: number;
@@ -39,19 +39,15 @@ class ToolRateLimiter {
   }
 }
 
-export async function demoJob({
-  directory,
-  quota,
-  store: url,
-  prefix,
-}: DemoSettings): Promise<(tool: string) => Promise<null>> {
-  const today = new ToolRateLimiter(quota);
+export async function demoJob(settings: DemoSettings): Promise<(tool: string) => Promise<null>> {
+  const { directory, quota, store: url, prefix } = settings;
+  const perProcess = new ToolRateLimiter(quota);
   const { store } = await openStore(url);
   const limits = [{ name: "tool-per-session", per: ["session", "tool"], quota, resetAfterIdle: "1h" } as const];
   const limiter = createLimiter({ policy: { version: 1, limits }, store, prefix, failover: false });
   const run = (side: (typeof SIDES)[number]) => appendFileSync(toolFile(directory, side), `${process.pid}\n`);
   return async (tool) => {
-    if (today.tryCall(tool)) run("today");
+    if (perProcess.tryCall(tool)) run("perProcess");
     const decision = await limiter.consume({ tool, session: "s1" });
     if (decision.allowed) run("tollgate");
     return null;

@@ -52,16 +52,16 @@ async function demo({ store }: { readonly store?: string }): Promise<void> {
 /** Prints how many emails were sent, and whether that is what the demo claims. */
 function show({ afterCrash, atDeploy, atEnd }: Counts, place: string): void {
   const rows = SIDES.map((side) => {
-    const name = side === "today" ? "one counter per process (the usual way)" : `Tollgate on ${place}`;
+    const name = side === "perProcess" ? "one counter per process (the usual way)" : `Tollgate on ${place}`;
     return [name, `${QUOTA}`, `${atDeploy[side]}`, `${atEnd[side] - atDeploy[side]}`, `${atEnd[side]}`];
   });
   const heading = ["emails really sent", "limit", "before the deploy", "after the deploy", "total"];
-  const [head = "", today = "", tollgate = ""] = formatTable(heading, rows).split("\n");
-  console.log(`\n${[head, styleText("red", today), styleText("green", tollgate)].join("\n")}\n`);
+  const [head = "", perProcess = "", tollgate = ""] = formatTable(heading, rows).split("\n");
+  console.log(`\n${[head, styleText("red", perProcess), styleText("green", tollgate)].join("\n")}\n`);
   const held = afterCrash.tollgate === CALLS_BEFORE_CRASH && atDeploy.tollgate === QUOTA && atEnd.tollgate === QUOTA;
-  const leaked = atDeploy.today >= PROCESSES * QUOTA && atEnd.today > atDeploy.today;
+  const leaked = atDeploy.perProcess >= PROCESSES * QUOTA && atEnd.perProcess > atDeploy.perProcess;
   if (held && leaked) {
-    const times = (atDeploy.today / QUOTA).toFixed(1);
+    const times = (atDeploy.perProcess / QUOTA).toFixed(1);
     console.log(`Counters in process memory let ${times} times the limit through, and the deploy reset them.`);
     console.log("Tollgate let exactly the limit through, across three processes, a kill -9 and a deploy.");
   } else {
@@ -90,33 +90,30 @@ async function play(workers: readonly Worker<string, null>[], count: () => Ran):
     progress.end();
     console.log(text);
   };
-  let afterCrash: Ran | null = null;
-  let atDeploy: Ran | null = null;
-  for (let made = 0; made < CALLS; made++) {
-    if (made === CALLS_BEFORE_CRASH) {
-      afterCrash = count();
-      const restart = await workers[0]?.restart();
-      print(
-        `after call ${made}: process ${restart?.killed} was killed with kill -9; process ${restart?.started} replaced it`,
-      );
+  let made = 0;
+  const callUntil = async (end: number) => {
+    for (; made < end; made++) {
+      await workers[made % workers.length]?.perform("send_email");
+      progress.tick();
+      await sleep(PACE_MS);
     }
-    if (made === CALLS_BEFORE_DEPLOY) {
-      atDeploy = count();
-      const restarts = await Promise.all(workers.map((worker) => worker.restart()));
-      const started = restarts.map((each) => each.started).join(", ");
-      print(`after call ${made}: a deploy replaced all three processes; they are now ${started}`);
-    }
-    await workers[made % workers.length]?.perform("send_email");
-    progress.tick();
-    await sleep(PACE_MS);
-  }
+  };
+  await callUntil(CALLS_BEFORE_CRASH);
+  const afterCrash = count();
+  const { killed, started } = (await workers[0]?.restart()) ?? {};
+  print(`after call ${made}: process ${killed} was killed with kill -9; process ${started} replaced it`);
+  await callUntil(CALLS_BEFORE_DEPLOY);
+  const atDeploy = count();
+  const restarts = await Promise.all(workers.map((worker) => worker.restart()));
+  const processes = restarts.map((each) => each.started).join(", ");
+  print(`after call ${made}: a deploy replaced all three processes; they are now ${processes}`);
+  await callUntil(CALLS);
   progress.end();
-  const none = { today: 0, tollgate: 0 };
-  return { afterCrash: afterCrash ?? none, atDeploy: atDeploy ?? none, atEnd: count() };
+  return { afterCrash, atDeploy, atEnd: count() };
 }
 
 /** How often the tool ran on each side: the lines that it wrote. */
 function ran(directory: string): Ran {
   const lines = (file: string) => (existsSync(file) ? readFileSync(file, "utf8").split("\n").length - 1 : 0);
-  return { today: lines(toolFile(directory, "today")), tollgate: lines(toolFile(directory, "tollgate")) };
+  return { perProcess: lines(toolFile(directory, "perProcess")), tollgate: lines(toolFile(directory, "tollgate")) };
 }

@@ -12,11 +12,11 @@ const API_KEY = `${PREFIX}API_KEY`;
 /** What Kubernetes sets for a service whose name begins with tollgate. */
 const OF_KUBERNETES = /_SERVICE_(?:HOST|PORT)(?:_|$)|_PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?$/;
 
-/** What a name has in it that may be meant for keys. */
+/** A name with this in it may be meant for the key file. */
 const OF_KEYS = /KEY/;
 
 /**
- * Refuses a variable that is probably a typo: what it was to say would be left out in silence, such as the file of keys.
+ * Refuses a variable that is probably a typo: its value, such as the file of keys, would be ignored silently.
  * Others may be a deployment's own.
  *
  * @param running the command that runs
@@ -24,10 +24,10 @@ const OF_KEYS = /KEY/;
  */
 export function checkVariables(program: Command, running: Command, env: NodeJS.ProcessEnv = process.env): void {
   const known = new Set([API_KEY, ...variablesOf(program)]);
-  const isForeign = (name: string) => known.has(name) || OF_KUBERNETES.test(name);
+  const isFine = (name: string) => known.has(name) || OF_KUBERNETES.test(name);
   for (const name of Object.keys(env)) {
     const word = wordOf(name);
-    if (word === null || isForeign(name)) continue;
+    if (word === null || isFine(name)) continue;
     const advice = adviceOn(name, word, known, running);
     if (advice === null) continue;
     // The value may be a secret.
@@ -76,13 +76,13 @@ function meantBy(word: string, words: readonly string[]): string | null {
   );
 }
 
-/** What a command's options were set by, where that was no flag. */
-const SOURCES = new WeakMap<Command, Map<string, string>>();
+/** The file that has set an option of a command. */
+const FILES = new WeakMap<Command, string>();
 
-/** Says that a file has set an option. */
+/** Sets an option to what a file says. */
 export function setByFile(command: Command, attribute: string, value: unknown, file: string): void {
   command.setOptionValueWithSource(attribute, value, "file");
-  SOURCES.set(command, new Map([[attribute, file]]));
+  FILES.set(command, file);
 }
 
 /** A message whose lines name what the user has written: `TOLLGATE_PORT` where that set `--port`. */
@@ -96,8 +96,7 @@ export function withSources(message: string, command: Command | undefined): stri
 }
 
 function sourceOf(command: Command, option: Option): string | null {
-  const attribute = option.attributeName();
-  const source = command.getOptionValueSource(attribute);
+  const source = command.getOptionValueSource(option.attributeName());
   if (source === "env") return option.envVar ?? null;
-  return source === "file" ? `${SOURCES.get(command)?.get(attribute)} (${option.long}-file)` : null;
+  return source === "file" ? `${FILES.get(command)} (${option.long}-file)` : null;
 }

@@ -1,21 +1,15 @@
 // Files that commands are given: what is wrong with one names the option, the file and the reason.
 
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { createSecureContext } from "node:tls";
-import { type MisuseCode, MisuseError } from "../kernel/errors.ts";
+import { createSecureContext, type SecureContextOptions } from "node:tls";
+import { type MisuseCode, MisuseError, withFaults } from "../kernel/errors.ts";
 import { fileReasonOf, reasonOf } from "../kernel/reason.ts";
-import { FileError } from "./exit.ts";
+import { CommandError } from "./exit.ts";
 
-/** What cannot be done with a file, and why. */
-function fileError(
-  act: "read" | "write",
-  file: string,
-  option: string | undefined,
-  error: unknown,
-  advice = "",
-): FileError {
+/** @param act what cannot be done with the file */
+function fileError(act: string, file: string, option: string | undefined, error: unknown, advice = ""): CommandError {
   const where = option === undefined ? "" : `${option}: `;
-  return new FileError(`${where}cannot ${act} ${file}: ${fileReasonOf(error)}${advice}`, { cause: error });
+  return new CommandError(`${where}cannot ${act} ${file}: ${fileReasonOf(error)}${advice}`, { cause: error });
 }
 
 /**
@@ -23,7 +17,7 @@ function fileError(
  *
  * @param option which option names it
  * @param advice what to do where it cannot be read, as a further sentence
- * @throws FileError
+ * @throws CommandError
  */
 export function readInput(file: string, option?: string, advice?: string): string {
   try {
@@ -36,7 +30,7 @@ export function readInput(file: string, option?: string, advice?: string): strin
 /**
  * Does something that writes to a file.
  *
- * @throws FileError for what the system refuses
+ * @throws CommandError for what the system refuses
  */
 export function writing<Result>(file: string, option: string, write: () => Result): Result {
   try {
@@ -50,14 +44,14 @@ export function writing<Result>(file: string, option: string, write: () => Resul
 /**
  * Throws unless a file can be appended to; it is made where there is none.
  *
- * @throws FileError
+ * @throws CommandError
  */
 export function checkAppendable(file: string, option: string): void {
   writing(file, option, () => closeSync(openSync(file, "a", 0o600)));
 }
 
 /**
- * Uses what a file says: faults of that kind which have no place yet are in the file.
+ * Runs `use`, and gives faults of this code that name no place the file as theirs.
  *
  * @throws MisuseError
  */
@@ -66,17 +60,14 @@ export function inFile<Result>(file: string, kind: MisuseCode, use: () => Result
     return use();
   } catch (error) {
     if (!MisuseError.isInstance(error) || error.code !== kind) throw error;
-    throw new MisuseError(
-      kind,
-      error.faults.map((fault) => ({ at: file, ...fault })),
-    );
+    throw withFaults(error, (fault) => ({ at: file, ...fault }));
   }
 }
 
 /**
  * A certificate and its key, in PEM.
  *
- * @throws FileError that names the file which is not one, or does not go with the other
+ * @throws CommandError that names the file which is not one, or does not go with the other
  */
 export function readTls(cert: string, key: string): { readonly cert: string; readonly key: string } {
   const texts = { cert: readInput(cert, "--tls-cert"), key: readInput(key, "--tls-key") };
@@ -89,22 +80,19 @@ export function readTls(cert: string, key: string): { readonly cert: string; rea
 /**
  * Throws unless a file has certificates of authorities.
  *
- * @throws FileError
+ * @throws CommandError
  */
 export function checkAuthority(file: string, option: string): void {
   const message = `${option}: ${file} has no certificate in PEM`;
   const ca = readInput(file, option);
-  if (!ca.includes("-----BEGIN CERTIFICATE-----")) throw new FileError(message);
+  if (!ca.includes("-----BEGIN CERTIFICATE-----")) throw new CommandError(message);
   checkPem({ ca }, message);
 }
 
-function checkPem(
-  parts: { readonly cert?: string; readonly key?: string; readonly ca?: string },
-  message: string,
-): void {
+function checkPem(parts: SecureContextOptions, message: string): void {
   try {
     createSecureContext(parts);
   } catch (error) {
-    throw new FileError(`${message} (${reasonOf(error)})`, { cause: error });
+    throw new CommandError(`${message} (${reasonOf(error)})`, { cause: error });
   }
 }

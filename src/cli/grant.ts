@@ -7,10 +7,9 @@ import type { BucketUsage } from "../kernel/decision.ts";
 import { formatDuration, MAX_DURATION_MS, parseDuration } from "../kernel/duration.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import { isMoneyText, MONEY_UNIT, parseQuantity } from "../kernel/quantity.ts";
-import { parsePolicy } from "../policy-file/file.ts";
 import type { Buckets } from "./as-tenant.ts";
 import { type ChangeOptions, changeBucket, withChangeOptions } from "./audit.ts";
-import { readInput } from "./files.ts";
+import { policyIn } from "./defaults.ts";
 import { withBucketOptions } from "./input.ts";
 import { amountOf, formatUsages } from "./usage.ts";
 
@@ -51,7 +50,6 @@ async function grant(options: GrantOptions): Promise<void> {
     return { before: known.find((each) => isSame(each, after)) ?? null, after };
   });
   if (json) console.log(JSON.stringify(after));
-  else if (after === null) console.log("The limit does not apply to these dimensions.");
   else {
     const isListed = after.grants.some((grant) => grant.id === id);
     const what = isListed ? `Granted as ${id}.` : filled(before, after, units);
@@ -68,8 +66,8 @@ async function readable(limiter: Buckets, { limit: _, ...dimensions }: BucketDim
   }
 }
 
-function isSame(one: BucketUsage, other: BucketUsage | null): boolean {
-  return one.limit === other?.limit && isDeepStrictEqual(one.dimensions, other.dimensions);
+function isSame(one: BucketUsage, other: BucketUsage): boolean {
+  return one.limit === other.limit && isDeepStrictEqual(one.dimensions, other.dimensions);
 }
 
 /** What came of a grant that is not kept: of a token bucket, or of a window that ends at this instant. */
@@ -93,7 +91,7 @@ function unitsIn({ units, url, policy, limit }: GrantOptions): number {
   if (!isMoneyText(units)) return amount;
   if (url !== undefined)
     throw invalidOption("--units", `${amount} for ${units}, where a service knows the unit`, units);
-  const found = parsePolicy(readInput(policy, "--policy"), policy).limits.find(({ name }) => name === limit);
+  const found = policyIn(policy).limits.find(({ name }) => name === limit);
   if (found === undefined || found.unit === MONEY_UNIT) return amount;
   throw invalidOption("--units", `an amount without $: the limit ${limit} counts ${found.unit}`, units);
 }

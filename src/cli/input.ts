@@ -3,16 +3,14 @@
 import { type Command, Option } from "commander";
 import { createRemoteLimiter } from "../client.ts";
 import { type BucketDimensions, DERIVED_DIMENSIONS, DIMENSIONS, type WellKnownBucket } from "../kernel/call.ts";
-import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { formatGot, invalidOption, MisuseError, withFaults } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { createLimiter } from "../limiter.ts";
-import { readPolicyText } from "../policy-file/file.ts";
 import { StoreError } from "../store/error.ts";
 import { type Buckets, bucketsOf, fetchAs } from "./as-tenant.ts";
-import { collect, SAMPLE_POLICY, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
-import { RefusedError } from "./exit.ts";
-import { readInput } from "./files.ts";
+import { collect, policyIn, SAMPLE_POLICY, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
+import { CommandError } from "./exit.ts";
 import { openStore } from "./store-url.ts";
 
 /** How long a service may take for an answer. */
@@ -98,7 +96,7 @@ function parseArgs(text: string): unknown {
   }
 }
 
-/** Opens a limiter, on the store or of the service, hands it over, and closes it whatever happens. */
+/** Opens a limiter, on the store or of the service, passes it on, and closes it in any case. */
 export async function withLimiter<Result>(
   options: BucketOptions,
   use: (limiter: Buckets, policy: CompiledPolicy | null) => Promise<Result>,
@@ -113,12 +111,11 @@ async function withServiceLimiter<Result>(
   asTenant: string | undefined,
   use: (limiter: Buckets, policy: null) => Promise<Result>,
 ): Promise<Result> {
-  const apiKey = process.env.TOLLGATE_API_KEY;
   const limiter = createRemoteLimiter({
     url,
     deadlineMs: SERVICE_ANSWERS_MS,
-    ...(apiKey === undefined ? {} : { apiKey }),
-    ...(asTenant === undefined ? {} : { fetch: fetchAs(asTenant) }),
+    apiKey: process.env.TOLLGATE_API_KEY,
+    fetch: asTenant === undefined ? undefined : fetchAs(asTenant),
   });
   try {
     return await use(limiter, null);
@@ -129,17 +126,17 @@ async function withServiceLimiter<Result>(
   }
 }
 
-/** What a service answered to a wrong key, or at a path that it does not have, is not its trouble. */
+/** A wrong key, or a path that the service does not have, is a misuse and no trouble of the service. */
 function refusedBy(error: unknown): unknown {
   const isRefused = StoreError.isInstance(error) && ["unauthorized", "unsupported-request"].includes(error.code);
-  return isRefused ? new RefusedError(error.message, { cause: error }) : error;
+  return isRefused ? new CommandError(error.message, { cause: error }) : error;
 }
 
 async function withStoreLimiter<Result>(
   options: BucketOptions,
   use: (limiter: Buckets, policy: CompiledPolicy) => Promise<Result>,
 ): Promise<Result> {
-  const policy = readPolicyText(readInput(options.policy, "--policy"), options.policy).policy;
+  const policy = policyIn(options.policy);
   const { store, close } = await openStore(options.store, "existing");
   try {
     const limiter = createLimiter({ policy, store, prefix: options.prefix, failover: false });
@@ -159,11 +156,6 @@ async function withStoreLimiter<Result>(
 /** The limits are those of the sample, which may not be the ones that were meant. */
 function ofSample(error: unknown): unknown {
   if (!MisuseError.isInstance(error) || error.code !== "unknown-limit") return error;
-  return new MisuseError(
-    error.code,
-    error.faults.map((fault) => ({
-      ...fault,
-      expected: `${fault.expected} (of the sample: name yours with --policy)`,
-    })),
-  );
+  const ofSample = "(of the sample: name yours with --policy)";
+  return withFaults(error, (fault) => ({ ...fault, expected: `${fault.expected} ${ofSample}` }));
 }

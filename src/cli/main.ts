@@ -61,7 +61,6 @@ function withSettings(command: Command, parent: Command): Command {
   return command;
 }
 
-/** The command that runs. */
 let running: Command | undefined;
 program.hook("preAction", (_, action) => {
   running = action;

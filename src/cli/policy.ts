@@ -3,10 +3,11 @@
 import { writeFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import { formatFault, MisuseError } from "../kernel/errors.ts";
+import { amount } from "../kernel/words.ts";
 import { readPolicyText } from "../policy-file/file.ts";
 import { type PolicyChange, upgradePolicy } from "../policy-file/upgrade.ts";
 import { LOCAL_POLICY } from "./defaults.ts";
-import { EXIT, FileError } from "./exit.ts";
+import { EXIT, CommandError } from "./exit.ts";
 import { readInput, writing } from "./files.ts";
 
 interface UpgradeOptions {
@@ -29,12 +30,12 @@ export function policyCommand(): Command {
 function upgrade(named: readonly string[], { write = false, check = false }: UpgradeOptions): void {
   const files = named.length === 0 ? [LOCAL_POLICY] : named;
   if (files.length > 1 && !write && !check)
-    throw new FileError("Several files need --write or --check: only one new text can be printed.");
+    throw new CommandError("Several files need --write or --check: only one new text can be printed.");
   const isFine = files.map((file) => upgradeFile(file, { write, check, isNamed: named.length > 0 })).every(Boolean);
   if (!isFine) process.exitCode = EXIT.finding;
 }
 
-/** Rewrites one file, and tells whether nothing is left to do about it. */
+/** Rewrites one file. Returns whether nothing is left to do about it. */
 function upgradeFile(
   file: string,
   { write, check, isNamed }: Required<UpgradeOptions> & { readonly isNamed: boolean },
@@ -52,7 +53,7 @@ function upgradeFile(
   const faults = byHand.length > 0 ? [] : faultsOf(text, file);
   for (const fault of faults) tell(`${fault}`);
   const left = byHand.length + faults.length;
-  const done = `${changes.length} ${changes.length === 1 ? "change" : "changes"}`;
+  const done = amount(changes.length, "changes");
   const isSame = changes.length + left === 0;
   tell(
     isSame ? `${file}: nothing to upgrade` : `${file}: ${done}, ${left === 0 ? "nothing" : left} left to do by hand`,

@@ -3,11 +3,11 @@
 
 import type { PoolClient } from "pg";
 import { pauseAfter, within } from "../clock.ts";
-import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store/error.ts";
 import { databaseThrough } from "../stores/postgres/client.ts";
 import { postgresError } from "../stores/postgres/errors.ts";
 import { migrate, type PostgresClient } from "../stores/postgres.ts";
+import { importPeer, labelledError, type OpenClient } from "./store-client.ts";
 
 /** What the command line's own connections are held to. The deadlines of statements are the store's. */
 const CONNECTIONS = {
@@ -19,7 +19,7 @@ const CONNECTIONS = {
   // A name that has moved, while the server that it named before still answers, is followed within this time.
   maxLifetimeSeconds: 60,
 };
-/** How long servers may take to say goodbye. */
+/** How long connections may take to end. */
 const END_MS = 1_000;
 /** For the first statement of a command. */
 const FIRST_MS = 5_000;
@@ -40,25 +40,20 @@ export function postgresLabel(text: string): string | null {
  * @throws StoreError when the server cannot be reached, or lets this user not in
  * @throws MisuseError when pg is not installed
  */
-export async function connectPostgres(
-  url: string,
-  makesTables: boolean,
-): Promise<{ readonly client: PostgresClient; close(): Promise<void> }> {
+export async function connectPostgres(url: string, makesTables: boolean): Promise<OpenClient<PostgresClient>> {
   const { pool, close } = await poolOf(url);
   try {
     await databaseThrough(pool, FIRST_MS).query("SELECT 1");
     if (makesTables) await migrate(pool);
   } catch (error) {
     await close();
-    const { code, message, transient } = postgresError(error);
-    throw new StoreError(code, `${postgresLabel(url)}: ${message}`, { transient, cause: error });
+    throw labelledError(String(postgresLabel(url)), postgresError(error), error);
   }
   return { client: pool, close };
 }
 
 /** A pool whose server may not be there yet, and whether it has Tollgate's tables. */
-export interface KeptPostgres {
-  readonly client: PostgresClient;
+export interface KeptPostgres extends OpenClient<PostgresClient> {
   /**
    * Refuses to go on while there are no tables.
    *
@@ -67,7 +62,6 @@ export interface KeptPostgres {
   checkReady(): void;
   /** The tables are gone, perhaps because it is another server now: they are made again. */
   lost(): void;
-  close(): Promise<void>;
 }
 
 /**
@@ -116,7 +110,7 @@ export async function keepPostgres(url: string): Promise<KeptPostgres> {
 }
 
 async function poolOf(url: string) {
-  const { Pool } = (await importPg()).default;
+  const { Pool } = (await importPeer(() => import("pg"), "pg", "Postgres")).default;
   const pool = new Pool({ connectionString: url, ...CONNECTIONS });
   const open = new Set<PoolClient>();
   pool.on("connect", (client) => open.add(client));
@@ -130,23 +124,10 @@ async function poolOf(url: string) {
       look();
     });
     await within(END_MS, Promise.all([pool.end(), closed])).catch(() => {});
-    // What a silent server leaves open would keep the process.
-    for (const client of open) streamOf(client)?.destroy();
+    // Connections that a silent server leaves open would keep the process. The types of pg do not name the stream.
+    for (const client of open as Set<{ connection?: { stream?: { destroy(): void } } }>) {
+      client.connection?.stream?.destroy();
+    }
   };
   return { pool, close };
-}
-
-/** Its types do not name it. */
-function streamOf(client: PoolClient): { destroy(): void } | undefined {
-  return (client as { connection?: { stream?: { destroy(): void } } }).connection?.stream;
-}
-
-async function importPg() {
-  try {
-    return await import("pg");
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND")) throw error;
-    const expected = "the package pg to be there for a Postgres URL (npm install pg)";
-    throw new MisuseError("invalid-option", { path: "--store", expected, got: "no such package" });
-  }
 }

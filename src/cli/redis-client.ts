@@ -3,34 +3,24 @@
 
 import type { Cluster, Redis } from "ioredis";
 import { pauseAfter, within } from "../clock.ts";
-import { MisuseError } from "../kernel/errors.ts";
-import { StoreError } from "../store/error.ts";
 import { redisError, saysUnfit } from "../stores/redis/errors.ts";
 import { eventsOf } from "../stores/redis/client-events.ts";
 import type { RedisClient } from "../stores/redis.ts";
-import { emitRefusals, refusalOf } from "./redis-refusal.ts";
+import { emitRefusals, type Host, refusalOf } from "./redis-refusal.ts";
+import { importPeer, labelledError, type OpenClient } from "./store-client.ts";
 
-/** How long a server may take until it has answered for the first time. */
+/** How long a server may take to connect and to answer for the first time. */
 const CONNECT_MS = 2_000;
-/** How long any later answer may take. A connection that gives none for so long is ended. */
+/** How long any later answer may take. A connection without an answer for so long is ended. */
 export const ANSWER_MS = 5_000;
-
 /** After so long without traffic the operating system asks whether a connection is still there. */
 const KEEP_ALIVE_MS = 10_000;
-
-/** How long a Sentinel may take until the next one is asked. */
+/** How long a Sentinel may take until the next one is asked: a part of CONNECT_MS. */
 const SENTINEL_MS = 500;
-
-/** How long a server may take to say goodbye. */
+/** How long a server may take to answer QUIT. */
 const QUIT_MS = 1_000;
-
 /** Longest pause until a lasting client connects again. */
 const RECONNECT_MS_MAX = 500;
-
-interface Host {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** What a Redis URL says. */
 export interface RedisAddress {
@@ -100,25 +90,20 @@ function parseServer(text: string): RedisAddress | null {
   }
 }
 
-/** A client, and how it is ended. */
-interface OpenClient {
-  readonly client: RedisClient;
-  close(): Promise<void>;
-}
-
 /**
  * A client whose server has answered. It never connects again: a command whose connection is lost is to end.
  *
  * @throws StoreError when the server cannot be reached, or lets this user not in
  * @throws MisuseError when ioredis is not installed
  */
-export async function connectRedis(address: RedisAddress): Promise<OpenClient> {
+export async function connectRedis(address: RedisAddress): Promise<OpenClient<RedisClient>> {
   const client = await clientOf(address, () => null);
   const fault = eventsOf(client).lastFault;
   // The client tells why by an event; its promises say only that the connection was closed.
+  // The client emits the reason; its promises only reject with a closed connection.
   const reasons: Error[] = [];
   client.on("error", (error: Error) => reasons.push(error));
-  // connectTimeout is for the socket alone: this one is for a server that accepts and says nothing.
+  // connectTimeout is for the socket alone: this one is for a server that accepts and does not answer.
   const deadline = setTimeout(() => {
     reasons.push(new Error(`no answer within ${CONNECT_MS} ms`));
     client.disconnect();
@@ -126,12 +111,13 @@ export async function connectRedis(address: RedisAddress): Promise<OpenClient> {
   try {
     await client.connect();
     await client.ping();
-    // A database that is not there is told by the event alone.
+    // Only the event reports a database that does not exist.
     if (reasons[0] !== undefined) throw reasons[0];
   } catch (error) {
     client.disconnect();
     const refusal = address.kind === "server" ? undefined : await refusalOf(address.hosts);
-    throw connectError(address.label, reasons[0] ?? error, refusal ?? fault());
+    const reason = reasons[0] ?? error;
+    throw labelledError(address.label, redisError(reason, refusal ?? fault()), reason);
   } finally {
     clearTimeout(deadline);
   }
@@ -143,9 +129,9 @@ export async function connectRedis(address: RedisAddress): Promise<OpenClient> {
  *
  * @throws MisuseError when ioredis is not installed
  */
-export async function keepRedis(address: RedisAddress): Promise<OpenClient> {
+export async function keepRedis(address: RedisAddress): Promise<OpenClient<RedisClient>> {
   const client = await clientOf(address, (tries) => pauseAfter(tries - 1, 50, RECONNECT_MS_MAX));
-  // What calls fail with says the same.
+  // The errors of calls have the same reason.
   client.on("error", () => {});
   if (address.kind !== "server") emitRefusals(client, address.hosts);
   client.connect().catch(() => {});
@@ -154,14 +140,14 @@ export async function keepRedis(address: RedisAddress): Promise<OpenClient> {
 
 async function quit(client: Redis | Cluster): Promise<void> {
   await within(QUIT_MS, client.quit()).catch(() => {});
-  // A server, or a proxy before it, that has said goodbye may still keep the connection.
+  // A server, or a proxy before it, may keep the connection although it has answered QUIT.
   client.disconnect();
 }
 
 /** @param retryMs how long after its nth failure it connects again; `null` for never */
 async function clientOf(address: RedisAddress, retryMs: (tries: number) => number | null): Promise<Redis | Cluster> {
   const { kind, hosts, name, username, password, db, isTls } = address;
-  const ioredis = await importIoredis();
+  const ioredis = await importPeer(() => import("ioredis"), "ioredis", "Redis");
   const options = {
     db,
     ...(username === "" ? {} : { username }),
@@ -196,19 +182,4 @@ async function clientOf(address: RedisAddress, retryMs: (tries: number) => numbe
         sentinelCommandTimeout: SENTINEL_MS,
       })
     : new ioredis.Redis({ ...single, ...hosts[0] });
-}
-
-async function importIoredis() {
-  try {
-    return await import("ioredis");
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND")) throw error;
-    const expected = "the package ioredis to be there for a Redis URL (npm install ioredis)";
-    throw new MisuseError("invalid-option", { path: "--store", expected, got: "no such package" });
-  }
-}
-
-function connectError(label: string, error: unknown, fault: Error | undefined): StoreError {
-  const { code, message, transient } = redisError(error, fault);
-  return new StoreError(code, `${label}: ${message}`, { transient, cause: error });
 }

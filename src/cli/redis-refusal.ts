@@ -3,11 +3,13 @@
 import type { EventEmitter } from "node:events";
 import { connect } from "node:net";
 
-const CONNECT_MS = 500;
-/** How often a client that cannot connect is told why. */
+/** How long a server may take to accept a connection that only asks for the reason. */
+const PROBE_MS = 500;
+/** How often a client that cannot connect asks for the reason. */
 const REST_MS = 5_000;
 
-interface Host {
+/** Where a server listens. */
+export interface Host {
   readonly host: string;
   readonly port: number;
 }
@@ -28,7 +30,7 @@ function refusalBy({ host, port }: Host): Promise<Error | undefined> {
       socket.destroy();
       resolve(error);
     };
-    socket.setTimeout(CONNECT_MS, () => end(new Error(`connect ETIMEDOUT ${host}:${port}`)));
+    socket.setTimeout(PROBE_MS, () => end(new Error(`connect ETIMEDOUT ${host}:${port}`)));
     socket.once("connect", () => end());
     socket.once("error", end);
     socket.unref();

@@ -5,7 +5,7 @@ import { createLimiter } from "../limiter.ts";
 import { parsePolicy } from "../policy-file/file.ts";
 import { openStore } from "./store-url.ts";
 
-/** What a replay's worker is told first. */
+/** The settings of a replay's worker. */
 export interface ReplaySettings {
   readonly policy: string;
   readonly store: string;
@@ -17,7 +17,6 @@ export interface ReplayAnswer {
   readonly allowed: boolean;
   /** The limit that binds a denied call. */
   readonly deniedBy: string | null;
-  /** How long the decision took. */
   readonly ms: number;
 }
 

@@ -2,14 +2,15 @@
 // Here everything is checked before anything is charged, and what came out is printed.
 
 import { join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { resolveCharges } from "../kernel/charge.ts";
-import { MisuseError } from "../kernel/errors.ts";
+import { invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
+import { amount } from "../kernel/words.ts";
 import { createLimiter } from "../limiter.ts";
 import { readPolicyText } from "../policy-file/file.ts";
 import { memoryStore } from "../stores/memory.ts";
-import { policyLabel, withPolicyOption, withStoreFile } from "./defaults.ts";
+import { policyLabel, wholeNumber, withPolicyOption, withStoreFile } from "./defaults.ts";
 import { readInput } from "./files.ts";
 import { freshPrefix } from "./input.ts";
 import { runReplay, type Totals } from "./replay-run.ts";
@@ -23,9 +24,9 @@ const MAX_INSTANCES = 64;
 interface ReplayOptions {
   readonly policy: string;
   readonly store?: string;
-  readonly instances: number;
+  readonly instances: string;
   readonly prefix?: string;
-  readonly killAfter?: number;
+  readonly killAfter?: string;
   readonly json?: boolean;
 }
 
@@ -38,13 +39,9 @@ export function replayCommand(): Command {
     );
   return withStoreFile(withPolicyOption(command))
     .option("--store <url>", `where the state lives: ${storeUrls("any")}; a temporary SQLite file unless given`)
-    .option("--instances <n>", `processes, 1 to ${MAX_INSTANCES}`, wholeNumber(1, MAX_INSTANCES), 1)
+    .option("--instances <n>", `processes, 1 to ${MAX_INSTANCES}`, "1")
     .option("--prefix <prefix>", "what keys begin with; a fresh one unless given, so that every run counts from zero")
-    .option(
-      "--kill-after <k>",
-      "kill the process of decision k with SIGKILL at its work, and start it again",
-      wholeNumber(1),
-    )
+    .option("--kill-after <k>", "kill the process of decision k with SIGKILL at its work, and start it again")
     .option("--json", "print one JSON object on stdout, and nothing else there")
     .action(replay);
 }
@@ -53,11 +50,16 @@ async function replay(file: string, options: ReplayOptions): Promise<void> {
   const text = readInput(options.policy, "--policy");
   const policy = readPolicyText(text, options.policy).policy;
   const trace = parseTrace(readInput(file), file);
-  const { instances, killAfter, prefix = freshPrefix("replay") } = options;
+  const { prefix = freshPrefix("replay") } = options;
+  const instances = wholeNumber("--instances", options.instances, 1, MAX_INSTANCES);
+  const killAfter = options.killAfter === undefined ? undefined : wholeNumber("--kill-after", options.killAfter, 1);
   // Refuses a prefix as the workers' limiters would.
   await createLimiter({ policy, store: memoryStore(), prefix }).close();
   checkCalls(policy, prefix, trace, file);
-  checkKillAfter(killAfter, trace.length);
+  if (killAfter !== undefined && killAfter > trace.length) {
+    const expected = `a decision of the trace, which has ${amount(trace.length, "calls")}`;
+    throw invalidOption("--kill-after", expected, killAfter);
+  }
 
   async function play(store: string, label: string): Promise<void> {
     if (store === "memory:" && instances > 1) {
@@ -67,8 +69,9 @@ async function replay(file: string, options: ReplayOptions): Promise<void> {
     await probeStore(store, "any");
     const calls = trace.map(({ call }) => call);
     const totals = await runReplay(calls, { policy: text, store, prefix }, { instances, killAfter });
-    if (options.json) console.log(JSON.stringify(summary(totals, policy, { instances, store: label })));
-    else printSummary(totals, policy, { file, policy: options.policy, store: label, prefix });
+    const run = { file, policy: options.policy, store: label, prefix, instances };
+    if (options.json) console.log(JSON.stringify(summary(totals, policy, run)));
+    else printSummary(totals, policy, run);
   }
 
   const { store } = options;
@@ -87,21 +90,15 @@ function checkCalls(policy: CompiledPolicy, prefix: string, trace: readonly Trac
   }
 }
 
-function checkKillAfter(killAfter: number | undefined, calls: number): void {
-  if (killAfter === undefined || killAfter <= calls) return;
-  const expected = `a decision of the trace, which has ${calls} ${calls === 1 ? "call" : "calls"}`;
-  throw new MisuseError("invalid-option", { path: "--kill-after", expected, got: `${killAfter}` });
-}
-
 /** What `--json` prints. */
-function summary(totals: Totals, policy: CompiledPolicy, run: { readonly instances: number; readonly store: string }) {
+function summary(totals: Totals, policy: CompiledPolicy, { instances, store }: Played) {
   return {
     calls: totals.calls,
     allowed: totals.allowed,
     denied: totals.calls - totals.allowed,
     deniedBy: Object.fromEntries(policy.limits.map(({ name }) => [name, totals.deniedBy.get(name) ?? 0])),
-    instances: run.instances,
-    store: run.store,
+    instances,
+    store,
     p50Ms: totals.percentileMs(0.5),
     p99Ms: totals.percentileMs(0.99),
   };
@@ -112,6 +109,7 @@ interface Played {
   readonly policy: string;
   readonly store: string;
   readonly prefix: string;
+  readonly instances: number;
 }
 
 function printSummary(totals: Totals, policy: CompiledPolicy, run: Played): void {
@@ -131,12 +129,4 @@ function printSummary(totals: Totals, policy: CompiledPolicy, run: Played): void
   if (restart !== null)
     rows.push(["killed", `process ${restart.killed} with SIGKILL; ${restart.started} took its place`]);
   console.log(formatList(rows));
-}
-
-function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER) {
-  return (text: string) => {
-    const number = Number(text);
-    if (/^[0-9]+$/.test(text) && number >= min && number <= max) return number;
-    throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
-  };
 }

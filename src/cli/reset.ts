@@ -29,7 +29,6 @@ async function reset(options: ResetOptions): Promise<void> {
   }
   const found = await changeBucket(options, { act: "reset" }, (limiter, bucket) => limiter.reset(bucket, { reason }));
   if (options.json) console.log(JSON.stringify(found));
-  else if (found === null) console.log("The limit does not apply to these dimensions.");
   else console.log(`Before:\n${formatUsages([found.before])}\nAfter:\n${formatUsages([found.after])}`);
 }
 

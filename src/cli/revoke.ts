@@ -22,9 +22,8 @@ async function revoke(options: RevokeOptions): Promise<void> {
   const found = await changeBucket(options, { act: "revoke", grantId: id }, (limiter, bucket) => {
     return limiter.revoke(bucket, id, { reason });
   });
-  if (found?.revoked === false) process.exitCode = EXIT.finding;
+  if (!found.revoked) process.exitCode = EXIT.finding;
   if (json) console.log(JSON.stringify(found));
-  else if (found === null) console.log("The limit does not apply to these dimensions.");
   else {
     const what = found.revoked ? "Revoked." : `There is no grant ${id} here: it is another bucket's, or has ended.`;
     console.log(`${what} The bucket stands at:\n${formatUsages([found.after])}`);

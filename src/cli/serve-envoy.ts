@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { type EnvoyService, envoyService, parseEnvoyMapping } from "../envoy/envoy.ts";
 import { invalidOption, MisuseError } from "../kernel/errors.ts";
-import { readPolicyText } from "../policy-file/file.ts";
+import { policyOf } from "../limiter.ts";
 import type { Service } from "../service/handler.ts";
 import { addressError } from "./address.ts";
 import { asOptions } from "./as-options.ts";
@@ -14,7 +14,6 @@ export interface EnvoyServeOptions {
   readonly envoy?: string;
   readonly envoyMap?: string;
   readonly envoyClientCa?: string;
-  readonly policy: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
 }
@@ -34,7 +33,7 @@ export function withEnvoyOptions(command: Command): Command {
 
 /** Listens for Envoy, where that is wanted. With the certificate of the HTTP service it speaks TLS as that does. */
 export async function listenForEnvoy({ limiter }: Service, options: EnvoyServeOptions): Promise<EnvoyListening | null> {
-  const { envoy, envoyMap, envoyClientCa: clientCa, policy, tlsCert: cert, tlsKey: key } = options;
+  const { envoy, envoyMap, envoyClientCa: clientCa, tlsCert: cert, tlsKey: key } = options;
   if (envoy === undefined && envoyMap === undefined && clientCa === undefined) return null;
   if (envoy === undefined || envoyMap === undefined) {
     throw invalidOption("--envoy and --envoy-map", "both of them, or none", envoy ?? envoyMap ?? clientCa);
@@ -46,11 +45,11 @@ export async function listenForEnvoy({ limiter }: Service, options: EnvoyServeOp
     throw invalidOption("--envoy-client-ca", "--tls-cert and --tls-key, too", clientCa);
   if (clientCa !== undefined) checkAuthority(clientCa, "--envoy-client-ca");
   const mapping = parseEnvoyMapping(readInput(envoyMap, "--envoy-map"), envoyMap);
-  const inForce = readPolicyText(readInput(policy, "--policy"), policy).policy;
-  const service = inFile(envoyMap, "invalid-option", () => envoyService(limiter, { policy: inForce, mapping }));
-  const tls = hasTls ? { tls: { cert, key, ...(clientCa === undefined ? {} : { clientCa }) } } : {};
+  const policy = policyOf(limiter) ?? undefined;
+  const service = inFile(envoyMap, "invalid-option", () => envoyService(limiter, { policy, mapping }));
+  const tls = hasTls ? { cert, key, clientCa } : undefined;
   try {
-    const bound = await service.listen({ host, port: Number(port), ...tls });
+    const bound = await service.listen({ host, port: Number(port), tls });
     return { service, address: `${bound.host}:${bound.port}` };
   } catch (error) {
     if (MisuseError.isInstance(error)) throw asOptions(error, { host: "--envoy", port: "--envoy" });

@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { formatGot, MisuseError } from "../kernel/errors.ts";
+import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store/error.ts";
 import type { Store } from "../store/store.ts";
 import { forward } from "../layers/layer.ts";
@@ -49,20 +49,20 @@ export interface OpenStore {
  * @throws StoreError when a server cannot be reached
  */
 export async function openStore(url: string, need: StoreNeed = "any"): Promise<OpenStore> {
-  if (url === "memory:" && need === "any") return opened(memoryStore());
+  if (url === "memory:" && need === "any") return openStoreOf(memoryStore());
   const path = sqlitePath(url);
   if (path !== undefined) {
     if (need === "existing" && !existsSync(path)) throw noFile(path, url);
-    return opened(sqliteStore(path));
+    return openStoreOf(sqliteStore(path));
   }
-  if (postgresLabel(url) !== null) {
+  if (isPostgres(url)) {
     const { client, close } = await connectPostgres(url, need !== "existing");
-    return opened(postgresStore(client, { deadlineMs: ANSWER_MS }), close);
+    return openStoreOf(postgresStore(client, { deadlineMs: ANSWER_MS }), close);
   }
   const address = parseRedisUrl(url);
-  if (address === null) throw refuse(storeUrls(need), withoutSecrets(url));
+  if (address === null) throw invalidOption("--store", storeUrls(need), withoutSecrets(url));
   const { client, close } = await connectRedis(address);
-  return opened(redisStore(client, { deadlineMs: ANSWER_MS }), close);
+  return openStoreOf(redisStore(client, { deadlineMs: ANSWER_MS }), close);
 }
 
 /**
@@ -73,14 +73,14 @@ export async function openStore(url: string, need: StoreNeed = "any"): Promise<O
  * @throws StoreError when a file cannot be opened
  */
 export async function openLastingStore(url: string): Promise<OpenStore> {
-  if (postgresLabel(url) !== null) {
+  if (isPostgres(url)) {
     const kept = await keepPostgres(url);
-    return opened(onceReady(postgresStore(kept.client, { deadlineMs: LASTING_MS }), kept), kept.close);
+    return openStoreOf(onceReady(postgresStore(kept.client, { deadlineMs: LASTING_MS }), kept), kept.close);
   }
   const address = parseRedisUrl(url);
   if (address === null) return openStore(url, "any");
   const { client, close } = await keepRedis(address);
-  return opened(redisStore(client, { deadlineMs: ANSWER_MS }), close);
+  return openStoreOf(redisStore(client, { deadlineMs: ANSWER_MS }), close);
 }
 
 /** Until its tables are there, a store fails with the reason for that. */
@@ -126,11 +126,15 @@ export function storeLabel(url: string): string {
   return parseRedisUrl(url)?.label ?? postgresLabel(url) ?? (sqlitePath(url) === undefined ? withoutSecrets(url) : url);
 }
 
+function isPostgres(url: string): boolean {
+  return postgresLabel(url) !== null;
+}
+
 function sqlitePath(url: string): string | undefined {
   return /^sqlite:(.+)$/s.exec(url)?.[1];
 }
 
-function opened(store: Store, closeClient?: () => Promise<void>): OpenStore {
+function openStoreOf(store: Store, closeClient?: () => Promise<void>): OpenStore {
   return {
     store,
     async close() {
@@ -140,11 +144,7 @@ function opened(store: Store, closeClient?: () => Promise<void>): OpenStore {
   };
 }
 
-function refuse(expected: string, got: string): MisuseError {
-  return new MisuseError("invalid-option", { path: "--store", expected, got: formatGot(got) });
-}
-
-/** A new file would only say that nothing was used. */
+/** A new file would only show that nothing was used. */
 function noFile(path: string, url: string): MisuseError {
   const expected =
     "a SQLite file that exists: run the command in the folder where `tollgate serve` runs, or name its file as sqlite:PATH";

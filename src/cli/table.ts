@@ -17,7 +17,7 @@ export function formatTable(heading: readonly string[], rows: readonly (readonly
     .join("\n");
 }
 
-/** What there is to say, a line each: its name, and then what it is. */
+/** One line for each row: its name, then its text. */
 export function formatList(rows: readonly (readonly [name: string, text: string])[]): string {
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, text]) => `${name.padEnd(width)}  ${printable(text)}`).join("\n");

@@ -30,15 +30,15 @@ export function findTestFiles(folder: string): string[] {
     .filter((name) => /\.test\.ya?ml$/.test(name))
     .sort();
   const policy = join(folder, LOCAL_POLICY);
-  const hasOwn =
-    existsSync(policy) && ownTests(readYaml(readInput(policy), LOCAL_POLICY, "invalid-policy")) !== undefined;
-  return hasOwn ? [...files, LOCAL_POLICY] : files;
+  if (!existsSync(policy)) return files;
+  const { value } = readYaml(readInput(policy), LOCAL_POLICY, "invalid-policy");
+  return isObject(value) && value.tests !== undefined ? [...files, LOCAL_POLICY] : files;
 }
 
 /**
  * Reads files of tests, and policies with tests. Files with the same policy get the same object.
  *
- * @throws MisuseError with every fault of the tests and of the policies, at most 100; FileError
+ * @throws MisuseError with every fault of the tests and of the policies, at most 100; CommandError
  */
 export function readTests(files: readonly string[]): TestFile[] {
   const policies = new Map<string, ReadPolicy>();
@@ -69,9 +69,7 @@ function isOfTests(value: unknown): value is Record<string, unknown> {
 /** Throws for tests of a policy that are wrong; a policy needs none. */
 export function checkOwnTests(policy: CompiledPolicy, at: YamlText["at"]): void {
   const { tests } = writtenPolicy(policy);
-  if (tests === undefined) return;
-  const found = readPolicyTests(tests, policy);
-  if ("faults" in found) throw misuse(found.faults, at);
+  if (tests !== undefined) checkedTests(tests, policy, at);
 }
 
 type ReadPolicy = ReturnType<typeof readPolicyText>;
@@ -79,6 +77,7 @@ type ReadPolicy = ReturnType<typeof readPolicyText>;
 function readTestsOf(file: string, policies: Map<string, ReadPolicy>): TestFile {
   const text = readInput(file);
   const { value, at } = readYaml(text, file, "invalid-policy");
+  const placeOf = (test: number, step: number) => at(["tests", test, "steps", step]);
   if (!isOfTests(value)) {
     const policyFile = normalize(file);
     const { policy } = readOnce(policyFile, () => text, policies);
@@ -87,14 +86,14 @@ function readTestsOf(file: string, policies: Map<string, ReadPolicy>): TestFile 
       const expected = "tests in the policy, or a file such as tollgate.test.yaml that names it";
       throw new MisuseError("invalid-policy", { at: file, path: "tests", expected, got: "nothing" });
     }
-    return testFile(file, policyFile, policy, tests, at);
+    return { file, policyFile, policy, tests: checkedTests(tests, policy, at), placeOf };
   }
   const found = readTestFile(value);
   if ("faults" in found) throw misuse(found.faults, at);
   const { policy: named, tests } = found.value;
   const policyFile = isAbsolute(named) ? named : join(dirname(file), named);
   const { policy } = readOnce(policyFile, () => readInput(policyFile, at(["policy"])), policies);
-  return testFile(file, policyFile, policy, tests, at);
+  return { file, policyFile, policy, tests: checkedTests(tests, policy, at), placeOf };
 }
 
 function readOnce(file: string, text: () => string, policies: Map<string, ReadPolicy>): ReadPolicy {
@@ -103,20 +102,11 @@ function readOnce(file: string, text: () => string, policies: Map<string, ReadPo
   return known;
 }
 
-function testFile(
-  file: string,
-  policyFile: string,
-  policy: CompiledPolicy,
-  tests: unknown,
-  at: YamlText["at"],
-): TestFile {
+/** @throws MisuseError for tests that are wrong */
+function checkedTests(tests: unknown, policy: CompiledPolicy, at: YamlText["at"]): readonly PolicyTest[] {
   const found = readPolicyTests(tests, policy);
   if ("faults" in found) throw misuse(found.faults, at);
-  return { file, policyFile, policy, tests: found.value, placeOf: (test, step) => at(["tests", test, "steps", step]) };
-}
-
-function ownTests({ value }: YamlText): unknown {
-  return isObject(value) ? value.tests : undefined;
+  return found.value;
 }
 
 function misuse(faults: readonly PolicyFault[], at: YamlText["at"]): MisuseError {

@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { Coverage } from "../testing/policy-test-coverage.ts";
 import { type PolicyTestResult, runPolicyTests } from "../testing/policy-test-run.ts";
 import { coverageLines, failureText } from "../testing/policy-test-text.ts";
-import { EXIT, FileError } from "./exit.ts";
+import { EXIT, CommandError } from "./exit.ts";
 import { findTestFiles, readTests, type TestFile } from "./test-files.ts";
 
 interface TestOptions {
@@ -12,7 +12,6 @@ interface TestOptions {
   readonly strict?: boolean;
 }
 
-/** What came of the tests of one file. */
 interface Tested extends TestFile {
   readonly results: readonly PolicyTestResult[];
 }
@@ -32,7 +31,9 @@ export function testCommand(): Command {
 async function test(files: readonly string[], { json = false, strict = false }: TestOptions): Promise<void> {
   const found = files.length > 0 ? files : findTestFiles(".");
   if (found.length === 0) {
-    throw new FileError("there are no tests here: write tollgate.test.yaml, or tests in tollgate.yaml, or name a file");
+    throw new CommandError(
+      "there are no tests here: write tollgate.test.yaml, or tests in tollgate.yaml, or name a file",
+    );
   }
   const tested: Tested[] = [];
   const coverages = new Map<string, Coverage>();

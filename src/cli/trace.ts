@@ -2,11 +2,12 @@
 
 import { z } from "zod";
 import type { Call } from "../kernel/call.ts";
-import { formatGot, MisuseError } from "../kernel/errors.ts";
+import { formatGot, MisuseError, withFaults } from "../kernel/errors.ts";
+import { valueAt } from "../kernel/policy/place.ts";
 
 const error = "a string that is not empty, or a safe integer";
 const value = z.union([z.string().min(1, { error }), z.int({ error })], { error });
-const whose = value.nullish().transform((given) => given ?? undefined);
+const whose = optional(value);
 const units = z.int({ error: "a safe integer from 0" }).min(0, { error: "a safe integer from 0" });
 const line = z.object(
   {
@@ -17,10 +18,7 @@ const line = z.object(
     user: whose,
     agent: whose,
     model: whose,
-    cost: z
-      .record(z.string(), units, { error: "an object of whole numbers by unit" })
-      .nullish()
-      .transform((given) => given ?? undefined),
+    cost: optional(z.record(z.string(), units, { error: "an object of whole numbers by unit" })),
     // A label: it must not fail a trace.
     toolCallId: z.string().optional().catch(undefined),
     args: z.unknown().optional(),
@@ -50,13 +48,13 @@ function parseLine(json: string, number: number, source: string): TracedCall {
   const parsed = line.safeParse(given);
   if (parsed.success) return { line: number, call: parsed.data };
   const { path = [], message: expected = "" } = parsed.error.issues[0] ?? {};
-  const refuse = (where: string, got: unknown) =>
-    new MisuseError("invalid-option", { at: `${source}:${number}`, path: where, expected, got: formatGot(got) });
-  if (path.length === 0) throw refuse("call", json);
-  throw refuse(
-    path.join("."),
-    path.reduce<unknown>((part, key) => Object(part)[key], given),
-  );
+  const [where, found] = path.length === 0 ? ["call", json] : [path.join("."), valueAt(given, path.map(String))];
+  throw new MisuseError("invalid-option", { at: `${source}:${number}`, path: where, expected, got: formatGot(found) });
+}
+
+/** A field that a line may leave out, also as `null`. */
+function optional<Field extends z.ZodType>(field: Field) {
+  return field.nullish().transform((given) => given ?? undefined);
 }
 
 function parseJson(json: string): unknown {
@@ -67,10 +65,7 @@ function parseJson(json: string): unknown {
   }
 }
 
-/** The misuse that a call is by the policy's measure, with the line on which the call stands. */
-export function misuseAt(source: string, line: number, { code, faults }: MisuseError): MisuseError {
-  return new MisuseError(
-    code,
-    faults.map((fault) => ({ ...fault, at: `${source}:${line}` })),
-  );
+/** The misuse of a call, with the line on which the call stands. */
+export function misuseAt(source: string, line: number, error: MisuseError): MisuseError {
+  return withFaults(error, (fault) => ({ ...fault, at: `${source}:${line}` }));
 }

@@ -30,7 +30,7 @@ async function usage(options: BucketOptions): Promise<void> {
   else if (usages.length > 0) console.log(formatUsages(usages));
   else if (policy === null) console.log("No limit of the service has all of its dimensions given.");
   else console.log(`No limit has all of its dimensions given. What is missing:\n${formatMissing(policy, dimensions)}`);
-  if (policy !== null && !options.json) for (const line of plannedBy(policy, dimensions, usages)) console.log(line);
+  if (policy !== null && !options.json) for (const line of otherQuotas(policy, dimensions, usages)) console.log(line);
   const advice = options.asTenant === undefined && !options.json ? tenantAdvice(dimensions) : null;
   if (advice !== null) console.error(advice);
   if (policy !== null && options.policy === SAMPLE_POLICY) console.error(`policy ${policyLabel(options.policy)}`);
@@ -49,8 +49,8 @@ function formatMissing({ limits, tools, groups }: CompiledPolicy, given: BucketD
   return formatList(rows);
 }
 
-/** Which of the limits that are shown have another quota for calls that say more. */
-function plannedBy({ limits }: CompiledPolicy, given: BucketDimensions, usages: readonly BucketUsage[]): string[] {
+/** A line for each limit shown whose quota depends on a dimension that was not given. */
+function otherQuotas({ limits }: CompiledPolicy, given: BucketDimensions, usages: readonly BucketUsage[]): string[] {
   const shown = new Set(usages.map(({ limit }) => limit));
   return limits.flatMap(({ name, per, dimensions, quotas, overrides }) => {
     if (!shown.has(name) || quotas.length + overrides.length === 0) return [];

@@ -18,7 +18,7 @@ export class WorkerError extends Error {
 }
 
 const running = new Set<ChildProcess>();
-// Before anything that a command registers: a temporary folder is removed after those who write to it.
+// Registered when this file is loaded, before any hook of a command: workers end before their temporary folder is removed.
 process.once("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
@@ -45,7 +45,7 @@ export class Worker<Task, Result> {
   }
 
   /**
-   * Does a task in the process that is in this place, once it is ready, and says which process it was.
+   * Does a task in the process of this place, once it is ready. Returns the result and the process's id.
    *
    * @throws WorkerError when the task failed, or the process has ended
    */

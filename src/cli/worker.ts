@@ -1,5 +1,5 @@
-// A worker process: it is told its job, opens what the job needs, and answers one task after the other.
-// It ends when its parent does.
+// A worker process: it gets its job, opens what the job needs, and answers one task after the other. It ends when its
+// parent does.
 
 import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store/error.ts";

@@ -79,6 +79,11 @@ export class MisuseError extends TypeError {
   }
 }
 
+/** The same misuse with other words in its faults. */
+export function withFaults({ code, faults }: MisuseError, change: (fault: Fault) => Fault): MisuseError {
+  return new MisuseError(code, faults.map(change));
+}
+
 /** An option that is wrong. */
 export function invalidOption(path: string, expected: string, got: unknown): MisuseError {
   return new MisuseError("invalid-option", { path, expected, got: formatGot(got) });

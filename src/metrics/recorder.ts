@@ -1,5 +1,5 @@
 // What decisions, events and durations add to the metrics of one limiter. Labels are words of Tollgate and names that the
-// policy has, each of a bounded number, and nothing of a call is told but its tool, where the policy names it.
+// policy has, each of a bounded number, and of a call only its tool, where the policy names it.
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision, Verdict } from "../kernel/decision.ts";
@@ -82,7 +82,7 @@ export class Recorder implements TelemetryHooks {
     const { allowed, degraded, replayed, verdicts } = decision;
     this.#decisions.of(allowed, degraded !== null, replayed, this.toolOf(call.tool)).put(1);
     if (degraded !== null) this.#over(degraded.maxOvershoot);
-    // The first answer was counted with all that it says.
+    // The verdicts were counted with the first answer.
     if (replayed) return;
     for (const { exceeded, limit, mode } of verdicts) {
       if (exceeded) this.#denials.of(this.#limits.of(limit), mode).put(1);
@@ -118,7 +118,7 @@ export class Recorder implements TelemetryHooks {
   }
 }
 
-/** What went wrong, by its code: messages may say what a call said. */
+/** The code of an error: its message may contain words of a call. */
 export function errorType(error: unknown): string {
   return MisuseError.isInstance(error) || StoreError.isInstance(error) ? error.code : OTHER;
 }

@@ -27,97 +27,76 @@ const REQUEST_BOUNDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 
 /** Metrics of a limiter, which both exporters have. */
 export const LIMITER_METRICS = {
-  decisions: metric(
+  decisions: counter(
     "tollgate.decisions",
-    "counter",
     "{decision}",
-    { labels: ["allowed", "degraded", "replayed"], otelLabels: ["tool"] },
     "Decisions on calls.",
+    ["allowed", "degraded", "replayed"],
+    ["tool"],
   ),
-  denials: metric(
+  denials: counter(
     "tollgate.denials",
-    "counter",
     "{denial}",
-    { labels: ["limit", "mode"] },
     "Calls that did not fit into a limit. Only a limit in mode enforce denies them.",
+    ["limit", "mode"],
   ),
-  usage: metric(
+  usage: counter(
     "tollgate.usage",
-    "counter",
     "{unit}",
-    { labels: ["limit", "unit"] },
     "Units that calls were admitted with, or that were recorded. Of a reservation or a run: what it held, not what it was settled with.",
+    ["limit", "unit"],
   ),
-  duration: metric(
+  duration: histogram(
     "tollgate.decision.duration",
-    "histogram",
-    "s",
-    { labels: ["operation", "error_type"], bounds: DECISION_BOUNDS },
     "How long a decision took. Calls that may wait (maxWaitMs) are not measured.",
+    ["operation", "error_type"],
+    DECISION_BOUNDS,
   ),
-  available: metric(
+  available: gauge(
     "tollgate.store.available",
-    "gauge",
     "{store}",
-    {},
     "1 while the store decides, 0 while this instance decides without it.",
   ),
-  maxOvershoot: metric(
+  maxOvershoot: gauge(
     "tollgate.decision.max_overshoot",
-    "gauge",
     "{unit}",
-    {},
     "Units that may pass beyond a quota at most, over all instances, while the store is away. Infinite: there is no bound.",
   ),
-  bookings: metric(
+  bookings: counter(
     "tollgate.bookings",
-    "counter",
     "{booking}",
-    { labels: ["outcome"] },
     "What became of units that were admitted while the store was away, and of units that the store had lost.",
+    ["outcome"],
   ),
-  events: metric("tollgate.events", "counter", "{event}", { labels: ["type"] }, "Events, as onEvent gets them."),
+  events: counter("tollgate.events", "{event}", "Events, as onEvent gets them.", ["type"]),
 } as const;
 
 /** Metrics that the service alone has, for Prometheus. */
 export const SERVICE_METRICS = {
-  requests: metric(
-    "tollgate.requests",
-    "counter",
-    "{request}",
-    { labels: ["route", "status"] },
-    "Requests that were answered.",
-  ),
-  requestDuration: metric(
+  requests: counter("tollgate.requests", "{request}", "Requests that were answered.", ["route", "status"]),
+  requestDuration: histogram(
     "tollgate.request.duration",
-    "histogram",
-    "s",
-    { labels: ["route"], bounds: REQUEST_BOUNDS },
     "How long a request took, from its whole header to its answer.",
+    ["route"],
+    REQUEST_BOUNDS,
   ),
-  rejected: metric(
+  rejected: counter(
     "tollgate.rejected_requests",
-    "counter",
     "{request}",
-    { labels: ["reason"] },
     "Connections, requests and listeners that were rejected outside of a route.",
+    ["reason"],
   ),
-  inFlight: metric("tollgate.requests_in_flight", "gauge", "{request}", {}, "Requests that run."),
-  listeners: metric("tollgate.event_listeners", "gauge", "{listener}", {}, "Listeners to events."),
-  reloads: metric(
-    "tollgate.policy_reloads",
-    "counter",
-    "{reload}",
-    { labels: ["outcome"] },
-    "Policies that were applied or refused after the start.",
-  ),
-  build: metric("tollgate.build_info", "gauge", "{build}", { labels: ["version"] }, "1, with the version of Tollgate."),
-  policy: metric(
+  inFlight: gauge("tollgate.requests_in_flight", "{request}", "Requests that run."),
+  listeners: gauge("tollgate.event_listeners", "{listener}", "Listeners to events."),
+  reloads: counter("tollgate.policy_reloads", "{reload}", "Policies that were applied or refused after the start.", [
+    "outcome",
+  ]),
+  build: gauge("tollgate.build_info", "{build}", "1, with the version of Tollgate.", ["version"]),
+  policy: gauge(
     "tollgate.policy_info",
-    "gauge",
     "{policy}",
-    { labels: ["version"] },
     "1, with the version of the policy in force, as GET /v1/policy has it.",
+    ["version"],
   ),
 } as const;
 
@@ -129,12 +108,21 @@ export function prometheusName({ name, kind, unit }: Metric): string {
   return `${name.replaceAll(".", "_")}${unit === "s" ? "_seconds" : ""}${kind === "counter" ? "_total" : ""}`;
 }
 
-function metric(
+function counter(
   name: string,
-  kind: Metric["kind"],
   unit: string,
-  labels: Partial<Pick<Metric, "labels" | "otelLabels" | "bounds">>,
   description: string,
+  labels: readonly string[],
+  otelLabels: Metric["otelLabels"] = [],
 ): Metric {
-  return { name, kind, unit, labels: [], otelLabels: [], bounds: [], ...labels, description };
+  return { name, kind: "counter", unit, labels, otelLabels, bounds: [], description };
+}
+
+function gauge(name: string, unit: string, description: string, labels: readonly string[] = []): Metric {
+  return { name, kind: "gauge", unit, labels, otelLabels: [], bounds: [], description };
+}
+
+/** A histogram of durations in seconds. */
+function histogram(name: string, description: string, labels: readonly string[], bounds: readonly number[]): Metric {
+  return { name, kind: "histogram", unit: "s", labels, otelLabels: [], bounds, description };
 }

@@ -17,18 +17,14 @@ export class OtelExporter implements Exporter {
   }
 
   series(metric: Metric, values: readonly Value[]): Series {
-    let put = this.#made.get(metric);
-    if (put === undefined) {
-      put = this.#make(metric);
-      this.#made.set(metric, put);
-    }
-    const made = put;
+    const put = this.#made.get(metric) ?? this.#make(metric);
+    this.#made.set(metric, put);
     const attributes: Attributes = {};
     for (const [i, label] of [...metric.labels, ...metric.otelLabels].entries()) {
       const value = values[i] ?? null;
       if (value !== null) attributes[ATTRIBUTES[label as keyof typeof ATTRIBUTES]] = value;
     }
-    return { put: (value) => made(value, attributes) };
+    return { put: (value) => put(value, attributes) };
   }
 
   #make({ name, kind, unit, description, bounds }: Metric): Put {

@@ -60,7 +60,6 @@ export function upgradePolicy(text: string, source = "policy"): UpgradedPolicy {
   return { text: spliced(text, [...splices.values()].flat()), changes, byHand: [...byHand, ...meanings] };
 }
 
-/** A piece of text in place of another. */
 interface Splice {
   readonly start: number;
   readonly end: number;

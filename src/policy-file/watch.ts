@@ -7,19 +7,15 @@ import { type WatchOptions, watchedFile } from "./watched-file.ts";
 
 export type { WatchOptions } from "./watched-file.ts";
 
-/** What takes a policy: a limiter. */
+/** What takes a policy: a limiter, which emits an event when the file is no policy. */
 export interface Reloads {
   reload(policy: Policy): unknown;
-}
-
-/** A limiter emits an event when the file is no policy. */
-interface Refuses extends Reloads {
   policyRefused?(error: unknown): void;
 }
 
 /**
  * Lets a limiter take a policy file each time that it has changed; not when it is made, nor while the file is no policy.
- * What came of it is told by the limiter's `onEvent` (`policy.reloaded`, `policy.refused`).
+ * The limiter's `onEvent` gets the outcome (`policy.reloaded`, `policy.refused`).
  *
  * @throws MisuseError `invalid-option`
  *
@@ -42,7 +38,7 @@ export function watchPolicy(path: string, limiter: Reloads, options: WatchOption
     try {
       policy = loadPolicy(path);
     } catch (error) {
-      (limiter as Refuses).policyRefused?.(error);
+      limiter.policyRefused?.(error);
       throw error;
     }
     limiter.reload(policy);

@@ -1,19 +1,8 @@
 // Where the parts of a YAML document stand in its text. Aliases and merge keys are followed: a part that an object has from
 // another one stands there.
 
-import {
-  type Alias,
-  isAlias,
-  isMap,
-  isNode,
-  isScalar,
-  isSeq,
-  type Node,
-  type Pair,
-  type Scalar,
-  visit,
-  type YAMLMap,
-} from "yaml";
+import { isAlias, isMap, isNode, isScalar, isSeq, visit } from "yaml";
+import type { Alias, Node, Pair, Scalar, YAMLMap } from "yaml";
 
 export type Keys = readonly (string | number)[];
 

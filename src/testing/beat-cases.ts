@@ -1,13 +1,14 @@
 // What a shared store must know of its instances: how many live, their ranks, and whether it has lost what it held.
 
 import assert from "node:assert/strict";
-import { ask, charge, type StoreCase } from "./cases.ts";
-import { large, member, nowOf, onShared } from "./shared-cases.ts";
+import { large, onShared } from "./shared-cases.ts";
+import { charge } from "./steps.ts";
+import { has, type StoreCase } from "./trial.ts";
 
 export const beatCases: readonly StoreCase[] = [
-  onShared("ranks live instances by their names", async ({ store }) => {
+  onShared("ranks live instances by their names", async (t) => {
     const place = async (instance: string) => {
-      const { instances, rank } = await store.beat(member(instance));
+      const { instances, rank } = await t.beat(instance);
       return [instances, rank];
     };
     assert.deepEqual(await place("b"), [1, 0]);
@@ -16,52 +17,42 @@ export const beatCases: readonly StoreCase[] = [
     assert.deepEqual(await place("b"), [3, 2]);
     assert.deepEqual(await place("a"), [3, 1]);
   }),
-
-  onShared("stops counting an instance that has left or whose time has passed", async ({ store, advance }) => {
-    for (const instance of ["a", "b", "c"]) await store.beat(member(instance));
-    const left = await store.beat(member("a", { livesMs: 0 }));
+  onShared("stops counting an instance that has left or whose time has passed", async (t) => {
+    for (const instance of ["a", "b", "c"]) await t.beat(instance);
+    const left = await t.beat("a", { livesMs: 0 });
     assert.equal(left.instances, 2);
-    await advance(999);
-    const both = await store.beat(member("c"));
-    assert.deepEqual([both.instances, both.rank], [2, 1]);
-    await advance(1);
-    const alone = await store.beat(member("c"));
-    assert.deepEqual([alone.instances, alone.rank], [1, 0]);
+    await t.advance(999);
+    has(await t.beat("c"), { instances: 2, rank: 1 });
+    await t.advance(1);
+    has(await t.beat("c"), { instances: 1, rank: 0 });
   }),
-
-  onShared("counts each group separately, whatever its name", async ({ store }) => {
+  onShared("counts each group separately, whatever its name", async (t) => {
     const groups = ["a", "a:b", "a_b", "axb", "a.b", "A", "a-b", "a0"];
     for (const group of groups) {
-      for (const instance of ["b:c", "c", "b"]) await store.beat(member(instance, { group }));
+      for (const instance of ["b:c", "c", "b"]) await t.beat(instance, { group });
     }
     for (const group of groups) {
-      const { instances, rank } = await store.beat(member("c", { group }));
+      const { instances, rank } = await t.beat("c", { group });
       assert.deepEqual([instances, rank], [3, 2], group);
     }
   }),
-
-  onShared(
-    "returns one incarnation to all instances, also when the first ones come together",
-    async ({ store, advance }) => {
-      const beats = await Promise.all(["a", "b", "c", "d"].map((instance) => store.beat(member(instance))));
-      await advance(100 * 86_400_000);
-      beats.push(await store.beat(member("a", { group: "another" })));
-      assert.equal(new Set(beats.map(({ incarnation }) => incarnation)).size, 1);
-      assert.match(beats[0]?.incarnation ?? "", /^[\w-]{1,64}$/);
-      assert.equal(beats.at(-1)?.nowMs, await nowOf(store));
-    },
-  ),
-
-  onShared("has lost everything when nothing is left of what was seen", async ({ store }) => {
-    const { lost } = await store.beat(member("a", { seen: ["b", "c"] }));
-    assert.equal(lost, "all");
-    await ask(store, "judge", charge("c", large));
-    assert.equal((await store.beat(member("b", { seen: ["c"] }))).lost, "all");
+  onShared("returns one incarnation to all instances, also when the first ones come together", async (t) => {
+    const beats = await Promise.all(["a", "b", "c", "d"].map((instance) => t.beat(instance)));
+    await t.advance(100 * 86_400_000);
+    beats.push(await t.beat("a", { group: "another" }));
+    assert.equal(new Set(beats.map(({ incarnation }) => incarnation)).size, 1);
+    assert.match(beats[0]?.incarnation ?? "", /^[\w-]{1,64}$/);
+    assert.equal(beats.at(-1)?.nowMs, await t.nowMs());
   }),
-
-  onShared("may have lost some when something is left of what was seen", async ({ store }) => {
-    await ask(store, "judge", charge("c", large));
-    assert.equal((await store.beat(member("a", { seen: ["b", "c"] }))).lost, "some");
-    assert.equal((await store.beat(member("b", { seen: ["b"] }))).lost, "some");
+  onShared("has lost everything when nothing is left of what was seen", async (t) => {
+    const { lost } = await t.beat("a", { seen: ["b", "c"] });
+    assert.equal(lost, "all");
+    await t.judge(charge("c", large));
+    assert.equal((await t.beat("b", { seen: ["c"] })).lost, "all");
+  }),
+  onShared("may have lost some when something is left of what was seen", async (t) => {
+    await t.judge(charge("c", large));
+    assert.equal((await t.beat("a", { seen: ["b", "c"] })).lost, "some");
+    assert.equal((await t.beat("b", { seen: ["b"] })).lost, "some");
   }),
 ];

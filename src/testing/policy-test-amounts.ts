@@ -67,11 +67,6 @@ export function unitsText(units: number | null, unit: string): string {
   return /^\d{5,}$/.test(short) ? short.replace(/\B(?=(\d{3})+$)/g, "_") : short;
 }
 
-/** When a denied call can pass, as a test writes it. */
-export function retryText(ms: number | null): string {
-  return ms === null ? "never" : durationText(ms);
-}
-
 const SIZES = [
   [86_400_000, "d"],
   [3_600_000, "h"],
@@ -79,16 +74,19 @@ const SIZES = [
   [1_000, "s"],
 ] as const;
 
-/** Milliseconds as a test writes them. */
-export function durationText(ms: number): string {
+function durationText(ms: number): string {
   const [size, unit] = SIZES.find(([size]) => ms % size === 0) ?? [1, "ms"];
   return ms === 0 ? "0ms" : `${ms / size}${unit}`;
 }
 
-/** The same; a large number is in parts, with what it is rounded up to whole seconds: `1h2m3s`, `65999ms (1m6s)`. */
+/**
+ * When a denied call can pass, as a test writes it. A large number is in parts, with what it is rounded up to whole seconds:
+ * `1h2m3s`, `65999ms (1m6s)`.
+ */
 export function spanText(ms: number | null): string {
-  const exact = retryText(ms);
-  if (ms === null || isShort(exact)) return exact;
+  if (ms === null) return "never";
+  const exact = durationText(ms);
+  if (isShort(exact)) return exact;
   const whole = partsText(inSeconds(ms));
   return ms === inSeconds(ms) ? whole : `${exact} (${whole})`;
 }

@@ -6,7 +6,6 @@ import type { PolicyTestBucket, PolicyTestCall } from "./policy-test-input.ts";
 
 /** One expectation that was not met. */
 export interface Mismatch {
-  /** The word of the step. */
   readonly word: string;
   readonly expected: string;
   readonly got: string;
@@ -20,7 +19,7 @@ export function compareCall(step: PolicyTestCall, decision: Decision): Mismatch[
     if (!isMet) mismatches.push({ word, expected, got });
   };
   compare("expect", (expect === "allowed") === decision.allowed, expect, decision.allowed ? "allowed" : "denied");
-  // What follows is said of the other decision.
+  // The other expectations are about the other decision.
   if (mismatches.length > 0) return mismatches;
   if (by !== undefined) compare("by", by === decision.deniedBy, by, decision.deniedBy ?? "no limit");
   if (retryAfter !== undefined) {
@@ -41,12 +40,8 @@ export function compareCall(step: PolicyTestCall, decision: Decision): Mismatch[
   }
   if (message !== undefined) {
     const { message: found } = decision;
-    compare(
-      "message",
-      found?.includes(message) === true,
-      JSON.stringify(message),
-      found === null ? "no message" : JSON.stringify(found),
-    );
+    const got = found === null ? "no message" : JSON.stringify(found);
+    compare("message", found?.includes(message) === true, JSON.stringify(message), got);
   }
   return mismatches;
 }

@@ -12,13 +12,8 @@ import { type SteppedClock, steppedClock } from "./fake-clock.ts";
 import { costIn, type PolicyTestUnits, parseSpan, quotasIn, unitsIn, withCost } from "./policy-test-amounts.ts";
 import { compareBucket, compareCall, compareRemaining, type Mismatch } from "./policy-test-compare.ts";
 import { Coverage } from "./policy-test-coverage.ts";
-import type {
-  PolicyTest,
-  PolicyTestBucketName,
-  PolicyTestCall,
-  PolicyTestEnding,
-  PolicyTestStep,
-} from "./policy-test-input.ts";
+import type { PolicyTest, PolicyTestBucketName, PolicyTestCall, PolicyTestEnding } from "./policy-test-input.ts";
+import type { PolicyTestStep } from "./policy-test-input.ts";
 import { DEFAULT_AT, instantMs } from "./policy-test-schema.ts";
 
 /** Most times that open calls extend their holds in one step. */
@@ -60,7 +55,6 @@ export async function runPolicyTests(
   return results;
 }
 
-/** A call that runs until it is ended. */
 interface Running {
   readonly ended: Promise<unknown>;
   end(ending: PolicyTestEnding): void;
@@ -123,12 +117,8 @@ class Play {
       await this.#limiter.reset({ limit, ...dimensions });
       return [];
     }
-    const grant = {
-      id: crypto.randomUUID(),
-      units: unitsIn(step.units) ?? 0,
-      durationMs: parseSpan(step.duration) ?? 0,
-    };
-    await this.#limiter.grant({ limit, ...dimensions }, grant);
+    const [units, durationMs] = [unitsIn(step.units) ?? 0, parseSpan(step.duration) ?? 0];
+    await this.#limiter.grant({ limit, ...dimensions }, { id: crypto.randomUUID(), units, durationMs });
     return [];
   }
 
@@ -242,7 +232,6 @@ class Play {
   }
 }
 
-/** Quotas that a step brings. */
 type Quotas = Readonly<Record<string, PolicyTestUnits>>;
 
 function optionsOf(quotas: Quotas | undefined): QuotaOptions {

@@ -18,7 +18,7 @@ const MAX_WORDS = 64;
 /** Most calls of all tests that are run together. */
 export const MAX_CALLS = 1_000_000;
 
-/** When a test begins that does not say. */
+/** When a test without `at` begins. */
 export const DEFAULT_AT = "2030-01-01T00:00:00Z";
 
 const LAST_MS = Date.UTC(9999, 11, 31);
@@ -46,12 +46,10 @@ export function instantMs(text: string): number | null {
   }
 }
 
-/** A list with a bound. */
 function list<Item extends z.ZodType>(item: Item, error: string, max: number) {
   return z.array(item, { error }).max(max, { error: `at most ${max}` });
 }
 
-/** Entries by name. */
 const entries = <Value extends z.ZodType>(value: Value, what: string) => map(z.string(), value, what, MAX_WORDS);
 
 const units = amount(0, UNITS);
@@ -115,15 +113,9 @@ const steps = {
 } as const;
 
 /** The keys that a step may have, by the word that says what it does. */
-export const STEP_KEYS: Readonly<Record<(typeof STEP_WORDS)[number], readonly string[]>> = {
-  call: Object.keys(steps.call.shape),
-  wait: Object.keys(steps.wait.shape),
-  at: Object.keys(steps.at.shape),
-  end: Object.keys(steps.end.shape),
-  bucket: Object.keys(steps.bucket.shape),
-  grant: Object.keys(steps.grant.shape),
-  reset: Object.keys(steps.reset.shape),
-};
+export function stepKeys(word: (typeof STEP_WORDS)[number]): readonly string[] {
+  return Object.keys(steps[word].shape);
+}
 
 const VALUE = "a text that is not empty, or a whole number";
 const value = z.union([text(/./s, VALUE), z.int({ error: VALUE })], { error: VALUE });

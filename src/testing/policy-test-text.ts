@@ -13,7 +13,7 @@ const MAX_SHOWN = 200;
 /** A name that YAML needs no quotes for. */
 const PLAIN = /^(?!(?:true|false|null|yes|no|on|off)$)[A-Za-z_][\w.-]*$/i;
 
-/** A test that failed: where, what it did, what it expected and got, and what each limit said. */
+/** A test that failed: where, what it did, what it expected and got, and the verdict of each limit. */
 export function failureText(name: string, failure: PolicyTestFailure, place: string): string {
   const { step, atMs, did, nth, mismatches, decision } = failure;
   const call = nth === null ? "" : `, call ${nth.n} of ${nth.of}`;
@@ -26,7 +26,7 @@ export function failureText(name: string, failure: PolicyTestFailure, place: str
   ].join("\n");
 }
 
-/** What each limit said of a call. */
+/** The verdict of each limit on a call. */
 function decisionLines(decision: Decision): string[] {
   const { allowed, verdicts } = decision;
   const said = allowed ? "allowed" : `denied, retryAfter ${spanText(decision.retryAfterMs)}`;

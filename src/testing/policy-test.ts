@@ -4,6 +4,7 @@ import { AssertionError } from "node:assert/strict";
 import { MisuseError } from "../kernel/errors.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import { compiledPolicy, type Policy, writtenPolicy } from "../kernel/policy/parse.ts";
+import { amount } from "../kernel/words.ts";
 import { readPolicyTests } from "./policy-test-faults.ts";
 import type { PolicyTest } from "./policy-test-input.ts";
 import { runPolicyTests } from "./policy-test-run.ts";
@@ -42,6 +43,6 @@ export async function testPolicy(policy: Policy | PolicyInput, tests?: readonly 
     failure === null ? [] : [failureText(name, failure, `tests[${i}].steps[${failure.step}]`)],
   );
   if (texts.length === 0) return;
-  const count = `${texts.length} of ${results.length} policy ${results.length === 1 ? "test" : "tests"} failed`;
+  const count = `${texts.length} of ${amount(results.length, "policy tests")} failed`;
   throw new AssertionError({ message: `${count}\n\n${texts.join("\n\n")}`, stackStartFn: testPolicy });
 }

@@ -2,46 +2,52 @@
 
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
-import type { StoreRequest } from "../kernel/request.ts";
-import { isShared, type Member, type SharedStore } from "../store/shared-store.ts";
-import { ask, charge, quota, type StoreCase, type StoreFixture, WINDOW_MS } from "./cases.ts";
+import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import { StoreError, type StoreErrorCode } from "../store/error.ts";
+import { isShared, TermsError } from "../store/shared-store.ts";
+import type { Beat, Member, SharedStore, Terms, TermsRefusal } from "../store/shared-store.ts";
+import { quota, WINDOW_MS } from "./limits.ts";
+import { charge } from "./steps.ts";
+import { answered, type StoreCase, Trial } from "./trial.ts";
 
-/** A shared store, and a way to let its time pass. */
-export interface Shared {
-  readonly store: SharedStore;
-  advance(ms: number): Promise<void> | void;
+/** One run of a case for shared stores. */
+export class SharedTrial extends Trial<SharedStore> {
+  beat(instance: string, more: Partial<Member> = {}): Promise<Beat> {
+    return this.store.beat({ group: "g", instance, livesMs: 1_000, seen: [], ...more });
+  }
+
+  async book(terms: Terms, ...requests: StoreRequest[]): Promise<StoreReply[]> {
+    return (await this.store.book(requests, terms)).map(answered);
+  }
+
+  async refuses(code: StoreErrorCode | TermsRefusal, terms: Terms, ...requests: StoreRequest[]): Promise<void> {
+    await assert.rejects(this.store.book(requests, terms), (error) => {
+      return StoreError.isInstance(error) && (TermsError.refusalOf(error) ?? error.code) === code;
+    });
+  }
 }
 
 /** A case that needs a `SharedStore`. */
-export function onShared(name: string, run: (shared: Shared) => Promise<void>): StoreCase {
-  return { name: `shared: ${name}`, run: (fixture) => runShared(fixture, run) };
-}
-
-/** Runs a case on the fixture's store, which has to be a `SharedStore`. */
-export async function runShared(fixture: StoreFixture, run: (shared: Shared) => Promise<void>): Promise<void> {
-  const { store } = fixture;
-  assert.ok(isShared(store), "the store has no book: it is not a SharedStore");
-  await run({ store, advance: (ms) => fixture.advance(ms) });
+export function onShared(name: string, run: (trial: SharedTrial) => Promise<void>): StoreCase {
+  return {
+    name: `shared: ${name}`,
+    async run(fixture) {
+      const { store } = fixture;
+      assert.ok(isShared(store), "the store has no book: it is not a SharedStore");
+      await run(new SharedTrial(store, fixture));
+    },
+  };
 }
 
 export const large = quota(99);
 export const epoch = { algorithm: "fixed-window", quota: 99, windowMs: WINDOW_MS, align: "epoch" } as const;
 
-export const member = (instance: string, more: Partial<Member> = {}): Member => {
-  return { group: "g", instance, livesMs: 1_000, seen: [], ...more };
-};
-
 export const booking = (bucket: string, cost = 1, limit: LimitSpec = large): StoreRequest => {
   return { mode: "judge", steps: [charge(bucket, limit, cost)] };
 };
 
-export async function nowOf(store: SharedStore): Promise<number> {
-  return (await ask(store, "peek")).nowMs;
-}
-
 /** Lets time pass until a window of the epoch begins, and returns that instant. */
-export async function toWindow({ store, advance }: Shared): Promise<number> {
-  const waitMs = WINDOW_MS - ((await nowOf(store)) % WINDOW_MS);
-  await advance(waitMs);
-  return nowOf(store);
+export async function toWindow(t: Trial): Promise<number> {
+  await t.advance(WINDOW_MS - ((await t.nowMs()) % WINDOW_MS));
+  return t.nowMs();
 }

@@ -3,15 +3,7 @@
 export type { Clock } from "../clock.ts";
 export { type FakeClock, fakeClock } from "./fake-clock.ts";
 export { testPolicy } from "./policy-test.ts";
-export type {
-  PolicyTest,
-  PolicyTestBucket,
-  PolicyTestBucketName,
-  PolicyTestCall,
-  PolicyTestEnd,
-  PolicyTestEnding,
-  PolicyTestGrant,
-  PolicyTestReset,
-  PolicyTestStep,
-} from "./policy-test-input.ts";
+export type { PolicyTest, PolicyTestCall, PolicyTestEnd, PolicyTestEnding } from "./policy-test-input.ts";
+export type { PolicyTestStep } from "./policy-test-input.ts";
+export type { PolicyTestBucket, PolicyTestBucketName, PolicyTestGrant, PolicyTestReset } from "./policy-test-input.ts";
 export { type StoreCase, type StoreFixture, sharedStoreCases, storeCases } from "./store-cases.ts";

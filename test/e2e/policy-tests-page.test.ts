@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { STEP_KEYS, TEST_KEYS } from "../../src/testing/policy-test-schema.ts";
+import { STEP_WORDS, stepKeys, TEST_KEYS } from "../../src/testing/policy-test-schema.ts";
 import { ROOT } from "../sources.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { tollgate } from "./tollgate.ts";
@@ -32,7 +32,7 @@ describe("the page on policy tests", () => {
   });
 
   it("names every key of a test and of its steps", () => {
-    for (const key of [...TEST_KEYS, ...Object.values(STEP_KEYS).flat()])
+    for (const key of [...TEST_KEYS, ...STEP_WORDS.flatMap(stepKeys)])
       assert.match(PAGE, new RegExp(`\`${key}[\`:]`), key);
   });
 });

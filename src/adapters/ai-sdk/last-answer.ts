@@ -1,17 +1,16 @@
 // The model of a run's last step, which has no tools: what it answers has a text, whatever the model does.
 
 import { LimitExceededError } from "../../kernel/decision.ts";
+import { withMethods } from "../model-calls.ts";
 import type { AiSdkStep } from "./steps.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: what differs between the SDK's versions must fit.
-/** A model of either version. */
 interface Model {
   doGenerate(options: any): PromiseLike<any>;
   doStream(options: any): PromiseLike<any>;
 }
 // biome-ignore-end lint/suspicious/noExplicitAny: until here.
 
-/** A part of an answer, or of its stream. */
 interface Part {
   readonly type: string;
   readonly text?: string;
@@ -45,13 +44,7 @@ export function speakingModel(model: unknown, denial: string): object | null {
       return { ...result, stream: result.stream.pipeThrough(spokenParts(denial)) };
     },
   };
-  return new Proxy(model, {
-    get(target, key) {
-      if (Object.hasOwn(speaking, key)) return speaking[key as keyof Model];
-      const own = Reflect.get(target, key, target);
-      return typeof own === "function" ? own.bind(target) : own;
-    },
-  });
+  return withMethods(model, speaking);
 }
 
 function spokenParts(denial: string): TransformStream<Part, Part> {
@@ -77,12 +70,12 @@ function isModel(model: unknown): model is Model {
   return typeof model === "object" && model !== null && "doGenerate" in model && "doStream" in model;
 }
 
-/** A call of the program's tools, or a piece of one. Those that the provider makes itself are its own affair. */
+/** A call of the program's tools, or a piece of one. Calls that the provider makes itself stay. */
 function isCall({ type, providerExecuted }: Part): boolean {
   return providerExecuted !== true && (type === "tool-call" || type.startsWith("tool-input-"));
 }
 
-/** Whether it is something that a reader gets. */
+/** Whether a reader sees it. */
 function isSaid({ type, text, delta }: Part): boolean {
   return type === "file" || ((type === "text" || type === "text-delta") && (text ?? delta ?? "").trim() !== "");
 }

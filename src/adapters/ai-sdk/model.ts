@@ -14,7 +14,7 @@ export interface ModelMiddleware {
 }
 // biome-ignore-end lint/suspicious/noExplicitAny: until here.
 
-/** What a provider says that a call of its model took: by parts, or as flat numbers in version 2 of its interface. */
+/** The usage that a provider reports: by parts, or as flat numbers in version 2 of its interface. */
 interface Usage {
   readonly inputTokens?: InputTokens | Count;
   readonly outputTokens?: OutputTokens | Count;
@@ -27,13 +27,11 @@ type Count = number | null | undefined;
 type InputTokens = Partial<Record<"total" | "noCache" | "cacheRead" | "cacheWrite", Count>>;
 type OutputTokens = Partial<Record<"total" | "text" | "reasoning", Count>>;
 
-/** The model that was asked. */
 interface Model {
   readonly modelId?: string;
   readonly provider?: string;
 }
 
-/** A part of an answer, whole or streamed. */
 interface Part {
   readonly type: string;
   readonly text?: unknown;
@@ -42,10 +40,8 @@ interface Part {
   readonly usage?: Usage | null;
 }
 
-/** What a call of the model is given. */
 type CallParams = Parameters<WhoseModel>[0];
 
-/** The dimensions of the run that a call of the model belongs to. */
 type WhoseModel = (call: { readonly providerOptions?: Readonly<Record<string, unknown>> | undefined }) => Dimensions;
 
 /** A model that is under limits. A denied call answers with the denial, which ends the loop politely. */

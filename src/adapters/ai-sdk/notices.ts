@@ -51,7 +51,7 @@ function usualOutput(output: unknown): Output {
     const json = JSON.stringify(output);
     return { type: "json", value: json === undefined ? null : JSON.parse(json) };
   } catch {
-    // A BigInt or a cycle: whether it can be sent is the provider's affair.
+    // A BigInt or a cycle: the provider decides whether it can be sent.
     return { type: "json", value: output };
   }
 }

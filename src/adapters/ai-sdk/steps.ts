@@ -1,5 +1,4 @@
-// What the SDK tells of the steps of a run. They are the run's own, whatever else runs at the same time: what a guard must
-// know of a run is read from them, and no run is remembered.
+// The steps of a run, as the SDK passes them. A guard reads from them how often its run was denied, so that it keeps no runs.
 
 import { invalidOption } from "../../kernel/errors.ts";
 
@@ -8,7 +7,7 @@ export interface AiSdkStep {
   readonly content: readonly { readonly type: string; readonly error?: unknown }[];
 }
 
-/** What the SDK tells `prepareStep` and `stopWhen` of a run. */
+/** What the SDK passes to `prepareStep` and `stopWhen`. */
 export interface AiSdkRun {
   /** The run's steps so far. */
   readonly steps: readonly AiSdkStep[];

@@ -7,7 +7,6 @@ import { ReaderGoneError } from "../../limiter.ts";
 export interface Reading {
   /** Ends the call; with an error it is settled as `onError` says. Ending it twice is fine. */
   end(error?: unknown): Promise<void>;
-  /** Resolves when it has ended. */
   readonly ended: Promise<void>;
   readonly pace: Pace;
 }
@@ -17,7 +16,6 @@ export class Pace {
   #waiting = 0;
   #wasRead = true;
 
-  /** Waits for the next piece of it. */
   async wait<Piece>(piece: Promise<Piece>): Promise<Piece> {
     this.#waiting++;
     try {
@@ -41,7 +39,7 @@ type OnPiece<Piece> = (piece: Piece) => boolean;
 
 /** Where pieces come from, and how to tell it that no more are wanted. */
 interface Source {
-  cancel(reason: unknown): Promise<void>;
+  cancel(reason?: unknown): Promise<void>;
 }
 
 const CUT = "the stream was cut";
@@ -111,35 +109,26 @@ export function readIterator<Piece>(
   onPiece: OnPiece<Piece>,
   signal: AbortSignal | undefined,
 ): AsyncIterableIterator<Piece> {
-  const source = new IteratorSource(pieces[Symbol.asyncIterator]());
-  const watched = new WatchedIterator(source, reading, onPiece);
+  const iterator = pieces[Symbol.asyncIterator]();
+  const source: Source = {
+    async cancel() {
+      await iterator.return?.();
+    },
+  };
+  const watched = new WatchedIterator(iterator, source, reading, onPiece);
   endWhenAborted(signal, reading, source, null);
   endWhenUnreachable(watched, reading, source);
   return watched;
 }
 
-class IteratorSource<Piece> implements Source {
-  readonly #iterator: AsyncIterator<Piece>;
-
-  constructor(iterator: AsyncIterator<Piece>) {
-    this.#iterator = iterator;
-  }
-
-  next(): Promise<IteratorResult<Piece>> {
-    return this.#iterator.next();
-  }
-
-  async cancel(): Promise<void> {
-    await this.#iterator.return?.();
-  }
-}
-
 class WatchedIterator<Piece> implements AsyncIterableIterator<Piece> {
-  readonly #source: IteratorSource<Piece>;
+  readonly #iterator: AsyncIterator<Piece>;
+  readonly #source: Source;
   readonly #reading: Reading;
   readonly #onPiece: OnPiece<Piece>;
 
-  constructor(source: IteratorSource<Piece>, reading: Reading, onPiece: OnPiece<Piece>) {
+  constructor(iterator: AsyncIterator<Piece>, source: Source, reading: Reading, onPiece: OnPiece<Piece>) {
+    this.#iterator = iterator;
     this.#source = source;
     this.#reading = reading;
     this.#onPiece = onPiece;
@@ -147,7 +136,7 @@ class WatchedIterator<Piece> implements AsyncIterableIterator<Piece> {
 
   async next(): Promise<IteratorResult<Piece>> {
     try {
-      const result = await this.#reading.pace.wait(this.#source.next());
+      const result = await this.#reading.pace.wait(this.#iterator.next());
       if (result.done === true) await this.#reading.end();
       else if (this.#onPiece(result.value)) void this.#reading.end();
       return result;
@@ -183,6 +172,7 @@ function endWhenUnreachable(answer: object, reading: Reading, source: Source): v
   unreachable?.register(answer, endingOf(reading, source));
 }
 
+/** A function of its own, so that its closure has no `answer`. */
 function endingOf(reading: Reading, source: Source): () => void {
   return () => drop(reading, source, new ReaderGoneError());
 }

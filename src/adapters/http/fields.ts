@@ -59,6 +59,17 @@ export function draft6Headers(decision: Decision): Fields {
   };
 }
 
+/** The header fields by the draft that describes them. */
+export const DRAFTS = {
+  "draft-11": draft11Headers,
+  "draft-7": draft7Headers,
+  "draft-6": draft6Headers,
+  none: () => ({}),
+};
+
+/** Which header fields tell a client how its limits stand, by draft-ietf-httpapi-ratelimit-headers. */
+export type HeadersDraft = keyof typeof DRAFTS;
+
 /** `RateLimit-Policy` as in drafts 6 and 7, which have no words for a limit without a window. */
 function policyField({ verdicts }: Decision): Fields {
   const policies = verdicts
@@ -73,7 +84,7 @@ export function retryAfterSeconds({ retryAfterMs }: Decision): number | null {
   return retryAfterMs === null ? null : Math.ceil(retryAfterMs / 1_000);
 }
 
-/** What a client is told of a denial. */
+/** The body of a denied request. */
 export function problemOf({ detail, verdicts, retryAfterMs }: Denied): Problem {
   return {
     type: "https://iana.org/assignments/http-problem-types#quota-exceeded",
@@ -115,7 +126,7 @@ function integer(value: number): string {
   return String(Math.min(value, MAX_INTEGER));
 }
 
-/** Requests are the default; of the units that are registered none is ours, so that others are told as our own. */
+/** Requests are the default unit. No registered unit fits the others, so they get a parameter of our own. */
 function unitOf(unit: string): string {
   return unit === "calls" ? "" : `;tollgate-unit="${unit}"`;
 }

@@ -1,15 +1,9 @@
 // What is made of LangChain's messages and errors.
 
-import {
-  AIMessage,
-  type BaseMessage,
-  MiddlewareError,
-  type ToolCallRequest,
-  ToolInvocationError,
-  ToolMessage,
-} from "langchain";
+import { AIMessage, MiddlewareError, ToolInvocationError, ToolMessage } from "langchain";
+import type { BaseMessage, ToolCallRequest } from "langchain";
 import type { Allowed, Denied } from "../../kernel/decision.ts";
-import { fieldsOf, noticeKey } from "../guard.ts";
+import { fieldsOf, withNotices } from "../guard.ts";
 import type { Reported } from "../model-calls.ts";
 
 /** What the model reads of a call that was denied. */
@@ -30,29 +24,18 @@ export function withNotice<Result>(result: Result, { notice }: Allowed): Result 
   return copied(result, { response_metadata: notice === null ? metadata : { ...metadata, tollgate: { notice } } });
 }
 
-/**
- * The messages as the model reads them: after a result its notice. A message of its own would be refused by providers that
- * want an answer after results. Of calls that were made together, one notice for what each is about: the last.
- */
-export function withNotices(messages: BaseMessage[]): BaseMessage[] {
-  const told = new Set<string>();
-  let isChanged = false;
-  const read = messages.toReversed().map((message) => {
-    if (!ToolMessage.isInstance(message)) {
-      told.clear();
-      return message;
-    }
+/** The messages as the model reads them. Providers that want an answer after results would refuse a message of its own. */
+export function readMessages(messages: BaseMessage[]): BaseMessage[] {
+  const noticeOf = (message: BaseMessage) => {
+    if (!ToolMessage.isInstance(message)) return undefined;
     const { notice } = (message.response_metadata?.tollgate ?? {}) as { readonly notice?: unknown };
-    if (typeof notice !== "string") return message;
-    const key = noticeKey(message.name ?? "", notice);
-    if (told.has(key)) return message;
-    told.add(key);
-    isChanged = true;
+    return { tool: message.name ?? "", notice: typeof notice === "string" ? notice : null };
+  };
+  return withNotices(messages, noticeOf, (message, notice) => {
     const { content } = message;
     if (typeof content !== "string") return copied(message, { content: [...content, { type: "text", text: notice }] });
     return copied(message, { content: content === "" ? notice : `${content}\n\n${notice}` });
   });
-  return isChanged ? read.reverse() : messages;
 }
 
 /** A copy of a message: a tool may return the same one again. */
@@ -92,7 +75,10 @@ const SILENT =
  * An error of a tool so that LangChain makes the same words of it as without a middleware, where it would end the run. What
  * another middleware let through, or what interrupts the run, stays as it is.
  */
-export function shownError(error: unknown, { toolCall, runtime }: ToolCallRequest): unknown {
+export function shownError(
+  error: unknown,
+  { toolCall, runtime }: Pick<ToolCallRequest, "toolCall" | "runtime">,
+): unknown {
   const isBubbling = (error as { is_bubble_up?: boolean } | null | undefined)?.is_bubble_up === true;
   const isTold = MiddlewareError.isInstance(error) || ToolInvocationError.isInstance(error);
   if (isBubbling || isTold || runtime.signal?.aborted === true) return error;
@@ -121,7 +107,7 @@ export function reportedOf(answer: Answer, asked: unknown): Reported {
 
 type Answer = AIMessage | { readonly messages: readonly BaseMessage[] };
 
-/** What a provider says that an answer took, in tokens. */
+/** The tokens of an answer, as its provider reports them. */
 interface Usage {
   readonly input_tokens: number;
   readonly output_tokens: number;
@@ -130,7 +116,6 @@ interface Usage {
   readonly output_token_details?: { readonly reasoning?: number };
 }
 
-/** What an answer took. */
 function usageOf(answer: Answer): Usage | undefined {
   return messageOf(answer)?.usage_metadata;
 }

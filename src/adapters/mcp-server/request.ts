@@ -1,4 +1,4 @@
-// A request as its handler is told of it, by either version of the SDK.
+// What a handler gets about a request, in either version of the SDK.
 
 import type { Dimensions } from "../../kernel/call.ts";
 
@@ -25,7 +25,7 @@ export interface Params {
 
 type Meta = McpRequest["meta"];
 
-/** What a handler is told: version 2 has the session and the last two, version 1 the others. */
+/** A handler's context: version 2 has the session and the last two fields, version 1 the others. */
 export interface Context extends Pick<McpRequest, "sessionId" | "authInfo"> {
   readonly signal?: AbortSignal;
   readonly requestId?: string | number;

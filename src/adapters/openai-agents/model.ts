@@ -4,8 +4,8 @@ import { invalidOption } from "../../kernel/errors.ts";
 import type { AddUsage } from "../../limiter.ts";
 import { readIterator } from "../guard/reading.ts";
 import type { Guard } from "../guard.ts";
-import { type ModelOptions, modelCalls, type Reported } from "../model-calls.ts";
-import { keptOf, missingText, type Request as Read, withNotices } from "./results.ts";
+import { type ModelOptions, modelCalls, type Reported, withMethods } from "../model-calls.ts";
+import { keptOf, missingText, readRequest, type Request as Read } from "./results.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: models of every provider must fit.
 /** A model of the SDK. */
@@ -19,7 +19,7 @@ interface Request extends Read {
   readonly signal?: AbortSignal;
 }
 
-/** What the SDK says that an answer took. Details are one object, or one for each request. */
+/** The usage of an answer. Details are one object, or one for each request. */
 interface Usage {
   readonly inputTokens?: unknown;
   readonly outputTokens?: unknown;
@@ -30,7 +30,6 @@ interface Usage {
 
 type Details = Readonly<Record<string, unknown>>;
 
-/** An answer, whole or at the end of a stream. */
 interface Response {
   readonly usage?: Usage | null;
   readonly output?: readonly unknown[] | null;
@@ -46,7 +45,7 @@ export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, o
   const guarded: AnyModel = {
     async getResponse(request: Request) {
       const answer = async (addUsage: AddUsage) => {
-        const response = await model.getResponse(withNotices(request));
+        const response = await model.getResponse(readRequest(request));
         book(addUsage, () => reportedOf(response));
         return spoken(request, response).response;
       };
@@ -65,7 +64,7 @@ export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, o
       };
       let events: AsyncIterable<Parameters<typeof onEvent>[0]>;
       try {
-        events = model.getStreamedResponse(withNotices(request));
+        events = model.getStreamedResponse(readRequest(request));
       } catch (error) {
         await begun.end(error);
         throw error;
@@ -81,13 +80,7 @@ export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, o
       }
     },
   };
-  return new Proxy(model, {
-    get(target, key) {
-      if (Object.hasOwn(guarded, key)) return guarded[key as keyof AnyModel];
-      const own = Reflect.get(target, key);
-      return typeof own === "function" ? own.bind(target) : own;
-    },
-  });
+  return withMethods(model, guarded);
 }
 
 /** An answer that says something where the model says nothing to a denial, and the text that was missing. */
@@ -131,18 +124,13 @@ const NOTHING = {
 };
 
 function message(text: string) {
-  return {
-    type: "message",
-    role: "assistant",
-    status: "completed",
-    content: [{ type: "output_text", text }],
-  };
+  return { type: "message", role: "assistant", status: "completed", content: [{ type: "output_text", text }] };
 }
 
 function* deniedEvents(text: string) {
   yield { type: "response_started" };
   yield { type: "output_text_delta", delta: text };
-  // An empty id: a later call must not be told that it follows a response which no provider knows.
+  // An empty id: a later call must not name a response that no provider knows as the one before it.
   const { requests, inputTokens, outputTokens, totalTokens } = NOTHING;
   const usage = { requests, inputTokens, outputTokens, totalTokens };
   yield { type: "response_done", response: { id: "", usage, output: [message(text)] } };

@@ -3,7 +3,7 @@
 
 import type { Allowed } from "../../kernel/decision.ts";
 import { digest } from "../../kernel/key.ts";
-import { noticeKey } from "../guard.ts";
+import { withNotices } from "../guard.ts";
 
 /** An item of what the model reads or answers. */
 interface Item {
@@ -22,12 +22,11 @@ export interface Request {
   readonly outputType?: unknown;
 }
 
-/** What the model answers. */
 interface Response {
   readonly output: readonly Item[];
 }
 
-/** The notice of a call, and what its result is known by: the SDK does not tell a model which run asks it. */
+/** The notice of a call, and a digest of its result: the SDK does not pass the run to the model. */
 interface Noted {
   readonly run: WeakRef<object>;
   readonly result: string;
@@ -61,24 +60,21 @@ export function noteDenial(text: string): void {
   if (denials.size > MAX_NOTED) denials.delete(denials.values().next().value ?? "");
 }
 
-/** What the model reads: after a result its notice; of calls that were made together, the last for what each is about. */
-export function withNotices<Asked extends Request>(request: Asked): Asked {
+/** The request as the model reads it. */
+export function readRequest<Asked extends Request>(request: Asked): Asked {
   if (!Array.isArray(request.input) || noted.size === 0) return request;
-  const told = new Set<string>();
-  const input = request.input.toReversed().map((item) => {
-    if (item.type !== "function_call_result") {
-      told.clear();
-      return item;
-    }
+  const noticeOf = (item: Item) => {
+    if (item.type !== "function_call_result") return undefined;
     const text = textOf(item);
     const found = noted.get(item.callId ?? "");
-    if (text === null || !found?.notice || found.result !== digest(text)) return item;
-    const key = noticeKey(item.name ?? "", found.notice);
-    if (told.has(key)) return item;
-    told.add(key);
-    return { ...item, output: { type: "text", text: text === "" ? found.notice : `${text}\n\n${found.notice}` } };
+    const isSame = text !== null && found?.result === digest(text);
+    return { tool: item.name ?? "", notice: isSame ? found.notice : null };
+  };
+  const input = withNotices(request.input as readonly Item[], noticeOf, (item, notice) => {
+    const text = textOf(item) ?? "";
+    return { ...item, output: { type: "text", text: text === "" ? notice : `${text}\n\n${notice}` } };
   });
-  return { ...request, input: input.reverse() };
+  return { ...request, input };
 }
 
 /** The text of the last denial among the newest results. */

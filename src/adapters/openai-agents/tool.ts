@@ -18,7 +18,6 @@ export interface FunctionTool {
 type ErrorFunction = (runContext: any, error: unknown, details?: any) => any;
 // biome-ignore-end lint/suspicious/noExplicitAny: until here.
 
-/** What the SDK tells a tool that is called. */
 interface Details {
   readonly toolCall?: { readonly callId: string };
   readonly signal?: AbortSignal;
