@@ -1,10 +1,10 @@
-// What is asked: calls in a seeded order, the limits that they are judged by, and how many of them each rule must admit.
-// It knows no contender.
+// What is asked: calls in a seeded order, their limits, and how many of them each rule must admit. This file knows no
+// contender.
 
-/** A wish to use a tool, as all contenders are given it. */
+/** A call of a tool, as all contenders get it. */
 export type Call = { readonly tool: string; readonly session: string; readonly user: string };
 
-/** One limit, in the words of all contenders. */
+/** One limit, with what any contender needs of it. */
 export interface Limit {
   readonly name: string;
   readonly per: readonly (keyof Call)[];
@@ -12,10 +12,19 @@ export interface Limit {
   readonly key: (call: Call) => string;
 }
 
-// Longer than any run, so that only the schedule says how many calls pass. Begins with a bucket's first call, as the
-// peers' do.
+// Longer than any run, so that only the schedule decides how many calls pass. A window begins with a bucket's first call,
+// as those of the peers do.
 export const WINDOW_SECONDS = 3_600;
 export const PEER = "rate-limiter-flexible";
+
+/** Tollgate, another limiter, or a floor: code that does only what any limiter must do. */
+export type Kind = "tollgate" | "peer" | "floor";
+
+/** What a contender is, by its name. */
+export function kindOf(name: string): Kind {
+  if (name.startsWith(PEER) || name.startsWith("express-rate-limit")) return "peer";
+  return /^(INCR|SET|PING|bare|nothing|redis-benchmark)/.test(name) ? "floor" : "tollgate";
+}
 
 const TOOLS = ["search", "fetch", "write_file", "send_email"] as const;
 
@@ -28,12 +37,12 @@ export const THREE: readonly Limit[] = [
   { name: "per-user", per: ["user"], quota: 85, key: (call) => call.user },
 ];
 
-/** The same limits, but nothing is denied: for contenders whose calls have no order among each other. */
+/** The same limits, but nothing is denied: for contenders whose calls have no order. */
 export const roomy = (limits: readonly Limit[]) => limits.map((limit) => ({ ...limit, quota: 1_000_000_000 }));
 
 export const sessionName = (session: number) => `session-${String(session).padStart(6, "0")}`;
 
-/** Calls of sessions that are all as likely. */
+/** Calls of equally likely sessions. */
 export function scheduleOf(sessions: number, count: number, seed = 1): Call[] {
   const random = seededRandom(seed);
   return Array.from({ length: count }, () => callOf(Math.floor(random() * sessions), sessions, random));
@@ -51,7 +60,7 @@ export function zipfScheduleOf(sessions: number, count: number, seed = 1): Call[
   });
 }
 
-// A prime that divides no number of sessions: those who call most are not neighbours in a sorted store.
+// A prime that divides no number of sessions: those that call most are not neighbours in a sorted store.
 const SCATTER = 7_919;
 
 function firstAbove(sorted: Float64Array, value: number): number {
@@ -69,16 +78,7 @@ function callOf(session: number, sessions: number, random: () => number): Call {
   return { tool, session: sessionName(session), user: `user-${session % Math.ceil(sessions / 10)}` };
 }
 
-/** The session that makes most of the calls, and how many. */
-export function busiestOf(calls: readonly Call[]): { readonly session: string; readonly calls: number } {
-  const counts = new Map<string, number>();
-  for (const { session } of calls) counts.set(session, (counts.get(session) ?? 0) + 1);
-  let busiest = { session: "", calls: 0 };
-  for (const [session, count] of counts) if (count > busiest.calls) busiest = { session, calls: count };
-  return busiest;
-}
-
-/** The same call in strings of its own, as flat and as unknown to every map as those of a request. */
+/** The same call in new strings, flat and not yet hashed, like those of a request. */
 export function arrivingAgain({ tool, session, user }: Call): Call {
   return { tool, session: Buffer.from(session).toString(), user: Buffer.from(user).toString() };
 }
@@ -86,7 +86,7 @@ export function arrivingAgain({ tool, session, user }: Call): Call {
 /** Which limits a denied call leaves charged. `all or none` is what an atomic decision does: none. */
 export type Rule = "all or none" | "one after the other" | "all at once";
 
-/** How many of these calls a rule admits, where each bucket has so many units spent already. */
+/** How many of these calls a rule admits, if each bucket has spent `spentBefore` units before. */
 export function mustAdmit(calls: readonly Call[], limits: readonly Limit[], rule: Rule, spentBefore = 0): number {
   const spent = new Map<string, number>();
   const spentOf = (limit: Limit, call: Call) => spent.get(`${limit.name} ${limit.key(call)}`) ?? spentBefore;
@@ -109,7 +109,7 @@ export interface Decider<Answer> {
   isDenial?(error: unknown): boolean;
 }
 
-/** Asks about all calls in their order, so many at a time. Resolves with how many were admitted. */
+/** Decides all calls in their order, with `inFlight` at a time. Resolves with the number of admitted ones. */
 export async function askAll<Answer>(calls: readonly Call[], inFlight: number, decider: Decider<Answer>) {
   const { decide, allows, isDenial } = decider;
   let [next, admitted] = [0, 0];
@@ -126,7 +126,7 @@ export async function askAll<Answer>(calls: readonly Call[], inFlight: number, d
   return admitted;
 }
 
-/** Numbers from 0 up to, not including, 1: the same ones for the same seed (mulberry32). */
+/** Numbers from 0 to below 1, the same for the same seed (mulberry32). */
 export function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {

@@ -1,32 +1,42 @@
-// Processes beside each other that take turns when they are told to. It does not know what they do.
+// Processes that run beside each other and answer questions. This file does not know what they do.
 
 import { fork, type Serializable } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
-/** Processes of one program. */
-export interface Children<Asked, Answer> {
-  /** Asks as many of them as there are questions, each its own, all at once. */
-  ask(questions: readonly Asked[]): Promise<Answer[]>;
-  close(): void;
+/** Processes of one program. They end when this is disposed of, and with this process. */
+export interface Children<Question, Answer> extends Disposable {
+  /** Asks as many of them as there are questions, one question each, at once. */
+  ask(questions: readonly Question[]): Promise<Answer[]>;
 }
 
-/** Starts so many, and waits until each has sent a first message. A process that ends early fails the caller. */
-export async function startChildren<Asked, Answer>(
+interface ChildrenOptions {
+  readonly args?: readonly string[];
+  readonly count?: number;
+  /** Processes that live longer are ended. */
+  readonly maxMs?: number;
+}
+
+/**
+ * Starts processes of a program, and waits until each calls `answerParent`.
+ *
+ * @throws Error when one of them ends early
+ */
+export async function startChildren<Question, Answer>(
   program: URL,
-  args: readonly string[],
-  count: number,
-): Promise<Children<Asked, Answer>> {
+  { args = [], count = 1, maxMs }: ChildrenOptions = {},
+): Promise<Children<Question, Answer>> {
   const children = Array.from({ length: count }, () =>
-    fork(fileURLToPath(program), args, { stdio: ["ignore", "inherit", "inherit", "ipc"] }),
+    fork(fileURLToPath(program), args, { timeout: maxMs, stdio: ["ignore", "inherit", "inherit", "ipc"] }),
   );
-  const close = () => {
-    for (const child of children) child.kill("SIGKILL");
+  const end = () => {
+    for (const child of children) child.kill();
   };
-  process.once("exit", close);
-  const ended = children.map((child) =>
-    once(child, "exit").then(() => new Error(`a process of ${program.pathname} ended`)),
-  );
+  process.once("exit", end);
+  const ended = children.map(async (child) => {
+    const [code, signal] = await once(child, "exit");
+    return new Error(`a process of ${program.pathname} ended with ${code ?? signal}`);
+  });
   const next = async (child: (typeof children)[number], i: number) => {
     const message = await Promise.race([once(child, "message"), ended[i]]);
     if (!Array.isArray(message)) throw message;
@@ -40,9 +50,18 @@ export async function startChildren<Asked, Answer>(
       for (const [i, child] of asked.entries()) child.send(questions[i] as Serializable);
       return answers;
     },
-    close() {
-      process.off("exit", close);
-      close();
+    [Symbol.dispose]() {
+      process.off("exit", end);
+      end();
     },
   };
+}
+
+/** In a child: answers the questions of the process that started it, and ends with that process. */
+export function answerParent<Question, Answer>(answer: (question: Question) => Answer | Promise<Answer>): void {
+  // The servers of a process end with it when it exits in the ordinary way.
+  process.once("SIGTERM", () => process.exit(1));
+  process.on("disconnect", () => process.exit());
+  process.on("message", async (question: Question) => process.send?.(await answer(question)));
+  process.send?.("ready");
 }

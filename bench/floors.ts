@@ -1,12 +1,12 @@
-// The floors: the least code that counts the same calls in this process or its file, without a policy. What they lack is
-// what Tollgate's price is for.
+// The floors: code that only counts the same calls, in this process or a file. What they lack is what Tollgate takes its time
+// for.
 
 import { DatabaseSync } from "node:sqlite";
 import type { Decision, Verdict } from "tollgate";
 import { type Call, type Limit, WINDOW_SECONDS } from "./calls.ts";
 import type { Opened } from "./race.ts";
 
-/** A key, a Map and the whole answer that a caller gets: one limit, its kind known when the code was written. */
+/** A key, a Map and a whole decision. Its one limit is in its code. */
 export function bareForm({ name, quota, key: keyOf }: Limit): (call: Call) => Promise<Decision> {
   const buckets = new Map<string, { spent: number; expiresAtMs: number }>();
   return async (call) => {
@@ -42,7 +42,7 @@ export function bareForm({ name, quota, key: keyOf }: Limit): (call: Call) => Pr
   };
 }
 
-/** Counters and a yes or no, all or none. */
+/** Counters, and a yes or no. It charges all limits or none. */
 export function leanMap(limits: readonly Limit[]): (call: Call) => Promise<{ readonly allowed: boolean }> {
   const spent = new Map<string, number>();
   return async (call) => {
@@ -61,8 +61,8 @@ export function leanMap(limits: readonly Limit[]): (call: Call) => Promise<{ rea
 // As many calls as Tollgate's SQLite store takes at once.
 const CALLS_A_TRANSACTION = 256;
 
-/** The rows that Tollgate reads and writes, in the same transactions, by prepared statements and nothing else. */
-export function bareStatements(calls: readonly Call[], limits: readonly Limit[], path: string): Opened {
+/** Reads and writes the rows that Tollgate does, in the same transactions, by prepared statements. */
+export function bareStatements(limits: readonly Limit[], path: string): Opened {
   const database = new DatabaseSync(path);
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
   database.exec(
@@ -86,14 +86,17 @@ export function bareStatements(calls: readonly Call[], limits: readonly Limit[],
     database.exec("COMMIT");
     return admitted;
   };
+  const decideAll = async (calls: readonly Call[]) => {
+    let admitted = 0;
+    for (let from = 0; from < calls.length; from += CALLS_A_TRANSACTION) {
+      admitted += transact(calls.slice(from, from + CALLS_A_TRANSACTION));
+    }
+    return admitted;
+  };
   return {
-    async run() {
-      let admitted = 0;
-      for (let from = 0; from < calls.length; from += CALLS_A_TRANSACTION) {
-        admitted += transact(calls.slice(from, from + CALLS_A_TRANSACTION));
-      }
-      return admitted;
-    },
+    decide: async (call) => decideAll([call]),
+    allows: (admitted) => admitted === 1,
+    decideAll,
     close: async () => database.close(),
   };
 }

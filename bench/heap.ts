@@ -1,39 +1,42 @@
-// In a process that does nothing else: `heap.ts NAME KEYS` holds one live bucket for each of so many sessions, and prints
-// how many bytes of heap they take.
+// In a process that does nothing else: how many bytes of heap one live bucket for each of many sessions takes.
 
-import { type Call, PER_SESSION, sessionName } from "./calls.ts";
-import { type Runner, WAYS } from "./memory-contenders.ts";
-import { collectGarbage } from "./race.ts";
+import { askAll, type Call, PER_SESSION, sessionName } from "./calls.ts";
+import { answerParent } from "./children.ts";
+import { WAYS } from "./memory-contenders.ts";
+import { collectGarbage, type Opened } from "./race.ts";
 
 const ONE = [PER_SESSION];
-const MAKE: Readonly<Record<string, () => Runner>> = {
+const HOLDERS = {
   tollgate: () => WAYS.tollgate(ONE),
   flexible: () => WAYS.flexible(ONE, "all at once"),
   express: () => WAYS.express(PER_SESSION),
   bareForm: () => WAYS.bareForm(PER_SESSION),
 };
 
-const [name = "", keys = 0] = [process.argv[2], Number(process.argv[3])];
-const make = MAKE[name];
-if (make === undefined) throw new Error(`no holder is named ${name}`);
+export interface Held {
+  readonly holder: keyof typeof HOLDERS;
+  readonly keys: number;
+}
 
-// One at a time, by way of bytes, so that a session's string is as flat as that of a request, and counts only where the
-// holder keeps it alive.
-async function fill(runner: Runner, count: number): Promise<void> {
+// One call at a time, by way of bytes, so that a session's string is as flat as that of a request, and counts only where
+// the holder keeps it alive.
+async function fill(holder: Opened, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     const call: Call = { tool: "search", session: Buffer.from(sessionName(i)).toString(), user: "user-0" };
-    await runner.run([call]);
+    await askAll([call], 1, holder);
   }
 }
 
-// Compiled code is not a key's.
-await fill(make(), 1_000);
-const runner = make();
-collectGarbage();
-const before = process.memoryUsage().heapUsed;
-await fill(runner, keys);
-collectGarbage();
-const after = process.memoryUsage().heapUsed;
-// Asked once more after the measurement: otherwise it may be collected before.
-await fill(runner, 1);
-process.stdout.write(String((after - before) / keys), () => process.exit());
+answerParent(async ({ holder, keys }: Held): Promise<number> => {
+  // Compiled code does not belong to a key.
+  await fill(HOLDERS[holder](), 1_000);
+  const held = HOLDERS[holder]();
+  collectGarbage();
+  const before = process.memoryUsage().heapUsed;
+  await fill(held, keys);
+  collectGarbage();
+  const after = process.memoryUsage().heapUsed;
+  // Used once more after the measurement: otherwise it may be collected before.
+  await fill(held, 1);
+  return (after - before) / keys;
+});

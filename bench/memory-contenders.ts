@@ -1,64 +1,53 @@
-// The contenders in memory: each gets one call after the other, as from a caller that awaits each answer.
+// The contenders in memory. Each gets one call after the other, as from a caller that awaits each answer.
 
 import { MemoryStore, type Options } from "express-rate-limit";
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 import { memoryStore } from "tollgate/stores/memory";
-import { askAll, type Call, type Decider, type Limit, mustAdmit, PEER, type Rule, WINDOW_SECONDS } from "./calls.ts";
+import { askAll, type Call, type Limit, PEER, type Rule, WINDOW_SECONDS } from "./calls.ts";
 import { bareForm, leanMap } from "./floors.ts";
-import type { Contender, Kind } from "./race.ts";
-import { allows, limiterOf } from "./tollgate.ts";
+import type { Contender, Opened } from "./race.ts";
+import { allows, tollgate } from "./tollgate.ts";
 
-const MOST_BUCKETS = 2_000_000;
+const MAX_BUCKETS = 2_000_000;
 
-const closesNothing = async () => {};
-
-/** An empty limiter, which may be asked more than once. */
-export interface Runner {
-  run(calls: readonly Call[]): Promise<number>;
-  close(): Promise<void>;
-}
-
-const inMemory = <Answer>(decider: Decider<Answer>, close = closesNothing): Runner => ({
-  run: (calls) => askAll(calls, 1, decider),
-  close,
-});
-
-/** How each is made. */
+/** How each contender is made, empty. */
 export const WAYS = {
-  tollgate(limits: readonly Limit[]) {
-    const limiter = limiterOf(limits, memoryStore({ maxBuckets: MOST_BUCKETS }));
-    return inMemory({ decide: (call) => limiter.consume(call), allows }, () => limiter.close());
-  },
+  tollgate: (limits: readonly Limit[]) => tollgate(limits, memoryStore({ maxBuckets: MAX_BUCKETS })),
 
   flexible(limits: readonly Limit[], rule: Rule) {
-    // An empty prefix is its documented way to spare a concatenation; each limiter has a storage of its own anyway.
+    // Its documentation names an empty prefix to save a concatenation. Each limiter has a storage of its own anyway.
     const parts = limits.map(({ quota, key }) => {
       return { limiter: new RateLimiterMemory({ keyPrefix: "", points: quota, duration: WINDOW_SECONDS }), key };
     });
     const isDenial = (error: unknown) => error instanceof RateLimiterRes;
-    return inMemory({ decide: flexibly(parts, rule), allows: () => true, isDenial }, async () => {
-      // It keeps a timer a key: left behind, they would slow the next contender down.
+    const close = async () => {
+      // It keeps a timer for each key, which would slow the next contender down.
       for (const { limiter } of parts) for (const { key } of limiter.dump().storage) await limiter.delete(key);
-    });
+    };
+    return { decide: askingAll(parts, rule), allows: () => true, isDenial, close };
   },
 
-  /** As the middleware asks its store; it then compares the hits with the limit. */
+  /** As the middleware asks its store; the middleware compares the hits with the limit. */
   express({ quota, key }: Limit) {
     const store = new MemoryStore();
     store.init({ windowMs: WINDOW_SECONDS * 1_000 } as Options);
-    return inMemory(
-      { decide: (call) => store.increment(key(call)), allows: ({ totalHits }) => totalHits <= quota },
-      async () => store.shutdown(),
-    );
+    return {
+      decide: (call: Call) => store.increment(key(call)),
+      allows: ({ totalHits }: { readonly totalHits: number }) => totalHits <= quota,
+      close: async () => store.shutdown(),
+    };
   },
 
-  bareForm: (limit: Limit) => inMemory({ decide: bareForm(limit), allows }),
+  bareForm: (limit: Limit) => ({ decide: bareForm(limit), allows }),
 
-  leanMap: (limits: readonly Limit[]) => inMemory({ decide: leanMap(limits), allows: ({ allowed }) => allowed }),
+  leanMap: (limits: readonly Limit[]) => ({
+    decide: leanMap(limits),
+    allows: ({ allowed }: { readonly allowed: boolean }) => allowed,
+  }),
 };
 
-/** How rate-limiter-flexible is asked about one limit, or several: one after the other, or all at once. */
-export function flexibly(
+/** How rate-limiter-flexible is asked about one limit or several: one after the other, or all at once. */
+export function askingAll(
   parts: readonly { readonly limiter: RateLimiterAbstract; readonly key: Limit["key"] }[],
   rule: Rule,
 ): (call: Call) => Promise<unknown> {
@@ -71,53 +60,42 @@ export function flexibly(
 }
 
 /**
- * All of them under one limit.
+ * All contenders under one limit.
  *
  * @param live sessions that have called once before the round begins
  */
 export function contendersOnOne(group: string, limit: Limit, live: readonly string[]): Contender[] {
   const first = live.map((session): Call => ({ tool: "search", session, user: "user-0" }));
-  const one = (name: string, kind: Kind, make: () => Runner) =>
-    contender(
-      { group, name, kind },
-      (calls) => mustAdmit(calls, [limit], "all or none", Math.min(1, live.length)),
-      make,
-      first,
-    );
-  return [
-    one("Tollgate", "tollgate", () => WAYS.tollgate([limit])),
-    one(PEER, "peer", () => WAYS.flexible([limit], "all at once")),
-    one("express-rate-limit, its MemoryStore", "peer", () => WAYS.express(limit)),
-    one("bare form, with the whole decision", "floor", () => WAYS.bareForm(limit)),
-    one("bare Map, a yes or no", "floor", () => WAYS.leanMap([limit])),
-  ];
-}
-
-/** Those that have a way to ask for several. */
-export function contendersOnSeveral(group: string, limits: readonly Limit[]): Contender[] {
-  const several = (name: string, kind: Kind, rule: Rule, make: () => Runner) =>
-    contender({ group, name, kind }, (calls) => mustAdmit(calls, limits, rule), make, []);
-  return [
-    several("Tollgate", "tollgate", "all or none", () => WAYS.tollgate(limits)),
-    several(`${PEER}, in turn`, "peer", "one after the other", () => WAYS.flexible(limits, "one after the other")),
-    several(`${PEER}, Promise.all`, "peer", "all at once", () => WAYS.flexible(limits, "all at once")),
-    several("bare Map, a yes or no", "floor", "all or none", () => WAYS.leanMap(limits)),
-  ];
-}
-
-function contender(
-  named: Pick<Contender, "group" | "name" | "kind">,
-  mustAdmit: Contender["mustAdmit"],
-  make: () => Runner,
-  first: readonly Call[],
-): Contender {
-  return {
-    ...named,
-    mustAdmit,
-    async open(calls) {
-      const { run, close } = make();
-      await run(first);
-      return { run: () => run(calls), close };
+  const about = { group, limits: [limit], rule: "all or none", inFlight: 1, spentBefore: 1 } as const;
+  const one = (name: string, make: () => Opened): Contender => ({
+    ...about,
+    name,
+    async open() {
+      const opened = make();
+      await askAll(first, 1, opened);
+      return opened;
     },
+  });
+  return [
+    one("Tollgate", () => WAYS.tollgate([limit])),
+    one(PEER, () => WAYS.flexible([limit], "all at once")),
+    one("express-rate-limit, its MemoryStore", () => WAYS.express(limit)),
+    one("bare form, with the whole decision", () => WAYS.bareForm(limit)),
+    one("bare Map, a yes or no", () => WAYS.leanMap([limit])),
+  ];
+}
+
+/** The contenders that can be asked about several limits. */
+export function contendersOnSeveral(group: string, limits: readonly Limit[]): Contender[] {
+  const about = { group, limits, inFlight: 1 };
+  const peer = (name: string, rule: Rule): Contender => {
+    return { ...about, name: `${PEER}, ${name}`, rule, open: async () => WAYS.flexible(limits, rule) };
   };
+  const rule = "all or none";
+  return [
+    { ...about, name: "Tollgate", rule, open: async () => WAYS.tollgate(limits) },
+    peer("in turn", "one after the other"),
+    peer("Promise.all", "all at once"),
+    { ...about, name: "bare Map, a yes or no", rule, open: async () => WAYS.leanMap(limits) },
+  ];
 }

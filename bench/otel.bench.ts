@@ -1,15 +1,18 @@
-// What OpenTelemetry adds to a decision in memory: nothing set up, spans that are not exported, and the SDK's metrics. Rounds
-// take turns; the median of each is printed. It is processor time, which other processes of the machine disturb little.
+// What OpenTelemetry adds to a decision in memory: without an SDK, with spans that are not exported, and with the SDK's
+// metrics. It is processor time, which other processes on the machine disturb little.
+//
+// npm run bench:otel
 
 import { metrics, ProxyTracerProvider } from "@opentelemetry/api";
 import { InMemoryMetricExporter, MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
-import { createLimiter, type Limiter, type PolicyInput } from "tollgate";
-import { type OtelOptions, otel } from "tollgate/otel";
+import { createLimiter, type PolicyInput } from "tollgate";
+import { otel } from "tollgate/otel";
 import { memoryStore } from "tollgate/stores/memory";
-import { median } from "./harness.ts";
+import { median, number, table } from "./harness.ts";
+import { inTurn } from "./race.ts";
 
 const CALLS = 20_000;
-const ROUNDS = 15;
+const ROUNDS = 14;
 
 const policy: PolicyInput = {
   version: 1,
@@ -20,41 +23,29 @@ const policy: PolicyInput = {
     { name: "all", per: [], algorithm: "fixed-window", quota: 1_000_000_000, window: "1h" },
   ],
 };
-const options = () => ({ policy, store: memoryStore() });
-const reader = new PeriodicExportingMetricReader({
-  exporter: new InMemoryMetricExporter(0),
-  exportIntervalMillis: 3_600_000,
+const exporter = new InMemoryMetricExporter(0);
+const sdk = new MeterProvider({
+  readers: [new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 })],
 });
-const sdk = new MeterProvider({ readers: [reader] });
+const tracer = new ProxyTracerProvider().getTracer("bench");
+const ways = [
+  { name: "no telemetry", options: {} },
+  { name: "no-op meter", options: { telemetry: otel({ meter: metrics.getMeter("bench") }) } },
+  { name: "no-op meter and tracer", options: { telemetry: otel({ tracer, spans: true }) } },
+  { name: "SDK's meter", options: { telemetry: otel({ meter: sdk.getMeter("bench") }) } },
+].map(({ name, options }) => ({ name, limiter: createLimiter({ policy, store: memoryStore(), ...options }) }));
 
-const reported = (to: OtelOptions) => createLimiter({ ...options(), telemetry: otel(to) });
-const limiters: Record<string, Limiter> = {
-  "no telemetry": createLimiter(options()),
-  "no-op meter": reported({ meter: metrics.getMeter("bench") }),
-  "no-op meter and tracer": reported({ tracer: new ProxyTracerProvider().getTracer("bench"), spans: true }),
-  "SDK's meter": reported({ meter: sdk.getMeter("bench") }),
-};
-
-async function round(limiter: Limiter): Promise<number> {
-  const started = process.cpuUsage();
+const taken = await inTurn(ways, ROUNDS, async ({ limiter }) => {
+  const before = process.cpuUsage();
   for (let i = 0; i < CALLS; i++) await limiter.consume({ tool: "search", session: "s1" });
-  const { user, system } = process.cpuUsage(started);
+  const { user, system } = process.cpuUsage(before);
   return ((user + system) * 1_000) / CALLS;
-}
-
-const taken = new Map(Object.keys(limiters).map((name) => [name, [] as number[]]));
-for (let n = 0; n < ROUNDS; n++) {
-  for (const [name, limiter] of Object.entries(limiters)) {
-    const each = await round(limiter);
-    if (n > 0) taken.get(name)?.push(each);
-  }
-}
-const base = median(taken.get("no telemetry") ?? []);
-for (const [name, rounds] of taken) {
-  const each = median(rounds);
-  console.log(
-    `${name.padEnd(24)} ${each.toFixed(0).padStart(6)} ns a decision, ${(each - base).toFixed(0).padStart(5)} more`,
-  );
-}
-await Promise.all(Object.values(limiters).map((limiter) => limiter.close()));
+});
+const medians = taken.map(median);
+const rows = ways.map(({ name }, i) => {
+  const ns = medians[i] ?? Number.NaN;
+  return [name, number(ns), number(ns - (medians[0] ?? Number.NaN))];
+});
+console.log(table(["telemetry", "ns a decision", "more than without"], rows));
+await Promise.all(ways.map(({ limiter }) => limiter.close()));
 await sdk.shutdown();

@@ -1,49 +1,49 @@
-// Rounds: contenders take turns, are checked, and come to medians and ratios. It knows no contender.
+// Interleaved rounds: contenders take turns, are checked, and get medians and ratios. This file knows no contender.
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { arrivingAgain, type Call } from "./calls.ts";
-import { median, progress } from "./harness.ts";
-
-/** Whose figure it is: ours, another limiter's, or that of code which does nothing but the least that is needed. */
-export type Kind = "tollgate" | "peer" | "floor";
+import { arrivingAgain, askAll, type Call, type Decider, type Limit, mustAdmit, type Rule } from "./calls.ts";
+import { median, progress, ratioOf } from "./harness.ts";
 
 interface Named {
-  /** Contenders of one group do the same work; the first of a group is what the others are compared with. */
+  /** Contenders of a group do the same work, and are compared with its first one. */
   readonly group: string;
   readonly name: string;
-  readonly kind: Kind;
 }
 
 /** One way to decide the same calls. */
 export interface Contender extends Named {
-  /** Other calls than the others', as many, where it is calls that are compared. */
+  readonly limits: readonly Limit[];
+  /** How it treats several limits, which says how many calls it must admit. */
+  readonly rule: Rule;
+  readonly inFlight: number;
+  /** Calls of its own, instead of those of the race. */
   readonly calls?: readonly Call[];
-  /** How many of these calls it must admit, by its own rule. */
-  readonly mustAdmit: (calls: readonly Call[]) => number;
-  /** Makes a fresh state, which each round has. Neither this nor `close` is timed. */
-  open(calls: readonly Call[]): Opened | Promise<Opened>;
+  /** What each bucket has spent before a round. */
+  readonly spentBefore?: number;
+  /** Makes a new state for a round. Neither this nor `close` is timed. */
+  open(): Promise<Opened>;
 }
 
 /** A contender's state for one round. */
-export interface Opened {
-  /** Decides all calls. Resolves with how many were admitted. */
-  run(): Promise<number>;
-  close(): Promise<void>;
+export interface Opened extends Decider<unknown> {
+  /** Decides all calls at once, where a contender has a way of its own. Resolves with the number of admitted ones. */
+  decideAll?(calls: readonly Call[]): Promise<number>;
+  close?(): Promise<void>;
 }
 
-/** What the rounds of one contender came to. */
+/** The results of one contender. */
 export interface Speed extends Named {
-  /** Of the calls of a round; in all rounds the same. */
+  /** Admitted calls of a round, the same in all rounds. */
   readonly admitted: number | "all" | "none";
   /** Decisions per second, round by round. */
   readonly rounds: readonly number[];
   readonly median: number;
-  /** The median of what each round was to the same round of its group's first. */
+  /** The median of the ratios to the group's first contender within each round. */
   readonly ratio: number;
 }
 
-/** One caller in a loop: one way to answer the same call again and again. */
+/** One caller in a loop, which makes the same call again and again. */
 export interface LoopContender extends Named {
   /** Whether each call is admitted, or each denied. */
   readonly admits: boolean;
@@ -51,109 +51,126 @@ export interface LoopContender extends Named {
 }
 
 /**
- * Runs all contenders in turn, round after round, after one round of a quarter of the calls that only warms up: what
- * disturbs the machine for a while disturbs all of them.
+ * Runs all contenders in turn, round after round, so that a disturbance of the machine hits all of them. One round with a
+ * quarter of the calls warms up.
  *
- * @throws Error when one admits another number of calls than it must
+ * @throws Error when a contender admits another number of calls than it must
  */
 export async function race(contenders: readonly Contender[], calls: readonly Call[], rounds: number): Promise<Speed[]> {
-  const expected = contenders.map((contender) => contender.mustAdmit(contender.calls ?? calls));
-  const speeds = await inTurn(contenders, rounds, async (contender, i, isWarmUp) => {
+  const speeds = await inTurn(contenders, rounds, async (contender, isWarmUp) => {
     const all = contender.calls ?? calls;
-    if (!isWarmUp) return all.length / (await timed(contender, all, expected[i] ?? 0));
-    const some = all.slice(0, all.length >> 2);
-    return some.length / (await timed(contender, some, contender.mustAdmit(some)));
+    const some = isWarmUp ? all.slice(0, all.length >> 2) : all;
+    return some.length / (await secondsOf(contender, some));
   });
-  return contenders.map((contender, i) => speedOf(contenders, contender, speeds, expected[i] ?? 0));
+  return speedsOf(contenders, speeds, (contender) => expectedOf(contender, contender.calls ?? calls));
 }
 
 /**
- * The same for loops, which run for so long each.
+ * The same for loops, which run for `ms` in each round.
  *
- * @throws Error when one answers otherwise than it must
+ * @throws Error when a contender admits a call that it must deny, or the other way round
  */
 export async function raceLoops(contenders: readonly LoopContender[], ms: number, rounds: number): Promise<Speed[]> {
   const speeds = await inTurn(contenders, rounds, (contender) => loop(contender, ms));
-  return contenders.map((contender) => speedOf(contenders, contender, speeds, contender.admits ? "all" : "none"));
+  return speedsOf(contenders, speeds, ({ admits }) => (admits ? "all" : "none"));
 }
 
-/** Each round begins with another one, so that none is always the first. */
-export async function inTurn<Each>(
+/**
+ * Measures each contender once in each round, after a round that only warms up. Each round begins with another contender,
+ * so that none is always the first.
+ */
+export async function inTurn<Each, Measure = number>(
   contenders: readonly Each[],
   rounds: number,
-  measure: (contender: Each, i: number, isWarmUp: boolean) => Promise<number>,
-): Promise<number[][]> {
-  const measured = contenders.map((): number[] => []);
+  measure: (contender: Each, isWarmUp: boolean) => Promise<Measure>,
+): Promise<Measure[][]> {
+  const measured = contenders.map((): Measure[] => []);
   for (let round = 0; round <= rounds; round++) {
     progress(round === 0 ? "warming up" : `round ${round} of ${rounds}`);
     for (const turn of contenders.keys()) {
       const i = (turn + round) % contenders.length;
-      const one = await measure(contenders[i] as Each, i, round === 0);
-      if (round > 0) measured[i]?.push(one);
+      const result = await measure(contenders[i] as Each, round === 0);
+      if (round > 0) measured[i]?.push(result);
     }
   }
   return measured;
 }
 
-/** The median of what each round of one was to the same round of another. */
-export function ratioOf(rounds: readonly number[], to: readonly number[]): number {
-  return median(rounds.map((each, round) => each / (to[round] ?? Number.NaN)));
+function speedsOf<Each extends Named>(
+  contenders: readonly Each[],
+  speeds: readonly (readonly number[])[],
+  admitted: (contender: Each) => Speed["admitted"],
+): Speed[] {
+  return contenders.map((contender, i) => {
+    const { group, name } = contender;
+    const own = speeds[i] ?? [];
+    const first = speeds[contenders.findIndex((each) => each.group === group)] ?? [];
+    const result = { rounds: own.map(Math.round), median: median(own), ratio: ratioOf(own, first) };
+    return { group, name, admitted: admitted(contender), ...result };
+  });
 }
 
-function speedOf(
-  all: readonly Named[],
-  { group, name, kind }: Named,
-  speeds: number[][],
-  admitted: Speed["admitted"],
-): Speed {
-  const own = speeds[all.findIndex((each) => each.group === group && each.name === name)] ?? [];
-  const first = speeds[all.findIndex((each) => each.group === group)] ?? [];
-  return { group, name, kind, admitted, rounds: own.map(Math.round), median: median(own), ratio: ratioOf(own, first) };
-}
+const expectedOf = ({ limits, rule, spentBefore }: Contender, calls: readonly Call[]) =>
+  mustAdmit(calls, limits, rule, spentBefore);
 
-/** Seconds. */
-async function timed(contender: Contender, calls: readonly Call[], expected: number): Promise<number> {
-  const opened = await contender.open(calls.map(arrivingAgain));
-  try {
+const secondsOf = (contender: Contender, calls: readonly Call[]) =>
+  inRound(contender, calls, async (decideAll) => {
     collectGarbage();
     const startedMs = performance.now();
-    const admitted = await opened.run();
-    const seconds = (performance.now() - startedMs) / 1_000;
-    if (admitted !== expected) {
-      throw new Error(`${contender.group}, ${contender.name}: admitted ${admitted} calls, must admit ${expected}`);
-    }
-    return seconds;
+    await decideAll();
+    return (performance.now() - startedMs) / 1_000;
+  });
+
+/**
+ * One round of a contender: `measure` calls `decideAll` once.
+ *
+ * @throws Error when the contender admits another number of calls than it must
+ */
+export async function inRound<Result>(
+  contender: Contender,
+  calls: readonly Call[],
+  measure: (decideAll: () => Promise<unknown>) => Promise<Result>,
+): Promise<Result> {
+  const fresh = calls.map(arrivingAgain);
+  const opened = await contender.open();
+  try {
+    let admitted = 0;
+    const result = await measure(async () => {
+      admitted = await (opened.decideAll?.(fresh) ?? askAll(fresh, contender.inFlight, opened));
+    });
+    checkAdmitted(contender, admitted, expectedOf(contender, calls));
+    return result;
   } finally {
-    await opened.close();
+    await opened.close?.();
   }
 }
 
-// Looked at after so many calls: a clock takes longer than some of them.
+/** @throws Error when the numbers differ */
+export function checkAdmitted({ name }: Pick<Named, "name">, admitted: number, expected: number): void {
+  if (admitted !== expected) throw new Error(`${name}: admitted ${admitted} calls, must admit ${expected}`);
+}
+
+/** Reading the clock takes longer than some calls, so it is read after this many. */
 const CALLS_A_LOOK = 100;
 
 /** Answers per second. */
-async function loop(contender: LoopContender, ms: number): Promise<number> {
-  const { decide, close } = await contender.open();
+async function loop({ group, name, admits, open }: LoopContender, ms: number): Promise<number> {
+  const { decide, close } = await open();
   try {
     const startedMs = performance.now();
-    let [answers, others, nowMs] = [0, 0, startedMs];
+    let [answers, wrong, nowMs] = [0, 0, startedMs];
     while (nowMs < startedMs + ms) {
-      for (let i = 0; i < CALLS_A_LOOK; i++) if ((await decide()).allowed !== contender.admits) others++;
+      for (let i = 0; i < CALLS_A_LOOK; i++) if ((await decide()).allowed !== admits) wrong++;
       answers += CALLS_A_LOOK;
       nowMs = performance.now();
     }
-    if (others > 0) {
-      const must = contender.admits ? "admit" : "deny";
-      throw new Error(
-        `${contender.group}, ${contender.name}: must ${must} each call, and did otherwise ${others} times`,
-      );
-    }
+    if (wrong > 0) throw new Error(`${group}, ${name}: ${wrong} of ${answers} calls were not answered as they must`);
     return (answers / (nowMs - startedMs)) * 1_000;
   } finally {
     await close();
   }
 }
 
-// Asked for at run time, so that no command line must remember a flag.
+// Set at run time, so that no command line needs the flag.
 setFlagsFromString("--expose-gc");
 export const collectGarbage: () => void = runInNewContext("gc");

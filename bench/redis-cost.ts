@@ -1,18 +1,17 @@
-// What decisions take inside Redis, by the server's own statistics.
+// What decisions cost inside Redis, by the server's own statistics.
 
-import type { RedisServer } from "./redis-server.ts";
+import type { RedisServer } from "./servers.ts";
 
-/** Microseconds, and commands. */
 export interface Cost {
   /** Commands that decide. */
   readonly commands: number;
-  /** Their microseconds, by the clock. */
+  /** Wall time of these commands, µs. */
   readonly microseconds: number;
-  /** Microseconds of all processor time that the server took, with reading and answering. */
+  /** Processor time of the whole server, with reading and answering, µs. */
   readonly processor: number;
 }
 
-// What a script calls is counted as well, so that only the script itself is asked about where there is one.
+// The commands that a script calls are counted, too. So where there are scripts, only those are read.
 const SCRIPTS = ["evalsha", "eval", "fcall"];
 const PLAIN = ["incr"];
 
@@ -21,10 +20,9 @@ export async function costSoFar(server: RedisServer): Promise<Cost> {
   const stats = await server.info("commandstats");
   const cpu = await server.info("cpu");
   const sumOf = (names: readonly string[], field: string) =>
-    names.reduce(
-      (sum, name) => sum + Number(new RegExp(`\\b${field}=(\\d+)`).exec(stats.get(`cmdstat_${name}`) ?? "")?.[1] ?? 0),
-      0,
-    );
+    names
+      .map((name) => Number(new RegExp(`\\b${field}=(\\d+)`).exec(stats.get(`cmdstat_${name}`) ?? "")?.[1] ?? 0))
+      .reduce((sum, each) => sum + each);
   const names = sumOf(SCRIPTS, "calls") > 0 ? SCRIPTS : PLAIN;
   return {
     commands: sumOf(names, "calls"),
@@ -33,7 +31,7 @@ export async function costSoFar(server: RedisServer): Promise<Cost> {
   };
 }
 
-/** What `run` takes, for each of so many decisions. */
+/** What `run` costs for each of its decisions. */
 export async function costOf(server: RedisServer, decisions: number, run: () => Promise<unknown>): Promise<Cost> {
   await server.control.config("RESETSTAT");
   const before = await costSoFar(server);

@@ -1,36 +1,31 @@
-// What holds under an idempotency key, and seven limits of all kinds, take inside Redis.
+// What reservations under an idempotency key, and decisions over seven limits of all kinds, cost inside Redis.
 
 import { Redis } from "ioredis";
-import { createLimiter, type PolicyInput } from "tollgate";
+import { createLimiter, type Limiter, type PolicyInput } from "tollgate";
 import { redisStore } from "tollgate/stores/redis";
 import { type Call, THREE } from "./calls.ts";
 import { costOf } from "./redis-cost.ts";
-import type { RedisServer } from "./redis-server.ts";
-import { allows, limiterOf } from "./tollgate.ts";
+import type { RedisServer } from "./servers.ts";
+import { allows, policyOf } from "./tollgate.ts";
 
 export const BATCH = 64;
 
-/** Microseconds inside Redis: of each half of a call that is held under a key of its own and then settled. */
+/** µs inside Redis for a reservation under an idempotency key of its own, and for its settle. */
 export async function holdTimes(server: RedisServer, calls: readonly Call[]) {
-  await server.control.flushall("SYNC");
-  const client = new Redis(server.port);
-  const limiter = limiterOf(THREE, redisStore(client));
   let [reserve, settle, settled] = [0, 0, 0];
-  for (let from = 0; from < calls.length; from += BATCH) {
-    const asked = calls.slice(from, from + BATCH).map((call, i) => ({ ...call, idempotencyKey: `job-${from + i}` }));
-    let held: Awaited<ReturnType<typeof limiter.reserve>>[] = [];
-    const first = await costOf(server, 1, async () => {
-      held = await Promise.all(asked.map((call) => limiter.reserve(call)));
+  await inBatches(server, policyOf(THREE), calls, async (limiter, batch, first) => {
+    const keyed = batch.map((call, i) => ({ ...call, idempotencyKey: `job-${first + i}` }));
+    let held: Awaited<ReturnType<Limiter["reserve"]>>[] = [];
+    const reserved = await costOf(server, 1, async () => {
+      held = await Promise.all(keyed.map((call) => limiter.reserve(call)));
     });
-    const second = await costOf(server, 1, async () => {
+    const ended = await costOf(server, 1, async () => {
       const ends = await Promise.all(held.map((each) => (allows(each) && each.allowed ? each.hold.settle() : null)));
       settled += ends.filter((end) => end?.status === "settled").length;
     });
-    reserve += first.microseconds;
-    settle += second.microseconds;
-  }
-  await limiter.close();
-  client.disconnect();
+    reserve += reserved.microseconds;
+    settle += ended.microseconds;
+  });
   if (settled === 0) throw new Error("nothing was settled");
   return { reserve: reserve / calls.length, settle: settle / settled };
 }
@@ -62,16 +57,11 @@ const SEVEN: PolicyInput = {
   ],
 };
 
-/** Microseconds inside Redis of a decision over seven limits, and how many commands it took. */
+/** µs and commands inside Redis for a decision over seven limits. */
 export async function sevenLimits(server: RedisServer, calls: readonly Call[]) {
-  await server.control.flushall("SYNC");
-  const client = new Redis(server.port);
-  const limiter = createLimiter({ policy: SEVEN, store: redisStore(client) });
   let [microseconds, commands] = [0, 0];
-  for (let from = 0; from < calls.length; from += BATCH) {
-    const batch = calls.slice(from, from + BATCH);
-    const gate = Promise.withResolvers<void>();
-    const begun = Promise.withResolvers<void>();
+  await inBatches(server, SEVEN, calls, async (limiter, batch) => {
+    const [gate, begun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     let [running, ran]: [number, Promise<unknown>[]] = [0, []];
     const cost = await costOf(server, 1, () => {
       ran = batch.map((call, i) =>
@@ -86,8 +76,23 @@ export async function sevenLimits(server: RedisServer, calls: readonly Call[]) {
     commands += cost.commands;
     gate.resolve();
     await Promise.all(ran);
+  });
+  return { microseconds: microseconds / calls.length, commands: commands / calls.length };
+}
+
+/** On an empty Redis, by one limiter. */
+async function inBatches(
+  server: RedisServer,
+  policy: PolicyInput,
+  calls: readonly Call[],
+  act: (limiter: Limiter, batch: readonly Call[], first: number) => Promise<void>,
+): Promise<void> {
+  await server.control.flushall("SYNC");
+  const client = new Redis(server.port);
+  const limiter = createLimiter({ policy, store: redisStore(client) });
+  for (let first = 0; first < calls.length; first += BATCH) {
+    await act(limiter, calls.slice(first, first + BATCH), first);
   }
   await limiter.close();
   client.disconnect();
-  return { microseconds: microseconds / calls.length, commands: commands / calls.length };
 }

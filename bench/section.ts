@@ -1,91 +1,84 @@
-// What a section of the run is, and what it comes to. Each file in sections/ is one.
+// What a section of the run is, and its results. Each file in sections/ is one.
 
-import { number } from "./harness.ts";
-import type { Kind, Speed } from "./race.ts";
+import { kindOf } from "./calls.ts";
+import { number, spread } from "./harness.ts";
+import type { Speed } from "./race.ts";
+import type { ServerName } from "./servers.ts";
 
-/** One question, with a fresh heap of its own. */
+/** One question. It is measured in a process of its own, and so with a fresh heap. */
 export interface Section {
   readonly title: string;
   /** The server without which it is skipped. */
-  readonly needs?: Server;
+  readonly needs?: ServerName;
   /** What its figures mean and do not mean, as Markdown. */
   readonly meaning: string;
-  measure(short: boolean): Promise<Measured>;
+  measure(isShort: boolean): Promise<Measured>;
 }
 
-export type Server = "redis" | "postgres";
-
-/** What a section comes to. */
+/** The results of a section. */
 export interface Measured {
   /** What was asked, in a few words. */
   readonly work: string;
   readonly goals: readonly Goal[];
   readonly tables: readonly Table[];
-  /** What is drawn of it. */
-  readonly panel: Panel;
-  /** Every round of everything. */
-  readonly rounds: unknown;
+  /** Its lines in the table at the head of the page. */
+  readonly headlines?: readonly Headline[];
 }
 
-/** What the project wants of itself. */
+/** What the project wants to reach. */
 export interface Goal {
   readonly what: string;
   readonly bound: "at least" | "at most";
   readonly wanted: number;
-  /** `null` where what it is about is not there yet. */
-  readonly measured: number | null;
-}
-
-export interface Table {
-  readonly head: readonly string[];
-  readonly rows: readonly (readonly string[])[];
-}
-
-/** Bars from zero. */
-export interface Panel {
-  readonly title: string;
-  readonly bars: readonly Bar[];
-}
-
-export interface Bar {
-  readonly name: string;
-  readonly kind: Kind;
-  readonly value: number;
+  readonly measured: number;
+  /** Why it is missed, where it is. */
+  readonly reason?: string;
 }
 
 export const isReached = ({ bound, wanted, measured }: Goal) =>
-  measured !== null && (bound === "at least" ? measured >= wanted : measured <= wanted);
+  bound === "at least" ? measured >= wanted : measured <= wanted;
 
-/** A table for each group. The first of each must be Tollgate. */
-export function speedTables(speeds: readonly Speed[]): Table[] {
+export const atMost = (what: string, wanted: number, measured: number, reason?: string): Goal => {
+  return { what, bound: "at most", wanted, measured, ...(reason !== undefined && { reason }) };
+};
+
+export const atLeast = (what: string, wanted: number, measured: number, reason?: string): Goal => {
+  return { ...atMost(what, wanted, measured, reason), bound: "at least" };
+};
+
+/** The first cell of a row is a name. */
+export interface Table {
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  /** The column that is drawn. The default is 1. */
+  readonly drawn?: number;
+}
+
+/** Tollgate beside the fastest of the others. */
+export interface Headline {
+  readonly what: string;
+  readonly tollgate: number;
+  readonly other: Speed;
+}
+
+export const headline = (speeds: readonly Speed[], group: string, other: Speed, what = group): Headline => {
+  return { what, tollgate: speedNamed(speeds, group, "Tollgate").median, other };
+};
+
+/** A table for each group. The first contender of each must be Tollgate. */
+export function speedTables(speeds: readonly Speed[], first = "Tollgate"): Table[] {
   return [...Map.groupBy(speeds, ({ group }) => group)].map(([group, speeds]) => ({
-    head: [group, "decisions/s", "slowest to fastest round", "to Tollgate", "admitted"],
+    head: [group, "decisions/s", "slowest to fastest round", `to ${first}`, "admitted"],
     rows: speeds.map(({ name, median, rounds, ratio, admitted }) => {
-      const spread = `${number(Math.min(...rounds))} to ${number(Math.max(...rounds))}`;
-      return [
-        name,
-        number(median),
-        spread,
-        ratio.toFixed(2),
-        typeof admitted === "number" ? number(admitted) : admitted,
-      ];
+      const count = typeof admitted === "number" ? number(admitted) : admitted;
+      return [name, number(median), spread(rounds), ratio.toFixed(2), count];
     }),
   }));
 }
 
-/** Tollgate, the floors, and each peer's fastest way. */
-export function speedBars(speeds: readonly Speed[]): Bar[] {
-  const packageOf = ({ group, name }: Speed) => `${group}: ${name.split(",")[0]}`;
-  const fastestOf = Map.groupBy(speeds, packageOf);
-  const isOneGroup = new Set(speeds.map(({ group }) => group)).size === 1;
-  return speeds
-    .filter((speed) => speed.kind !== "peer" || speed === fastest(fastestOf.get(packageOf(speed)) ?? []))
-    .map(({ group, name, kind, median }) => ({ name: isOneGroup ? name : `${group}: ${name}`, kind, value: median }));
-}
-
-/** The fastest of the peers' ways in a group. */
+/** The fastest way to use the peers in a group. */
 export function bestPeer(speeds: readonly Speed[], group: string): Speed {
-  return fastest(speeds.filter((speed) => speed.group === group && speed.kind === "peer"));
+  return fastest(speeds.filter((speed) => speed.group === group && kindOf(speed.name) === "peer"));
 }
 
 export function speedNamed(speeds: readonly Speed[], group: string, name: string): Speed {

@@ -1,25 +1,101 @@
-// Which servers this machine has.
+// Servers and folders of a benchmark. They end when they are disposed of, and in any case with the process.
 
 import { spawnSync } from "node:child_process";
-import { globSync } from "node:fs";
-import type { Server } from "./section.ts";
+import { globSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import pg from "pg";
+import { startPostgresIn } from "../test/postgres-process.ts";
+import { type RedisProcess, startRedisIn } from "../test/redis-process.ts";
 
-/** What is installed, by name and version; `null` where it is not. */
-export function serverVersions(): Readonly<Record<Server, string | null>> {
-  const redis = versionOf(redisProgram(), /v=(\S+)/);
-  const [initdb = "initdb"] = ["initdb", ...globSync("/usr/lib/postgresql/*/bin/initdb")].filter((each) => runs(each));
-  const postgres = versionOf(initdb, /\(PostgreSQL\) (.+)/);
+/** A Redis that keeps nothing on disk. */
+export interface RedisServer extends RedisProcess, AsyncDisposable {
+  readonly version: string;
+  /** For questions between measurements. No contender uses it. */
+  readonly control: Redis;
+  /** The fields of a section of INFO. */
+  info(section: string): Promise<ReadonlyMap<string, string>>;
+}
+
+export async function startRedis(): Promise<RedisServer> {
+  const folder = temporaryFolder();
+  const server = await startRedisIn(folder.path, "--appendonly", "no");
+  const kill = () => void server.kill();
+  process.once("exit", kill);
+  const control = new Redis(server.port, { retryStrategy: () => 20 }).on("error", () => {});
+  const info = async (section: string) => {
+    const fields = (await control.info(section)).matchAll(/^([^:\r\n]+):(.*?)\r?$/gm);
+    return new Map([...fields].map(([, name = "", value = ""]) => [name, value] as const));
+  };
   return {
-    redis: redis === null ? null : `Redis ${redis}`,
-    postgres: postgres === null ? null : `Postgres ${postgres}`,
+    ...server,
+    version: (await info("server")).get("redis_version") ?? "unknown",
+    control,
+    info,
+    async [Symbol.asyncDispose]() {
+      control.disconnect();
+      process.off("exit", kill);
+      await server.kill();
+      folder[Symbol.dispose]();
+    },
   };
 }
 
-export const redisProgram = () => ["redis-server", "valkey-server"].find((each) => runs(each)) ?? "redis-server";
+/** Connections of a pool on Postgres. */
+export const CONNECTIONS = 10;
 
-const runs = (program: string) => spawnSync(program, ["--version"]).status === 0;
+export interface PostgresServer extends AsyncDisposable {
+  /** For what is done between measurements. No contender uses it. */
+  readonly control: pg.Pool;
+  /** A pool of `CONNECTIONS`. */
+  pool(): pg.Pool;
+}
 
-function versionOf(program: string, pattern: RegExp): string | null {
-  const { stdout } = spawnSync(program, ["--version"], { encoding: "utf8" });
-  return pattern.exec(stdout ?? "")?.[1]?.trim() ?? null;
+/** Starts a Postgres that writes to disk what it acknowledges, as in production. */
+export async function startPostgres(): Promise<PostgresServer> {
+  const folder = temporaryFolder();
+  const server = await startPostgresIn(folder.path, "fsync=on", "shared_buffers=256MB");
+  const kill = () => void server.kill();
+  process.once("exit", kill);
+  const pool = () => new pg.Pool({ connectionString: server.url, max: CONNECTIONS });
+  const control = pool();
+  return {
+    control,
+    pool,
+    async [Symbol.asyncDispose]() {
+      await control.end();
+      process.off("exit", kill);
+      await server.kill();
+      folder[Symbol.dispose]();
+    },
+  };
+}
+
+export function temporaryFolder(): Disposable & { readonly path: string } {
+  const path = mkdtempSync(join(tmpdir(), "tollgate-bench-"));
+  const remove = () => rmSync(path, { recursive: true, force: true });
+  process.once("exit", remove);
+  return {
+    path,
+    [Symbol.dispose]() {
+      process.off("exit", remove);
+      remove();
+    },
+  };
+}
+
+export type ServerName = "redis" | "postgres";
+
+/** The installed servers, by name and version; `null` where there is none. */
+export function serverVersions(): Readonly<Record<ServerName, string | null>> {
+  const version = (name: string, programs: readonly string[], pattern: RegExp) => {
+    const outputs = programs.map((program) => spawnSync(program, ["--version"], { encoding: "utf8" }).stdout ?? "");
+    const found = outputs.map((output) => pattern.exec(output)?.[1]?.trim()).find((each) => each !== undefined);
+    return found === undefined ? null : `${name} ${found}`;
+  };
+  return {
+    redis: version("Redis", ["redis-server", "valkey-server"], /v=(\S+)/),
+    postgres: version("Postgres", ["initdb", ...globSync("/usr/lib/postgresql/*/bin/initdb")], /\(PostgreSQL\) (.+)/),
+  };
 }

@@ -1,34 +1,39 @@
-// The service of its benchmark, in a process of its own: the routes that ship, and one that does all but decide.
+// The service of its benchmark: its own routes, and one that does everything but decide. `service-worker.ts LIMITS [PORT]`
+// has so many limits, on the Redis at that port or in memory.
 
+import { once } from "node:events";
 import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono/tiny";
 import { Redis } from "ioredis";
+import { boundsOf } from "../src/service/bounds.ts";
 import type { ServiceContext } from "../src/service/context.ts";
 import { answer } from "../src/service/exchange.ts";
 import { createService } from "../src/service/handler.ts";
-import { boundsOf } from "../src/service/bounds.ts";
 import { DECIDING } from "../src/service/routes.ts";
 import { memoryStore } from "../src/stores/memory.ts";
 import { redisStore } from "../src/stores/redis.ts";
+import { answerParent } from "./children.ts";
+import type { ServerState } from "./service.bench.ts";
 
-/** Of which none is ever used up. */
-const limits = [
+/** None is ever used up. */
+const LIMITS = [
   "{ name: tool-per-session, per: [session, tool], quota: 1000000000, resetAfterIdle: 24h }",
   "{ name: tool-per-turn, per: [session, turn, tool], quota: 1000000000, resetAfterIdle: 1h }",
   "{ name: tenant-rate, per: [tenant], algorithm: token-bucket, quota: 1000000, window: 1s, burst: 1000000 }",
 ];
 
-const [count, port] = process.argv.slice(2);
-const policy = `version: 1\nlimits: [${limits.slice(0, Number(count)).join(", ")}]`;
-const store = port === undefined ? memoryStore({ maxBuckets: 1_000_000 }) : redisStore(new Redis(Number(port)));
+const [count, redisPort] = process.argv.slice(2);
+const policy = `version: 1\nlimits: [${LIMITS.slice(0, Number(count)).join(", ")}]`;
+const store =
+  redisPort === undefined ? memoryStore({ maxBuckets: 1_000_000 }) : redisStore(new Redis(Number(redisPort)));
 const service = createService({ policy, store, keys: false });
 
-const call = { tool: "web_search", session: "s1", turn: "t1", tenant: "acme" };
-const decision = await service.limiter.peek(call);
+const decision = await service.limiter.peek({ tool: "web_search", session: "s1", turn: "t1", tenant: "acme" });
 const [consume] = DECIDING;
 if (consume === undefined) throw new Error("there is no first route");
-const idle: ServiceContext = {
+const context: ServiceContext = {
   ...({} as ServiceContext),
   bounds: boundsOf(),
   keys: false,
@@ -38,18 +43,17 @@ const idle: ServiceContext = {
 };
 const app = new Hono();
 const route = { ...consume, path: "/noop", run: () => decision } as const;
-app.on("POST", "/noop", ({ req }) => answer(idle, route, req.raw));
+app.on("POST", "/noop", ({ req }) => answer(context, route, req.raw));
 
 const listener = getRequestListener((request) =>
   request.url.endsWith("/noop") ? app.fetch(request) : service.fetch(request),
 );
-const server = createServer({ keepAliveTimeout: 60_000 }, listener).listen(0, "127.0.0.1", () => {
-  const address = server.address();
-  process.send?.({ port: typeof address === "object" ? address?.port : null });
-});
+const server = createServer({ keepAliveTimeout: 60_000 }, listener).listen(0, "127.0.0.1");
+await once(server, "listening");
+const { port } = server.address() as AddressInfo;
 let before = performance.eventLoopUtilization();
-process.on("message", () => {
-  const used = performance.eventLoopUtilization(before);
+answerParent((): ServerState => {
+  const { utilization } = performance.eventLoopUtilization(before);
   before = performance.eventLoopUtilization();
-  process.send?.({ utilization: used.utilization });
+  return { port, utilization };
 });

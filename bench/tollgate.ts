@@ -1,4 +1,4 @@
-// Tollgate as a contender: its limits, and a limiter with the options that its users have by default.
+// Tollgate as a contender: its limits, and a limiter with the default options.
 
 import {
   createLimiter,
@@ -9,11 +9,16 @@ import {
   type PolicyInput,
 } from "tollgate";
 import type { Store } from "tollgate/store";
-import { askAll, type Call, type Limit, WINDOW_SECONDS } from "./calls.ts";
-import type { Opened } from "./race.ts";
+import { type Call, type Limit, WINDOW_SECONDS } from "./calls.ts";
 
-/** What differs from the defaults. */
+/** Options that differ from the defaults. */
 export type Settings = Pick<LimiterOptions, "failover">;
+
+/** With the default options, and without the work that prepares for an outage of the store. */
+export const TOLLGATE_WAYS: readonly { readonly name: string; readonly settings: Settings }[] = [
+  { name: "Tollgate", settings: {} },
+  { name: "Tollgate, failover: false", settings: { failover: false } },
+];
 
 export function policyOf(limits: readonly Limit[]): PolicyInput {
   const inputs = limits.map(({ name, per, quota }): LimitInput => {
@@ -25,24 +30,18 @@ export function policyOf(limits: readonly Limit[]): PolicyInput {
 export const limiterOf = (limits: readonly Limit[], store: Store, settings: Settings = {}): Limiter =>
   createLimiter({ policy: policyOf(limits), store, ...settings });
 
+/** A limiter, as one that is asked. */
+export function tollgate(limits: readonly Limit[], store: Store, settings?: Settings) {
+  const limiter = limiterOf(limits, store, settings);
+  return { limiter, decide: (call: Call) => limiter.consume(call), allows, close: () => limiter.close() };
+}
+
 /**
- * Whether a call was admitted, by the store that was to be measured.
+ * Whether a call was admitted by the store that is measured.
  *
- * @throws Error when the store had not answered in time, so that the limiter decided without it
+ * @throws Error when the store did not answer in time, so that the limiter decided without it
  */
 export function allows({ allowed, degraded }: Decision): boolean {
   if (degraded === null) return allowed;
   throw new Error(`decided without the store (${degraded.reason}): something else keeps this machine busy`);
-}
-
-export function tollgate(
-  calls: readonly Call[],
-  limits: readonly Limit[],
-  store: Store,
-  inFlight: number,
-  settings?: Settings,
-): Opened {
-  const limiter = limiterOf(limits, store, settings);
-  const decide = (call: Call) => limiter.consume(call);
-  return { run: () => askAll(calls, inFlight, { decide, allows }), close: () => limiter.close() };
 }

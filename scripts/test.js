@@ -16,11 +16,13 @@ const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 const FILE_MINUTES = "10";
 const UNHURRIED = { TOLLGATE_FILE_MINUTES: "60" };
 
-/** Two files at a time even on one core, because many tests wait. */
+/** One file more than there are cores, because many tests wait for something. */
+const filesAtOnce = availableParallelism() + 1;
+
 const oneLinePerFile = [
   `--test-reporter=${at("reporter.js")}`,
   "--test-reporter-destination=stdout",
-  `--test-concurrency=${Math.max(2, availableParallelism())}`,
+  `--test-concurrency=${filesAtOnce}`,
 ];
 
 const suites = {

@@ -1,5 +1,6 @@
 // Time as a port: code that needs the time or a timer is given a clock, so that tests can say what time it is.
 
+import { MAX_TIMER_MS } from "./kernel/duration.ts";
 import { checked } from "./kernel/options.ts";
 
 /** Where the time comes from. */
@@ -34,15 +35,12 @@ export const systemClock: Clock = { nowMs: () => Date.now() };
 /** Milliseconds since this process began, with fractions: only for distances. It never jumps. */
 export const monotonicClock: Clock = { nowMs: () => performance.now() };
 
-/** The longest delay that a timer takes: with a longer one it would fire at once. */
-const MAX_DELAY_MS = 2 ** 31 - 1;
-
 /**
  * A delay as a timer takes it. A difference of two times may be negative, also of the monotonic clock where a virtual
  * machine moves: that is over now.
  */
 export function delayOf(ms: number): number {
-  return ms > 0 ? Math.min(ms, MAX_DELAY_MS) : 0;
+  return ms > 0 ? Math.min(ms, MAX_TIMER_MS) : 0;
 }
 
 /** Waits for so many ms, also for longer than one timer can. What is negative, or not a number, is over at once. */

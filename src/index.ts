@@ -5,8 +5,8 @@ export type { Allowed, BucketUsage, Decision, Denied, Usage, UsageGrant, Verdict
 export { LimitExceededError } from "./kernel/decision.ts";
 export { type Fault, type MisuseCode, MisuseError } from "./kernel/errors.ts";
 export { definePolicy, type Policy, type PolicyLimit } from "./kernel/policy/parse.ts";
-export type { DurationInput, QuotaInput } from "./kernel/policy/input-values.ts";
-export type { HoldInput, LimitInput, OverrideInput, PolicyInput, ToolInput } from "./kernel/policy/input.ts";
+export type { DurationInput, HoldInput, QuotaInput } from "./kernel/policy/input-values.ts";
+export type { LimitInput, OverrideInput, PolicyInput, ToolInput } from "./kernel/policy/input.ts";
 export type { BudgetLimitInput, FixedWindowLimitInput, SlidingWindowLimitInput } from "./kernel/policy/input.ts";
 export type { ConcurrencyLimitInput, ElapsedLimitInput, StreakLimitInput } from "./kernel/policy/input.ts";
 export type { CooldownLimitInput, CooldownOverrideInput, TokenBucketLimitInput } from "./kernel/policy/input.ts";

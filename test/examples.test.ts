@@ -6,6 +6,8 @@ import { globSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, wr
 import { stripTypeScriptTypes } from "node:module";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
+import { BEGINS, FAILED } from "./examples-process.ts";
+import { fullRunOnly, isShort } from "./length.ts";
 import { anyRedis } from "./servers.ts";
 import { ROOT, sources } from "./sources.ts";
 
@@ -50,45 +52,73 @@ interface Printed {
   readonly stderr: string;
 }
 
-function runExample(own: string): Printed {
-  const args = ["--conditions=tollgate-source", "--no-warnings", "example.js"];
+function run(cwd: string, ...args: string[]): Printed {
   // Examples of tests report for themselves.
   const { NODE_TEST_CONTEXT: _, ...inherited } = process.env;
-  const env = { ...inherited, REDIS_URL: server.url };
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: own, encoding: "utf8", env });
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ["--conditions=tollgate-source", "--no-warnings", ...args],
+    { cwd, encoding: "utf8", env: { ...inherited, REDIS_URL: server.url }, timeout: 120_000 },
+  );
   return { status, stderr, lines: stdout === "" ? [] : stdout.trimEnd().split("\n") };
 }
 
-function assertPrints(own: string, code: string, when: string): void {
+/** In a short run, examples that use only their own folder share a process, and with it the modules that are loaded. */
+const sharesProcess = (code: string) => isShort && !/node:test|process\./.test(code);
+
+function runTogether(folders: readonly string[]): Map<string, Printed> {
+  const { stderr, lines } = run(folder, join(ROOT, "test/examples-process.ts"), ...folders);
+  const printed = new Map<string, Printed>();
+  let own: string[] = [];
+  for (const line of lines) {
+    if (line.startsWith(BEGINS)) {
+      own = [];
+      printed.set(line.slice(BEGINS.length), { status: 0, stderr, lines: own });
+    } else own.push(line);
+  }
+  return printed;
+}
+
+function assertPrints(own: string, code: string, when: string, together: Map<string, Printed>): void {
   const expected = expectedOutput(code);
   const isRight = ({ status, lines }: Printed) => status === 0 && lines.join("\n") === expected.join("\n");
-  let printed = runExample(own);
+  const first = sharesProcess(code) ? together.get(own) : run(own, "example.js");
+  assert.ok(first !== undefined, `${when}: it did not run, because an example before it did not end`);
+  let printed = first;
   // On a busy machine a call may miss its deadline at Redis, and is then decided without it.
-  for (let tries = 1; usesRedis(code) && !isRight(printed) && tries < 3; tries++) printed = runExample(own);
+  for (let tries = 1; usesRedis(code) && !isRight(printed) && tries < 3; tries++) printed = run(own, "example.js");
+  assert.notEqual(printed.lines.at(-1), FAILED, `${when}: ${printed.stderr}`);
   assert.equal(printed.status, 0, `${when}: ${printed.stderr}`);
   // An example for the test runner prints only the runner's report.
   if (expected.length > 0) assert.deepEqual(printed.lines, expected, when);
 }
 
+const examples = [...inSources, ...inPages].map((example, i) => ({ ...example, own: join(folder, String(i)) }));
+for (const { own, code } of examples) {
+  mkdirSync(own);
+  // Under node_modules Node strips no types by itself.
+  writeFileSync(join(own, "example.js"), stripTypeScriptTypes(code));
+}
+const shared = examples.filter(({ code }) => sharesProcess(code)).map(({ own }) => own);
+const left = (own: string) => readdirSync(own).length > 1;
+const firstTime = runTogether(shared);
+const secondTime = runTogether(shared.filter(left));
+
 describe("examples", () => {
-  for (const [i, { where, code }] of [...inSources, ...inPages].entries()) {
+  for (const { where, code, own } of examples) {
     it(where, () => {
       assert.match(code, /^import /, "an example begins at its imports");
-      const own = join(folder, String(i));
-      mkdirSync(own);
-      // Under node_modules Node strips no types by itself.
-      writeFileSync(join(own, "example.js"), stripTypeScriptTypes(code));
-      const left = () => readdirSync(own).length > 1 || usesRedis(code);
-      assertPrints(own, code, "the first time");
+      assertPrints(own, code, "the first time", firstTime);
       // An example that leaves neither a file nor a key behind cannot print anything else the second time.
-      if (left()) assertPrints(own, code, "the second time, in the same folder and on the same server");
+      if (left(own) || usesRedis(code))
+        assertPrints(own, code, "the second time, in the same folder and on the same server", secondTime);
     });
   }
 
-  it("compile", () => {
+  it("compile", fullRunOnly, () => {
     const own = join(folder, "compiled");
     mkdirSync(own);
-    for (const [i, { where, code }] of [...inSources, ...inPages].entries()) {
+    for (const [i, { where, code }] of examples.entries()) {
       writeFileSync(join(own, `example-${i}.ts`), `// ${where}\n${code}\nexport {};\n`);
     }
     const extended = join(ROOT, "tsconfig.json");
@@ -99,10 +129,7 @@ describe("examples", () => {
     );
     const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
     const { status, stdout } = spawnSync(tsc, ["-p", own], { cwd: ROOT, encoding: "utf8" });
-    const named = stdout.replace(
-      /\S*example-(\d+)\.ts/g,
-      (_file, i) => [...inSources, ...inPages][Number(i)]?.where ?? i,
-    );
+    const named = stdout.replace(/\S*example-(\d+)\.ts/g, (_file, i) => examples[Number(i)]?.where ?? i);
     assert.equal(status, 0, named);
   });
 

@@ -52,8 +52,8 @@ const SAYING: Readonly<Record<string, number>> = {
 const SAYING_IN: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   "src/kernel/algorithms/budget.ts": { demand: 2 },
   "src/kernel/algorithms/fixed-window.ts": { demand: 2 },
-  "src/kernel/policy/schema.ts": { text: 1, object: 0 },
-  "src/kernel/policy/schema-values.ts": { text: 1, object: 0 },
+  "src/kernel/policy/schema.ts": { text: 1, object: 0, overrides: 1, listOf: 1 },
+  "src/kernel/policy/schema-values.ts": { text: 1, object: 0, listOf: 1 },
   "src/policy-warnings/tools.ts": { of: 2 },
   "src/testing/policy-test-faults.ts": { demand: 2 },
   "src/testing/policy-test-schema.ts": { text: 1, object: 0, entries: 1, list: 1, whole: 2, amount: 1 },
@@ -139,6 +139,10 @@ function messagesOf(source: Node, file: string, sayers: ReadonlyMap<string, numb
       // Some errors are given a code before their text.
       if (name === "super") add("text", given[1]);
       if (isLog(node.expression)) add("text", given.at(-1));
+      // In the schema of a policy, the text is made of the words.
+      const words = name === "oneOf" && file in SAYING_IN ? given.flatMap((each) => textsOf(each)) : [];
+      const text = `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+      if (words.length > 1) found.push({ file, kind: "text", text });
     } else if (isPropertyAssignment(node) && SAID_AS.has(node.name.getText())) {
       if (file !== FIELDS_FILE || node.name.getText() === "message") add("text", node.initializer);
     } else if (isShorthandPropertyAssignment(node) && SAID_AS.has(node.name.getText())) add("text", node.name);

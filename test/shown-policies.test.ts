@@ -5,7 +5,6 @@ import { globSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { runInNewContext } from "node:vm";
 import type { PolicyInput } from "tollgate";
-import { policyText } from "../bench/load/policy.ts";
 import { readPolicy } from "../src/kernel/policy/parse.ts";
 import { readPolicyText } from "../src/policy-file/file.ts";
 import { policyWarnings } from "../src/policy-warnings/warnings.ts";
@@ -13,6 +12,7 @@ import { POLICY as BORROWING } from "./chaos/borrowing-policy.ts";
 import { POLICY as HOLD } from "./chaos/hold-policy.ts";
 import { POLICY as KILL } from "./chaos/kill-policy.ts";
 import { POLICY as WAIT } from "./chaos/wait-policy.ts";
+import { policyText } from "./load/service/policy.ts";
 import { ROOT } from "./sources.ts";
 
 const read = (path: string) => readFileSync(ROOT + path, "utf8");
@@ -91,7 +91,7 @@ const all = [
   ...inYaml(),
   ...inTexts(),
   ...inObjects(),
-  shownText("bench/load/policy.ts", policyText(quotas)),
+  shownText("test/load/service/policy.ts", policyText(quotas)),
   ...Object.entries({ BORROWING, HOLD, KILL, WAIT }).map(([name, input]) => shownObject(name, input)),
 ];
 

@@ -1,36 +1,34 @@
-// A process of many idle instances, each with a connection of its own. It opens some when it is told to, and says how many of
-// them decide by themselves.
+// A process with many idle instances, each with a connection of its own. It answers how many decide without Redis.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { createLimiter, type Limiter } from "tollgate";
+import { createLimiter } from "tollgate";
 import { redisStore } from "tollgate/stores/redis";
+import { answerParent } from "../children.ts";
 
-/** How many instances more there must be, and whether those are watched from now on that decide by themselves. */
 export interface Task {
+  /** How many more instances to open. */
   readonly open: number;
+  /** From now on, watch the instances that decide without Redis. */
   readonly watch?: boolean;
 }
 
 export interface State {
-  readonly opened: number;
-  /** How many of those that are watched still decide by themselves. */
+  /** How many of the watched instances still decide without Redis. */
   readonly away: number;
 }
 
-/** So many are opened at once. */
-const AT_ONCE = 25;
+const OPENED_TOGETHER = 25;
 
 const port = Number(process.argv[2]);
-const limiters: Limiter[] = [];
 const away = new Set<number>();
 let watched = new Set<number>();
+let count = 0;
 
 async function open(): Promise<void> {
   const client = new Redis(port, "127.0.0.1", { lazyConnect: true, autoResendUnfulfilledCommands: false });
-  client.on("error", () => {});
-  await client.connect();
-  const number = limiters.length;
+  await client.on("error", () => {}).connect();
+  const number = count++;
   const limiter = createLimiter({
     policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 100 }] },
     store: redisStore(client),
@@ -41,18 +39,14 @@ async function open(): Promise<void> {
       watched.delete(number);
     },
   });
-  limiters.push(limiter);
   await limiter.consume({ tool: "search", session: `${process.pid}-${number}` });
 }
 
-async function take(task: Task): Promise<State> {
-  for (let opened = 0; opened < task.open; opened += AT_ONCE) {
-    await Promise.all(Array.from({ length: Math.min(AT_ONCE, task.open - opened) }, open));
+answerParent(async (task: Task): Promise<State> => {
+  for (let opened = 0; opened < task.open; opened += OPENED_TOGETHER) {
+    await Promise.all(Array.from({ length: Math.min(OPENED_TOGETHER, task.open - opened) }, open));
     await sleep(1);
   }
   if (task.watch === true) watched = new Set(away);
-  return { opened: limiters.length, away: watched.size };
-}
-
-process.on("message", async (task: Task) => process.send?.(await take(task)));
-process.send?.({ opened: 0, away: 0 });
+  return { away: watched.size };
+});

@@ -1,73 +1,47 @@
-// What a call that has arrived may be answered by: each asks the same Redis by ioredis, on a connection of its own.
+// The ways to answer a call that has arrived. Each uses the same Redis by ioredis, on a connection of its own.
 
 import { Redis } from "ioredis";
-import type { Limiter } from "tollgate";
 import { redisStore } from "tollgate/stores/redis";
-import { type Call, type Limit, ONE, PEER, roomy, THREE } from "../calls.ts";
-import type { Kind } from "../race.ts";
+import { type Call, type Decider, type Limit, ONE, PEER, roomy, THREE } from "../calls.ts";
 import { flexible } from "../redis-contenders.ts";
-import { allows, limiterOf, type Settings } from "../tollgate.ts";
-
-interface Answering {
-  /** Whether the call was admitted: all of them must be. */
-  answer(call: Call): Promise<boolean>;
-  close(): Promise<void>;
-}
+import { type Settings, tollgate } from "../tollgate.ts";
 
 export interface Way {
   readonly name: string;
-  readonly kind: Kind;
-  open(port: number): Promise<Answering>;
+  /** Resolves with a function that answers whether a call was admitted. */
+  open(port: number): Promise<(call: Call) => Promise<boolean>>;
 }
 
 export const PING = "PING";
 
-const tollgate = (name: string, limits: readonly Limit[], settings?: Settings): Way => ({
+const asked =
+  <Answer>({ decide, allows }: Decider<Answer>) =>
+  async (call: Call) =>
+    allows(await decide(call));
+
+const ours = (name: string, limits: readonly Limit[], settings?: Settings): Way => ({
   name,
-  kind: "tollgate",
-  async open(port) {
-    const client = new Redis(port);
-    const limiter: Limiter = limiterOf(roomy(limits), redisStore(client), settings);
-    return {
-      answer: async (call) => allows(await limiter.consume(call)),
-      close: async () => {
-        await limiter.close();
-        client.disconnect();
-      },
-    };
-  },
+  open: async (port) => asked(tollgate(roomy(limits), redisStore(new Redis(port)), settings)),
 });
 
 export const WAYS: readonly Way[] = [
-  tollgate("Tollgate, one limit", ONE),
-  tollgate("Tollgate, three limits", THREE),
-  tollgate("Tollgate, three limits, failover: false", THREE, { failover: false }),
+  ours("Tollgate, one limit", ONE),
+  ours("Tollgate, three limits", THREE),
+  ours("Tollgate, three limits, failover: false", THREE, { failover: false }),
   {
     name: `${PEER}, three limits, Promise.all`,
-    kind: "peer",
     async open(port) {
       const client = new Redis(port, { enableOfflineQueue: false, lazyConnect: true });
       await client.connect();
-      const { decide, allows } = flexible(
-        { limits: roomy(THREE) },
-        "all at once",
-        { blocks: false, useRedisPackage: false },
-        client,
-      );
-      return { answer: async (call) => allows(await decide(call)), close: async () => client.disconnect() };
+      return asked(flexible(roomy(THREE), "all at once", client));
     },
   },
   {
     name: PING,
-    kind: "floor",
     async open(port) {
       const client = new Redis(port);
-      return { answer: async () => (await client.ping()) === "PONG", close: async () => client.disconnect() };
+      return async () => (await client.ping()) === "PONG";
     },
   },
-  {
-    name: "nothing at all: the arrival itself",
-    kind: "floor",
-    open: async () => ({ answer: async () => true, close: async () => {} }),
-  },
+  { name: "nothing at all: the arrival itself", open: async () => async () => true },
 ];

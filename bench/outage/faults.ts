@@ -1,24 +1,24 @@
-// What happens to Redis, or to the way to it.
+// The faults of Redis, or of the connections to it.
 
 import type { FaultProxy } from "../../test/chaos/fault-proxy-server.ts";
-import type { MortalRedis } from "./redis-server.ts";
+import type { RedisServer } from "../servers.ts";
 
-/** A Redis, and the way of each instance to it. */
-export interface Place {
-  readonly server: MortalRedis;
+/** A Redis, and a proxy to it for each instance. */
+export interface Site {
+  readonly server: RedisServer;
   readonly proxies: readonly FaultProxy[];
 }
 
 export interface Fault {
   readonly name: string;
-  /** From its begin to its end, under load. */
+  /** From its start to its end, under load. */
   readonly lastsMs: number;
-  begin(place: Place): unknown;
-  end(place: Place): Promise<unknown>;
+  begin(site: Site): unknown;
+  end(site: Site): Promise<unknown>;
 }
 
-const heal = ({ proxies }: Place) => Promise.all(proxies.map((proxy) => proxy.heal()));
-const onTheWay = (name: string, lastsMs: number, begin: (proxy: FaultProxy) => void): Fault => {
+const heal = ({ proxies }: Site) => Promise.all(proxies.map((proxy) => proxy.heal()));
+const inProxies = (name: string, lastsMs: number, begin: (proxy: FaultProxy) => void): Fault => {
   return { name, lastsMs, begin: ({ proxies }) => proxies.forEach(begin), end: heal };
 };
 
@@ -26,14 +26,14 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "kill -9, restarted empty after 1 s",
     lastsMs: 1_000,
-    // A client that connects to a dead server is refused; a proxy would accept it first.
+    // A client that connects to a dead server is refused. A proxy alone would accept it first.
     async begin({ server, proxies }) {
       await server.kill();
       for (const proxy of proxies) proxy.refuse();
     },
-    async end(place) {
-      await place.server.start();
-      await heal(place);
+    async end(site) {
+      await site.server.start();
+      await heal(site);
     },
   },
   {
@@ -42,16 +42,11 @@ export const FAULTS: readonly Fault[] = [
     begin: ({ server }) => server.pause(),
     end: async ({ server }) => server.resume(),
   },
-  onTheWay("connections refused for 2 s", 2_000, (proxy) => proxy.refuse()),
-  onTheWay("black hole both ways for 2 s", 2_000, (proxy) => proxy.blackHole("both")),
-  onTheWay("black hole of replies for 2 s", 2_000, (proxy) => proxy.blackHole("replies")),
-  onTheWay("2 s a round trip, for 2 s", 2_000, (proxy) => proxy.delay(1_000)),
-  onTheWay("reset in the midst of a reply", 500, (proxy) => proxy.resetInReply()),
-  onTheWay("flapping each 200 ms for 2 s", 2_000, (proxy) => proxy.flap(200)),
-  {
-    name: "FLUSHALL",
-    lastsMs: 500,
-    begin: ({ server }) => server.control.flushall("SYNC"),
-    end: async () => {},
-  },
+  inProxies("connections refused for 2 s", 2_000, (proxy) => proxy.refuse()),
+  inProxies("black hole both ways for 2 s", 2_000, (proxy) => proxy.blackHole("both")),
+  inProxies("black hole of replies for 2 s", 2_000, (proxy) => proxy.blackHole("replies")),
+  inProxies("2 s a round trip, for 2 s", 2_000, (proxy) => proxy.delay(1_000)),
+  inProxies("reset in the middle of a reply", 500, (proxy) => proxy.resetInReply()),
+  inProxies("flapping each 200 ms for 2 s", 2_000, (proxy) => proxy.flap(200)),
+  { name: "FLUSHALL", lastsMs: 500, begin: ({ server }) => server.control.flushall("SYNC"), end: async () => {} },
 ];

@@ -1,13 +1,13 @@
-// The load: callers who share instances, at a pace, and what they saw.
+// The load: callers that share instances, at a pace, and what they saw.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Contender } from "./contenders.ts";
 
 const TICK_MS = 1;
-/** How long a call without an answer is waited for in the end. */
-const PATIENCE_MS = 3_000;
+/** How long `settle` waits for a call without an answer. */
+const MAX_WAIT_MS = 3_000;
 
-/** A call that was answered, or failed. */
+/** A call that was answered, or failed. Times by `performance.now()`. */
 export interface Seen {
   readonly instance: number;
   readonly beganMs: number;
@@ -19,11 +19,11 @@ export interface Seen {
 
 export class Load {
   readonly seen: Seen[] = [];
-  made = 0;
+  #calls = 0;
   readonly #contenders: readonly Contender[];
   /** Callers of each instance that wait for nothing. */
   readonly #free: number[];
-  readonly #underWay = new Set<Promise<void>>();
+  readonly #inFlight = new Set<Promise<void>>();
 
   constructor(contenders: readonly Contender[], callers: number) {
     this.#contenders = contenders;
@@ -34,53 +34,49 @@ export class Load {
     return this.seen.filter(({ outcome }) => outcome === "allowed").length;
   }
 
-  /** Calls without an answer yet. */
+  /** Calls without an answer. */
   get unanswered(): number {
-    return this.#underWay.size;
+    return this.#inFlight.size;
   }
 
-  /** Each instance gets a call every so many ms, as far as one of its callers is free. */
-  async run(everyMs: number, forMs: number, enough: number = Number.POSITIVE_INFINITY): Promise<void> {
+  /** Each instance gets a call every `everyMs`, if one of its callers is free, up to `maxCalls` calls of the whole load. */
+  async run(everyMs: number, forMs: number, maxCalls: number = Number.POSITIVE_INFINITY): Promise<void> {
     const startedMs = performance.now();
     let turns = 0;
-    for (let pastMs = 0; pastMs < forMs && this.made < enough; pastMs = performance.now() - startedMs) {
+    for (let pastMs = 0; pastMs < forMs && this.#calls < maxCalls; pastMs = performance.now() - startedMs) {
       for (; turns * everyMs <= pastMs; turns++) {
-        for (const instance of this.#contenders.keys()) if (this.made < enough) this.#call(instance);
+        for (const [i, contender] of this.#contenders.entries()) if (this.#calls < maxCalls) this.#call(contender, i);
       }
       await sleep(TICK_MS);
     }
   }
 
-  /** Waits for what is under way. */
+  /** Waits for the calls in flight. */
   async settle(): Promise<void> {
     const waiting = new AbortController();
-    const enough = sleep(PATIENCE_MS, null, { signal: waiting.signal }).catch(() => {});
-    await Promise.race([Promise.all(this.#underWay), enough]);
+    const tooLong = sleep(MAX_WAIT_MS, null, { signal: waiting.signal }).catch(() => {});
+    await Promise.race([Promise.all(this.#inFlight), tooLong]);
     waiting.abort();
   }
 
-  #call(instance: number): void {
-    const contender = this.#contenders[instance];
+  #call(contender: Contender, instance: number): void {
     const free = this.#free[instance] ?? 0;
-    if (contender === undefined || free === 0) return;
+    if (free === 0) return;
     this.#free[instance] = free - 1;
-    this.made++;
-    const one = this.#observe(contender, instance).finally(() => {
-      this.#free[instance] = (this.#free[instance] ?? 0) + 1;
-      this.#underWay.delete(one);
-    });
-    this.#underWay.add(one);
-  }
-
-  async #observe(contender: Contender, instance: number): Promise<void> {
+    this.#calls++;
     const beganMs = performance.now();
-    const see = (outcome: Seen["outcome"], degraded: boolean) =>
+    const see = (outcome: Seen["outcome"], degraded = false) =>
       this.seen.push({ instance, beganMs, endedMs: performance.now(), outcome, degraded });
-    try {
-      const { allowed, degraded } = await contender.decide();
-      see(allowed ? "allowed" : "denied", degraded);
-    } catch {
-      see("failed", false);
-    }
+    const call = contender
+      .decide()
+      .then(
+        ({ allowed, degraded }) => see(allowed ? "allowed" : "denied", degraded),
+        () => see("failed"),
+      )
+      .then(() => {
+        this.#free[instance] = (this.#free[instance] ?? 0) + 1;
+        this.#inFlight.delete(call);
+      });
+    this.#inFlight.add(call);
   }
 }

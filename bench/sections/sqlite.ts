@@ -1,16 +1,15 @@
 // SQLite, three limits: beside bare statements on the same rows, and eight processes on one file beside one.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { sqliteStore } from "tollgate/stores/sqlite";
-import { type Call, mustAdmit, scheduleOf, THREE } from "../calls.ts";
+import { type Call, scheduleOf, THREE } from "../calls.ts";
 import { type Children, startChildren } from "../children.ts";
 import { bareStatements } from "../floors.ts";
-import { median, number } from "../harness.ts";
-import { type Contender, inTurn, race, ratioOf } from "../race.ts";
-import { type Section, speedBars, speedNamed, speedTables } from "../section.ts";
+import { median, number, ratioOf, spread } from "../harness.ts";
+import { type Contender, inTurn, race } from "../race.ts";
+import { atLeast, atMost, headline, type Section, speedNamed, speedTables } from "../section.ts";
+import { temporaryFolder } from "../servers.ts";
 import type { Done, Task } from "../sqlite/process.ts";
 import { tollgate } from "../tollgate.ts";
 
@@ -22,108 +21,68 @@ const GROUP = "SQLite, three limits";
 const BARE = "bare statements";
 const TIMES_BARE = 1.5;
 const TO_ONE = 0.7;
-/** So that all processes have heard of it, with their calls, and opened the file. */
+/** Until all processes have got their calls and opened the file. */
 const AHEAD_MS = 500;
+const CALLERS = IN_FLIGHT / PROCESSES;
+const WAYS = [
+  { name: `1 process, ${CALLERS} callers`, processes: 1, callers: CALLERS },
+  { name: `1 process, ${IN_FLIGHT} callers`, processes: 1, callers: IN_FLIGHT },
+  { name: `${PROCESSES} processes, ${CALLERS} callers each`, processes: PROCESSES, callers: CALLERS },
+];
 
 export const section: Section = {
-  title: "SQLite, three limits",
+  title: GROUP,
   meaning: `One process with ${IN_FLIGHT} calls in flight. The bare statements read and write the same rows in the same
-transactions of 256 calls; they answer no caller, and have no policy, checks, expiry or verdicts. The file lies in the
-temporary directory and is written without an fsync a batch (\`durability: "process"\`).
+transactions of 256 calls. They have no policy, checks, expiry or verdicts, and answer no caller. The file is in the temporary
+directory and is written without an fsync for each batch (\`durability: "process"\`).
 
-${PROCESSES} processes share one file, with ${IN_FLIGHT / PROCESSES} callers each who await their answers, beside one
-process with as many callers as one of them, and beside one with as many as all of them together: all decide the same
-calls, which all pass, since there is no order among processes. Afterwards the file's counters are compared with the
-calls. Of its writers SQLite lets one write at a time, so that several processes cannot be faster than one.`,
+${PROCESSES} processes share one file, with ${CALLERS} callers each that await their answers. Beside them runs one process with
+as many callers as one of them, and one with as many as all of them. All decide the same calls, which all pass because
+calls of several processes have no order. Afterwards the counters of the file are compared with the calls. SQLite lets
+one process write at a time, so several processes cannot be faster than one.`,
 
   async measure(isShort) {
     const { sessions, calls: count, rounds, processRounds } = isShort ? SHORT : FULL;
     const calls = scheduleOf(sessions, count);
-    const folder = mkdtempSync(join(tmpdir(), "tollgate-bench-"));
+    using folder = temporaryFolder();
     let files = 0;
-    const newFile = () => join(folder, `${files++}.db`);
-    try {
-      const mustPass = (some: readonly Call[]) => mustAdmit(some, THREE, "all or none");
-      const contenders: Contender[] = [
+    const newFile = () => join(folder.path, `${files++}.db`);
+    const about = { group: GROUP, limits: THREE, rule: "all or none", inFlight: IN_FLIGHT } as const;
+    const contenders: Contender[] = [
+      { ...about, name: "Tollgate", open: async () => tollgate(THREE, sqliteStore(newFile())) },
+      { ...about, name: BARE, open: async () => bareStatements(THREE, newFile()) },
+    ];
+    const speeds = await race(contenders, calls, rounds);
+    using children = await startChildren<Task, Done>(new URL("../sqlite/process.ts", import.meta.url), {
+      count: PROCESSES,
+    });
+    const together = await inTurn(WAYS, processRounds, (way) => decideTogether(children, newFile(), calls, way));
+    const [one = [], , all = []] = together;
+    const bare = speedNamed(speeds, GROUP, BARE);
+    return {
+      work: `${number(count)} calls of ${number(sessions)} sessions in one random order`,
+      goals: [
+        atMost(`${GROUP}: times as long as ${BARE}`, TIMES_BARE, bare.ratio),
+        atLeast(`${GROUP}: ${PROCESSES} processes together, to one of them alone`, TO_ONE, ratioOf(all, one)),
+      ],
+      headlines: [headline(speeds, GROUP, bare)],
+      tables: [
+        ...speedTables(speeds),
         {
-          group: GROUP,
-          name: "Tollgate",
-          kind: "tollgate",
-          mustAdmit: mustPass,
-          open: (some) => tollgate(some, THREE, sqliteStore(newFile()), IN_FLIGHT),
+          head: ["processes on one file", "decisions/s", "slowest to fastest round"],
+          rows: WAYS.map(({ name }, i) => [name, number(median(together[i] ?? [])), spread(together[i] ?? [])]),
         },
-        {
-          group: GROUP,
-          name: BARE,
-          kind: "floor",
-          mustAdmit: mustPass,
-          open: (some) => bareStatements(some, THREE, newFile()),
-        },
-      ];
-      const speeds = await race(contenders, calls, rounds);
-      const ways = [
-        { name: `1 process, ${IN_FLIGHT / PROCESSES} callers`, processes: 1, callers: IN_FLIGHT / PROCESSES },
-        { name: `1 process, ${IN_FLIGHT} callers`, processes: 1, callers: IN_FLIGHT },
-        {
-          name: `${PROCESSES} processes, ${IN_FLIGHT / PROCESSES} callers each`,
-          processes: PROCESSES,
-          callers: IN_FLIGHT / PROCESSES,
-        },
-      ];
-      const children = await startChildren<Task, Done>(new URL("../sqlite/process.ts", import.meta.url), [], PROCESSES);
-      const together = await inTurn(ways, processRounds, (way) => decideTogether(children, newFile(), calls, way));
-      children.close();
-      const [one = [], , all = []] = together;
-      return {
-        work: `${number(count)} calls of ${number(sessions)} sessions in one random order`,
-        goals: [
-          {
-            what: `${GROUP}: times as long as ${BARE}`,
-            bound: "at most",
-            wanted: TIMES_BARE,
-            measured: speedNamed(speeds, GROUP, BARE).ratio,
-          },
-          {
-            what: `${GROUP}: ${PROCESSES} processes together, to one of them alone`,
-            bound: "at least",
-            wanted: TO_ONE,
-            measured: ratioOf(all, one),
-          },
-        ],
-        tables: [
-          ...speedTables(speeds),
-          {
-            head: ["processes on one file", "decisions/s", "slowest to fastest round"],
-            rows: ways.map(({ name }, i) => {
-              const each = together[i] ?? [];
-              return [name, number(median(each)), `${number(Math.min(...each))} to ${number(Math.max(...each))}`];
-            }),
-          },
-        ],
-        panel: {
-          title: "decisions/s, longer is better",
-          bars: [
-            ...speedBars(speeds),
-            ...ways.map(
-              ({ name }, i) =>
-                ({ name: `Tollgate, ${name}`, kind: "tollgate", value: median(together[i] ?? []) }) as const,
-            ),
-          ],
-        },
-        rounds: { speeds, together: ways.map(({ name }, i) => ({ name, rounds: together[i] })) },
-      };
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+      ],
+    };
   },
 };
 
-/** Decisions per second of all processes, from their common beginning to the last one's end. */
+/** Decisions per second of all processes, from their common start to the end of the last one. */
 async function decideTogether(
   children: Children<Task, Done>,
   path: string,
   calls: readonly Call[],
-  { processes, callers }: { readonly processes: number; readonly callers: number },
+  { processes, callers }: (typeof WAYS)[number],
 ): Promise<number> {
   const startMs = Date.now() + AHEAD_MS;
   const share = Math.ceil(calls.length / processes);
@@ -139,12 +98,11 @@ async function decideTogether(
   return (calls.length / (Math.max(...done.map(({ endMs }) => endMs)) - startMs)) * 1_000;
 }
 
-/** What the buckets of one limit have counted together. */
+/** The sum of the counters of one limit. */
 function countedIn(path: string): number {
   const database = new DatabaseSync(path, { readOnly: true });
-  const row = database
-    .prepare("SELECT sum(CAST(value AS INTEGER)) AS spent FROM buckets WHERE key LIKE '%}:per-session'")
-    .get();
+  const sum = "SELECT sum(CAST(value AS INTEGER)) AS spent FROM buckets WHERE key LIKE '%}:per-session'";
+  const row = database.prepare(sum).get();
   database.close();
   return Number(row?.spent);
 }

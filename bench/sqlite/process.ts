@@ -1,34 +1,30 @@
 // One of several processes on one SQLite file, with a limiter of its own and callers that each await their answer.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { sqliteStore } from "tollgate/stores/sqlite";
 import { askAll, type Call, roomy, THREE } from "../calls.ts";
-import { allows, limiterOf } from "../tollgate.ts";
+import { answerParent } from "../children.ts";
+import { tollgate } from "../tollgate.ts";
 
-/** Asks for these calls to be decided on that file. */
 export interface Task {
   readonly path: string;
   readonly calls: readonly Call[];
   readonly callers: number;
-  /** When to begin, epoch ms. */
+  /** Epoch ms. */
   readonly startMs: number;
 }
 
-/** What came of it. */
 export interface Done {
   readonly admitted: number;
   /** Epoch ms. */
   readonly endMs: number;
 }
 
-async function decideAll({ path, calls, callers, startMs }: Task): Promise<Done> {
-  const limiter = limiterOf(roomy(THREE), sqliteStore(path));
-  await new Promise((resolve) => setTimeout(resolve, startMs - Date.now()));
-  const admitted = await askAll(calls, callers, { decide: (call) => limiter.consume(call), allows });
+answerParent(async ({ path, calls, callers, startMs }: Task): Promise<Done> => {
+  const ours = tollgate(roomy(THREE), sqliteStore(path));
+  await sleep(startMs - Date.now());
+  const admitted = await askAll(calls, callers, ours);
   const endMs = Date.now();
-  await limiter.close();
+  await ours.close();
   return { admitted, endMs };
-}
-
-process.on("message", async (task: Task) => process.send?.(await decideAll(task)));
-process.on("disconnect", () => process.exit());
-process.send?.("ready");
+});

@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import { Command } from "commander";
-import { resolveCharges } from "../kernel/charge.ts";
+import { resolveMatches } from "../kernel/charge.ts";
 import { invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { amount } from "../kernel/words.ts";
@@ -83,7 +83,7 @@ async function replay(file: string, options: ReplayOptions): Promise<void> {
 function checkCalls(policy: CompiledPolicy, prefix: string, trace: readonly TracedCall[], file: string): void {
   for (const { line, call } of trace) {
     try {
-      resolveCharges(policy, prefix, call);
+      resolveMatches(policy, prefix, call);
     } catch (error) {
       throw MisuseError.isInstance(error) ? misuseAt(file, line, error) : error;
     }

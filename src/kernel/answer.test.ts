@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { resolveCharges } from "../../test/charges.ts";
 import { bucketUsageOf, decisionOf, emptyUsageOf, usageOf } from "./answer.ts";
 import type { Call } from "./call.ts";
-import { type Charge, resolveCharges } from "./charge.ts";
+import type { Charge } from "./charge.ts";
 import type { Decision, Usage, Verdict } from "./decision.ts";
 import { compiledPolicy } from "./policy/parse.ts";
 import type { LimitInput } from "./policy/input.ts";

@@ -2,13 +2,13 @@
 
 import { algorithmOf } from "./algorithms/registry.ts";
 import type { Bucket, Charge } from "./charge.ts";
-import type { Allowed, BucketUsage, Decision, Denied, Usage, Verdict } from "./decision.ts";
+import type { Allowed, BucketUsage, CountedVerdict, Decision, Denied, Usage, Verdict } from "./decision.ts";
+import { MAX_TIMER_MS } from "./duration.ts";
 import type { Allotment } from "./limit.ts";
 import {
   type AboutLimit,
   awayDetail,
   awayMessage,
-  type CountedVerdict,
   denialDetail,
   denialMessage,
   nearMessage,
@@ -17,13 +17,9 @@ import {
 import { isCountedElsewhere, isPartial } from "./phrases.ts";
 import type { StepReply, StoreReply } from "./request.ts";
 
-/** The longest delay of a timer, ms: with a longer one it fires at once. */
-export const MAX_TIMER_MS = 2 ** 31 - 1;
-
-/** What a charge is decided by, whose ever bucket it is. */
+/** A charge without its bucket. */
 export type Priced = Pick<Charge, "limit" | "allotment" | "cost" | "tool">;
 
-/** The decision for charges that a store has answered. */
 export function decisionOf(charges: readonly Priced[], reply: StoreReply): Decision {
   const verdicts = new Array<Verdict>(charges.length);
   let isNoticed = false;
@@ -38,7 +34,7 @@ export function decisionOf(charges: readonly Priced[], reply: StoreReply): Decis
   return isDenied ? deniedOf(charges, verdicts, reply) : allowedOf(charges, verdicts, reply, isNoticed);
 }
 
-export function allowedOf(
+function allowedOf(
   charges: readonly Priced[],
   verdicts: readonly Verdict[],
   reply: StoreReply,
@@ -60,40 +56,42 @@ export function allowedOf(
 
 /** How a bucket stands that a store was asked about, alone. */
 export function usageOf(bucket: Bucket, reply: StoreReply): Usage {
+  const { limit, allotment, partitionKey } = bucket;
   const step = stepAt(reply, 0);
+  const { granted = 0, used, resetAfterMs } = step;
   return {
-    limit: bucket.limit.name,
-    dimensions: Object.fromEntries(
-      bucket.partitionKey.flatMap(([name, value]) => (value === null ? [] : [[name, value]])),
-    ),
-    unit: bucket.limit.unit,
-    quota: bucket.allotment.quota,
-    capacity: bucket.allotment.quota === null ? null : bucket.allotment.capacity,
-    granted: step.granted ?? 0,
-    used: step.used,
-    remaining: remainingOf(bucket.allotment, step),
-    resetAfterMs: step.resetAfterMs,
+    limit: limit.name,
+    dimensions: Object.fromEntries(partitionKey.flatMap(([name, value]) => (value === null ? [] : [[name, value]]))),
+    unit: limit.unit,
+    quota: allotment.quota,
+    capacity: allotment.quota === null ? null : allotment.capacity,
+    granted,
+    used,
+    remaining: remainingOf(allotment, step),
+    resetAfterMs,
   };
 }
 
 /** How a bucket stands that a store was asked about, alone, with its grants. */
 export function bucketUsageOf(bucket: Bucket, reply: StoreReply): BucketUsage {
   const { grants = [] } = stepAt(reply, 0);
-  const listed = grants.map(({ id, units, endsAfterMs: endsInMs }) => ({ id, units, endsInMs }));
-  return { ...usageOf(bucket, reply), grants: listed };
+  // Usage has its own word for it, as the HTTP API has.
+  return {
+    ...usageOf(bucket, reply),
+    grants: grants.map(({ endsAfterMs, ...grant }) => ({ ...grant, endsInMs: endsAfterMs })),
+  };
 }
 
-/** How a bucket stands that was emptied. */
 export function emptyUsageOf(bucket: Bucket): BucketUsage {
   const step: StepReply = { allowed: true, used: 0, resetAfterMs: 0, retryAfterMs: 0 };
   return bucketUsageOf(bucket, { allowed: true, nowMs: 0, steps: [step] });
 }
 
 /**
- * @param isAllowed of the whole call. One that is sent again was decided in the modes of then: what it was allowed, no limit
- *   denies now
+ * @param isAllowed of the whole call. A call that is sent again was decided under the modes of that time: if it was allowed
+ *   then, no limit denies it now
  */
-export function verdictOf({ limit, allotment, cost }: Priced, step: StepReply, isAllowed: boolean): Verdict {
+function verdictOf({ limit, allotment, cost }: Priced, step: StepReply, isAllowed: boolean): Verdict {
   const isUnlimited = allotment.quota === null;
   const allowed = step.allowed || isAllowed || isUnlimited || limit.mode !== "enforce";
   return {
@@ -113,20 +111,21 @@ export function verdictOf({ limit, allotment, cost }: Priced, step: StepReply, i
 }
 
 /** Until when waiting is sound advice; `null` where it is not. */
-export function retryAfterOf(allotment: Allotment, step: StepReply): number | null {
+function retryAfterOf(allotment: Allotment, step: StepReply): number | null {
   const { retryAfterMs } = step;
   if (retryAfterMs === null || isTooLong(step) || !(mayChange(step) || refills(allotment))) return null;
   return retryAfterMs;
 }
 
-export function remainingOf({ quota, capacity }: Allotment, { used, granted = 0 }: StepReply): number | null {
+function remainingOf({ quota, capacity }: Allotment, { used, granted = 0 }: StepReply): number | null {
   if (quota === null) return null;
   // Taken off before the grants are added, so that no sum passes 2^53.
   return Math.max(0, Math.min(capacity - used + granted, Number.MAX_SAFE_INTEGER));
 }
 
 /** The denial by the limit that binds, in words. */
-export function deniedOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply): Denied {
+function deniedOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply): Denied {
+  // Unlike a notice, a denial is about the limits that deny alone.
   let binding = -1;
   let isOpen = true;
   let isClosed = false;
@@ -159,7 +158,7 @@ export function deniedOf(charges: readonly Priced[], verdicts: readonly Verdict[
 }
 
 /** Whether a limit keeps the call waiting longer than another one: first those for which waiting is not sound. */
-export function waitsLonger(verdicts: readonly Verdict[], { steps }: StoreReply, one: number, other: number): boolean {
+function waitsLonger(verdicts: readonly Verdict[], { steps }: StoreReply, one: number, other: number): boolean {
   const [oneMs, otherMs] = [waitOf(verdicts[one]), waitOf(verdicts[other])];
   return oneMs === otherMs ? waitOf(steps[one]) > waitOf(steps[other]) : oneMs > otherMs;
 }
@@ -168,7 +167,7 @@ export function waitsLonger(verdicts: readonly Verdict[], { steps }: StoreReply,
  * Of the limits that are near their end, the one with the smallest share left. While the store is away it is unknown what
  * is left, and only warnings are given.
  */
-export function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply): string | null {
+function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply): string | null {
   let nearest: { readonly i: number; readonly share: number } | null = null;
   const state = { isOpen: true, isClosed: false, isFinal: false };
   for (let i = 0; i < charges.length; i++) {
@@ -176,11 +175,15 @@ export function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[
     const verdict = verdicts[i] as Verdict;
     const step = stepAt(reply, i);
     if (!isCounted(verdict) || verdict.mode === "shadow") continue;
-    if (verdict.mode === "warn" && verdict.exceeded && isKnown(charge, step)) {
+    const { isHeldOnly, outage } = algorithmOf(charge.allotment.spec);
+    // While the store is away, an instance knows only what it counts by itself anyway.
+    const isKnown = step.away !== true || outage.isCountedLocally;
+    if (verdict.mode === "warn" && verdict.exceeded && isKnown) {
       return warning(aboutOf(charge, verdict, step, state));
     }
     if (isCountedElsewhere(charge.limit)) continue;
-    if (verdict.mode === "enforce" && verdict.remaining === 0 && !isPartial(charge.limit) && !isFreedByEnd(charge)) {
+    // Units that are only held are free when the model reads a notice: the call has ended then.
+    if (verdict.mode === "enforce" && verdict.remaining === 0 && !isPartial(charge.limit) && !isHeldOnly) {
       state.isOpen = false;
       state.isClosed ||= isSpentForGood(charge, verdict, step);
     }
@@ -192,17 +195,7 @@ export function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[
   return nearMessage(aboutOf(charges[i] as Priced, verdicts[i] as CountedVerdict, stepAt(reply, i), state));
 }
 
-/** Whether what is left was counted. While the store is away, an instance knows only what it counts by itself anyway. */
-export function isKnown({ allotment: { spec } }: Priced, { away }: StepReply): boolean {
-  return away !== true || algorithmOf(spec).outage.isCountedLocally;
-}
-
-/** Whether units are free again when the model reads a notice: the call has ended then. */
-export function isFreedByEnd({ allotment: { spec } }: Priced): boolean {
-  return algorithmOf(spec).isHeldOnly;
-}
-
-export function aboutOf(
+function aboutOf(
   charge: Priced,
   verdict: CountedVerdict,
   step: StepReply,
@@ -215,45 +208,44 @@ export function aboutOf(
 }
 
 /** Most units that can be free at once, with those that were granted. */
-export function totalOf({ allotment }: Pick<Priced, "allotment">, { granted = 0 }: StepReply): number {
+function totalOf({ allotment }: Pick<Priced, "allotment">, { granted = 0 }: StepReply): number {
   return Math.min(allotment.capacity + granted, Number.MAX_SAFE_INTEGER);
 }
 
-export function isNear({ allotment }: Priced, { remaining }: Verdict): boolean {
+function isNear({ allotment }: Priced, { remaining }: Verdict): boolean {
   return remaining !== null && remaining < allotment.noticeBelow;
 }
 
 /** Whether a limit counts against a number. One that is unlimited is never said to have denied, or to be near its end. */
-export function isCounted(verdict: Verdict): verdict is CountedVerdict {
+function isCounted(verdict: Verdict): verdict is CountedVerdict {
   return verdict.remaining !== null;
 }
 
-export function refills({ spec }: Allotment): boolean {
+function refills({ spec }: Allotment): boolean {
   return algorithmOf(spec).refills(spec);
 }
 
 /** Whether nothing is left, and neither a wait nor another instance gives any back. */
-export function isSpentForGood(charge: Priced, { remaining }: CountedVerdict, step: StepReply): boolean {
+function isSpentForGood(charge: Priced, { remaining }: CountedVerdict, step: StepReply): boolean {
   if (remaining > 0 || mayChange(step)) return false;
   return !refills(charge.allotment) || isTooLong(step) || totalOf(charge, step) === 0;
 }
 
 /** Whether it is denied for a reason that ends sooner than the bucket's window. */
-export function mayChange({ away, isBorrowed }: StepReply): boolean {
+function mayChange({ away, isBorrowed }: StepReply): boolean {
   return away === true || isBorrowed === true;
 }
 
-/** Whether no timer waits so long. */
-export function isTooLong({ retryAfterMs }: StepReply): boolean {
+function isTooLong({ retryAfterMs }: StepReply): boolean {
   return retryAfterMs !== null && retryAfterMs > MAX_TIMER_MS;
 }
 
 /** `null`, for ever, is the longest. */
-export function waitOf(answer: { readonly retryAfterMs: number | null } | undefined): number {
+function waitOf(answer: { readonly retryAfterMs: number | null } | undefined): number {
   return answer?.retryAfterMs ?? Number.POSITIVE_INFINITY;
 }
 
-export function stepAt(reply: StoreReply, i: number): StepReply {
+function stepAt(reply: StoreReply, i: number): StepReply {
   const step = reply.steps[i];
   if (step === undefined) throw new RangeError("the store answered fewer steps than it was asked");
   return step;

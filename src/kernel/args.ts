@@ -78,7 +78,6 @@ export function opaqueKind(object: object): string | null {
   return kind === "Object" ? null : kind;
 }
 
-/** Says why such an object is refused. */
 export function leftOut(kind: string): string {
   return `an object of the kind ${kind}, whose content JSON leaves out`;
 }
@@ -87,8 +86,8 @@ export function leftOut(kind: string): string {
 class Writer {
   readonly #volatile: ReadonlySet<string>;
   readonly #over: "refuse" | "cut";
-  #values = MAX_VALUES;
-  #characters = MAX_CHARACTERS;
+  /** What of each bound is left. */
+  readonly #left = { values: MAX_VALUES, characters: MAX_CHARACTERS };
   /** Why the value was refused: mostly the bound that it passes. */
   refusal: string | null = null;
 
@@ -122,14 +121,14 @@ class Writer {
   }
 
   #string(value: string): string {
-    const within = this.#take("#characters", value.length);
+    const within = this.#take("characters", value.length);
     const text = JSON.stringify(value.slice(0, within));
     return within === value.length ? text : text + this.#cut(`more than ${MAX_CHARACTERS} characters`) + value.length;
   }
 
   #list(list: readonly unknown[], depth: number): string {
     const { length } = list;
-    const within = this.#take("#values", length);
+    const within = this.#take("values", length);
     const texts: string[] = [];
     for (let i = 0; i < within; i++) texts.push(this.#text(String(i), list[i], depth + 1) ?? "null");
     if (within < length) texts.push(this.#cut(`more than ${MAX_VALUES} values`) + length);
@@ -140,7 +139,7 @@ class Writer {
     const keys = Object.keys(object);
     const kind = this.#over === "refuse" ? opaqueKind(object) : null;
     if (kind !== null) this.#cut(leftOut(kind));
-    const within = this.#take("#values", keys.length);
+    const within = this.#take("values", keys.length);
     const texts: string[] = [];
     for (const key of keys.slice(0, within).sort()) {
       if (depth === 0 && this.#volatile.has(key)) continue;
@@ -152,11 +151,9 @@ class Writer {
   }
 
   /** How many of so many are within a bound. */
-  #take(bound: "#values" | "#characters", wanted: number): number {
-    const left = bound === "#values" ? this.#values : this.#characters;
-    const within = Math.min(wanted, left);
-    if (bound === "#values") this.#values -= within;
-    else this.#characters -= within;
+  #take(bound: "values" | "characters", wanted: number): number {
+    const within = Math.min(wanted, this.#left[bound]);
+    this.#left[bound] -= within;
     return within;
   }
 
@@ -166,8 +163,6 @@ class Writer {
     throw new RangeError(what);
   }
 }
-
-const BOXES = [Number, String, Boolean, BigInt] as const;
 
 function parsed(value: unknown): unknown {
   if (typeof value !== "string" || value.length > MAX_CHARACTERS || !/^\s*[[{]/.test(value)) return value;
@@ -183,6 +178,6 @@ function unwrapped(key: string, value: unknown): unknown {
   if (value === null || (typeof value !== "object" && typeof value !== "bigint")) return value;
   const json = (value as { readonly toJSON?: unknown }).toJSON;
   const said = typeof json === "function" ? json.call(value, key) : value;
-  const isBoxed = BOXES.some((box) => said instanceof box);
+  const isBoxed = [Number, String, Boolean, BigInt].some((box) => said instanceof box);
   return jsonValue(isBoxed ? said.valueOf() : said);
 }

@@ -1,7 +1,7 @@
 // A call: one wish of an agent to use a tool, and the dimensions that say whose wish it is.
 
 import { formatGot, MisuseError } from "./errors.ts";
-import { closest } from "./spelling.ts";
+import { typoHint } from "./spelling.ts";
 
 /** The dimensions that every policy knows. */
 export const DIMENSIONS = ["tenant", "user", "session", "turn", "agent", "model", "tool"] as const;
@@ -22,7 +22,6 @@ export type Dimension = string;
  */
 export type DimensionValue = string | number;
 
-/** The dimensions of `DIMENSIONS`. */
 export type WellKnownDimensions = { readonly [dimension in (typeof DIMENSIONS)[number]]?: DimensionValue | undefined };
 
 /** Whose call it is, with dimensions of the policy's own beside those of `DIMENSIONS`. */
@@ -94,7 +93,7 @@ export function mergeDimensions<Own extends Dimensions>(bound: Dimensions, own: 
  * @throws MisuseError `invalid-call`, `missing-dimension`
  */
 export function checkCall(call: Call, known: ReadonlySet<string>): void {
-  checkKeys(call, known, "call");
+  checkDimensions(call, known, "call");
   if (call.tool === undefined || call.tool === null) {
     throw new MisuseError("missing-dimension", { path: "tool", expected: "the name of a tool", got: "nothing" });
   }
@@ -105,31 +104,22 @@ export function checkCall(call: Call, known: ReadonlySet<string>): void {
   }
 }
 
-/**
- * Refuses dimensions that are not an object, or name a key that is not known.
- *
- * @throws MisuseError `invalid-call`
- */
-export function checkDimensions(dimensions: object, known: ReadonlySet<string>): void {
-  checkKeys(dimensions, known, "dimensions");
-}
-
 function requireObject(value: unknown, what: string): void {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return;
   throw new MisuseError("invalid-call", { path: what, expected: "an object", got: formatGot(value) });
 }
 
-function checkKeys(value: object, known: ReadonlySet<string>, what: string): void {
-  requireObject(value, what);
-  for (const key in value) {
+/**
+ * Refuses dimensions that are not an object, or name a key that is not known.
+ *
+ * @throws MisuseError `invalid-call`
+ */
+export function checkDimensions(dimensions: object, known: ReadonlySet<string>, what = "dimensions"): void {
+  requireObject(dimensions, what);
+  for (const key in dimensions) {
     if (known.has(key)) continue;
-    const meant = closest(key, known);
-    throw new MisuseError("invalid-call", {
-      path: what,
-      expected: `only ${[...known].join(", ")}`,
-      got: formatGot(key),
-      ...(meant === null ? {} : { hint: `Did you mean "${meant}"?` }),
-    });
+    const expected = `only ${[...known].join(", ")}`;
+    throw new MisuseError("invalid-call", { path: what, expected, got: formatGot(key), ...typoHint(key, known) });
   }
 }
 
@@ -141,7 +131,7 @@ function checkKeys(value: object, known: ReadonlySet<string>, what: string): voi
 export function dimensionValue(dimension: Dimension, value: unknown): string {
   if (typeof value === "string" && value !== "" && !isTooLong(dimension, value)) return value;
   if (Number.isSafeInteger(value)) return String(value);
-  const longest = dimension === "tool" ? MAX_TOOL_LENGTH : MAX_NAME_LENGTH;
+  const longest = longestOf(dimension);
   throw new MisuseError("invalid-dimension", {
     path: dimension,
     expected: `a string of 1 to ${longest} characters, or a safe integer`,
@@ -149,9 +139,12 @@ export function dimensionValue(dimension: Dimension, value: unknown): string {
   });
 }
 
-/** Whether a dimension's value is longer than it may be. */
 export function isTooLong(dimension: Dimension, value: unknown): boolean {
-  return typeof value === "string" && value.length > (dimension === "tool" ? MAX_TOOL_LENGTH : MAX_NAME_LENGTH);
+  return typeof value === "string" && value.length > longestOf(dimension);
+}
+
+function longestOf(dimension: Dimension): number {
+  return dimension === "tool" ? MAX_TOOL_LENGTH : MAX_NAME_LENGTH;
 }
 
 /** Whose call it is, and of what tool: every dimension that it says with its value as text, by the dimensions' names. */

@@ -1,16 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { resolveCharges } from "../../test/charges.ts";
 import type { Call } from "./call.ts";
-import {
-  bucketOf,
-  type Charge,
-  mayMatch,
-  missingDimension,
-  missingIn,
-  resolveCharges,
-  stepOf,
-  withGroup,
-} from "./charge.ts";
+import { bucketOf, type Charge, mayMatch, missingDimension, missingIn, stepOf, withGroup } from "./charge.ts";
 import { type MisuseCode, MisuseError } from "./errors.ts";
 import { compiledPolicy } from "./policy/parse.ts";
 

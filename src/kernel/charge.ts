@@ -1,6 +1,6 @@
 // From a call to its charges: which limits match, whose buckets they are, and what each of them is charged.
 
-import type { LimitSpec } from "./algorithms/registry.ts";
+import { type LimitSpec, VALUE_LENGTH } from "./algorithms/registry.ts";
 import { argsDigest } from "./args.ts";
 import {
   type BucketDimensions,
@@ -34,17 +34,14 @@ export interface Charge extends Bucket {
   readonly cost: number;
   /** The called tool's name, where the limit is per tool and the policy has that name, too; else `null`. */
   readonly tool: string | null;
-  /** The mark of the value that is counted. Absent: units are. */
+  /** The hash of the value that is counted. Absent: units are. */
   readonly seen?: string;
 }
 
 /** A limit that matches a call, and its price there. */
-export interface Match extends Bucket {
+export interface Match extends Omit<Charge, "cost"> {
   /** Units; `undefined` when neither the call nor its tool says, or it cannot have one. */
   readonly price: number | undefined;
-  /** As of a charge. */
-  readonly tool: string | null;
-  readonly seen?: string;
 }
 
 /**
@@ -62,29 +59,21 @@ export function resolveMatches(policy: CompiledPolicy, prefix: string, call: Cal
   const said = saidIn(policy, whole);
   const matches: Match[] = [];
   for (const limit of policy.limits) {
-    if (!limit.matches(tool) || limit.selects?.(said.textIf) === false) continue;
+    if (!limit.matches(tool) || limit.selects?.(said.textOf) === false) continue;
     const price = limit.callPrice ?? priceOf(limit.unit, call.cost, toolCost);
-    const missing = lackingIn(limit, whole);
+    const missing = missingIn(limit, whole, limit.distinct);
+    // A limit per group is not for tools without one, whatever its `onMissing` says.
     if (missing === "group") continue;
     if (missing !== undefined && limit.onMissing === "error" && price !== 0) throw missingDimension(limit, missing);
     if (missing !== undefined) continue;
     const { key, partitionKey, allotment } = bucketOf(policy, prefix, limit, whole, said);
     const match = { key, limit, partitionKey, allotment, price, tool: limit.per.includes("tool") ? named : null };
-    matches.push(limit.distinct === null ? match : { ...match, seen: markOf(said, limit.distinct) });
+    const { distinct } = limit;
+    // Calls without the value that is counted have the same hash.
+    const hash = distinct === null ? null : digest(said.textOf(distinct) ?? null).slice(0, VALUE_LENGTH);
+    matches.push(hash === null ? match : { ...match, seen: hash });
   }
   return matches;
-}
-
-/** The first dimension that a limit needs and that is not said. */
-function lackingIn(limit: Limit, dimensions: BucketDimensions): Dimension | undefined {
-  const { distinct } = limit;
-  const counted = distinct !== null && isMissing(limit, dimensions, distinct) ? distinct : undefined;
-  return missingIn(limit, dimensions) ?? counted;
-}
-
-/** The mark of the value that a limit counts. Calls without one have the same. */
-function markOf({ textIf }: Said, distinct: Dimension): string {
-  return digest(textIf(distinct) ?? null).slice(0, 16);
 }
 
 /** Whether there is a value. Arguments that are not said are `{}`. */
@@ -95,17 +84,24 @@ function isSaid(dimensions: BucketDimensions, dimension: Dimension): boolean {
 /** What each call has, or what follows from it: no bucket is shared by calls without it. */
 const NEVER_SHARED: ReadonlySet<Dimension> = new Set(["tool", ...DERIVED_DIMENSIONS]);
 
-/** The first dimension of a limit that is not said, and that calls without it do not share a bucket for. */
-export function missingIn(limit: Limit, dimensions: BucketDimensions): Dimension | undefined {
-  for (const dimension of limit.per) if (isMissing(limit, dimensions, dimension)) return dimension;
-  return undefined;
+/**
+ * The first dimension of a limit that is not said, and that calls without it do not share a bucket for.
+ *
+ * @param distinct the dimension whose values are counted, where that has to be said as well
+ */
+export function missingIn(
+  limit: Limit,
+  dimensions: BucketDimensions,
+  distinct: Dimension | null = null,
+): Dimension | undefined {
+  for (const name of limit.per) if (isMissing(limit, dimensions, name)) return name;
+  return distinct !== null && isMissing(limit, dimensions, distinct) ? distinct : undefined;
 }
 
 function isMissing(limit: Limit, dimensions: BucketDimensions, dimension: Dimension): boolean {
   return !isSaid(dimensions, dimension) && !isShared(limit, dimension);
 }
 
-/** Whether calls without a dimension share a bucket. */
 function isShared({ onMissing }: Limit, dimension: Dimension): boolean {
   return onMissing === "shared" && !NEVER_SHARED.has(dimension);
 }
@@ -113,7 +109,7 @@ function isShared({ onMissing }: Limit, dimension: Dimension): boolean {
 /** The texts and parts of keys that dimensions come to. What takes long is made once, however many limits look at it. */
 interface Said {
   /** What is said of a dimension, as one text; `undefined` for nothing. */
-  readonly textIf: (dimension: Dimension) => string | undefined;
+  readonly textOf: (dimension: Dimension) => string | undefined;
   /** As `keyPart`. */
   readonly partOf: (value: string) => string;
 }
@@ -122,7 +118,7 @@ function saidIn(policy: CompiledPolicy, dimensions: BucketDimensions): Said {
   let args: string | undefined;
   const parts = new Map<string, string>();
   return {
-    textIf(dimension) {
+    textOf(dimension) {
       if (dimension !== "args") {
         const value = valueIn(dimensions, dimension);
         return value === undefined || value === null ? undefined : dimensionValue(dimension, value);
@@ -157,28 +153,14 @@ export function withGroup(policy: CompiledPolicy, dimensions: BucketDimensions):
 
 /** Whether a limit may be for calls with some dimensions, whatever else they say. */
 export function mayMatch(policy: CompiledPolicy, limit: Limit, dimensions: BucketDimensions): boolean {
-  const { textIf } = saidIn(policy, dimensions);
-  const tool = textIf("tool");
-  return (tool === undefined || limit.matches(tool)) && limit.selects?.((name) => textIf(name) ?? null) !== false;
+  const { textOf } = saidIn(policy, dimensions);
+  const tool = textOf("tool");
+  // What is not said here may still be said by a call.
+  return (tool === undefined || limit.matches(tool)) && limit.selects?.((name) => textOf(name) ?? null) !== false;
 }
 
-/** What is said of a dimension. */
 export function valueIn(dimensions: BucketDimensions, dimension: Dimension): unknown {
   return Object.hasOwn(dimensions, dimension) ? dimensions[dimension as keyof BucketDimensions] : undefined;
-}
-
-/**
- * The charges of a call, in policy order.
- *
- * @throws as `resolveMatches`
- */
-export function resolveCharges(policy: CompiledPolicy, prefix: string, call: Call): Charge[] {
-  return chargesOf(resolveMatches(policy, prefix, call));
-}
-
-/** What a call is charged, in policy order. A price of 0 leaves a limit out. */
-export function chargesOf(matches: readonly Match[]): Charge[] {
-  return matches.filter(({ price }) => price !== 0).map(({ price = 0, ...bucket }) => ({ ...bucket, cost: price }));
 }
 
 /**
@@ -191,24 +173,24 @@ export function bucketOf(
   prefix: string,
   limit: Limit,
   dimensions: BucketDimensions,
-  { textIf, partOf } = saidIn(policy, dimensions),
+  { textOf, partOf } = saidIn(policy, dimensions),
 ): Bucket {
   const partitionKey = limit.per.map((dimension) => {
-    const value = textIf(dimension);
+    const value = textOf(dimension);
     if (value === undefined && !isShared(limit, dimension)) throw missingDimension(limit, dimension);
     return [dimension, value ?? null] as const;
   });
-  const allotment = allotmentOf(limit, textIf);
+  const allotment = allotmentOf(limit, textOf);
   const key = bucketKey(prefix, policy.partition, limit.name, partitionKey, partOf);
   return { key, limit, partitionKey, allotment };
 }
 
 /** Overrides first, then `quotas`, then `quota`. */
-function allotmentOf(limit: Limit, textIf: Said["textIf"]): Allotment {
-  const override = limit.overrides.length === 0 ? undefined : limit.overrideFor(textIf);
-  if (override !== undefined) return override.allotment;
+function allotmentOf(limit: Limit, textOf: Said["textOf"]): Allotment {
+  const override = limit.overrides.length === 0 ? undefined : limit.overrideFor(textOf);
+  if (override !== undefined) return override;
   for (const { dimension, allotments } of limit.quotas) {
-    const value = textIf(dimension);
+    const value = textOf(dimension);
     const named = value === undefined ? undefined : allotments.get(value);
     if (named !== undefined) return named;
   }
@@ -217,15 +199,13 @@ function allotmentOf(limit: Limit, textIf: Said["textIf"]): Allotment {
 
 /** What a step asks of a bucket. A limit that only counts, only warns, or is unlimited, is left out of the judgement. */
 export function stepOf({ key, limit, allotment }: Bucket, spec: LimitSpec, event: StepEvent): Step {
-  const { mode, isBorrowing } = limit;
   const isUnlimited = allotment.quota === null;
+  const isShadow = limit.mode !== "enforce" || isUnlimited;
+  const step = isShadow ? { bucket: key, limit: spec, event, shadow: true } : { bucket: key, limit: spec, event };
   const onStoreError = isUnlimited ? "allow" : limit.onStoreError;
-  if (mode === "enforce" && !isBorrowing && onStoreError === "share") return { bucket: key, limit: spec, event };
-  const shadow = mode === "enforce" && !isUnlimited ? {} : { shadow: true };
-  if (!isBorrowing && onStoreError === "share") return { bucket: key, limit: spec, event, ...shadow };
+  if (!limit.isBorrowing && onStoreError === "share") return step;
   const away = onStoreError === "share" ? {} : { onStoreError };
-  const borrow = isBorrowing ? { borrow: true as const } : {};
-  return { bucket: key, limit: spec, event, ...shadow, hints: { ...away, ...borrow } };
+  return { ...step, hints: limit.isBorrowing ? { ...away, borrow: true } : away };
 }
 
 /**
@@ -258,17 +238,19 @@ function priceOf(unit: string, cost: Cost | undefined, toolCost: Cost | undefine
  * @throws MisuseError `invalid-cost`, `unknown-unit`
  */
 export function checkCost(policy: CompiledPolicy, cost: Cost): void {
-  const fault = costFault(cost);
-  if (fault !== null) throw new MisuseError("invalid-cost", fault);
+  const wrongCost = costFault(cost);
+  if (wrongCost !== null) throw new MisuseError("invalid-cost", wrongCost);
   for (const [unit, units] of Object.entries(cost)) {
-    const fault = unitFault(policy.units, unit) ?? unitsFault(unit, units);
-    if (fault !== null) throw new MisuseError(fault.path === "cost" ? "unknown-unit" : "invalid-cost", fault);
+    const unknown = unitFault(policy.units, unit);
+    if (unknown !== null) throw new MisuseError("unknown-unit", unknown);
+    const wrongUnits = unitsFault(unit, units);
+    if (wrongUnits !== null) throw new MisuseError("invalid-cost", wrongUnits);
   }
 }
 
 /** What is wrong with a cost as a whole; `null` when nothing is. */
 export function costFault(cost: unknown): Fault | null {
-  // A Map or a list would be an object without units: no price at all.
+  // Only a plain object: a Map or a list would be an object without units, no price at all.
   if (Object.prototype.toString.call(cost) === "[object Object]") return null;
   const expected = "an object of whole numbers by unit, such as { tokens: 4000 }";
   return { path: "cost", expected, got: formatGot(cost) };
@@ -281,7 +263,6 @@ export function unitFault(known: ReadonlySet<string>, unit: string): Fault | nul
   return { path: "cost", expected, got: formatGot(unit) };
 }
 
-/** What is wrong with a number of units; `null` when nothing is. */
 export function unitsFault(unit: string, units: unknown): Fault | null {
   if (Number.isSafeInteger(units) && Number(units) >= 0) return null;
   const expected = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;

@@ -50,11 +50,8 @@ export function claimFault(path: string, claim: unknown): Fault | null {
 export function checkClaims({ limits }: CompiledPolicy, quotas: ClaimedQuotas): void {
   // A Map or a list would be an object without quotas.
   if (Object.prototype.toString.call(quotas) !== "[object Object]") {
-    throw invalidOption(
-      "quotas",
-      "an object of quotas by the name of a limit, such as { monthly-calls: 25000 }",
-      quotas,
-    );
+    const expected = "an object of quotas by the name of a limit, such as { monthly-calls: 25000 }";
+    throw invalidOption("quotas", expected, quotas);
   }
   for (const [name, claim] of Object.entries(quotas)) {
     const limit = limits.find((each) => each.name === name);
@@ -64,12 +61,8 @@ export function checkClaims({ limits }: CompiledPolicy, quotas: ClaimedQuotas): 
         known.length === 0
           ? "no quotas: no limit of the policy has quota: { from: call }"
           : `limits with quota: { from: call }: ${known.join(", ")}`;
-      throw new MisuseError("invalid-option", {
-        path: "quotas",
-        expected,
-        got: formatGot(name),
-        ...typoHint(name, known),
-      });
+      const fault = { path: "quotas", expected, got: formatGot(name), ...typoHint(name, known) };
+      throw new MisuseError("invalid-option", fault);
     }
     const fault = claimFault(`quotas.${name}`, claim);
     if (fault !== null) throw new MisuseError("invalid-option", fault);

@@ -45,6 +45,7 @@ const specs: fc.Arbitrary<LimitSpec> = fc.oneof(
   fc.record({ algorithm: fc.constant("concurrency"), quota: small }),
   fc.record({ algorithm: fc.constant("elapsed"), quota: fc.constantFrom(0, 5, 50), ttlMs: lengthMs }),
   fc.record({ algorithm: fc.constant("streak"), quota: small, ttlMs: lengthMs }),
+  fc.record({ algorithm: fc.constant("cooldown"), quota: fc.constantFrom(0, 1), pauseMs: lengthMs }),
 ) as fc.Arbitrary<LimitSpec>;
 
 const cost = fc.constantFrom(1, 1, 1, 2, 3, 0, 50, Number.MAX_SAFE_INTEGER);

@@ -1,15 +1,15 @@
-// The short way of decide.ts for what nearly every request is: charges alone, on buckets without holds. It makes no answer
-// of its own: what it says of such a request is what the long way would, which a test compares.
+// The fast path of decide.ts for what nearly every request is: charges alone, on buckets without entries. It makes no answer
+// of its own: decide.ts gives the same for such a request, which a test compares.
 
-import type { Algorithm } from "./algorithms/algorithm.ts";
-import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
-import type { Step, StepReply, StoreRequest } from "./request.ts";
-import type { Outcome, StoredState } from "./state.ts";
+import { type AnyAlgorithm, algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
+import { liveAt } from "./bucket/expiry.ts";
+import { spentFreeAfterMs } from "./bucket/free-after.ts";
+import type { Step, StepEvent, StepReply, StoreRequest } from "./request.ts";
+import type { Outcome, States, StoredState } from "./state.ts";
 
-type States = readonly (StoredState | undefined)[];
-type Rule = Algorithm<LimitSpec, SpentState>;
+type ChargeStep = Step & { readonly event: Extract<StepEvent, { readonly type: "charge" }> };
 
-/** Decides a request of charges alone; `null` where the long way is needed. */
+/** Decides a request of charges alone; `null` where decide.ts has to. */
 export function decidePlain(request: StoreRequest, states: States, nowMs: number): Outcome | null {
   const { mode, steps, once, wait } = request;
   if (mode !== "judge" || once !== undefined || wait !== undefined) return null;
@@ -18,41 +18,34 @@ export function decidePlain(request: StoreRequest, states: States, nowMs: number
   const next = new Array<StoredState | undefined>(steps.length);
   let isSame = true;
   for (let i = 0; i < steps.length; i++) {
-    const step = steps[i] as Step;
-    const { limit } = step;
-    const rule = algorithmOf(limit);
-    const cost = costOf(step);
-    const capacity = rule.capacity(limit);
-    const live = liveOf(rule, states[i], nowMs);
-    const isFit = Math.max(1, cost) <= capacity - rule.used(limit, live, nowMs);
-    if (!isFit && step.shadow !== true) return denied(steps, states, nowMs);
-    const isCharged = cost > 0 || !rule.needsCost;
-    const after = isCharged ? booked(rule, limit, live, cost, nowMs) : live;
-    replies[i] = replyOf(rule, limit, after, cost, capacity, isFit, nowMs);
+    const { limit, event, shadow } = steps[i] as ChargeStep;
+    const algorithm = algorithmOf(limit);
+    const live = liveOf(algorithm, states[i], nowMs);
+    const fits = fitsIn(algorithm, limit, live, event.cost, nowMs);
+    if (!fits && shadow !== true) return denied(steps as readonly ChargeStep[], states, nowMs);
+    const isCharged = event.cost > 0 || !algorithm.needsCost;
+    const after = isCharged ? liveAt(algorithm.book(limit, live, event.cost, nowMs), nowMs) : live;
+    replies[i] = replyOf(algorithm, limit, after, event.cost, fits, nowMs);
     next[i] = isCharged ? after : states[i];
     isSame &&= next[i] === states[i];
   }
   return { reply: { allowed: true, nowMs, steps: replies }, next: isSame ? null : next };
 }
 
-/** What a request is told of which at least one step denies. */
-function denied(steps: readonly Step[], states: States, nowMs: number): Outcome {
+function denied(steps: readonly ChargeStep[], states: States, nowMs: number): Outcome {
   let isFirm = true;
-  const replies = steps.map((step, i) => {
-    const { limit } = step;
-    const rule = algorithmOf(limit);
-    const cost = costOf(step);
-    const capacity = rule.capacity(limit);
-    const live = liveOf(rule, states[i], nowMs);
-    const isFit = Math.max(1, cost) <= capacity - rule.used(limit, live, nowMs);
-    isFirm &&= isFit || step.shadow === true || rule.isFirm;
-    return replyOf(rule, limit, live, cost, capacity, isFit, nowMs);
+  const replies = steps.map(({ limit, event, shadow }, i) => {
+    const algorithm = algorithmOf(limit);
+    const live = liveOf(algorithm, states[i], nowMs);
+    const fits = fitsIn(algorithm, limit, live, event.cost, nowMs);
+    isFirm &&= fits || shadow === true || algorithm.isFirm;
+    return replyOf(algorithm, limit, live, event.cost, fits, nowMs);
   });
   const reply = { allowed: false, nowMs, steps: replies };
   return { reply: isFirm ? { ...reply, firm: true } : reply, next: null };
 }
 
-/** Whether a step charges units, and its bucket has no holds. */
+/** Whether a step charges units, and its bucket has no entries. */
 function isPlain({ event, limit }: Step, state: StoredState | undefined, nowMs: number): boolean {
   if (event.type !== "charge" || event.seen !== undefined) return false;
   if (state?.kind === "held" && nowMs < state.expiresAtMs) return false;
@@ -61,61 +54,44 @@ function isPlain({ event, limit }: Step, state: StoredState | undefined, nowMs: 
 }
 
 /** What is spent in a bucket, by the algorithm that judges it. */
-function liveOf({ kind }: Rule, state: StoredState | undefined, nowMs: number): SpentState | undefined {
+function liveOf({ kind }: AnyAlgorithm, state: StoredState | undefined, nowMs: number): SpentState | undefined {
   return state !== undefined && nowMs < state.expiresAtMs && state.kind === kind ? (state as SpentState) : undefined;
 }
 
-function costOf({ event }: Step): number {
-  return event.type === "charge" ? event.cost : 0;
-}
-
-function booked(
-  rule: Rule,
+function fitsIn(
+  algorithm: AnyAlgorithm,
   limit: LimitSpec,
   live: SpentState | undefined,
   cost: number,
   nowMs: number,
-): SpentState | undefined {
-  const after = rule.book(limit, live, cost, nowMs);
-  return nowMs < after.expiresAtMs ? after : undefined;
+): boolean {
+  return unitsFor(cost) <= algorithm.capacity(limit) - algorithm.used(limit, live, nowMs);
+}
+
+/** Free units that a charge needs: an unknown cost (0) needs one, so that a spent budget stops it. */
+export function unitsFor(cost: number): number {
+  return Math.max(1, cost);
 }
 
 function replyOf(
-  rule: Rule,
+  algorithm: AnyAlgorithm,
   limit: LimitSpec,
   after: SpentState | undefined,
   cost: number,
-  capacity: number,
-  isFit: boolean,
+  fits: boolean,
   nowMs: number,
 ): StepReply {
+  const capacity = algorithm.capacity(limit);
+  const needed = unitsFor(cost);
+  let retryAfterMs: number | null = 0;
+  if (!fits) {
+    const canPass = needed <= capacity && algorithm.comesBack;
+    retryAfterMs = canPass ? spentFreeAfterMs(algorithm, limit, after, needed, nowMs) : null;
+  }
   return {
-    allowed: isFit,
-    used: rule.used(limit, after, nowMs),
-    resetAfterMs: freeAfterMs(rule, limit, after, capacity, nowMs),
-    retryAfterMs: isFit ? 0 : retryAfterMs(rule, limit, after, Math.max(1, cost), capacity, nowMs),
+    allowed: fits,
+    used: algorithm.used(limit, after, nowMs),
+    resetAfterMs: spentFreeAfterMs(algorithm, limit, after, capacity, nowMs),
+    retryAfterMs,
   };
-}
-
-function retryAfterMs(
-  rule: Rule,
-  limit: LimitSpec,
-  after: SpentState | undefined,
-  needed: number,
-  capacity: number,
-  nowMs: number,
-): number | null {
-  if (needed > capacity || !rule.comesBack) return null;
-  return freeAfterMs(rule, limit, after, needed, nowMs);
-}
-
-/** At the latest when the state ends: one that another window or rate wrote may end before its units come back by this. */
-function freeAfterMs(
-  rule: Rule,
-  limit: LimitSpec,
-  after: SpentState | undefined,
-  units: number,
-  nowMs: number,
-): number {
-  return after === undefined ? 0 : Math.min(rule.freeAfterMs(limit, after, units, nowMs), after.expiresAtMs - nowMs);
 }

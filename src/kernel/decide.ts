@@ -1,7 +1,7 @@
 // The oracle: states in, a reply and states out. Memory and SQLite run it; every other store must equal it.
 // It knows no call, no policy and no clock: a request names buckets, limits and costs, and the store names the time.
 
-import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
+import { algorithmOf } from "./algorithms/registry.ts";
 import { notAhead } from "./bucket/ahead.ts";
 import {
   afterReport,
@@ -10,20 +10,21 @@ import {
   contentsAt,
   entryIn,
   isSeen,
+  ownState,
   stateOf,
   usedIn,
   withSeen,
 } from "./bucket/contents.ts";
-import { isLive, MAX_HOLDS } from "./bucket/entries.ts";
+import { isLive, MAX_ENTRIES } from "./bucket/entries.ts";
 import { freeAfterMs } from "./bucket/free-after.ts";
 import { granted, grantedIn, grantIn, grantsIn, isSameGrant, revoked } from "./bucket/grants.ts";
 import { chargedLate, raised, takenBack } from "./bucket/late.ts";
 import { onceNotAhead, onceOf, replayOf } from "./bucket/once.ts";
 import { heldFrom, queued, type Turn, turnAfterMs } from "./bucket/queue.ts";
 import { ended, extended, held } from "./bucket/reservations.ts";
-import { decidePlain } from "./decide-fast.ts";
-import type { Step, StepEvent, StepReply, StoreRequest, Wait } from "./request.ts";
-import type { Entry, HeldState, Outcome, StoredState } from "./state.ts";
+import { decidePlain, unitsFor } from "./decide-fast.ts";
+import { LISTING, NAMING, type Step, type StepEvent, type StepReply, type StoreRequest, type Wait } from "./request.ts";
+import type { Entry, OnceState, Outcome, States, StoredState } from "./state.ts";
 
 /** The keys that a request reads and writes: its buckets in the order of its steps, then that of its answer. */
 export function keysOf({ mode, steps, once }: StoreRequest): string[] {
@@ -32,16 +33,10 @@ export function keysOf({ mode, steps, once }: StoreRequest): string[] {
   return keys;
 }
 
-/** A wait without an end, and more units than there can be: what has elapsed does not come back, nor a hold that ended. */
 const NEVER = Number.POSITIVE_INFINITY;
-
-/** Events whose replies list the grants: those that read a bucket, or change it by hand. */
-export const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset", "grant", "revoke"]);
 
 /** What a reset leaves: never the contents that were found, so that it is written. */
 const EMPTIED: Contents = { spent: undefined, entries: [] };
-
-type States = readonly (StoredState | undefined)[];
 
 /**
  * Decides one request.
@@ -51,48 +46,48 @@ type States = readonly (StoredState | undefined)[];
  * @param nowMs the store's time, an integer, read once for all requests of a batch
  */
 export function decide(request: StoreRequest, states: States, nowMs: number): Outcome {
-  const known = knownAt(request, states, nowMs);
-  const outcome = decidePlain(request, known, nowMs) ?? decideAny(request, known, nowMs);
+  const corrected = correctedAt(request, states, nowMs);
+  const outcome = decidePlain(request, corrected, nowMs) ?? decideAny(request, corrected, nowMs);
   const { reply, next } = outcome;
-  if (known === states || next !== null || request.mode === "peek" || reply === null || reply.stale) return outcome;
-  // Also a denial writes what it put right: else a bucket would be put right again and again, and never end.
-  return { reply, next: known };
+  const isFinal = next !== null || request.mode === "peek" || reply === null || reply.stale === true;
+  // Also a denial writes what it corrected: else a bucket would be corrected again and again, and never end.
+  return corrected === states || isFinal ? outcome : { reply, next: corrected };
 }
 
 /** The states as far as a right clock can have written them; the same list where nothing changes. */
-function knownAt({ mode, steps }: StoreRequest, states: States, nowMs: number): States {
-  let known: (StoredState | undefined)[] | null = null;
-  const put = (i: number, state: StoredState) => {
-    if (state === states[i]) return;
-    known ??= [...states];
-    known[i] = state;
-  };
-  const answer = states[steps.length];
-  if (mode !== "undo" && answer?.kind === "once" && nowMs < answer.expiresAtMs) {
+function correctedAt(request: StoreRequest, states: States, nowMs: number): States {
+  const { steps } = request;
+  const answer = keptAnswer(request, states, nowMs);
+  if (answer !== undefined) {
     // The request is answered without its buckets.
-    put(steps.length, onceNotAhead(answer, nowMs));
-    return known ?? states;
+    const right = onceNotAhead(answer, nowMs);
+    return right === answer ? states : states.with(steps.length, right);
   }
+  let corrected: (StoredState | undefined)[] | null = null;
   for (let i = 0; i < steps.length; i++) {
-    const state = states[i];
     const { limit } = steps[i] as Step;
-    if (state !== undefined && nowMs < state.expiresAtMs && isOf(limit, state)) put(i, notAhead(limit, state, nowMs));
+    const own = ownState(limit, states[i], nowMs);
+    if (own === undefined) continue;
+    const right = notAhead(limit, own, nowMs);
+    if (right === own) continue;
+    corrected ??= [...states];
+    corrected[i] = right;
   }
-  return known ?? states;
+  return corrected ?? states;
 }
 
-/** Whether a state is one of a limit's buckets. */
-function isOf(limit: LimitSpec, state: StoredState): state is SpentState | HeldState {
-  const { kind } = algorithmOf(limit);
-  return state.kind === "held" ? state.of === kind : state.kind === kind;
+/** The kept answer for a request, unless that is to be undone. */
+function keptAnswer({ mode, steps }: StoreRequest, states: States, nowMs: number): OnceState | undefined {
+  const answer = states[steps.length];
+  return mode !== "undo" && answer?.kind === "once" && nowMs < answer.expiresAtMs ? answer : undefined;
 }
 
-/** Decides any request: what the short way answers, it answers the same. */
+/** Decides any request: what the fast path answers, it answers the same. */
 export function decideAny(request: StoreRequest, states: States, nowMs: number): Outcome {
   const { mode, steps, once, wait, atMs } = request;
   if (mode === "undo") return undone(request, states, nowMs);
-  const answer = states[steps.length];
-  if (answer?.kind === "once" && nowMs < answer.expiresAtMs) {
+  const answer = keptAnswer(request, states, nowMs);
+  if (answer !== undefined) {
     const next = answer.isTold ? null : [...states.slice(0, steps.length), { ...answer, isTold: true }];
     return { reply: replayOf(answer), next };
   }
@@ -101,40 +96,49 @@ export function decideAny(request: StoreRequest, states: States, nowMs: number):
   }
   const judged = steps.map((step, i) => judge(step, contentsAt(step.limit, states[i], nowMs), wait, nowMs));
   const allowed = judged.every(({ step, fits, waitMs }) => fits || waitMs > 0 || step.shadow === true);
-  const books = allowed || mode === "force";
+  const isBooked = allowed || mode === "force";
   const turn = allowed && wait !== undefined ? turnOf(wait, judged, nowMs) : null;
   const done = judged.map((each) => ({
     ...each,
     fits: each.fits || (turn !== null && each.waitMs > 0),
-    after: books ? booked(each, turn, atMs, nowMs) : each.before,
+    after: isBooked ? booked(each, turn, atMs, nowMs) : each.before,
   }));
-  if (done.some(({ after }) => after.entries.length > MAX_HOLDS)) return { reply: null, next: null };
+  if (done.some(({ after }) => after.entries.length > MAX_ENTRIES)) return { reply: null, next: null };
   const reply = {
     allowed,
     nowMs,
     ...(turn === null ? {} : { waitMs: turn.atMs - nowMs }),
-    ...(books || !judged.every(isFirm) ? {} : { firm: true as const }),
-    steps: done.map((each) => stepReply(each, each.after, nowMs)),
+    ...(isBooked || !judged.every(isFirm) ? {} : { firm: true as const }),
+    steps: done.map((each) => stepReply(each, nowMs)),
   };
-  if (!books || mode === "peek") return { reply, next: null };
-  // A bucket that is not booked on stays as it is, also where its state is of another algorithm.
-  const next = done.map(({ step, before, after }, i) => {
-    return after === before ? states[i] : stateOf(step.limit, after, nowMs);
-  });
+  if (!isBooked || mode === "peek") return { reply, next: null };
+  const next = statesAfter(done, states, nowMs);
   if (once !== undefined) return { reply, next: [...next, onceOf(request, once.request, reply)] };
-  return { reply, next: next.some((state, i) => state !== states[i]) ? next : null };
+  return { reply, next: changedFrom(states, next) };
+}
+
+/** What each bucket holds from now on. One that is not booked on stays as it is, also where its state is of another algorithm. */
+function statesAfter(done: readonly Done[], states: States, nowMs: number): (StoredState | undefined)[] {
+  return done.map(({ step, before, after }, i) => (after === before ? states[i] : stateOf(step.limit, after, nowMs)));
+}
+
+function changedFrom(states: States, next: States): States | null {
+  return next.some((state, i) => state !== states[i]) ? next : null;
 }
 
 /** A step, what its bucket holds, and whether it may be booked. */
 interface Judged {
   readonly step: Step;
   readonly before: Contents;
-  /** Whether it may be booked now. */
   readonly fits: boolean;
-  /** Until its turn, where it may wait for that; else 0. */
+  /** Until its turn, where it may wait for that; else 0, also where only holds are in its way. */
   readonly waitMs: number;
   /** The entry that the event names: a hold, a queued call or a grant. */
   readonly entry: Entry | undefined;
+}
+
+interface Done extends Judged {
+  readonly after: Contents;
 }
 
 function judge(step: Step, before: Contents, wait: Wait | undefined, nowMs: number): Judged {
@@ -146,13 +150,12 @@ function judge(step: Step, before: Contents, wait: Wait | undefined, nowMs: numb
   return { step, before, fits, waitMs: waitMs > wait.maxMs ? 0 : waitMs, entry };
 }
 
-/** The entry that an event names. */
 function namedIn(contents: Contents, event: StepEvent): Entry | undefined {
   if (event.type === "settle" || event.type === "extend" || event.type === "grant") return entryIn(contents, event.id);
   return event.type === "revoke" ? grantIn(contents, event.id) : undefined;
 }
 
-/** Whether a step denies nothing, or does so as long as only time passes. */
+/** Whether a step denies nothing, or denies until time has passed. */
 function isFirm({ step: { limit, shadow }, before, fits }: Judged): boolean {
   return fits || shadow === true || (before.entries.length === 0 && algorithmOf(limit).isFirm);
 }
@@ -166,6 +169,7 @@ function turnOf({ id }: Wait, judged: readonly Judged[], nowMs: number): Turn | 
 /** Milliseconds until a step's turn in the queue of its bucket; `Infinity` where it does not wait. */
 function waitFor({ limit, event, shadow }: Step, before: Contents, nowMs: number): number {
   const { queues, flow } = algorithmOf(limit);
+  // Only in a bucket that flows is a hold spent when it is made, so that time alone brings its turn.
   const isWaitable = event.type === "charge" || (event.type === "hold" && flow !== undefined);
   if (!queues || !isWaitable || shadow === true) return NEVER;
   return turnAfterMs(limit, before, unitsNeeded(event), nowMs);
@@ -179,10 +183,9 @@ function stepFits({ limit, event }: Step, before: Contents, entry: Entry | undef
   return needed <= algorithmOf(limit).capacity(limit) - usedIn(limit, before, nowMs);
 }
 
-/** Free units that an event needs: an unknown cost (0) needs one, so that a spent budget stops it. */
 function unitsNeeded(event: StepEvent): number {
-  if (event.type === "charge") return Math.max(1, event.cost);
-  return event.type === "hold" ? Math.max(1, event.units) : Number.NEGATIVE_INFINITY;
+  if (event.type === "charge") return unitsFor(event.cost);
+  return event.type === "hold" ? unitsFor(event.units) : Number.NEGATIVE_INFINITY;
 }
 
 function booked(
@@ -231,50 +234,47 @@ function undone({ steps, once, wait, atMs = 0 }: StoreRequest, states: States, n
   const answer = states[steps.length];
   const isOurs = answer?.kind === "once" && answer.nowMs === atMs && answer.request === once?.request;
   const isTold = isOurs && answer.isTold;
-  const judged = steps.map((step, i): Judged => {
+  const done = steps.map((step, i): Done => {
     const before = contentsAt(step.limit, states[i], nowMs);
-    return { step, before, fits: true, waitMs: 0, entry: undefined };
+    const after = isTold ? before : withoutBooking(step, before, wait?.id, atMs, nowMs);
+    return { step, before, fits: true, waitMs: 0, entry: undefined, after };
   });
-  const after = judged.map(({ step: { limit, event }, before }) => {
-    if (isTold) return before;
-    const id = event.type === "hold" ? event.id : wait?.id;
-    const entry = id === undefined ? undefined : entryIn(before, id);
-    if (entry !== undefined) return ended(limit, before, entry, 0, nowMs).rest;
-    if (event.type !== "charge" || event.seen !== undefined) return before;
-    return takenBack(limit, before, event.cost, atMs, nowMs);
-  });
-  const next = judged.map(({ step, before }, i) => {
-    return after[i] === before ? states[i] : stateOf(step.limit, after[i] ?? before, nowMs);
-  });
+  const next = statesAfter(done, states, nowMs);
   if (once !== undefined) next.push(isOurs && !isTold ? undefined : answer);
-  const reply = {
-    allowed: true,
-    nowMs,
-    steps: judged.map((each, i) => stepReply(each, after[i] ?? each.before, nowMs)),
-  };
-  return { reply, next: next.some((state, i) => state !== states[i]) ? next : null };
+  const reply = { allowed: true, nowMs, steps: done.map((each) => stepReply(each, nowMs)) };
+  return { reply, next: changedFrom(states, next) };
 }
 
-function stepReply({ step, before, fits, entry }: Judged, after: Contents, nowMs: number): StepReply {
-  const { limit, event } = step;
+function withoutBooking(
+  { limit, event }: Step,
+  before: Contents,
+  turnId: string | undefined,
+  atMs: number,
+  nowMs: number,
+): Contents {
+  const id = event.type === "hold" ? event.id : turnId;
+  const entry = id === undefined ? undefined : entryIn(before, id);
+  if (entry !== undefined) return ended(limit, before, entry, 0, nowMs).rest;
+  if (event.type !== "charge" || event.seen !== undefined) return before;
+  return takenBack(limit, before, event.cost, atMs, nowMs);
+}
+
+function stepReply({ step: { limit, event }, before, fits, entry, after }: Done, nowMs: number): StepReply {
   const algorithm = algorithmOf(limit);
-  const capacity = algorithm.capacity(limit);
   const shown = event.type === "reset" ? before : after;
   const extra = grantedIn(shown);
-  const needed = event.type === "extend" || !algorithm.comesBack ? NEVER : unitsNeeded(event);
-  const waitMs = fits ? 0 : freeAfterMs(limit, shown, needed, nowMs);
+  const neverFits = event.type === "extend" || !algorithm.comesBack;
+  const waitMs = fits ? 0 : neverFits ? NEVER : freeAfterMs(limit, shown, unitsNeeded(event), nowMs);
   const reply = {
     allowed: fits,
     used: usedIn(limit, shown, nowMs),
     ...(extra === 0 ? {} : { granted: extra }),
     ...(extra === 0 || !LISTING.has(event.type) ? {} : { grants: grantsIn(shown, nowMs) }),
-    resetAfterMs: freeAfterMs(limit, shown, capacity, nowMs),
+    resetAfterMs: freeAfterMs(limit, shown, algorithm.capacity(limit), nowMs),
     retryAfterMs: waitMs === NEVER ? null : waitMs,
   };
-  if (event.type === "grant") {
-    const isSame = entry !== undefined && isSameGrant(limit, entry, event);
-    return { ...reply, hold: entry === undefined ? "unknown" : isSame ? "live" : "late" };
-  }
-  if (event.type !== "settle" && event.type !== "extend" && event.type !== "revoke") return reply;
-  return { ...reply, hold: entry === undefined ? "unknown" : isLive(entry) ? "live" : "late" };
+  if (!NAMING.has(event.type)) return reply;
+  if (entry === undefined) return { ...reply, hold: "unknown" };
+  const isFound = event.type === "grant" ? isSameGrant(limit, entry, event) : isLive(entry);
+  return { ...reply, hold: isFound ? "live" : "late" };
 }

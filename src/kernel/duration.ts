@@ -1,12 +1,16 @@
 // Durations as policies write them: `250ms`, `30s`, `5m`, `1h`, `7d`.
 
-const MS_OF = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+/** The units of a duration, the smallest first. */
+export const MS_OF = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** What a duration looks like. */
 export const DURATION_PATTERN = /^[1-9][0-9]*(ms|s|m|h|d)$/;
 
 /** Longest duration that a policy may name: 36,500 days. */
 export const MAX_DURATION_MS = 36_500 * MS_OF.d;
+
+/** The longest delay of a timer: with a longer one it fires at once. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Milliseconds of a duration, or `null` when the text is not one, or a longer one than `MAX_DURATION_MS`. */
 export function parseDuration(text: string): number | null {

@@ -2,7 +2,6 @@
 // other's errors.
 
 const MISUSE = Symbol.for("tollgate.error.misuse");
-/** Whether a value is an object that bears a marker. */
 export function hasMarker(value: unknown, marker: symbol): boolean {
   return typeof value === "object" && value !== null && marker in value;
 }
@@ -28,7 +27,6 @@ export const MISUSE_CODES = [
   "unsupported-client",
 ] as const;
 
-/** One of `MISUSE_CODES`. */
 export type MisuseCode = (typeof MISUSE_CODES)[number];
 
 /** One fault that was found: where, what was expected there, and what stood there instead. */
@@ -84,7 +82,6 @@ export function withFaults({ code, faults }: MisuseError, change: (fault: Fault)
   return new MisuseError(code, faults.map(change));
 }
 
-/** An option that is wrong. */
 export function invalidOption(path: string, expected: string, got: unknown): MisuseError {
   return new MisuseError("invalid-option", { path, expected, got: formatGot(got) });
 }

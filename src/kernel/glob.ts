@@ -26,7 +26,6 @@ export function globMatcher(pattern: string): (name: string) => boolean {
   };
 }
 
-/** Tells whether a name is one of some names and patterns. */
 export function namesMatcher(patterns: readonly string[]): (name: string) => boolean {
   const names = new Set(patterns.filter((pattern) => !isGlob(pattern)));
   const globs = patterns.filter(isGlob).map(globMatcher);

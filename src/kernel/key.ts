@@ -107,7 +107,6 @@ export function withTag(key: string, value: string): string {
   return `${key.slice(0, key.indexOf("{") + 1)}${keyPart(value)}${key.slice(key.indexOf("}"))}`;
 }
 
-/** The tag of a bucket's key. */
 export function tagOf(key: string): string {
   return key.slice(key.indexOf("{") + 1, key.indexOf("}"));
 }

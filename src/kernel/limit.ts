@@ -1,4 +1,4 @@
-// A policy as calls are judged by it. How it comes from what is written is for policy.ts.
+// A policy as calls are judged by it. compile.ts makes it of what is written.
 
 import type { LimitSpec } from "./algorithms/registry.ts";
 import type { Cost, Dimension } from "./call.ts";
@@ -26,13 +26,8 @@ export interface Allotment {
   readonly windowMs: number | null;
 }
 
-/** An allotment for some calls. */
-export interface Override {
-  readonly allotment: Allotment;
-}
-
 /** Allotments by the values of a dimension. */
-export interface Quotas {
+interface Quotas {
   readonly dimension: Dimension;
   readonly allotments: ReadonlyMap<string, Allotment>;
 }
@@ -82,9 +77,9 @@ export interface Limit extends PolicyLimit {
   /** Which calls of these tools it is for, by other dimensions; `null` for all. */
   readonly selects: CallMatcher | null;
   /** Other allotments for some calls: the first that matches. */
-  readonly overrides: readonly Override[];
-  /** Finds that override by what a call says; `undefined` where none matches. */
-  readonly overrideFor: (textOf: TextOf) => Override | undefined;
+  readonly overrides: readonly Allotment[];
+  /** Finds that one by what a call says; `undefined` where none matches. */
+  readonly overrideFor: (textOf: TextOf) => Allotment | undefined;
   /** How long its holds live unless they are extended. */
   readonly leaseMs: number;
   readonly onExpiry: NewHold["onExpiry"];

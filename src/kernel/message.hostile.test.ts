@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
+import { resolveCharges } from "../../test/charges.ts";
 import { decisionOf } from "./answer.ts";
 import type { Call } from "./call.ts";
-import { resolveCharges, stepOf } from "./charge.ts";
+import { stepOf } from "./charge.ts";
 import { decide } from "./decide.ts";
 import type { CompiledPolicy } from "./limit.ts";
 import { compiledPolicy } from "./policy/parse.ts";

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { resolveCharges } from "../../test/charges.ts";
 import { decisionOf } from "./answer.ts";
 import { type Call, DIMENSIONS } from "./call.ts";
-import { resolveCharges } from "./charge.ts";
 import type { Decision } from "./decision.ts";
 import { MAX_DURATION_MS } from "./duration.ts";
 import { compiledPolicy } from "./policy/parse.ts";

@@ -2,23 +2,22 @@
 // from the policy's own names and numbers, never from what a caller or a model wrote.
 
 import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
-import type { Verdict } from "./decision.ts";
+import type { CountedVerdict, Verdict } from "./decision.ts";
 import { formatDuration } from "./duration.ts";
 import {
   type About,
+  callAgain,
   callerOf,
   capital,
   countedOf,
   forSubject,
   goOn,
-  has,
+  hasOrHave,
   isPartial,
-  it,
   perOf,
-  scopeOf,
-  type SpokenVerdict,
-  stop,
   type Subject,
+  scopeOf,
+  stop,
   subjectOf,
   type Words,
 } from "./phrases.ts";
@@ -26,13 +25,6 @@ import { amount, durationInWords, grouped, isMoney, type NOTICE_WORDS, nounOf } 
 
 /** Most characters of a text. */
 const MAX_LENGTH = 300;
-
-/** A verdict of a limit that counts against a number. */
-export type CountedVerdict = Verdict & {
-  readonly quota: number;
-  readonly capacity: number;
-  readonly remaining: number;
-};
 
 /** What a text is made from, with the numbers of the limit's algorithm. */
 export interface AboutLimit extends About {
@@ -47,8 +39,8 @@ function wordsOf({ spec }: AboutLimit): Words<LimitSpec> {
 export function denialMessage(about: AboutLimit): string {
   const { limit, verdict } = about;
   if (limit.message !== null) return filled(limit.message, about);
-  const [reached, denied] = [`Limit reached (${verdict.limit}), call denied:`, `Call denied (${verdict.limit}):`];
-  return fitting(about, (subject) => `${isReached(about) ? reached : denied} ${denialOf(about, subject)}`);
+  const head = isReached(about) ? `Limit reached (${verdict.limit}), call denied:` : `Call denied (${verdict.limit}):`;
+  return fitting(about, (subject) => `${head} ${denialOf(about, subject)}`);
 }
 
 /** The model's text of a call that is denied because the limit cannot be checked. At most 300 characters. */
@@ -61,10 +53,10 @@ export function awayMessage({ limit, retryAfterMs }: Verdict): string {
 export function warning(about: AboutLimit): string {
   const own = about.limit.notice.message ?? about.limit.message;
   if (own !== null) return filled(own, about);
-  return fitting(about, (subject) => `Warning: ${exceeded(about, subject)}`);
+  return fitting(about, (subject) => `Warning: ${warningOf(about, subject)}`);
 }
 
-function exceeded(about: AboutLimit, subject: Subject): string {
+function warningOf(about: AboutLimit, subject: Subject): string {
   const own = wordsOf(about).warning(about.spec, about, subject);
   if (own !== null) return own;
   const { limit, verdict, total } = about;
@@ -88,14 +80,14 @@ export function denialDetail(about: AboutLimit): string {
 
 function detailOf(about: AboutLimit): string {
   const { verdict } = about;
-  const { unit, cost, remaining } = verdict;
+  const { unit, remaining } = verdict;
   const scope = perOf(about.limit.per);
   if (isForbidden(about)) return `Not allowed: the limit is ${amount(0, unit)}${scope}.`;
   const own = wordsOf(about).detail(about.spec, about, scope);
   if (own !== null) return own;
   const limit = allowanceOf(about, scope);
   if (about.waitMs === null) return `Not possible: the limit is ${limit}, and this call needs ${needed(verdict)}.`;
-  const why = remaining === 0 ? "" : `, ${left(verdict)} left, ${amount(cost, unit, "up")} needed`;
+  const why = remaining === 0 ? "" : `, ${left(verdict)} left, ${needed(verdict)} needed`;
   return `Limit reached: ${limit}${why}.${laterOf(about)}`;
 }
 
@@ -113,6 +105,7 @@ export function awayDetail({ retryAfterMs }: Verdict): string {
 
 function filled(template: string, { verdict, spec, used, waitMs }: AboutLimit): string {
   const ms = verdict.retryAfterMs ?? (algorithmOf(spec).refills(spec) ? waitMs : null);
+  // The schema lets no other words through.
   const words = { ...verdict, used, retryAfter: ms === null ? "never" : formatDuration(ms) };
   return clipped(template.replace(/\{(\w+)\}/g, (_, word: (typeof NOTICE_WORDS)[number]) => String(words[word])));
 }
@@ -126,17 +119,12 @@ function retryIn(ms: number): string {
   return formatDuration(Math.max(1, Math.ceil(ms / 1_000)) * 1_000);
 }
 
-/** The first text that is not too long: with all names, then without the tool's and the callers', then without an end. */
+/** The first text that is not too long: with the tools' names, else without them, else cut. */
 function fitting(about: AboutLimit, write: (subject: Subject) => string): string {
-  const whole = write(subjectOf(about));
+  const whole = write(subjectOf(about.limit.per, about.limit.tools, about.tool));
   if (whole.length <= MAX_LENGTH) return whole;
-  const plain = { ...about, tool: null, limit: { ...about.limit, tools: about.limit.tools === null ? null : [] } };
-  return clipped(write(subjectOf(plain)));
-}
-
-/** At the beginning of a sentence. A name stays as it is written. */
-function opening({ text }: Subject): string {
-  return /^(?:this|tools) /.test(text ?? "") ? capital(text ?? "") : (text ?? "");
+  const { per, tools } = about.limit;
+  return clipped(write(subjectOf(per, tools === null ? null : [], null)));
 }
 
 function denialOf(about: AboutLimit, subject: Subject): string {
@@ -149,7 +137,6 @@ function denialOf(about: AboutLimit, subject: Subject): string {
   return `${why}. Try again in ${durationInWords(retryAfterMs, "up")}, or ${goOn(about, subject)}`;
 }
 
-/** Why a call does not fit. */
 function shortOf(about: AboutLimit, subject: Subject): string {
   const { limit, verdict, total, waitMs } = about;
   if (waitMs === null)
@@ -173,16 +160,22 @@ function nearOf(about: AboutLimit, subject: Subject): string {
   if (isForGood(about)) return `${fact}. ${stop(about, subject)}`;
   if (limit.isOfModel)
     return `${fact}. The next call of the model may have to wait for ${durationInWords(resetAfterMs, "up")}.`;
-  const wait = `Wait up to ${durationInWords(resetAfterMs, "up")} before you call`;
-  const what = countedOf(limit)?.fresh ?? (subject.text === null ? "again" : `${it(subject)} again`);
-  return `${fact}. ${wait} ${what}${others}.`;
+  const fresh = countedOf(limit)?.fresh;
+  const what = fresh === undefined ? callAgain(subject) : `call ${fresh}`;
+  return `${fact}. Wait up to ${durationInWords(resetAfterMs, "up")} before you ${what}${others}.`;
 }
 
-/** A sentence whose first word may be the subject's. */
-function opened(sentence: string, subject: Subject): string {
-  return subject.text !== null && sentence.startsWith(subject.text)
-    ? opening(subject) + sentence.slice(subject.text.length)
-    : capital(sentence);
+/** A sentence. A name that it begins with stays as it is written. */
+function opened(sentence: string, { text }: Subject): string {
+  const isName = text !== null && sentence.startsWith(text) && !/^(?:this|tools) /.test(text);
+  return isName ? sentence : capital(sentence);
+}
+
+/** `search has no calls left`; of all calls `no calls are left`. */
+function stateOf(subject: Subject, what: string, state: "left" | "free", isOne = false): string {
+  return subject.text === null
+    ? `${what} ${isOne ? "is" : "are"} ${state}`
+    : `${subject.text} ${hasOrHave(subject)} ${what} ${state}`;
 }
 
 /** That nothing is left, and of how much. */
@@ -195,20 +188,16 @@ function usedUp(about: AboutLimit, subject: Subject): string {
     const budget = isAll ? amount(total, unit) : allowanceOf(about);
     return `the budget of ${budget}${forSubject(subject)}${scope} is used up`;
   }
-  const now = isAll ? "" : " for now";
-  const of = isAll ? (total === 1 ? "" : `: all ${grouped(total)} are used`) : ` (limit: ${allowanceOf(about)})`;
-  return subject.text === null
-    ? `no ${unitsOf(about)} are left${scope}${now}${of}`
-    : `${subject.text} ${has(subject)} no ${unitsOf(about)} left${scope}${now}${of}`;
+  const fact = `${stateOf(subject, `no ${nounIn(about)}`, "left")}${scope}`;
+  if (!isAll) return `${fact} for now (limit: ${allowanceOf(about)})`;
+  return total === 1 ? fact : `${fact}: all ${grouped(total)} are used`;
 }
 
 /** That nothing is free now, although not all of it is used. */
 function occupied(about: AboutLimit, subject: Subject): string {
-  const units = isMoney(about.verdict.unit) ? "money" : unitsOf(about);
-  const scope = scopeOf(about.limit.per);
-  return subject.text === null
-    ? `no ${units} ${units === "money" ? "is" : "are"} free${scope} at the moment`
-    : `${subject.text} ${has(subject)} no ${units} free${scope} at the moment`;
+  const isInMoney = isMoney(about.verdict.unit);
+  const what = `no ${isInMoney ? "money" : nounIn(about)}`;
+  return `${stateOf(subject, what, "free", isInMoney)}${scopeOf(about.limit.per)} at the moment`;
 }
 
 /** How much is left, and of how much. */
@@ -219,26 +208,23 @@ function remainder(about: AboutLimit, subject: Subject): string {
   const some = isAll
     ? isMoney(unit)
       ? `${left(verdict)} of ${amount(total, unit)}`
-      : `${grouped(remaining)} of ${grouped(total)} ${unitsOf(about, total)}`
+      : `${grouped(remaining)} of ${grouped(total)} ${nounIn(about, total)}`
     : left(verdict);
-  const now = isAll ? "" : ` for now (limit: ${allowanceOf(about)})`;
-  const scope = scopeOf(limit.per);
-  return subject.text === null
-    ? `only ${some} ${isMoney(unit) || remaining === 1 ? "is" : "are"} left${scope}${now}`
-    : `${subject.text} ${has(subject)} only ${some} left${scope}${now}`;
+  const fact = stateOf(subject, `only ${some}`, "left", isMoney(unit) || remaining === 1);
+  return `${fact}${scopeOf(limit.per)}${isAll ? "" : ` for now (limit: ${allowanceOf(about)})`}`;
 }
 
-function unitsOf({ limit, verdict }: About, count = 0): string {
+function nounIn({ limit, verdict }: About, count = 0): string {
   const { unit } = verdict;
   const noun = limit.isOfModel && unit === "calls" ? `${nounOf(unit, count)} of the model` : nounOf(unit, count);
   return limit.distinct === null ? noun : `new ${noun}`;
 }
 
-function left({ remaining, unit }: SpokenVerdict): string {
+function left({ remaining, unit }: CountedVerdict): string {
   return amount(remaining, unit, "down");
 }
 
-function needed({ cost, unit }: SpokenVerdict): string {
+function needed({ cost, unit }: CountedVerdict): string {
   return amount(cost, unit, "up");
 }
 
@@ -248,7 +234,7 @@ function forbidden(about: AboutLimit, subject: Subject): string {
   const scope = callerOf(limit.per);
   if (unit === "calls" && subject.text !== null)
     return `${subject.text} ${subject.isMany ? "are" : "is"} not allowed${scope}`;
-  const what = isMoney(unit) ? "spending is" : `${unitsOf(about)} are`;
+  const what = isMoney(unit) ? "spending is" : `${nounIn(about)} are`;
   return `no ${what} allowed${forSubject(subject)}${scope}`;
 }
 
@@ -276,7 +262,7 @@ function allowanceOf(about: AboutLimit, scope = ""): string {
   const { limit, verdict, spec, total } = about;
   const { unit, quota } = verdict;
   const count = isForGood(about) ? total : quota;
-  const units = limit.distinct === null ? amount(count, unit) : `${grouped(count)} ${unitsOf(about, count)}`;
+  const units = limit.distinct === null ? amount(count, unit) : `${grouped(count)} ${nounIn(about, count)}`;
   const words = wordsOf(about);
   return `${units}${words.period(spec, about)}${scope}${words.burst(spec, about)}`;
 }

@@ -26,7 +26,6 @@ export type OptionsOf<Options extends Table> = {
   readonly [Name in keyof Options]?: ValueOf<Options[Name]> | undefined;
 };
 
-/** Options with their defaults. */
 export type SettledOptions<Options extends Table> = {
   readonly [Name in keyof Options]: ValueOf<Options[Name]> | DefaultOf<Options[Name]>;
 };
@@ -50,16 +49,14 @@ export function readOptions<Options extends Table>(
   const settled = Object.entries(table).map(([name, option]) => {
     const value = given[name];
     if ((value !== undefined || option.isRequired) && !option.accepts(value)) {
-      throw wrongValue(path === undefined ? name : `${path}.${name}`, option, value);
+      const at = path === undefined ? name : `${path}.${name}`;
+      const isHidden = option.isSecret === true && typeof value === "string" && value !== "";
+      if (!isHidden) throw invalidOption(at, option.expected, value);
+      throw new MisuseError("invalid-option", { path: at, expected: option.expected, got: "another text" });
     }
     return [name, value === undefined ? option.default : value];
   });
   return Object.fromEntries(settled) as SettledOptions<Options>;
-}
-
-function wrongValue(path: string, { expected, isSecret }: Option<unknown, unknown>, value: unknown): MisuseError {
-  if (isSecret !== true || typeof value !== "string" || value === "") return invalidOption(path, expected, value);
-  return new MisuseError("invalid-option", { path, expected, got: "another text" });
 }
 
 /** A value that a test knows. */
@@ -71,22 +68,19 @@ export function checked<Value, Default = undefined>(
   return { expected, accepts: accepts as (value: unknown) => value is Value, default: byDefault as Default };
 }
 
-/** A whole number in a range. */
 export interface WholeOption<Default> extends Option<number, Default> {
   readonly min: number;
   readonly max: number;
 }
 
 /** A whole number from `min` to `max`. */
-export function whole(min: number, max: number): WholeOption<undefined>;
-export function whole(min: number, max: number, byDefault: number): WholeOption<number>;
-export function whole(min: number, max: number, byDefault?: number): WholeOption<number | undefined> {
+export function whole<Default extends number | undefined = undefined>(
+  min: number,
+  max: number,
+  byDefault?: Default,
+): WholeOption<Default> {
   const isWhole = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max;
-  return {
-    ...checked<number, number | undefined>(`a whole number from ${min} to ${max}`, isWhole, byDefault),
-    min,
-    max,
-  };
+  return { ...checked<number, Default>(`a whole number from ${min} to ${max}`, isWhole, byDefault), min, max };
 }
 
 /** One of some words. */
@@ -104,7 +98,6 @@ export function nonEmpty<Default = undefined>(expected: string, byDefault?: Defa
   return checked(expected, (value) => typeof value === "string" && value !== "", byDefault);
 }
 
-/** A function. */
 export function callback<Callback, Default = undefined>(byDefault?: Default): Option<Callback, Default> {
   return checked("a function", (value) => typeof value === "function", byDefault);
 }

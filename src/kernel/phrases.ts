@@ -1,25 +1,15 @@
 // The parts of sentences about a limit: which calls it is for, whose they are, what else is possible. What a limit of some
 // algorithm says is in that algorithm's file; whole texts are made in message.ts.
 
+import type { CountedVerdict } from "./decision.ts";
 import { listed } from "./words.ts";
 
-/** Longer lists of names are left out. */
-export const MAX_SCOPE = 42;
+/** Longer lists of names are left out, in characters. */
+const MAX_LIST_LENGTH = 42;
 const MAX_NAMES = 3;
 
-/** The part of a verdict that texts are made from. Its limit counts against a number. */
-export interface SpokenVerdict {
-  readonly limit: string;
-  readonly unit: string;
-  readonly cost: number;
-  readonly quota: number;
-  readonly remaining: number;
-  readonly resetAfterMs: number;
-  readonly retryAfterMs: number | null;
-}
-
-/** The part of a limit that texts are made from. */
-export interface SpokenLimit {
+/** The part of a limit that texts are made from: algorithms, which limit.ts names, use it. */
+interface SpokenLimit {
   readonly per: readonly string[];
   readonly message: string | null;
   readonly notice: { readonly message: string | null };
@@ -34,10 +24,9 @@ export interface About {
   readonly limit: SpokenLimit;
   /** The called tool's name, if the policy has it and the limit is per tool. */
   readonly tool: string | null;
-  readonly verdict: SpokenVerdict;
+  readonly verdict: CountedVerdict;
   /** Units that can be free at once at most, with those that were granted. */
   readonly total: number;
-  /** Units that are not free. */
   readonly used: number;
   /** Milliseconds until time alone lets the call pass, however long that is; `null` if it never does. */
   readonly waitMs: number | null;
@@ -80,56 +69,53 @@ export interface Words<Limit> {
   detail(limit: Limit, about: About, scope: string): string | null;
 }
 
-const SPECIFIC: ReadonlySet<string | null> = new Set<string | null>(["tool", "group", "args"]);
+/**
+ * The dimensions of what is called, and not of the caller. Where a limit counts distinct values of one: what it denies, and
+ * what it still allows.
+ */
+const CALLED: ReadonlyMap<string | null, { readonly fresh: string; readonly known: string }> = new Map([
+  ["tool", { fresh: "new tools", known: "tools that were called before are still available" }],
+  ["group", { fresh: "tools of a new kind", known: "tools of the kinds that were called before are still available" }],
+  ["args", { fresh: "tools with new arguments", known: "calls with earlier arguments are still possible" }],
+]);
 
 /** Whether a limit is for some tools, some arguments or the model alone: when it is used up, others are not affected. */
-export function isPartial({ per, tools, isOfModel, distinct }: Omit<SpokenLimit, "message" | "notice" | "calendar">) {
-  return tools !== null || isOfModel || [...per, distinct].some((dimension) => SPECIFIC.has(dimension));
+export function isPartial(limit: Pick<SpokenLimit, "per" | "tools" | "isOfModel" | "distinct">): boolean {
+  const { per, tools, isOfModel, distinct } = limit;
+  return tools !== null || isOfModel || [...per, distinct].some((dimension) => CALLED.has(dimension));
 }
 
 /** Whether a limit counts values that a model does not choose: its calls have one that was counted already. */
 export function isCountedElsewhere({ distinct }: Pick<SpokenLimit, "distinct">): boolean {
-  return distinct !== null && !SPECIFIC.has(distinct);
+  return distinct !== null && !CALLED.has(distinct);
 }
 
-interface CountedWords {
-  readonly fresh: string;
-  readonly known: string;
+export function countedOf({ distinct }: Pick<SpokenLimit, "distinct">) {
+  return CALLED.get(distinct);
 }
 
-/** What a limit that counts values denies, and what it still allows. */
-const COUNTED: Readonly<Record<string, CountedWords>> = {
-  tool: { fresh: "new tools", known: "tools that were called before are still available" },
-  group: { fresh: "tools of a new kind", known: "tools of the kinds that were called before are still available" },
-  args: { fresh: "tools with new arguments", known: "calls with earlier arguments are still possible" },
-};
-
-export function countedOf({ distinct }: Pick<SpokenLimit, "distinct">): CountedWords | undefined {
-  return distinct !== null && Object.hasOwn(COUNTED, distinct) ? COUNTED[distinct] : undefined;
-}
-
-export function subjectOf({ limit: { per, tools }, tool }: Pick<About, "limit" | "tool">): Subject {
+/** @param tool the called tool's name, where a text may name it */
+export function subjectOf(per: readonly string[], tools: readonly string[] | null, tool: string | null): Subject {
   if (per.includes("args")) return { text: `${tool ?? "this tool"} with these arguments`, isMany: false };
   if (per.includes("tool")) return { text: tool ?? "this tool", isMany: false };
   if (per.includes("group")) return { text: "tools of this kind", isMany: true };
   if (tools === null) return { text: null, isMany: true };
   const names = listed(tools);
-  const areNamed = tools.length > 0 && tools.length <= MAX_NAMES && names.length <= MAX_SCOPE && tools.every(isSayable);
+  const areNamed =
+    tools.length > 0 && tools.length <= MAX_NAMES && names.length <= MAX_LIST_LENGTH && tools.every(isSayable);
   return { text: areNamed ? names : "tools like this one", isMany: tools.length > 1 || !areNamed };
 }
 
-const SAYABLE = /^[\w.:/-]{1,64}$/;
-
 /** Whether a tool's name is short, and has nothing in it that could break a text. */
 export function isSayable(name: string): boolean {
-  return SAYABLE.test(name);
+  return /^[\w.:/-]{1,64}$/.test(name);
 }
 
 export function capital(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
-export function has({ isMany }: Subject): string {
+export function hasOrHave({ isMany }: Subject): string {
   return isMany ? "have" : "has";
 }
 
@@ -141,8 +127,12 @@ export function forSubject({ text }: Subject): string {
   return text === null ? "" : ` for ${text}`;
 }
 
-export function it({ isMany }: Subject): string {
+export function itOrThem({ isMany }: Subject): string {
   return isMany ? "them" : "it";
+}
+
+export function callAgain(subject: Subject): string {
+  return subject.text === null ? "call again" : `call ${itOrThem(subject)} again`;
 }
 
 /** What to do when nothing helps. */
@@ -150,11 +140,11 @@ export function stop({ limit, isOpen, isClosed }: About, subject: Subject): stri
   if (isClosed) return "Do not call tools again; finish with what you have.";
   if (limit.isOfModel) return "Finish with what you have.";
   const counted = countedOf(limit);
-  const called = subject.text === null ? "this tool" : it(subject);
+  const called = subject.text === null ? "this tool" : itOrThem(subject);
   if (!isOpen) return `Do not call ${counted?.fresh ?? `${called} again`}; wait before you call other tools.`;
   if (counted !== undefined) return `Do not call ${counted.fresh}; ${counted.known}.`;
   if (limit.per.includes("args")) return "Do not repeat it; other arguments and other tools are still possible.";
-  return `Do not call ${it(subject)} again; other tools are still available.`;
+  return `Do not call ${itOrThem(subject)} again; other tools are still available.`;
 }
 
 /** What to do instead of the call, after "or". */
@@ -165,7 +155,7 @@ export function goOn({ limit, isOpen }: About, subject: Subject): string {
   if (counted !== undefined) return `go on without ${counted.fresh}; ${counted.known}.`;
   return limit.per.includes("args")
     ? "go on without it; other arguments and other tools are still possible."
-    : `go on without ${it(subject)}; other tools are still available.`;
+    : `go on without ${itOrThem(subject)}; other tools are still available.`;
 }
 
 /** Whose calls they are, for the model: the narrowest of turn and session, else all of them. */
@@ -177,12 +167,12 @@ export function scopeOf(per: readonly string[]): string {
 /** Whose calls they are, unless that is a turn or a session. */
 export function callerOf(per: readonly string[]): string {
   if (per.includes("turn") || per.includes("session")) return "";
-  const list = listed(per.filter((dimension) => !SPECIFIC.has(dimension)).map((name) => name.replaceAll("_", " ")));
-  return list === "" || list.length > MAX_SCOPE ? "" : ` for this ${list}`;
+  const list = listed(per.filter((dimension) => !CALLED.has(dimension)).map((name) => name.replaceAll("_", " ")));
+  return list === "" || list.length > MAX_LIST_LENGTH ? "" : ` for this ${list}`;
 }
 
 /** The dimensions that a limit counts by, for programs and people. */
 export function perOf(per: readonly string[]): string {
   const list = listed(per);
-  return list === "" || list.length > MAX_SCOPE ? "" : ` per ${list}`;
+  return list === "" || list.length > MAX_LIST_LENGTH ? "" : ` per ${list}`;
 }

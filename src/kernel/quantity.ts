@@ -21,7 +21,6 @@ export function parseQuantity(text: string): number | null {
   return Number.isSafeInteger(units) ? units : null;
 }
 
-/** Whether an amount is in dollars. */
 export function isMoneyText(text: string): boolean {
   return text.startsWith("$");
 }

@@ -6,10 +6,8 @@ export const MAX_RECEIPTS = 16;
 /** How long they are, after the last one: ms. */
 export const RECEIPTS_KEPT_MS = 86_400_000;
 
-/** The key of the mark. */
 export const MARK_KEY = "tollgate:1:$incarnation";
 
-/** The key of an instance's receipts. */
 export function receiptsKey(instance: string): string {
   return `tollgate:1:$receipts:${instance}`;
 }

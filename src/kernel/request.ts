@@ -1,6 +1,7 @@
 // What a store is asked for, and what it replies: steps on buckets, decided together. No call, no policy and no state.
 
 import type { LimitSpec } from "./algorithms/registry.ts";
+import type { Degraded } from "./decision.ts";
 import type { OnStoreError } from "./policy/input.ts";
 
 /** What one step asks of one bucket. */
@@ -34,6 +35,12 @@ export type StepEvent =
   | { readonly type: "read" }
   /** Say how the bucket stands, then empty it. Never denied. */
   | { readonly type: "reset" };
+
+/** Events whose replies say how the hold or the grant was found. */
+export const NAMING: ReadonlySet<StepEvent["type"]> = new Set(["grant", "settle", "extend", "revoke"]);
+
+/** Events whose replies list the grants: those that read a bucket, or change it by hand. */
+export const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset", "grant", "revoke"]);
 
 /** One event on one bucket under one limit. */
 export interface Step {
@@ -71,14 +78,14 @@ export interface StoreRequest {
   readonly atMs?: number;
   /** Book this once: when it was booked before, the answer is the first one. A peek does not look. */
   readonly once?: Once;
-  /** Wait where a token bucket denies: see there. */
+  /** Wait in queues, where only limits with a queue deny. */
   readonly wait?: Wait;
 }
 
 /**
- * A place in the row of a token bucket, for a request that would be denied only by such: when all of it passes within
- * `maxMs`, it is allowed, and its charges are held until then (those for a value are booked at once). A settle of the id
- * gives the place up, and no other call gets it. Holds keep their own ids, and their leases begin then.
+ * A turn in the queue of each bucket that denies, for a request that is denied only by limits with a queue (`queues`): when all
+ * of it passes within `maxMs`, it is allowed, and its charges are held until then (those for a value are booked at once). A
+ * settle of the id gives the turn up, and no other call gets it. Holds keep their own ids, and their leases begin then.
  */
 export interface Wait {
   /** As of a hold. */
@@ -119,17 +126,6 @@ export interface GrantReply {
   readonly endsAfterMs: number;
 }
 
-/** How an answer was found without the store. */
-export interface Degraded {
-  /** What the store failed with. */
-  readonly reason: string;
-  /**
-   * Units that may pass at worst, over all instances, on top of what the store counts: the most of any limit; `null` when
-   * there is no bound.
-   */
-  readonly maxOvershoot: number | null;
-}
-
 /** The answer for one request. */
 export interface StoreReply {
   /** Whether every step is allowed that is not in shadow. */
@@ -138,11 +134,11 @@ export interface StoreReply {
   readonly stale?: true;
   /** The store's time (epoch ms) at which all of it was decided. */
   readonly nowMs: number;
-  /** Set when a place was taken: milliseconds until it is this request's turn. */
+  /** Set when it waits: milliseconds until it is this request's turn. */
   readonly waitMs?: number;
   /**
-   * Set on a denial that lasts until time passes, or a grant or reset comes: no bucket that denies has holds, grants or
-   * places, live or remembered, and none counts outcomes, time or calls under way.
+   * Set on a denial that lasts until time passes, or a grant or reset comes: no bucket that denies has entries, live or
+   * remembered, and none counts outcomes, time or calls under way.
    */
   readonly firm?: true;
   /** One for each step, in their order. Of an answer that is given again: of the first request's steps. */

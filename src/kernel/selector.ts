@@ -10,7 +10,6 @@ export type TextOf = (dimension: Dimension) => string | undefined | null;
 /** Tells whether a call matches a `when`, by what it says of its dimensions. */
 export type CallMatcher = (textOf: TextOf) => boolean;
 
-/** The patterns of one dimension, as texts. */
 export function patternsOf(value: SelectorInput): string[] {
   return [value].flat().map(String);
 }
@@ -20,15 +19,24 @@ export function excludedBy(pattern: string): string | null {
   return pattern.startsWith("!") ? pattern.slice(1) : null;
 }
 
+export function includedIn(patterns: readonly string[]): string[] {
+  return patterns.filter((pattern) => excludedBy(pattern) === null);
+}
+
+/** What the patterns with `!` exclude. */
+export function excludedIn(patterns: readonly string[]): string[] {
+  return patterns.flatMap((pattern) => excludedBy(pattern) ?? []);
+}
+
 /**
  * Tells whether a value is what patterns say: one pattern without `!` matches it, or all have `!`; and none with `!` does.
  * No value matches only where all patterns have `!`. A value that is not known matches.
  */
 export function valueMatcher(value: SelectorInput): (value: string | undefined | null) => boolean {
   const patterns = patternsOf(value);
-  const isIncluded = namesMatcher(patterns.filter((pattern) => excludedBy(pattern) === null));
-  const isExcluded = namesMatcher(patterns.flatMap((pattern) => excludedBy(pattern) ?? []));
-  const isForOthers = patterns.every((pattern) => excludedBy(pattern) !== null);
+  const isIncluded = namesMatcher(includedIn(patterns));
+  const isExcluded = namesMatcher(excludedIn(patterns));
+  const isForOthers = includedIn(patterns).length === 0;
   return (value) => {
     if (value === null) return true;
     if (value === undefined) return isForOthers;
@@ -60,58 +68,46 @@ function isWhole(pattern: string): boolean {
   return !isGlob(pattern) && excludedBy(pattern) === null;
 }
 
-/** By the value of one dimension: the same by that of the next one, or a place in the list. */
-type Level = Map<string, Level | number>;
-
 /**
- * Finds the first `when` of a list that a call matches: its place, or -1. Whole values are looked up once for each set of
+ * Finds the first `when` of a list that a call matches: its index, or -1. Whole values are looked up once for each set of
  * dimensions, whatever their number. The others are tried in order, as far as an earlier one may match.
  */
 export function firstMatcher(whens: readonly WhenInput[]): (textOf: TextOf) => number {
-  const sets = new Map<string, { readonly dimensions: readonly Dimension[]; readonly values: Level }>();
-  const tried: { readonly place: number; readonly matches: CallMatcher }[] = [];
-  for (const [place, when] of whens.entries()) {
+  const sets = new Map<
+    string,
+    { readonly dimensions: readonly Dimension[]; readonly firstWith: Map<string, number> }
+  >();
+  const tried: { readonly index: number; readonly matches: CallMatcher }[] = [];
+  for (const [index, when] of whens.entries()) {
     if (!isExact(when)) {
-      tried.push({ place, matches: callMatcher(when) });
+      tried.push({ index, matches: callMatcher(when) });
       continue;
     }
     const dimensions = Object.keys(when).sort();
-    const set = sets.get(dimensions.join()) ?? { dimensions, values: new Map() };
-    sets.set(dimensions.join(), set);
-    keepFirst(
-      set.values,
-      dimensions.map((dimension) => String(when[dimension])),
-      place,
-    );
+    const { firstWith } = sets.get(dimensions.join()) ?? { firstWith: new Map<string, number>() };
+    sets.set(dimensions.join(), { dimensions, firstWith });
+    const values = valuesOf(dimensions, (dimension) => String(when[dimension]));
+    if (values !== null && !firstWith.has(values)) firstWith.set(values, index);
   }
   return (textOf) => {
     let first = whens.length;
-    for (const { dimensions, values } of sets.values())
-      first = Math.min(first, placeIn(values, dimensions, textOf) ?? first);
-    for (const { place, matches } of tried) {
-      if (place >= first) break;
-      if (matches(textOf)) return place;
+    for (const { dimensions, firstWith } of sets.values())
+      first = Math.min(first, firstWith.get(valuesOf(dimensions, textOf) ?? "") ?? first);
+    for (const { index, matches } of tried) {
+      if (index >= first) break;
+      if (matches(textOf)) return index;
     }
     return first === whens.length ? -1 : first;
   };
 }
 
-function keepFirst(level: Level, [value = "", ...rest]: readonly string[], place: number): void {
-  if (rest.length === 0) {
-    if (!level.has(value)) level.set(value, place);
-    return;
-  }
-  const next = level.get(value) ?? new Map();
-  level.set(value, next);
-  keepFirst(next as Level, rest, place);
-}
-
-function placeIn(values: Level, dimensions: readonly Dimension[], textOf: TextOf): number | undefined {
-  let found: Level | number | undefined = values;
+/** The values of some dimensions as one text, which no other values have; `null` where one is not known. */
+function valuesOf(dimensions: readonly Dimension[], textOf: TextOf): string | null {
+  let values = "";
   for (const dimension of dimensions) {
     const value = textOf(dimension);
-    found = typeof value !== "string" ? undefined : (found as Level).get(value);
-    if (found === undefined) return undefined;
+    if (typeof value !== "string") return null;
+    values += `${value.length}:${value}`;
   }
-  return found as number;
+  return values;
 }

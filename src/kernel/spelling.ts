@@ -6,12 +6,18 @@ const MAX_LENGTH = 64;
 /** The edits that turn one text into the other (insert, delete, replace, swap neighbours); `max + 1` where it takes more. */
 export function editDistance(one: string, other: string, max: number): number {
   if (Math.abs(one.length - other.length) > max || Math.max(one.length, other.length) > MAX_LENGTH) return max + 1;
-  let start = 0;
-  while (start < one.length && one[start] === other[start]) start++;
+  const start = sharedStart(one, other);
   let end = 0;
   const shorter = Math.min(one.length, other.length) - start;
   while (end < shorter && one.at(-1 - end) === other.at(-1 - end)) end++;
   return distanceOf(one.slice(start, one.length - end), other.slice(start, other.length - end), max);
+}
+
+/** How many characters two texts begin with alike. */
+function sharedStart(one: string, other: string): number {
+  let start = 0;
+  while (start < one.length && one[start] === other[start]) start++;
+  return start;
 }
 
 /** Optimal string alignment: each row is the distances of one's beginning to each beginning of the other. */
@@ -50,10 +56,15 @@ export function closest(word: string, candidates: Iterable<string>): string | nu
   return found;
 }
 
+/** A hint at what was probably meant. */
+export function didYouMean(name: string | null): string | null {
+  return name === null ? null : `Did you mean "${name}"?`;
+}
+
 /** The hint of a fault, where a name is probably a typo of another. */
 export function typoHint(name: unknown, names: Iterable<string>): { readonly hint?: string } {
-  const meant = typeof name === "string" ? closest(name, names) : null;
-  return meant === null ? {} : { hint: `Did you mean "${meant}"?` };
+  const hint = didYouMean(typeof name === "string" ? closest(name, names) : null);
+  return hint === null ? {} : { hint };
 }
 
 /** A name without what people write differently: case, hyphens, underscores. */
@@ -70,8 +81,7 @@ export function isTypoOf(one: string, other: string): boolean {
   if (one === other) return false;
   if (plainOf(one) === plainOf(other)) return true;
   if (editDistance(one, other, 1) !== 1) return false;
-  let start = 0;
-  while (one[start] !== undefined && one[start] === other[start]) start++;
+  const start = sharedStart(one, other);
   const words = [wordAt(one, start), wordAt(other, start)];
   const [short = "", long = ""] = words.sort((a, b) => a.length - b.length);
   if (long.length < 5 || !/^[a-z]+$/i.test(short + long)) return false;
@@ -84,8 +94,7 @@ export function isTypoOf(one: string, other: string): boolean {
 /** Whether one of two names of at least four characters has two neighbouring letters of the other one swapped. */
 export function isSwapOf(one: string, other: string): boolean {
   if (one.length !== other.length || one.length < 4) return false;
-  let start = 0;
-  while (start < one.length && one[start] === other[start]) start++;
+  const start = sharedStart(one, other);
   const [first = "", second = ""] = one.slice(start);
   const isPair = /^[a-z]{2}$/i.test(first + second) && other.startsWith(second + first, start);
   return isPair && one.slice(start + 2) === other.slice(start + 2);
@@ -98,7 +107,6 @@ function wordAt(name: string, position: number): string {
   return before + after;
 }
 
-/** Whether one name is the other's plural. */
 export function isPluralOf(one: string, other: string): boolean {
   return `${one}s` === other || `${other}s` === one;
 }

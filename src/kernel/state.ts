@@ -11,7 +11,7 @@ interface EntryBase {
   readonly units: number;
   /** When the entry ends, epoch ms. */
   readonly expiresAtMs: number;
-  /** The longest time that the entry was given, ms: it ends at the latest so long after now. Absent: an older version wrote it. */
+  /** The longest time that the entry was given, ms: no clock that is right has it end later. Absent: an older version wrote it. */
   readonly leaseMs?: number;
 }
 
@@ -58,6 +58,8 @@ export interface HeldState {
   readonly entries: readonly Entry[];
 }
 
+export type BucketState = SpentState | HeldState;
+
 /** The answer for a request that was booked, for ten minutes from then on. */
 export interface OnceState extends Replay {
   readonly kind: "once";
@@ -103,13 +105,16 @@ export interface MarkState {
   readonly lost: "all" | "some";
 }
 
-/** What a store keeps under one key: the state of a bucket, an answer, or what it knows of those who ask. */
-export type StoredState = SpentState | HeldState | OnceState | ReceiptsState | MarkState;
+/** What a store keeps under one key. */
+export type StoredState = BucketState | OnceState | ReceiptsState | MarkState;
+
+/** What some keys hold; `undefined` for nothing. */
+export type States = readonly (StoredState | undefined)[];
 
 /** A reply, and what the store has to write. */
 export interface Outcome {
-  /** `null` when a bucket has as many holds as it may. */
+  /** `null` when a bucket has as many entries as it may. */
   readonly reply: StoreReply | null;
-  /** What each key of `keysOf` holds from now on (`undefined`: nothing), or `null` when nothing changes. */
-  readonly next: readonly (StoredState | undefined)[] | null;
+  /** What each key of `keysOf` holds from now on, or `null` when nothing changes. */
+  readonly next: States | null;
 }

@@ -81,5 +81,4 @@ export function listed(words: readonly string[]): string {
 /** The words in braces that a message of the policy's own may have, as `{remaining}`. */
 export const MESSAGE_WORDS = ["limit", "unit", "cost", "quota", "remaining", "retryAfter"] as const;
 
-/** The words in braces that a notice of the policy's own may have. */
 export const NOTICE_WORDS = [...MESSAGE_WORDS, "used"] as const;

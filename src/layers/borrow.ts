@@ -4,7 +4,8 @@
 // It decides nothing about other limits.
 
 import { type Clock, countdown, monotonicClock, sleep } from "../clock.ts";
-import type { Degraded, Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
+import type { Degraded } from "../kernel/decision.ts";
+import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
 import { askOne, type Store, type StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import type { Account } from "./borrow/account.ts";

@@ -3,11 +3,11 @@
 import { entryFinder, isGlob } from "../kernel/glob.ts";
 import { shown } from "../kernel/policy/place.ts";
 import { MONEY_UNIT } from "../kernel/quantity.ts";
-import { excludedBy, patternsOf } from "../kernel/selector.ts";
-import { isPluralOf, isTypoOf } from "../kernel/spelling.ts";
+import { patternsOf } from "../kernel/selector.ts";
+import { didYouMean, isPluralOf, isTypoOf } from "../kernel/spelling.ts";
 import { type Known, type KnownLimit, usesIn } from "./known.ts";
 import { isWellKnown } from "./names.ts";
-import { didYouMean, ofPair, ofValue, quoted, type Warnings } from "./warning.ts";
+import { ofPair, ofValue, quoted, type Warnings } from "./warning.ts";
 
 /** Of overrides that come after one for all of their calls. */
 export function* overrideWarnings({ limit, keys }: KnownLimit): Warnings {
@@ -58,18 +58,14 @@ export function* unitWarnings({ unit, keys }: KnownLimit, { limits, pricedUnits 
 export function* priceWarnings({ limit, unit, keys }: KnownLimit, { input }: Known): Warnings {
   if (unit === null || unit === "calls") return;
   const toolNamed = entryFinder(Object.entries(input.tools ?? {}));
-  for (const { name, keys: own } of usesIn(limit.when?.tool, [...keys, "when", "tool"], isIncluded)) {
+  for (const { name, keys: own, isExcluded } of usesIn(limit.when?.tool, [...keys, "when", "tool"])) {
     // The guards of a model report what its calls took.
-    if (isGlob(name) || name === "model" || toolNamed(name)?.cost?.[unit] !== undefined) continue;
+    if (isExcluded || isGlob(name) || name === "model" || toolNamed(name)?.cost?.[unit] !== undefined) continue;
     const message = `Calls of ${quoted(name)} have no price in ${quoted(unit)}, so they are free unless they say their cost.`;
     const amount = unit === MONEY_UNIT ? "$1" : "1";
     const hint = `Give it one: tools: { ${shown(name)}: { cost: { ${unit}: ${amount} } } }.`;
     yield ofValue("uncounted-unit", own, message, hint);
   }
-}
-
-function isIncluded(pattern: string): boolean {
-  return excludedBy(pattern) === null;
 }
 
 /** Of a limit that limits nothing. */

@@ -2,11 +2,11 @@
 
 import { algorithmNamed, impliedAlgorithm } from "../kernel/algorithms/registry.ts";
 import { isGlob, mayMeet } from "../kernel/glob.ts";
-import { toolMatcher } from "../kernel/policy/compile.ts";
-import type { SelectorInput } from "../kernel/policy/input-values.ts";
+import { distinctOf, toolMatcher } from "../kernel/policy/compile.ts";
+import type { SelectorInput, WhenInput } from "../kernel/policy/input-values.ts";
 import type { LimitInput, PolicyInput } from "../kernel/policy/input.ts";
-import { excludedBy, patternsOf, valueMatcher } from "../kernel/selector.ts";
-import type { Keys } from "./warning.ts";
+import type { Keys } from "../kernel/policy/place.ts";
+import { excludedBy, includedIn, patternsOf, valueMatcher } from "../kernel/selector.ts";
 
 /** A place where a policy uses a name. */
 export interface Use {
@@ -15,10 +15,18 @@ export interface Use {
   readonly isKey: boolean;
 }
 
-/** A limit, and what is known of it. */
+/** A quota for a value of a dimension; the value is the name. */
+interface QuotaUse extends Use {
+  readonly dimension: string;
+  readonly quota: unknown;
+}
+
 export interface KnownLimit {
   readonly keys: Keys;
   readonly limit: LimitInput;
+  /** Its `when`, and those of its overrides. */
+  readonly whens: readonly { readonly when: WhenInput; readonly keys: Keys; readonly isOverride: boolean }[];
+  readonly quotas: readonly QuotaUse[];
   /** Whether its `when` includes a tool. */
   readonly matches: (tool: string) => boolean;
   /** Whether it may be for an entry of `tools`, also by its group. */
@@ -27,7 +35,6 @@ export interface KnownLimit {
   readonly unit: string | null;
 }
 
-/** A policy, and what is known of it. */
 export interface Known {
   readonly input: PolicyInput;
   readonly limits: readonly KnownLimit[];
@@ -51,20 +58,12 @@ export function knownOf(input: PolicyInput): Known {
   const groupOf = new Map(
     entries.flatMap(([tool, { group }]) => (group === undefined ? [] : [[tool, group] as const])),
   );
-  const toolUses = input.limits.flatMap(toolUsesOf);
+  const limits = input.limits.map((limit, i) => knownLimit(limit, ["limits", i], groupOf));
+  const toolUses = limits.flatMap(toolUsesOf);
   const names = entries.map(([tool]) => tool);
   return {
     input,
-    limits: input.limits.map((limit, i): KnownLimit => {
-      const matches = toolMatcher(limit);
-      const { tool = "*", group } = limit.when ?? {};
-      const isOfGroup = group === undefined ? () => true : valueMatcher(group);
-      const appliesTo = (name: string) =>
-        (isGlob(name) ? mayMatchSome(tool, name) : matches(name)) &&
-        (!limit.per.includes("group") || groupOf.has(name)) &&
-        isOfGroup(groupOf.get(name));
-      return { keys: ["limits", i], limit, matches, appliesTo, unit: unitOf(limit) };
-    }),
+    limits,
     tools: entries.length === 0 ? null : new Set(names),
     mayList: (name) => names.some((each) => mayMeet(each, name)),
     groupOf,
@@ -75,42 +74,56 @@ export function knownOf(input: PolicyInput): Known {
   };
 }
 
+function knownLimit(limit: LimitInput, keys: Keys, groupOf: ReadonlyMap<string, string>): KnownLimit {
+  const { when = {}, overrides = [], quotas = {} } = limit;
+  const matches = toolMatcher(limit);
+  const isOfGroup = when.group === undefined ? () => true : valueMatcher(when.group);
+  return {
+    keys,
+    limit,
+    whens: [
+      { when, keys: [...keys, "when"], isOverride: false },
+      ...overrides.map(({ when }, n) => ({ when, keys: [...keys, "overrides", n, "when"], isOverride: true })),
+    ],
+    quotas: Object.entries(quotas).flatMap(([dimension, byValue]) =>
+      keyUses(byValue, [...keys, "quotas", dimension]).map((use) => ({ ...use, dimension, quota: byValue[use.name] })),
+    ),
+    matches,
+    appliesTo: (name) =>
+      (isGlob(name) ? mayMatchSome(when.tool ?? "*", name) : matches(name)) &&
+      (!limit.per.includes("group") || groupOf.has(name)) &&
+      isOfGroup(groupOf.get(name)),
+    unit: unitOf(limit),
+  };
+}
+
 /** Whether patterns may match a tool that a pattern of `tools` matches. */
 function mayMatchSome(value: SelectorInput, pattern: string): boolean {
-  const included = patternsOf(value).filter((each) => excludedBy(each) === null);
+  const included = includedIn(patternsOf(value));
   return included.length === 0 || included.some((each) => mayMeet(each, pattern));
 }
 
-function toolUsesOf({ when, quotas, overrides = [] }: LimitInput, i: number): Use[] {
-  const uses = usesIn(when?.tool, ["limits", i, "when", "tool"]);
-  for (const name of Object.keys(quotas?.tool ?? {}).filter((each) => each !== "default"))
-    uses.push({ name, keys: ["limits", i, "quotas", "tool", name], isKey: true });
-  for (const [n, { when }] of overrides.entries()) {
-    uses.push(...usesIn(when.tool, ["limits", i, "overrides", n, "when", "tool"]));
-  }
-  return uses.filter(({ name }) => !isGlob(name));
+function toolUsesOf({ whens, quotas }: KnownLimit): Use[] {
+  const inWhens = whens.flatMap(({ when, keys }) => usesIn(when.tool, [...keys, "tool"]));
+  const inQuotas = quotas.filter(({ dimension, name }) => dimension === "tool" && name !== "default");
+  return [...inWhens, ...inQuotas].filter(({ name }) => !isGlob(name));
 }
 
-/**
- * The values in a part of a `when`, without `!`, and where they stand.
- *
- * @param isAsked which of them, as they are written; default: all
- */
-export function usesIn(
-  value: SelectorInput | undefined,
-  keys: Keys,
-  isAsked: (pattern: string) => boolean = () => true,
-): Use[] {
-  if (value === undefined) return [];
-  return patternsOf(value).flatMap((pattern, n) =>
-    isAsked(pattern)
-      ? [{ name: excludedBy(pattern) ?? pattern, keys: Array.isArray(value) ? [...keys, n] : keys, isKey: false }]
-      : [],
-  );
+export function keyUses(object: object = {}, keys: Keys): Use[] {
+  return Object.keys(object).map((name) => ({ name, keys: [...keys, name], isKey: true }));
+}
+
+/** The values in a part of a `when`, without `!`, and where they stand. */
+export function usesIn(value: SelectorInput | undefined, keys: Keys): (Use & { readonly isExcluded: boolean })[] {
+  return patternsOf(value ?? []).map((pattern, n) => ({
+    name: excludedBy(pattern) ?? pattern,
+    keys: Array.isArray(value) ? [...keys, n] : keys,
+    isKey: false,
+    isExcluded: excludedBy(pattern) !== null,
+  }));
 }
 
 function unitOf(limit: LimitInput): string | null {
   const { countsUnits, policy } = algorithmNamed(limit.algorithm ?? impliedAlgorithm({ ...limit }));
-  const isDistinct = "distinct" in limit && limit.distinct !== undefined;
-  return countsUnits && policy.callPrice === null && !isDistinct ? policy.unit(limit) : null;
+  return countsUnits && policy.callPrice === null && distinctOf(limit) === null ? policy.unit(limit) : null;
 }

@@ -2,12 +2,12 @@
 
 import { DERIVED_DIMENSIONS, DIMENSIONS } from "../kernel/call.ts";
 import { isGlob } from "../kernel/glob.ts";
-import type { LimitInput } from "../kernel/policy/input.ts";
+import { distinctOf } from "../kernel/policy/compile.ts";
 import { isPlanWord } from "../kernel/policy/quota-hints.ts";
 import { durationFrom } from "../kernel/policy/values.ts";
-import { editDistance, isPluralOf, isSwapOf, isTypoOf, plainOf } from "../kernel/spelling.ts";
-import { type Known, type Use, usesIn } from "./known.ts";
-import { didYouMean, ofKey, ofPair, ofValue, quoted, type Warnings } from "./warning.ts";
+import { didYouMean, editDistance, isPluralOf, isSwapOf, isTypoOf, plainOf } from "../kernel/spelling.ts";
+import { type Known, type KnownLimit, keyUses, type Use, usesIn } from "./known.ts";
+import { ofKey, ofPair, ofValue, quoted, type Warnings } from "./warning.ts";
 
 /** Most names that are compared with one another, and most dimensions whose values are. */
 const MAX_PAIRED = 300;
@@ -22,13 +22,13 @@ const BUILT_IN: readonly string[] = [...DIMENSIONS, ...DERIVED_DIMENSIONS];
 const OWN_WORDS = new Set("pool stool toll use usher burn urn turf tern tie pier tiger tire ages arms arts".split(" "));
 
 /** Of dimensions that are nearly like one that Tollgate knows. */
-export function* dimensionWarnings({ input }: Known): Warnings {
+export function* dimensionWarnings({ input, limits }: Known): Warnings {
   const required = new Set(
     input.limits.flatMap(({ per, onMissing }) =>
       (onMissing ?? input.defaults?.onMissing ?? "error") === "error" ? per : [],
     ),
   );
-  for (const { name, keys, isKey } of input.limits.flatMap(dimensionUses)) {
+  for (const { name, keys, isKey } of limits.flatMap(dimensionUses)) {
     const meant = builtInFor(name) ?? (required.has(name) ? null : builtInWithSuffix(name));
     const span = SPANS.has(name) ? durationFrom(name) : null;
     if (meant === null && span === null) continue;
@@ -51,28 +51,20 @@ function builtInWithSuffix(name: string): string | null {
   return DIMENSIONS.find((dimension) => dimension === stem) ?? null;
 }
 
-function dimensionUses(limit: LimitInput, i: number): Use[] {
-  const uses: Use[] = limit.per.map((name, n) => ({ name, keys: ["limits", i, "per", n], isKey: false }));
-  if ("distinct" in limit && limit.distinct !== undefined) {
-    uses.push({ name: limit.distinct, keys: ["limits", i, "distinct"], isKey: false });
-  }
-  for (const key of ["when", "quotas"] as const) {
-    for (const name of Object.keys(limit[key] ?? {})) uses.push({ name, keys: ["limits", i, key, name], isKey: true });
-  }
-  for (const [n, { when }] of (limit.overrides ?? []).entries()) {
-    for (const name of Object.keys(when)) {
-      uses.push({ name, keys: ["limits", i, "overrides", n, "when", name], isKey: true });
-    }
-  }
-  return uses;
+function dimensionUses({ limit, keys, whens }: KnownLimit): Use[] {
+  const distinct = distinctOf(limit);
+  return [
+    ...limit.per.map((name, n) => ({ name, keys: [...keys, "per", n], isKey: false })),
+    ...(distinct === null ? [] : [{ name: distinct, keys: [...keys, "distinct"], isKey: false }]),
+    ...whens.flatMap(({ when, keys }) => keyUses(when, keys)),
+    ...keyUses(limit.quotas, [...keys, "quotas"]),
+  ];
 }
 
 /** Own dimensions and units that most policies call the same, so that a name that is nearly one of them is the typo. */
-const WELL_KNOWN = new Set(
-  "plan region workspace team project customer account country environment calls tokens credits requests usd_micros".split(
-    " ",
-  ),
-);
+const WELL_KNOWN_NAMES =
+  "plan region workspace team project customer account country environment calls tokens credits requests usd_micros";
+const WELL_KNOWN = new Set(WELL_KNOWN_NAMES.split(" "));
 
 /** Whether a name is well known: it is right where another one is nearly the same. */
 export function isWellKnown(name: string): boolean {
@@ -80,14 +72,11 @@ export function isWellKnown(name: string): boolean {
 }
 
 /** Of names of which one is a typo of the other. Where there are `tools`, only their names are compared: others are unknown. */
-export function* similarWarnings({ input, tools, toolUses }: Known): Warnings {
-  const own = input.limits
-    .flatMap(dimensionUses)
-    .filter(({ name }) => !BUILT_IN.includes(name) && builtInFor(name) === null);
-  yield* similarAmong(own, "dimensions", isLikeDimension);
-  const listed = [...(tools ?? [])].map((name): Use => ({ name, keys: ["tools", name], isKey: true }));
-  yield* similarAmong(tools === null ? toolUses : listed, "tools", isTypoOf);
-  const values = Map.groupBy(input.limits.flatMap(valueUses), ({ dimension }) => dimension);
+export function* similarWarnings({ input, limits, tools, toolUses }: Known): Warnings {
+  const isOwn = ({ name }: Use) => !BUILT_IN.includes(name) && builtInFor(name) === null;
+  yield* similarAmong(limits.flatMap(dimensionUses).filter(isOwn), "dimensions", isLikeDimension);
+  yield* similarAmong(tools === null ? toolUses : keyUses(input.tools, ["tools"]), "tools", isTypoOf);
+  const values = Map.groupBy(limits.flatMap(valueUses), ({ dimension }) => dimension);
   for (const [dimension, uses] of [...values].slice(0, MAX_COMPARED)) {
     const [patterns, whole] = [uses.filter(({ name }) => isGlob(name)), uses.filter(({ name }) => !isGlob(name))];
     if (dimension !== "tool") yield* similarAmong(whole, `values of ${dimension}`, isLikeValue);
@@ -107,22 +96,13 @@ function isLikeValue(one: string, other: string): boolean {
 }
 
 /** The values of a dimension, without those that are ids, which may be nearly the same, and groups, which tools have. */
-function valueUses(limit: LimitInput, i: number): (Use & { readonly dimension: string })[] {
-  const { quotas = {}, overrides = [] } = limit;
-  const whens = [
-    [limit.when ?? {}, ["limits", i, "when"]] as const,
-    ...overrides.map(({ when }, n) => [when, ["limits", i, "overrides", n, "when"]] as const),
-  ];
-  const uses = whens.flatMap(([when, keys]) =>
+function valueUses({ whens, quotas }: KnownLimit): (Use & { readonly dimension: string })[] {
+  const inWhens = whens.flatMap(({ when, keys }) =>
     Object.entries(when).flatMap(([dimension, value]) =>
       usesIn(value, [...keys, dimension]).map((use) => ({ ...use, dimension })),
     ),
   );
-  for (const [dimension, byValue] of Object.entries(quotas)) {
-    for (const name of Object.keys(byValue))
-      uses.push({ name, keys: ["limits", i, "quotas", dimension, name], isKey: true, dimension });
-  }
-  return uses.filter(({ dimension }) => !WITHOUT_TYPOS.includes(dimension));
+  return [...inWhens, ...quotas].filter(({ dimension }) => !WITHOUT_TYPOS.includes(dimension));
 }
 
 function* similarAmong(

@@ -1,32 +1,25 @@
 // What `when` says, of limits and of overrides: names that no tool or group has, values that none or no policy can know.
 
 import { covers, isGlob, mayMeet } from "../kernel/glob.ts";
-import type { SelectorInput } from "../kernel/policy/input-values.ts";
-import { closest } from "../kernel/spelling.ts";
-import { excludedBy, patternsOf, valueMatcher } from "../kernel/selector.ts";
+import type { SelectorInput, WhenInput } from "../kernel/policy/input-values.ts";
+import type { Keys } from "../kernel/policy/place.ts";
+import { closest, didYouMean } from "../kernel/spelling.ts";
+import { excludedIn, includedIn, patternsOf, valueMatcher } from "../kernel/selector.ts";
 import { ADD_TOOL, MADE_AT_RUN_TIME, namedTool, unknownTool } from "./tools.ts";
 import { type Known, type KnownLimit, type Use, usesIn } from "./known.ts";
-import { didYouMean, type Keys, ofKey, ofValue, quoted, type Warnings } from "./warning.ts";
+import { ofKey, ofValue, quoted, type Warnings } from "./warning.ts";
 
 /** Signs of regular expressions and of lists, which no name of a tool has. */
 const NOT_A_NAME = /[|^$\\,]/;
 
-/** Of the `when` of a limit, and of its overrides. */
 export function* selectorWarnings(of: KnownLimit, known: Known): Warnings {
-  const { limit, keys } = of;
-  yield* whenWarnings(limit.when ?? {}, [...keys, "when"], known, null);
-  for (const [n, { when }] of (limit.overrides ?? []).entries()) {
-    yield* whenWarnings(when, [...keys, "overrides", n, "when"], known, of);
+  for (const { when, keys, isOverride } of of.whens) {
+    yield* whenWarnings(when, keys, known, isOverride ? of : null);
   }
 }
 
 /** @param within the limit whose override it is; `null` for a limit's own */
-function* whenWarnings(
-  when: Readonly<Record<string, SelectorInput>>,
-  keys: Keys,
-  known: Known,
-  within: KnownLimit | null,
-): Warnings {
+function* whenWarnings(when: WhenInput, keys: Keys, known: Known, within: KnownLimit | null): Warnings {
   for (const [dimension, value] of Object.entries(when)) {
     const own = [...keys, dimension];
     const patterns = patternsOf(value);
@@ -49,9 +42,9 @@ function* whenWarnings(
 
 /** Of values behind `!` that no other value of their list lets in. */
 function* idleWarnings(value: SelectorInput, keys: Keys): Warnings {
-  const included = patternsOf(value).filter((pattern) => excludedBy(pattern) === null);
+  const included = includedIn(patternsOf(value));
   if (included.length === 0) return;
-  for (const { name, keys: own } of usesIn(value, keys, (pattern) => excludedBy(pattern) !== null)) {
+  for (const { name, keys: own } of usesIn(value, keys).filter(({ isExcluded }) => isExcluded)) {
     if (included.some((pattern) => mayMeet(pattern, name))) continue;
     const message = `${quoted(`!${name}`)} keeps nothing out: no value without ! lets it in.`;
     yield ofValue("no-effect", own, message, "Remove it; or remove the values without ! for all others.");
@@ -60,8 +53,8 @@ function* idleWarnings(value: SelectorInput, keys: Keys): Warnings {
 
 /** Whether each value is behind `!`, too. */
 function isContradiction(patterns: readonly string[]): boolean {
-  const excluded = patterns.flatMap((pattern) => excludedBy(pattern) ?? []);
-  const included = patterns.filter((pattern) => excludedBy(pattern) === null);
+  const excluded = excludedIn(patterns);
+  const included = includedIn(patterns);
   return included.length > 0 && included.every((each) => excluded.some((other) => covers(other, each)));
 }
 

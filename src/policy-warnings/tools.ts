@@ -1,9 +1,10 @@
 // Tools and groups: names that no tool has, and entries of `tools` that no limit looks at.
 
 import { covers, isGlob } from "../kernel/glob.ts";
-import { closest, isTypoOf } from "../kernel/spelling.ts";
+import type { Keys } from "../kernel/policy/place.ts";
+import { closest, didYouMean, isTypoOf } from "../kernel/spelling.ts";
 import type { Known, KnownLimit } from "./known.ts";
-import { didYouMean, type Keys, ofKey, ofValue, quoted, type Warnings } from "./warning.ts";
+import { ofKey, ofValue, quoted, type Warnings } from "./warning.ts";
 
 export const ADD_TOOL = 'If it is right, add it to "tools".';
 
@@ -12,7 +13,6 @@ const USE_QUOTA = 'Write "quota" for all values that "quotas" does not name.';
 /** Most patterns of `tools` that later ones are compared with. */
 const MAX_PATTERNS = 300;
 
-/** Of the entries of `tools`. */
 export function* toolWarnings({ input, limits }: Known): Warnings {
   const allUnits = new Set(limits.flatMap(({ unit }) => unit ?? []));
   const patterns: string[] = [];
@@ -48,14 +48,9 @@ export function* toolWarnings({ input, limits }: Known): Warnings {
     for (const unit of Object.keys(cost)) {
       if (units.has(unit)) continue;
       const message = `No limit for the ${what} counts ${quoted(unit)}, so this cost is never charged.`;
-      yield ofKey(
-        "uncounted-unit",
-        [...keys, "cost", unit],
-        message,
-        didYouMean(
-          closest(unit, units) ?? closest(unit, allUnits) ?? (units.has(`${unit}_micros`) ? `${unit}_micros` : null),
-        ),
-      );
+      const money = units.has(`${unit}_micros`) ? `${unit}_micros` : null;
+      const meant = closest(unit, units) ?? closest(unit, allUnits) ?? money;
+      yield ofKey("uncounted-unit", [...keys, "cost", unit], message, didYouMean(meant));
     }
     const hidden = ignoring.find(({ name, at }) => (at > n || !isGlob(tool)) && covers(name, tool));
     if (hidden !== undefined && ignoreArgs === undefined && applying.some(({ limit }) => limit.per.includes("args"))) {
@@ -97,7 +92,6 @@ export function* namedTool(
   }
 }
 
-/** Of a limit's `quotas`. */
 export function* quotaWarnings(of: KnownLimit, known: Known): Warnings {
   const { tool, group, ...others } = of.limit.quotas ?? {};
   yield* quotasByTool(Object.keys(tool ?? {}), of, known);

@@ -3,8 +3,9 @@
 
 import { isPlanWord } from "../kernel/policy/quota-hints.ts";
 import { MONEY_UNIT } from "../kernel/quantity.ts";
+import { didYouMean } from "../kernel/spelling.ts";
 import type { Known, KnownLimit } from "./known.ts";
-import { type Keys, ofKey, ofValue, quoted, type Warnings } from "./warning.ts";
+import { ofKey, ofValue, quoted, type Warnings } from "./warning.ts";
 
 /** Dimensions whose values are ids. */
 const WITH_IDS = ["tenant", "user", "agent"];
@@ -19,7 +20,6 @@ const ZONES: Readonly<Record<string, string>> = {
   BST: "Europe/London",
 };
 
-/** Of the values of one limit. */
 export function* valueWarnings(of: KnownLimit, known: Known): Warnings {
   yield* planWarnings(of);
   yield* modelWarnings(of, known);
@@ -27,21 +27,16 @@ export function* valueWarnings(of: KnownLimit, known: Known): Warnings {
 }
 
 /** Of plans that stand where the ids of users or tenants do. */
-function* planWarnings({ limit, keys }: KnownLimit): Warnings {
-  const { when = {}, quotas = {}, overrides = [] } = limit;
-  const selectors: (readonly [Keys, Readonly<Record<string, unknown>>])[] = [
-    [[...keys, "when"], when],
-    ...overrides.map((override, n) => [[...keys, "overrides", n, "when"], override.when] as const),
-  ];
+function* planWarnings({ whens, quotas }: KnownLimit): Warnings {
   for (const dimension of WITH_IDS) {
     const hint = `If it is a plan, write "plan" instead of "${dimension}".`;
     const message = (value: unknown) => `${quoted(String(value))} is taken as the id of one ${dimension}.`;
-    for (const value of Object.keys(quotas[dimension] ?? {}).filter(isPlanWord)) {
-      yield ofKey("wrong-dimension", [...keys, "quotas", dimension, value], message(value), hint);
+    for (const { name, keys } of quotas.filter((each) => each.dimension === dimension && isPlanWord(each.name))) {
+      yield ofKey("wrong-dimension", keys, message(name), hint);
     }
-    for (const [at, selector] of selectors) {
-      const value = [selector[dimension]].flat().find((each) => isPlanWord(String(each).replace(/^!/, "")));
-      if (value !== undefined) yield ofKey("wrong-dimension", [...at, dimension], message(value), hint);
+    for (const { when, keys } of whens) {
+      const value = [when[dimension]].flat().find((each) => isPlanWord(String(each).replace(/^!/, "")));
+      if (value !== undefined) yield ofKey("wrong-dimension", [...keys, dimension], message(value), hint);
     }
   }
 }
@@ -56,45 +51,30 @@ function* modelWarnings({ limit, keys }: KnownLimit, { input }: Known): Warnings
 }
 
 /** Of money: numbers that were probably meant as dollars. */
-function* moneyWarnings({ limit, keys, unit }: KnownLimit): Warnings {
+function* moneyWarnings({ limit, keys, unit, quotas }: KnownLimit): Warnings {
   if (unit !== null && DOLLARS.has(unit)) {
     const message = `Amounts of ${quoted(unit)} are whole, so that no price below 1 can be written.`;
-    yield ofValue(
-      "unusual-value",
-      [...keys, "unit"],
-      message,
-      `Write "unit: ${MONEY_UNIT}", and amounts such as $0.05.`,
-    );
+    const hint = `Write "unit: ${MONEY_UNIT}", and amounts such as $0.05.`;
+    yield ofValue("unusual-value", [...keys, "unit"], message, hint);
   }
   if (unit !== MONEY_UNIT) return;
-  const { quota, quotas = {}, overrides = [] } = limit;
-  const amounts: (readonly [Keys, unknown])[] = [
-    [["quota"], quota],
-    ...Object.entries(quotas).flatMap(([dimension, byValue]) =>
-      Object.entries(byValue).map(([value, amount]) => [["quotas", dimension, value], amount] as const),
-    ),
-    ...overrides.map((override, n) => [["overrides", n, "quota"], override.quota] as const),
-  ];
-  for (const [at, amount] of amounts) {
+  const { quota, overrides = [] } = limit;
+  const ofOverrides = overrides.map(({ quota }, n) => ({ keys: [...keys, "overrides", n, "quota"], quota }));
+  for (const { keys: at, quota: amount } of [{ keys: [...keys, "quota"], quota }, ...quotas, ...ofOverrides]) {
     if (typeof amount !== "number" || amount === 0 || amount >= CENT) continue;
     const message = `${amount} is less than a cent: usd_micros are millionths of a dollar.`;
-    yield ofValue("unusual-value", [...keys, ...at], message, `For dollars write $${amount}.`);
+    yield ofValue("unusual-value", at, message, `For dollars write $${amount}.`);
   }
 }
 
 /** Of time zones by an abbreviation that other people understand in another way. */
-export function* zoneWarnings({ input }: Known): Warnings {
-  const zones: (readonly [Keys, string | undefined])[] = [
-    [["defaults", "timezone"], input.defaults?.timezone],
-    ...input.limits.map(
-      (limit, i) => [["limits", i, "timezone"], "timezone" in limit ? limit.timezone : undefined] as const,
-    ),
-  ];
-  for (const [keys, zone = ""] of zones) {
+export function* zoneWarnings({ input, limits }: Known): Warnings {
+  const ofLimits = limits.map(({ limit, keys }) => [keys, "timezone" in limit ? limit.timezone : undefined] as const);
+  for (const [keys, zone = ""] of [[["defaults"], input.defaults?.timezone] as const, ...ofLimits]) {
     const meant = Object.hasOwn(ZONES, zone) ? ZONES[zone] : undefined;
     if (meant === undefined) continue;
     const { timeZone } = new Intl.DateTimeFormat("en", { timeZone: zone }).resolvedOptions();
     const message = `${quoted(zone)} is ${timeZone === zone ? "a zone without summer time" : `the zone ${timeZone}`}.`;
-    yield ofValue("unusual-value", keys, message, `Did you mean "${meant}"?`);
+    yield ofValue("unusual-value", [...keys, "timezone"], message, didYouMean(meant));
   }
 }

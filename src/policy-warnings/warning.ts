@@ -1,8 +1,8 @@
 // A warning: what is wrong with a part of a policy, where it stands, and what to write instead.
 
 import { formatPath } from "../kernel/policy/contradictions.ts";
+import type { Keys } from "../kernel/policy/place.ts";
 
-/** What kinds of warnings there are. */
 export const WARNING_CODES = [
   "unknown-tool",
   "unknown-group",
@@ -41,7 +41,6 @@ export interface Named extends Pick<PolicyWarning, "keys" | "isKey"> {
   readonly name: string;
 }
 
-export type Keys = readonly (string | number)[];
 export type Warnings = Generator<PolicyWarning, void, undefined>;
 
 /** A warning of the value that keys lead to. */
@@ -52,10 +51,6 @@ export function ofValue(code: WarningCode, keys: Keys, message: string, hint: st
 /** A warning of the last of some keys. */
 export function ofKey(code: WarningCode, keys: Keys, message: string, hint: string | null = null): PolicyWarning {
   return { ...ofValue(code, keys, message, hint), isKey: true };
-}
-
-export function didYouMean(name: string | null): string | null {
-  return name === null ? null : `Did you mean "${name}"?`;
 }
 
 /** A warning of the first of two names, of which either may be the right one. */

@@ -4,7 +4,7 @@
 import { decide as decideUnchecked } from "../kernel/decide.ts";
 import { formatGot } from "../kernel/errors.ts";
 import type { StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
-import type { Outcome, StoredState } from "../kernel/state.ts";
+import type { Outcome, States, StoredState } from "../kernel/state.ts";
 import { decodeState as decodeText } from "../kernel/encoding/state.ts";
 import { StoreError, tooFewReplies } from "./error.ts";
 import type { Beat } from "./shared-store.ts";
@@ -50,7 +50,7 @@ export function wholeIn(value: unknown): number {
  *
  * @throws StoreError `invalid-reply` when the time is not a whole number
  */
-export function decide(request: StoreRequest, states: readonly (StoredState | undefined)[], nowMs: number): Outcome {
+export function decide(request: StoreRequest, states: States, nowMs: number): Outcome {
   return decideUnchecked(request, states, validTime(nowMs));
 }
 

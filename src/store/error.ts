@@ -1,7 +1,7 @@
 // What can go wrong in a store, by code, and the errors that several stores share.
 
 import { hasMarker } from "../kernel/errors.ts";
-import { MAX_HOLDS } from "../kernel/bucket/entries.ts";
+import { MAX_ENTRIES } from "../kernel/bucket/entries.ts";
 import { isAnswerKey } from "../kernel/key.ts";
 import { reasonOf } from "../kernel/reason.ts";
 
@@ -80,5 +80,5 @@ export function tooFewReplies(): StoreError {
 
 /** The error for a request to which `decide` gives no reply. */
 export function tooManyHolds(): StoreError {
-  return new StoreError("too-many-holds", `a bucket has ${MAX_HOLDS} holds, as many as it may`, { transient: true });
+  return new StoreError("too-many-holds", `a bucket has ${MAX_ENTRIES} holds, as many as it may`, { transient: true });
 }

@@ -3,10 +3,8 @@
 import { algorithmOfKind, type SpentState } from "../kernel/algorithms/registry.ts";
 import { isSettledKey } from "../kernel/key.ts";
 import type { Step, StoreReply, StoreRequest } from "../kernel/request.ts";
-import type { StoredState } from "../kernel/state.ts";
+import type { States, StoredState } from "../kernel/state.ts";
 import { KEPT_ENDS, newIn, roomFor, SWEPT_PER_NEW } from "./room.ts";
-
-type States = readonly (StoredState | undefined)[];
 
 // Buckets looked at before a new one is refused for want of room: a bound on how long that may take.
 const SWEPT_AT_CAPACITY = 1_000;
@@ -122,7 +120,7 @@ function updateInPlace(before: StoredState | undefined, after: StoredState, nowM
   if (before === after) return true;
   // One that has ended may have been swept away by now.
   if (before === undefined || nowMs >= before.expiresAtMs || before.kind !== after.kind) return false;
-  return algorithmOfKind(before.kind as string)?.overwrite(before as SpentState, after as SpentState) ?? false;
+  return algorithmOfKind(before.kind as string)?.overwrite?.(before as SpentState, after as SpentState) ?? false;
 }
 
 function isAdding(before: States, after: States): boolean {

@@ -60,6 +60,6 @@ function partsOf({ quotas, overrides }: Limit): (readonly [part: string, allotme
     ...quotas.flatMap(({ dimension, allotments }) =>
       [...allotments].map(([value, allotment]) => [`quotas.${dimension}.${value}`, allotment] as const),
     ),
-    ...overrides.map(({ allotment }, n) => [`overrides[${n}]`, allotment] as const),
+    ...overrides.map((allotment, n) => [`overrides[${n}]`, allotment] as const),
   ];
 }

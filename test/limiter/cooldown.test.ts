@@ -121,7 +121,7 @@ describe("a cooldown", () => {
     await limiter.consume(CALL);
     assert.equal(
       (await limiter.consume(CALL)).notice,
-      "Warning: calls of search must begin at least 2 seconds apart in this session. This call came earlier; wait before you call it again.",
+      "Warning: calls of search must begin at least 2 seconds apart in this session. This call came too early; wait before you call it again.",
     );
     const noticed = limiterOf({ notice: { at: 0.5 } });
     assert.equal((await noticed.limiter.consume(CALL)).notice, "Wait 2 seconds before the next call of search.");

@@ -5,10 +5,10 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { after, describe, it } from "node:test";
-import { type Bucket, Ledger } from "../../bench/load/ledger.ts";
-import type { summaryOf } from "../../bench/load/report.ts";
 import { ownServers } from "../servers.ts";
 import { ROOT } from "../sources.ts";
+import { type Bucket, Ledger } from "./service/ledger.ts";
+import type { summaryOf } from "./service/report.ts";
 
 let child: ChildProcess | undefined;
 after(() => child?.kill());
@@ -17,7 +17,7 @@ describe("instances of the service under load, some of them killed", ownServers,
   it("admit exactly what the limits allow, and count what ran", async (context) => {
     const args = [
       "--conditions=tollgate-source",
-      `${ROOT}bench/load.bench.ts`,
+      `${ROOT}test/load/service-load.ts`,
       "--short",
       "--json",
       "--instances",

@@ -20,7 +20,7 @@ const ABREAST = 16;
 const server = await anyRedis();
 const io = server.ioredis();
 await redisStore(io, { clock: fakeClock(NOW_MS) }).apply([{ mode: "judge", steps: [] }]);
-beforeEach(() => server.cli("FLUSHALL"));
+beforeEach(() => server.empty());
 
 const LIMITS: readonly LimitSpec[] = [
   { algorithm: "budget", quota: 50, ttlMs: 60_000, ttlFrom: "last" },

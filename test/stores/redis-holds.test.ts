@@ -29,7 +29,7 @@ const server = await anyRedis();
 const io = server.ioredis();
 // From then on the server knows the script.
 await redisStore(io, { clock: fakeClock(NOW_MS) }).apply([{ mode: "judge", steps: [] }]);
-beforeEach(() => server.cli("FLUSHALL"));
+beforeEach(() => server.empty());
 
 const quota: LimitSpec = { algorithm: "budget", quota: 99, ttlMs: 300, ttlFrom: "last" };
 const sliding: LimitSpec = { algorithm: "sliding-window", quota: 99, windowMs: 1_000 };

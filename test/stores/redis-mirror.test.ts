@@ -18,7 +18,7 @@ import { anyRedis } from "../servers.ts";
 
 const server = await anyRedis();
 const io = server.ioredis();
-beforeEach(() => server.cli("FLUSHALL"));
+beforeEach(() => server.empty());
 
 const NOW_MS = Date.UTC(2040, 0, 1) + 12_345;
 const quota: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 60_000, ttlFrom: "last" };

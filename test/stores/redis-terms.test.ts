@@ -37,7 +37,7 @@ const server = await anyRedis();
 const io = server.ioredis();
 // From then on the server knows the script.
 await redisStore(io, { clock: fakeClock(NOW_MS) }).apply([{ mode: "judge", steps: [] }]);
-beforeEach(() => server.cli("FLUSHALL"));
+beforeEach(() => server.empty());
 
 const quota: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 60_000, ttlFrom: "first" };
 const step = (event: StepEvent, limit: LimitSpec = quota, bucket = "b"): Step => ({ bucket, limit, event });

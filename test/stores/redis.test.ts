@@ -14,8 +14,8 @@ const io = server.ioredis();
 const node = await server.nodeRedis();
 
 for (const [name, client] of Object.entries({ ioredis: io, "node-redis": node })) {
-  testSharedStore(`redis by ${name}`, () => {
-    server.cli("FLUSHALL");
+  testSharedStore(`redis by ${name}`, async () => {
+    await server.empty();
     const clock = fakeClock();
     return { store: redisStore(client, { clock, deadlineMs: CASE_MS }), advance: clock.advance };
   });

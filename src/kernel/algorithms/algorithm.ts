@@ -1,27 +1,30 @@
 // The contract of an algorithm: one object with all of its facts. Every other file asks the algorithm of a limit
-// (registry.ts) for them, so that a new algorithm is one file and one line there.
+// (registry.ts) for them. A member that may be `undefined` is absent where the fact does not exist; define.ts has the
+// defaults of the others.
 
 import type { Words } from "../phrases.ts";
 import type { AlgorithmPolicy } from "../policy/algorithm-policy.ts";
 
 /**
- * The last instant (epoch ms) that a state may name, its end aside, and the largest level: the sum of an instant and the
- * time that a level takes to drain stays below 2^53.
+ * The largest instant (epoch ms) in a state, except its end, and the largest level. Twice it is 2^53, so that an instant
+ * and a duration up to it always add up exactly.
  */
 export const MAX_INSTANT_MS = 2 ** 52;
 
-/** Durations below it are exact on the fast path of the Redis script, however many sums a batch has. */
-export const MAX_FAST_MS = 2 ** 40;
+/** Numbers below it are exact on the fast path of the Redis script, however many sums a batch has. */
+export const MAX_FAST = 2 ** 40;
 
-/** The level of a bucket at an instant (epoch ms), and the size of a unit in it. */
+/** The level of a bucket at an instant, and the size of a unit in it. */
 export interface Level {
+  /** When the level was this high, epoch ms. */
   readonly baseMs: number;
   readonly level: number;
   readonly levelPerUnit: number;
 }
 
 /** What every bucket's state has. At `expiresAtMs` (epoch ms) the state means the same as no state at all. */
-export interface ExpiringState {
+export interface AlgorithmState {
+  readonly kind: string;
   readonly expiresAtMs: number;
 }
 
@@ -29,11 +32,11 @@ export interface ExpiringState {
  * An algorithm computes with integers alone: units, milliseconds, and products of them below 2^53, so that another language
  * computes the same to the last unit. Its functions get only live states (`nowMs < expiresAtMs`) of their own kind.
  */
-export interface Algorithm<Limit, State extends ExpiringState & { readonly kind: string }> {
-  // How it judges.
-
+export interface Algorithm<Limit, State extends AlgorithmState> {
   /** The `kind` of its states. A state of another kind counts as a new bucket. */
   readonly kind: State["kind"];
+
+  // How it judges.
 
   /** Units that can be free at once at most. */
   capacity(limit: Limit): number;
@@ -50,21 +53,19 @@ export interface Algorithm<Limit, State extends ExpiringState & { readonly kind:
   /** Whether the limit cannot decide at `nowMs`. Absent: it always can. */
   readonly isStale?: ((limit: Limit, nowMs: number) => boolean) | undefined;
 
-  /** Whether units come back while a caller waits, so that a retry is sound advice. Default: they do. */
+  // Whether units come back: by waiting (not from a budget that ends when it is idle), by time alone in a bucket without
+  // entries (not what was elapsed, a streak or slots), and whether a denied call may ever pass later (not after a time is up).
+  // Defaults: true.
   refills(limit: Limit): boolean;
-
-  /** Whether units come back by time alone in a bucket without holds. Default: true. */
   readonly isFirm: boolean;
-
-  /** Whether a denied call may pass later. False where the time itself is up. Default: true. */
   readonly comesBack: boolean;
 
   // What a call takes.
 
-  /** Whether a call takes units. False where time or outcomes are counted instead. Default: true. */
+  /** Whether a limit counts units. False where time or outcomes are counted instead. Default: true. */
   readonly countsUnits: boolean;
 
-  /** Whether a booking needs a cost. Without one it begins with the call, whatever the call costs. Default: true. */
+  /** Whether a charge of 0 units books nothing. False where being called is enough. Default: true. */
   readonly needsCost: boolean;
 
   /** Whether units are only ever held, and free again when the hold ends. Default: false. */
@@ -73,50 +74,55 @@ export interface Algorithm<Limit, State extends ExpiringState & { readonly kind:
   /** Whether calls can wait for their turn in a queue that the store keeps. Default: false. */
   readonly queues: boolean;
 
-  /** Absent: a hold is kept apart from what is spent, and spent at its end; a grant adds to the capacity until it ends. */
-  readonly flow?: Flow<Limit, State> | undefined;
-
   // What becomes of a state.
 
   /** The state after `cost` units (1 to 2^53 - 1, also more than are free) were booked at `nowMs`; sums saturate. */
   book(limit: Limit, state: State | undefined, cost: number, nowMs: number): State;
 
+  /** Absent: a hold is kept apart from what is spent, and spent at its end; a grant adds to the capacity until it ends. */
+  readonly flow?: Flow<Limit, State> | undefined;
+
   /**
-   * The state after `cost` units were taken back. Absent: the algorithm counts no units, so that none are taken back, and
-   * none that a store has lost are given back.
+   * The state after `cost` units were taken back. Absent: nothing is taken back, and use that a store has lost is not
+   * raised.
    *
    * @param alone the state that these units alone make, booked at their instant
    */
   readonly takeBack?: ((limit: Limit, state: State, alone: State, cost: number, nowMs: number) => State) | undefined;
 
-  /** When the window ends that a booking falls into, and every grant with it. Absent: grants end by their own time alone. */
-  readonly windowEndsAtMs?: ((limit: Limit, state: ExpiringState | undefined, nowMs: number) => number) | undefined;
+  /**
+   * When the window ends that a booking falls into, and every grant with it. Absent: grants end by their own time alone.
+   *
+   * @param endsAtMs when the bucket's state ends, where there is one
+   */
+  readonly windowEndsAtMs?: ((limit: Limit, endsAtMs: number | undefined, nowMs: number) => number) | undefined;
 
   /** Whether a booking at an earlier instant belongs to the window that the state counts. Absent: it always does. */
   readonly isInWindow?: ((limit: Limit, state: State | undefined, atMs: number, nowMs: number) => boolean) | undefined;
-
-  /** Whether the bucket has counted a value before. Absent: values are not counted. */
-  readonly hasSeen?: ((state: State, value: string) => boolean) | undefined;
-
-  /** The state after it has counted a value. Absent: values are not counted. */
-  readonly withSeen?: ((state: State, value: string) => State) | undefined;
 
   /** The state after the outcome of a call was reported; `null` breaks the row. Absent: outcomes do not count. */
   readonly report?:
     | ((limit: Limit, state: State | undefined, outcome: string | null, nowMs: number) => State | undefined)
     | undefined;
 
+  /** Whether the bucket has counted a value before, and the state after it has. Absent: values are not counted. */
+  readonly hasSeen?: ((state: State, value: string) => boolean) | undefined;
+  readonly withSeen?: ((state: State, value: string) => State) | undefined;
+
   /**
    * The state without instants that a booking at `nowMs` could not have written: only a clock that was ahead, or a longer
-   * window, wrote them. What it counts ends at the latest one window of this limit after `nowMs`. The same object where
-   * nothing changes.
+   * window, wrote them. What it counts ends at the latest one window of this limit after `nowMs`, or keeps its distance to
+   * now. The same object where nothing changes.
    */
   notAhead(limit: Limit, state: State, nowMs: number): State;
 
-  /** Copies the numbers of one state into another where that saves an object. Returns whether it did. Default: false. */
-  overwrite(target: State, source: State): boolean;
+  /**
+   * Copies the numbers of one state into another that nothing else refers to, where that saves the memory store an object.
+   * Returns whether it did. Absent: never.
+   */
+  readonly overwrite?: ((target: State, source: State) => boolean) | undefined;
 
-  /** The letter of its states in the text of a bucket with holds, and at the head of its own text. */
+  /** The letter of its states in the text of a bucket with entries, and at the head of its own text. */
   readonly letter: string;
 
   /** A state as the text that stores keep beside its `expiresAtMs`. */
@@ -128,16 +134,13 @@ export interface Algorithm<Limit, State extends ExpiringState & { readonly kind:
    */
   decode(text: string, expiresAtMs: number): State | null;
 
-  /** How it is written in a policy. */
   readonly policy: AlgorithmPolicy<Limit>;
 
   /** What an instance does while the store is unreachable. */
   readonly outage: Outage<Limit, State>;
 
-  /** What people and models are told. */
   readonly words: Words<Limit>;
 
-  /** How Redis gets it. */
   readonly wire: Wire<Limit>;
 
   /** How a plain counter with a time to live keeps it; `null` where it cannot. Default: it cannot. */
@@ -184,7 +187,7 @@ export interface Outage<Limit, State> {
   withCapacity(limit: Limit, units: number): Limit;
   /** How long a booking may live, in ms. Default: 0. */
   lifeMs(limit: Limit): number;
-  /** An instant at which a booking would have ended at `endsAtMs`, or as it was seen. Default: `seenAtMs`. */
+  /** When one booking of all that was used would have been made to end at `endsAtMs`. Default: when it was seen. */
   bookedAtMs(limit: Limit, seenAtMs: number, endsAtMs: number): number;
   /** What tells apart bookings that do not end alike, as a text: those of one slice are added up. Default: the name. */
   sliceOf(limit: Limit, atMs: number): string;
@@ -218,12 +221,12 @@ export interface WireForm {
 }
 
 /** A limit as a counter with a time to live. */
-export interface PlainCounter {
+interface PlainCounter {
   readonly quota: number;
   /** When the window began that the counter's key names; `null` where the key is the bucket's. */
   readonly windowStartMs: number | null;
   readonly ttlMs: number;
-  /** Milliseconds until it counts from zero, at most. */
+  /** Most ms until its window is over. */
   readonly leftMs: number;
 }
 

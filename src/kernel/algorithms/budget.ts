@@ -1,10 +1,10 @@
 // Units for the life of a scope, such as a turn or a session. Nothing says when a scope ends: it ends when it was idle, or
 // some time after its first charge.
 
-import { defaultIdle, lifeMs, toMs } from "../policy/amounts.ts";
+import { idleMs, toMs } from "../policy/amounts.ts";
 import { periodInWords } from "../words.ts";
-import { MAX_FAST_MS } from "./algorithm.ts";
-import { type CounterState, counterFacts, counterSeen, endedBy, withSpent } from "./counter.ts";
+import { MAX_FAST } from "./algorithm.ts";
+import { type CounterState, counterFacts, counterOf, endedBy, withSpent } from "./counter.ts";
 import { defineAlgorithm } from "./define.ts";
 
 /** `quota` units (0 to 2^53 - 1) until the scope was idle, or alive, for `ttlMs`. */
@@ -26,19 +26,17 @@ export const budget = defineAlgorithm<BudgetLimit, CounterState>({
   ...counterFacts,
   refills: ({ ttlFrom }) => ttlFrom === "first",
   book(limit, state, cost, nowMs) {
-    if (state === undefined) return { kind: "counter", spent: cost, expiresAtMs: nowMs + limit.ttlMs };
-    const expiresAtMs =
-      limit.ttlFrom === "first" ? state.expiresAtMs : Math.max(state.expiresAtMs, nowMs + limit.ttlMs);
-    return withSpent(state, cost, expiresAtMs);
+    const endMs = nowMs + limit.ttlMs;
+    if (state === undefined) return counterOf(cost, endMs);
+    return withSpent(state, cost, limit.ttlFrom === "first" ? state.expiresAtMs : Math.max(state.expiresAtMs, endMs));
   },
   isInWindow: ({ ttlFrom, ttlMs }, state, atMs) =>
     ttlFrom === "last" || state === undefined || atMs >= state.expiresAtMs - ttlMs,
   notAhead: (limit, state, nowMs) => endedBy(state, nowMs + limit.ttlMs),
   policy: {
-    specOf(limit, quota) {
-      const { resetAfter, resetAfterIdle = resetAfter === "never" ? "never" : defaultIdle(limit.per) } = limit;
+    specOf({ per, resetAfter, resetAfterIdle = resetAfter === "never" ? "never" : undefined }, quota) {
       return resetAfter === undefined || resetAfter === "never"
-        ? { algorithm: "budget", quota, ttlMs: lifeMs(resetAfterIdle), ttlFrom: "last" }
+        ? { algorithm: "budget", quota, ttlMs: idleMs({ per, resetAfterIdle }), ttlFrom: "last" }
         : { algorithm: "budget", quota, ttlMs: toMs(resetAfter), ttlFrom: "first" };
     },
     // A budget that is used up by four fifths is near its end.
@@ -53,7 +51,8 @@ export const budget = defineAlgorithm<BudgetLimit, CounterState>({
     lifeMs: (limit) => limit.ttlMs,
     bookedAtMs: (limit, _seenAtMs, endsAtMs) => endsAtMs - limit.ttlMs,
     sliceOf: (limit) => `budget ${limit.ttlMs} ${limit.ttlFrom}`,
-    stateOf: (_seen, { used, endsAtMs }) => counterSeen(used, endsAtMs),
+    // A bucket keeps the end that an earlier policy gave it.
+    stateOf: (_seen, { used, endsAtMs }) => counterOf(used, endsAtMs),
   },
   words: {
     isForGood: ({ ttlFrom }) => ttlFrom === "last",
@@ -62,7 +61,7 @@ export const budget = defineAlgorithm<BudgetLimit, CounterState>({
   wire: {
     forms: { budget: FORM },
     numbersOf: ({ quota, ttlMs, ttlFrom }) => [FORM, quota, ttlMs, ttlFrom === "first" ? 1 : 0],
-    isFast: ({ ttlMs }) => ttlMs < MAX_FAST_MS,
+    isFast: ({ ttlMs }) => ttlMs < MAX_FAST,
   },
   asCounter: ({ quota, ttlMs }) => ({ quota, windowStartMs: null, ttlMs, leftMs: ttlMs }),
 });

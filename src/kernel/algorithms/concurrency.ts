@@ -1,9 +1,8 @@
 // Units in use at one time. Nothing is ever spent: everything is held (../bucket/reservations.ts), and free when its hold ends.
 
-import type { About, Subject } from "../phrases.ts";
+import type { About } from "../phrases.ts";
 import { goOn, ofSubject, scopeOf } from "../phrases.ts";
 import { amount, durationInWords, grouped } from "../words.ts";
-import type { ExpiringState } from "./algorithm.ts";
 import { defineAlgorithm } from "./define.ts";
 
 /** At most `quota` units held at once: 0 to 1,000 in a policy, more where borrowed units are counted. */
@@ -13,12 +12,13 @@ export interface ConcurrencyLimit {
 }
 
 /** Never a live state: a bucket has holds, or nothing. */
-export interface ConcurrencyState extends ExpiringState {
+export interface ConcurrencyState {
   readonly kind: "concurrency";
+  readonly expiresAtMs: number;
 }
 
 /** The largest quota of a policy: each unit in use is a hold, and a bucket keeps no more of them. */
-export const MAX_IN_USE = 1_000;
+const MAX_IN_USE = 1_000;
 
 const FAULTS = { quota: `at most ${MAX_IN_USE} units in use at once` };
 
@@ -61,19 +61,16 @@ export const concurrency = defineAlgorithm<ConcurrencyLimit, ConcurrencyState>({
     },
     warning: (_limit, about, subject) =>
       usedTogether(`more than ${amount(about.total, about.verdict.unit)}${ofSubject(subject)} were`, about),
+    // Said in the past tense: the call may have ended when the model reads this.
     near(_limit, about, subject) {
-      // The call may have ended before the model reads this: only what was true when it began stays true.
       const { total, verdict } = about;
       const count = total - verdict.remaining;
-      return usedTogether(nearly(count, about, subject), about);
+      const some = `${grouped(count)} of at most ${amount(total, verdict.unit)}${ofSubject(subject)}`;
+      return usedTogether(`${some} ${count === 1 ? "was" : "were"}`, about);
     },
   },
   wire: { forms: { concurrency: FORM }, numbersOf: ({ quota }) => [FORM, quota] },
 });
-
-function nearly(count: number, { total, verdict: { unit } }: About, subject: Subject): string {
-  return `${grouped(count)} of at most ${amount(total, unit)}${ofSubject(subject)} ${count === 1 ? "was" : "were"}`;
-}
 
 function usedTogether(some: string, { limit, verdict: { unit } }: About): string {
   return `${some} ${inUse(unit)} at once${scopeOf(limit.per)} when this call began. Make fewer calls at the same time.`;

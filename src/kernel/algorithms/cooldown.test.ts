@@ -104,7 +104,19 @@ describe("cooldown", () => {
   });
 
   it("says what to do, also where the pause is longer than a timer can wait", () => {
-    const verdict = { limit: "pause", unit: "calls", cost: 1, quota: 1, remaining: 0, resetAfterMs: 1_500 };
+    const verdict = {
+      limit: "pause",
+      allowed: false,
+      exceeded: true,
+      mode: "enforce",
+      unit: "calls",
+      cost: 1,
+      quota: 1,
+      capacity: 1,
+      remaining: 0,
+      windowMs: 2_000,
+      resetAfterMs: 1_500,
+    } as const;
     const limit = { per: ["tool"], message: null, notice: { message: null }, tools: null, isOfModel: false };
     const about: About = {
       limit: { ...limit, calendar: null, distinct: null },
@@ -131,7 +143,7 @@ describe("cooldown", () => {
     );
     assert.equal(
       cooldown.words.warning({ ...LIMIT, pauseMs: 2_000 }, soon, subject),
-      "calls of search must begin at least 2 seconds apart. This call came earlier; wait before you call it again.",
+      "calls of search must begin at least 2 seconds apart. This call came too early; wait before you call it again.",
     );
     assert.equal(cooldown.words.near(LIMIT, soon, subject), "Wait 2 seconds before the next call of search.");
   });

@@ -1,14 +1,13 @@
 // A pause between two calls: a call passes when its pause has gone by since the last allowed call began.
 
-import { type About, goOn, it, ofSubject, scopeOf, stop, type Subject } from "../phrases.ts";
+import { type About, callAgain, goOn, ofSubject, scopeOf, stop, type Subject } from "../phrases.ts";
 import { durationInWords, periodInWords } from "../words.ts";
 import { isEnd, isInstant } from "./algorithm.ts";
 import { defineAlgorithm } from "./define.ts";
 
-/** One call, then none for `pauseMs`. */
 export interface CooldownLimit {
   readonly algorithm: "cooldown";
-  /** 1 in a policy. Other numbers stand for what an instance may admit while the store is unreachable. */
+  /** 1 in a policy; 0 or 2^53 - 1 where an instance may admit nothing or everything while the store is unreachable. */
   readonly quota: number;
   readonly pauseMs: number;
 }
@@ -34,11 +33,14 @@ export const cooldown = defineAlgorithm<CooldownLimit, CooldownState>({
   used: usedAt,
   freeAfterMs: (limit, state, units, nowMs) =>
     units <= limit.quota - usedAt(limit, state, nowMs) ? 0 : state.beganMs + limit.pauseMs - nowMs,
+  // Each charge costs 1 (`callPrice`), so no cost is needed here.
   book(limit, state, _cost, nowMs) {
+    // A call that is booked late does not shorten the pause of a later one.
     if (state !== undefined && state.beganMs > nowMs) return state;
     return { kind: "cooldown", beganMs: nowMs, expiresAtMs: nowMs + limit.pauseMs };
   },
-  // No pause before it is left: it was over, or a call in `warn`, `shadow` or `record` has cut it short. A state that has ended is no state.
+  // No pause before it is left: it was over, or a call in `warn`, `shadow` or `record` has cut it short.
+  // 0: a state that has ended is no state.
   takeBack: (_limit, state, alone) => (state.beganMs === alone.beganMs ? { ...state, expiresAtMs: 0 } : state),
   notAhead(_limit, state, nowMs) {
     const aheadMs = state.beganMs - nowMs;
@@ -66,6 +68,7 @@ export const cooldown = defineAlgorithm<CooldownLimit, CooldownState>({
     slowed: (limit, instances) => ({ ...limit, pauseMs: limit.pauseMs * instances }),
     lifeMs: (limit) => limit.pauseMs,
     bookedAtMs: (limit, _seenAtMs, endsAtMs) => endsAtMs - limit.pauseMs,
+    // Only the last call counts: calls with other pauses are of one slice.
   },
   words: {
     period: ({ pauseMs }) => ` per ${periodInWords(pauseMs)}`,
@@ -76,7 +79,7 @@ export const cooldown = defineAlgorithm<CooldownLimit, CooldownState>({
       return `${apart(limit, about, subject)}. Wait ${wait} before the next call${ofSubject(subject)}, or ${goOn(about, subject)}`;
     },
     warning: (limit, about, subject) =>
-      `${apart(limit, about, subject)}. This call came earlier; wait before you call ${again(subject)}.`,
+      `${apart(limit, about, subject)}. This call came too early; wait before you ${callAgain(subject)}.`,
     near: (_limit, { verdict }, subject) =>
       `Wait ${durationInWords(verdict.resetAfterMs, "up")} before the next call${ofSubject(subject)}.`,
   },
@@ -89,8 +92,4 @@ function usedAt(limit: CooldownLimit, state: CooldownState | undefined, nowMs: n
 
 function apart({ pauseMs }: CooldownLimit, { limit }: About, subject: Subject): string {
   return `calls${ofSubject(subject)} must begin at least ${durationInWords(pauseMs, "up")} apart${scopeOf(limit.per)}`;
-}
-
-function again(subject: Subject): string {
-  return subject.text === null ? "again" : `${it(subject)} again`;
 }

@@ -7,12 +7,13 @@ export interface CounterState {
   readonly kind: "counter";
   readonly spent: number;
   readonly expiresAtMs: number;
-  /** Of a limit that counts values: their hashes, 16 hexadecimal digits each, joined by commas. */
+  /** Of a limit that counts values: their hashes, joined by commas. */
   readonly seen?: string;
 }
 
 /** Most values that a bucket remembers. One more is counted again each time it comes. */
 export const MAX_SEEN = 1_000;
+/** Hexadecimal digits of a value's hash. */
 export const VALUE_LENGTH = 16;
 
 interface QuotaLimit {
@@ -48,19 +49,17 @@ export const counterFacts = {
     const seen = match?.[2];
     if (match === null || !Number.isSafeInteger(spent) || !isEnd(expiresAtMs)) return null;
     if (text.startsWith("c") !== (seen !== undefined)) return null;
-    return seen === undefined ? { kind: "counter", spent, expiresAtMs } : { kind: "counter", spent, expiresAtMs, seen };
+    return counterOf(spent, expiresAtMs, seen);
   },
 };
 
-/** A bucket keeps the end that an earlier policy gave it. */
-export function counterSeen(used: number, expiresAtMs: number): CounterState {
-  return { kind: "counter", spent: used, expiresAtMs };
+export function counterOf(spent: number, expiresAtMs: number, seen?: string): CounterState {
+  return seen === undefined ? { kind: "counter", spent, expiresAtMs } : { kind: "counter", spent, expiresAtMs, seen };
 }
 
 /** The counter with `cost` units more, at most 2^53 - 1, until an instant. */
 export function withSpent({ spent: before, seen }: CounterState, cost: number, expiresAtMs: number): CounterState {
-  const spent = before + Math.min(cost, Number.MAX_SAFE_INTEGER - before);
-  return seen === undefined ? { kind: "counter", spent, expiresAtMs } : { kind: "counter", spent, expiresAtMs, seen };
+  return counterOf(before + Math.min(cost, Number.MAX_SAFE_INTEGER - before), expiresAtMs, seen);
 }
 
 /** The counter, which ends at the latest at an instant. */
@@ -68,12 +67,10 @@ export function endedBy(state: CounterState, latestMs: number): CounterState {
   return state.expiresAtMs > latestMs ? { ...state, expiresAtMs: latestMs } : state;
 }
 
-/** Whether a bucket has seen a value before. */
 export function hasSeen({ seen = "" }: CounterState, value: string): boolean {
   return seen.includes(value);
 }
 
-/** The counter after it has seen a value. */
 export function withSeen(state: CounterState, value: string): CounterState {
   if (state.seen === undefined) return { ...state, seen: value };
   return state.seen.length < MAX_SEEN * (VALUE_LENGTH + 1) - 1 ? { ...state, seen: `${state.seen},${value}` } : state;

@@ -2,12 +2,7 @@
 
 import type { Words } from "../phrases.ts";
 import type { AlgorithmPolicy } from "../policy/algorithm-policy.ts";
-import type { Algorithm, ExpiringState, Outage, Wire } from "./algorithm.ts";
-
-/** A limit as an algorithm takes it: its name and numbers. */
-interface AlgorithmLimit {
-  readonly algorithm: string;
-}
+import type { Algorithm, AlgorithmState, Outage, Wire } from "./algorithm.ts";
 
 type Optional =
   | "refills"
@@ -17,30 +12,23 @@ type Optional =
   | "needsCost"
   | "isHeldOnly"
   | "queues"
-  | "overwrite"
   | "asCounter";
 
-type Group = "policy" | "outage" | "words" | "wire";
-
 /** An algorithm as its file writes it: what is not said is the default. */
-export type AlgorithmFacts<Limit, State extends ExpiringState & { readonly kind: string }> = Omit<
-  Algorithm<Limit, State>,
-  Optional | Group
-> &
-  Partial<Pick<Algorithm<Limit, State>, Optional>> & {
-    readonly policy: Partial<AlgorithmPolicy<Limit>> & Pick<AlgorithmPolicy<Limit>, "specOf">;
-    readonly outage?: Partial<Outage<Limit, State>>;
-    readonly words: Partial<Words<Limit>>;
-    readonly wire: Partial<Wire<Limit>> & Pick<Wire<Limit>, "forms" | "numbersOf">;
-  };
+interface AlgorithmFacts<Limit, State extends AlgorithmState>
+  extends Omit<Algorithm<Limit, State>, Optional | "policy" | "outage" | "words" | "wire">,
+    Partial<Pick<Algorithm<Limit, State>, Optional>> {
+  readonly policy: Partial<AlgorithmPolicy<Limit>> & Pick<AlgorithmPolicy<Limit>, "specOf">;
+  readonly outage?: Partial<Outage<Limit, State>>;
+  readonly words: Partial<Words<Limit>>;
+  readonly wire: Partial<Wire<Limit>> & Pick<Wire<Limit>, "forms" | "numbersOf">;
+}
 
-/**
- * An algorithm with all defaults. All algorithms have their members in the same order, so that the engine finds them
- * quickly.
- */
-export function defineAlgorithm<Limit extends AlgorithmLimit, State extends ExpiringState & { readonly kind: string }>(
+/** An algorithm with all defaults. Each has its members in the same order: one hidden class, which the engine finds quickly. */
+export function defineAlgorithm<Limit extends { readonly algorithm: string }, State extends AlgorithmState>(
   facts: AlgorithmFacts<Limit, State>,
 ): Algorithm<Limit, State> {
+  const bookedAtMs = facts.outage?.bookedAtMs ?? ((_limit, seenAtMs) => seenAtMs);
   return {
     kind: facts.kind,
     capacity: facts.capacity,
@@ -63,7 +51,7 @@ export function defineAlgorithm<Limit extends AlgorithmLimit, State extends Expi
     hasSeen: facts.hasSeen,
     withSeen: facts.withSeen,
     notAhead: facts.notAhead,
-    overwrite: facts.overwrite ?? (() => false),
+    overwrite: facts.overwrite,
     letter: facts.letter,
     encode: facts.encode,
     decode: facts.decode,
@@ -77,12 +65,10 @@ export function defineAlgorithm<Limit extends AlgorithmLimit, State extends Expi
       slowed: (limit) => limit,
       withCapacity: (limit, quota) => ({ ...limit, quota }),
       lifeMs: () => 0,
-      bookedAtMs: (_limit, seenAtMs) => seenAtMs,
+      bookedAtMs,
       sliceOf: ({ algorithm }) => algorithm,
-      stateOf: (seen, { used, seenAtMs, endsAtMs }) => {
-        const atMs = facts.outage?.bookedAtMs?.(seen, seenAtMs, endsAtMs) ?? seenAtMs;
-        return facts.book(seen, undefined, used, atMs);
-      },
+      stateOf: (seen, { used, seenAtMs, endsAtMs }) =>
+        facts.book(seen, undefined, used, bookedAtMs(seen, seenAtMs, endsAtMs)),
       ...facts.outage,
     },
     words: { ...WORDS, ...facts.words },
@@ -111,7 +97,6 @@ const POLICY: Omit<AlgorithmPolicy<never>, "specOf"> = {
   grantFault: null,
 };
 
-/** What most algorithms say. */
 const WORDS: Words<never> = {
   period: () => "",
   burst: () => "",

@@ -1,7 +1,7 @@
 // Time on the wall clock since a scope was first seen, whether or not it made calls meanwhile.
 
 import { type About, capital, forSubject, scopeOf, stop, type Subject } from "../phrases.ts";
-import { defaultIdle, lifeMs } from "../policy/amounts.ts";
+import { idleMs } from "../policy/amounts.ts";
 import { durationInWords } from "../words.ts";
 import { isEnd, isInstant } from "./algorithm.ts";
 import { defineAlgorithm } from "./define.ts";
@@ -56,11 +56,7 @@ export const elapsed = defineAlgorithm<ElapsedLimit, ElapsedState>({
     return { kind: "elapsed", firstMs, expiresAtMs };
   },
   policy: {
-    specOf: ({ per, resetAfterIdle = defaultIdle(per) }, quota) => ({
-      algorithm: "elapsed",
-      quota,
-      ttlMs: lifeMs(resetAfterIdle),
-    }),
+    specOf: (limit, quota) => ({ algorithm: "elapsed", quota, ttlMs: idleMs(limit) }),
     unit: () => "ms",
     noticeAt: 0.8,
   },

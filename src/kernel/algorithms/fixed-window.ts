@@ -1,10 +1,9 @@
 // Units for each of a sequence of windows that do not overlap.
 
 import { isCalendarWord, toMs } from "../policy/amounts.ts";
-import type { CalendarWindow, WrittenLimit } from "../policy/algorithm-policy.ts";
 import { periodInWords } from "../words.ts";
-import { MAX_FAST_MS } from "./algorithm.ts";
-import { type CounterState, counterFacts, counterSeen, endedBy, withSpent } from "./counter.ts";
+import { MAX_FAST } from "./algorithm.ts";
+import { type CounterState, counterFacts, counterOf, endedBy, withSpent } from "./counter.ts";
 import { defineAlgorithm } from "./define.ts";
 
 /** `quota` units (0 to 2^53 - 1) in each window of `windowMs`. */
@@ -36,38 +35,41 @@ const CALENDAR_FORM = { code: 6, fields: ["quota", "start_ms", "middle_ms", "end
 
 /**
  * Bound: `quota` units in a window, so at most `quota * (1 + ceil(t / windowMs))` in any `t` ms: twice the quota may
- * pass within a moment where two windows meet. A bucket keeps its first end until that has passed.
+ * pass within a moment where two windows meet.
  */
 export const fixedWindow = defineAlgorithm<FixedWindowLimit, CounterState>({
   ...counterFacts,
-  isStale: (limit, nowMs) => limit.align === "calendar" && isOutside(limit, nowMs),
-  windowEndsAtMs: (limit, state, nowMs) => state?.expiresAtMs ?? endOf(limit, nowMs),
+  isStale: (limit, nowMs) =>
+    limit.align === "calendar" && (nowMs < limit.boundaries[0] || nowMs >= limit.boundaries[2]),
+  windowEndsAtMs: (limit, endsAtMs, nowMs) => endsAtMs ?? endOf(limit, nowMs),
   book(limit, state, cost, nowMs) {
-    if (state !== undefined) return withSpent(state, cost, state.expiresAtMs);
-    return { kind: "counter", spent: cost, expiresAtMs: endOf(limit, nowMs) };
+    // A bucket keeps its first end until that has passed.
+    return state === undefined ? counterOf(cost, endOf(limit, nowMs)) : withSpent(state, cost, state.expiresAtMs);
   },
-  isInWindow: (limit, state, atMs) => state === undefined || atMs >= beganAtMs(limit, state),
+  isInWindow: (limit, state, atMs) => state === undefined || atMs >= startOf(limit, state.expiresAtMs),
   notAhead: (limit, state, nowMs) => endedBy(state, nowMs + lengthMsOf(limit)),
   policy: {
     specOf: ({ window, align = "epoch" }, quota) =>
       isCalendarWord(window)
         ? { algorithm: "fixed-window", quota, align: "calendar", boundaries: [0, 0, 0] }
         : { algorithm: "fixed-window", quota, windowMs: toMs(window), align },
-    calendar: calendarOf,
+    calendar: ({ window, timezone = "UTC", anchorDay = 1 }) =>
+      isCalendarWord(window) ? { every: window, timezone, anchorDay } : null,
     isImplied: ({ window }) => isCalendarWord(window),
     windowMs: ({ window }) => (isCalendarWord(window) ? null : toMs(window)),
     contradictions({ window, align, timezone, anchorDay }, demand) {
       const isCalendar = isCalendarWord(window);
       const most = window === "month" ? 31 : window === "week" ? 7 : 1;
       demand(!isCalendar || align === undefined, ["align"], `no align where the window is a ${window}`, align);
-      demand(isCalendar || timezone === undefined, ["timezone"], `no timezone ${BUT}`, timezone);
-      demand(isCalendar || anchorDay === undefined, ["anchorDay"], `no anchorDay ${BUT}`, anchorDay);
+      demand(isCalendar || timezone === undefined, ["timezone"], `no timezone ${CALENDAR_ONLY}`, timezone);
+      demand(isCalendar || anchorDay === undefined, ["anchorDay"], `no anchorDay ${CALENDAR_ONLY}`, anchorDay);
       demand((anchorDay ?? 1) <= most || !isCalendar, ["anchorDay"], `at most ${most} in a ${window}`, anchorDay);
     },
   },
   outage: {
     endsTogether: true,
-    lifeMs: (limit) => (limit.align === "calendar" ? limit.boundaries[2] - limit.boundaries[1] : limit.windowMs),
+    lifeMs: lengthMsOf,
+    // Of a calendar, any instant in the window will do.
     bookedAtMs: (limit, _seenAtMs, endsAtMs) => endsAtMs - (limit.align === "calendar" ? 1 : limit.windowMs),
     sliceOf(limit, atMs) {
       if (limit.align === "calendar") {
@@ -77,11 +79,12 @@ export const fixedWindow = defineAlgorithm<FixedWindowLimit, CounterState>({
       const window = limit.align === "epoch" ? Math.floor(atMs / limit.windowMs) : limit.align;
       return `fixed-window ${limit.windowMs} ${window}`;
     },
-    stateOf: (_seen, { used, endsAtMs }) => counterSeen(used, endsAtMs),
+    // A bucket keeps the end that an earlier policy gave it.
+    stateOf: (_seen, { used, endsAtMs }) => counterOf(used, endsAtMs),
   },
   words: {
     period: (limit, { limit: { calendar } }) =>
-      ` per ${calendar?.every ?? periodInWords("windowMs" in limit ? limit.windowMs : 1)}`,
+      ` per ${limit.align === "calendar" ? calendar?.every : periodInWords(limit.windowMs)}`,
   },
   wire: {
     forms: { fixed_window: EVEN_FORM, calendar_window: CALENDAR_FORM },
@@ -89,31 +92,23 @@ export const fixedWindow = defineAlgorithm<FixedWindowLimit, CounterState>({
       limit.align === "calendar"
         ? [CALENDAR_FORM, limit.quota, ...limit.boundaries]
         : [EVEN_FORM, limit.quota, limit.windowMs, limit.align === "first-use" ? 1 : 0],
-    isFast: (limit) => limit.align === "calendar" || limit.windowMs < MAX_FAST_MS,
+    isFast: (limit) => limit.align === "calendar" || limit.windowMs < MAX_FAST,
   },
   asCounter(limit, nowMs) {
     if (limit.align === "first-use") return null;
-    const [windowStartMs, endMs] = [startOf(limit, nowMs), endOf(limit, nowMs)];
+    const endMs = endOf(limit, nowMs);
+    const windowStartMs = startOf(limit, endMs);
     // One window longer, so that what is taken back late is taken from its own window.
     return { quota: limit.quota, windowStartMs, ttlMs: 2 * (endMs - windowStartMs), leftMs: endMs - nowMs };
   },
 });
 
-const BUT = "but where the window is a day, week or month";
+const CALENDAR_ONLY = "but where the window is a day, week or month";
 
-function calendarOf({ window, timezone = "UTC", anchorDay = 1 }: WrittenLimit): CalendarWindow | null {
-  return isCalendarWord(window) ? { every: window, timezone, anchorDay } : null;
-}
-
-/** When the window began that a state counts. */
-function beganAtMs(limit: FixedWindowLimit, { expiresAtMs }: CounterState): number {
-  if (limit.align !== "calendar") return expiresAtMs - limit.windowMs;
-  return limit.boundaries.findLast((boundary) => boundary < expiresAtMs) ?? 0;
-}
-
-/** Whether a time is in none of the windows that a limit was given. */
-function isOutside({ boundaries: [start, , end] }: CalendarWindowLimit, nowMs: number): boolean {
-  return nowMs < start || nowMs >= end;
+/** When the window began that ends at an instant. */
+function startOf(limit: FixedWindowLimit, endsAtMs: number): number {
+  if (limit.align !== "calendar") return endsAtMs - limit.windowMs;
+  return limit.boundaries.findLast((boundary) => boundary < endsAtMs) ?? 0;
 }
 
 /** The length of a window; of a calendar's two windows, that of the longer one. */
@@ -126,16 +121,10 @@ function lengthMsOf(limit: FixedWindowLimit): number {
 /** When the window ends that begins with a charge, or that the charge falls into. */
 export function endOf(limit: FixedWindowLimit, nowMs: number): number {
   if (limit.align === "calendar") {
-    const [start, middle, end] = limit.boundaries;
+    const [, middle, end] = limit.boundaries;
     // A hold may have ended in a window that is over by now, or may end after the known windows.
-    return [start, middle, end].find((boundary) => nowMs < boundary) ?? nowMs + end - middle;
+    return limit.boundaries.find((boundary) => nowMs < boundary) ?? nowMs + end - middle;
   }
   const startMs = limit.align === "epoch" ? nowMs - (nowMs % limit.windowMs) : nowMs;
   return startMs + limit.windowMs;
-}
-
-/** When the window began. */
-function startOf(limit: FixedWindowLimit, nowMs: number): number {
-  if (limit.align !== "calendar") return nowMs - (nowMs % limit.windowMs);
-  return limit.boundaries.findLast((boundary) => boundary <= nowMs) ?? nowMs;
 }

@@ -12,10 +12,6 @@ export function isAbove(baseMs: number, level: number, other: Level): boolean {
   return baseMs > other.baseMs || (baseMs === other.baseMs && level > other.level);
 }
 
-export function sunkBy(level: Level, by: number): Level {
-  return { ...level, level: Math.max(0, level.level - by) };
-}
-
 /** A list of levels that sink one after another, as numbers alone: each of them may sink each other one. */
 export interface SinkingLevels {
   /** -1 where there is no level. */

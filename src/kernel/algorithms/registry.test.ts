@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { concurrency } from "./concurrency.ts";
+import { cooldown } from "./cooldown.ts";
 import { elapsed } from "./elapsed.ts";
 import { fixedWindow } from "./fixed-window.ts";
 import { tokenBucket } from "./token-bucket.ts";
 import { budget } from "./budget.ts";
-import { algorithmOf, decodeSpent, encodeSpent, type SpentState } from "./registry.ts";
+import { ALGORITHMS, algorithmOf, decodeSpent, encodeSpent, type SpentState } from "./registry.ts";
 import { slidingWindow } from "./sliding-window.ts";
 import { streak } from "./streak.ts";
 
@@ -16,6 +17,7 @@ const STATES: [SpentState, text: string][] = [
   [{ kind: "counter", spent: 3, expiresAtMs: 7, seen: "00000000000000aa" }, "c1 3 00000000000000aa"],
   [{ kind: "elapsed", firstMs: 5, expiresAtMs: 7 }, "e1 5"],
   [{ kind: "streak", outcome: "error", count: 2, expiresAtMs: 7 }, "k1 error 2"],
+  [{ kind: "cooldown", beganMs: 5, expiresAtMs: 7 }, "p1 5"],
 ];
 
 describe("registry", () => {
@@ -27,6 +29,19 @@ describe("registry", () => {
     assert.equal(algorithmOf({ algorithm: "concurrency", quota: 1 }), concurrency);
     assert.equal(algorithmOf({ algorithm: "elapsed", quota: 1, ttlMs: 1 }), elapsed);
     assert.equal(algorithmOf({ algorithm: "streak", quota: 1, ttlMs: 1 }), streak);
+    assert.equal(algorithmOf({ algorithm: "cooldown", quota: 1, pauseMs: 1 }), cooldown);
+  });
+
+  it("has one letter for each kind of states, and one code and name for each form on the wire", () => {
+    const all = Object.values(ALGORITHMS);
+    const letters = new Map(all.map(({ kind, letter }) => [kind as string, letter]));
+    assert.ok(all.every(({ kind, letter }) => letters.get(kind) === letter));
+    // Buckets with entries, kept answers, receipts and marks begin with these.
+    const taken = [...letters.values(), ..."horm"];
+    assert.equal(new Set(taken).size, taken.length, String(taken));
+    const forms = all.flatMap(({ wire }) => Object.entries<{ readonly code: number }>(wire.forms));
+    assert.equal(new Set(forms.map(([name]) => name)).size, forms.length);
+    assert.equal(new Set(forms.map(([, { code }]) => code)).size, forms.length);
   });
 
   it("writes each state as text and reads it back", () => {

@@ -1,38 +1,18 @@
-// All algorithms: the one of a limit, of a state, and of a state's text. A new algorithm has its file and its lines here.
+// All algorithms: the one of a limit, of a state, and of a state's text. A new algorithm is imported and listed here.
 
 import type { Algorithm } from "./algorithm.ts";
-import { type ConcurrencyLimit, type ConcurrencyState, concurrency } from "./concurrency.ts";
-import { type CooldownLimit, type CooldownState, cooldown } from "./cooldown.ts";
-import { type CounterState, MAX_SEEN, VALUE_LENGTH } from "./counter.ts";
-import { type ElapsedLimit, type ElapsedState, elapsed } from "./elapsed.ts";
-import { type FixedWindowLimit, fixedWindow } from "./fixed-window.ts";
-import { type TokenBucketLimit, type TokenBucketState, tokenBucket } from "./token-bucket.ts";
-import { type BudgetLimit, budget } from "./budget.ts";
-import { SUB_WINDOWS, type SlidingWindowLimit, type SlidingWindowState, slidingWindow } from "./sliding-window.ts";
-import { type StreakLimit, type StreakState, streak } from "./streak.ts";
+import { budget } from "./budget.ts";
+import { concurrency } from "./concurrency.ts";
+import { cooldown } from "./cooldown.ts";
+import { elapsed } from "./elapsed.ts";
+import { fixedWindow } from "./fixed-window.ts";
+import { slidingWindow } from "./sliding-window.ts";
+import { streak } from "./streak.ts";
+import { tokenBucket } from "./token-bucket.ts";
 
-/** A limit as an algorithm takes it: numbers alone, resolved for one call. */
-export type LimitSpec =
-  | BudgetLimit
-  | FixedWindowLimit
-  | SlidingWindowLimit
-  | TokenBucketLimit
-  | ConcurrencyLimit
-  | ElapsedLimit
-  | StreakLimit
-  | CooldownLimit;
-
-/** What was spent in one bucket, as its algorithm counts it. */
-export type SpentState =
-  | CounterState
-  | SlidingWindowState
-  | TokenBucketState
-  | ConcurrencyState
-  | ElapsedState
-  | StreakState
-  | CooldownState;
-
-type AnyAlgorithm = Algorithm<LimitSpec, SpentState>;
+// For the Redis script: no source beside this one imports the file of an algorithm.
+export { MAX_SEEN, VALUE_LENGTH } from "./counter.ts";
+export { SUB_WINDOWS } from "./sliding-window.ts";
 
 /** All algorithms, by the name that a policy gives them. */
 export const ALGORITHMS = {
@@ -46,33 +26,30 @@ export const ALGORITHMS = {
   cooldown,
 };
 
-/** What limits that count values are bounded by, and how a sliding window is divided: Redis is told so. */
-export { MAX_SEEN, SUB_WINDOWS, VALUE_LENGTH };
-
 export type AlgorithmName = keyof typeof ALGORITHMS;
+type EachAlgorithm = (typeof ALGORITHMS)[AlgorithmName];
 
-/** The algorithm of a limit. It must be given only its own limits and, by `kind`, its own states. */
+/** A limit as its algorithm takes it: a name and numbers, resolved for one call. */
+export type LimitSpec = Parameters<EachAlgorithm["capacity"]>[0];
+
+/** What was spent in one bucket, as its algorithm counts it. */
+export type SpentState = ReturnType<EachAlgorithm["book"]>;
+
+/** The algorithm of some limit. It must be given only its own limits and, by `kind`, its own states. */
+export type AnyAlgorithm = Algorithm<LimitSpec, SpentState>;
+
+const ANY = ALGORITHMS as unknown as Readonly<Record<AlgorithmName, AnyAlgorithm>>;
+const { budget: BUDGET, "fixed-window": FIXED_WINDOW, "token-bucket": TOKEN_BUCKET } = ANY;
+
 export function algorithmOf(limit: LimitSpec): AnyAlgorithm {
   return algorithmNamed(limit.algorithm);
 }
 
-/** The algorithm of a name. */
 export function algorithmNamed(name: AlgorithmName): AnyAlgorithm {
-  return byName(name) as unknown as AnyAlgorithm;
-}
-
-// Compared one by one, the most frequent first: faster than a look-up by name, and every step asks several times.
-function byName(name: AlgorithmName) {
-  switch (name) {
-    case "budget":
-      return budget;
-    case "fixed-window":
-      return fixedWindow;
-    case "token-bucket":
-      return tokenBucket;
-    default:
-      return ALGORITHMS[name];
-  }
+  // Compared one by one, the most frequent first: faster than a look-up by name, and every step asks several times.
+  if (name === "budget") return BUDGET;
+  if (name === "fixed-window") return FIXED_WINDOW;
+  return name === "token-bucket" ? TOKEN_BUCKET : ANY[name];
 }
 
 /** The algorithm that a limit without one has: the only one that its keys fit. */
@@ -81,33 +58,22 @@ export function impliedAlgorithm(limit: Readonly<Record<string, unknown>>): Algo
   return names.find((name) => ALGORITHMS[name].policy.isImplied(limit)) ?? "budget";
 }
 
-const BY_KIND = new Map<string, AnyAlgorithm>(
-  Object.values(ALGORITHMS).map((each) => [each.kind, each as unknown as AnyAlgorithm]),
-);
-const BY_LETTER = Object.fromEntries(Object.values(ALGORITHMS).map((each) => [each.letter, each]));
+// Algorithms that share a kind of states share its letter and its text.
+const BY_KIND = new Map<string, AnyAlgorithm>(Object.values(ANY).map((each) => [each.kind, each]));
+const BY_LETTER = new Map(Object.values(ANY).map((each) => [each.letter, each]));
 
 /** The algorithm whose states are of a kind, or one of several. Other kinds are of no algorithm. */
 export function algorithmOfKind(kind: SpentState["kind"]): AnyAlgorithm;
 export function algorithmOfKind(kind: string): AnyAlgorithm | undefined;
 export function algorithmOfKind(kind: string): AnyAlgorithm | undefined {
   // The most frequent ones first: faster than a look-up.
-  if (kind === budget.kind) return budget as unknown as AnyAlgorithm;
-  return kind === tokenBucket.kind ? (tokenBucket as unknown as AnyAlgorithm) : BY_KIND.get(kind);
+  if (kind === budget.kind) return BUDGET;
+  return kind === tokenBucket.kind ? TOKEN_BUCKET : BY_KIND.get(kind);
 }
 
-/** The letter that stands for a kind of states in the text of a bucket with entries. */
-export function tagOfKind(kind: SpentState["kind"]): string {
-  return algorithmOfKind(kind).letter;
-}
-
-/** The kind that a letter stands for; `undefined` for none. */
-export function kindOfTag(tag: string): SpentState["kind"] | undefined {
-  return Object.hasOwn(BY_LETTER, tag) ? BY_LETTER[tag]?.kind : undefined;
-}
-
-/** Whether buckets with states of a kind flow. */
-export function flowsOf(kind: SpentState["kind"]): boolean {
-  return algorithmOfKind(kind).flow !== undefined;
+/** The algorithm whose states have a letter, or one of several. */
+export function algorithmOfLetter(letter: string): AnyAlgorithm | undefined {
+  return BY_LETTER.get(letter);
 }
 
 /** A state as text: a plain integer, or `<letter><version> <numbers>`. */
@@ -117,12 +83,10 @@ export function encodeSpent(state: SpentState): string {
 
 /** The state that `encodeSpent` wrote, or `null` when the text is damaged. */
 export function decodeSpent(text: string, expiresAtMs: number): SpentState | null {
-  const letter = text.charAt(0);
-  const algorithm = Object.hasOwn(BY_LETTER, letter) ? BY_LETTER[letter] : budget;
-  return algorithm?.decode(text, expiresAtMs) ?? null;
+  return (BY_LETTER.get(text.charAt(0)) ?? BUDGET).decode(text, expiresAtMs);
 }
 
-/** A limit of units in use, for what the project itself counts so. */
+/** A `concurrency` limit, for units that instances have borrowed. */
 export function inUseLimit(quota: number): LimitSpec {
   return { algorithm: "concurrency", quota };
 }

@@ -2,7 +2,7 @@
 
 import { toMs } from "../policy/amounts.ts";
 import { periodInWords } from "../words.ts";
-import { isEnd, MAX_INSTANT_MS, type SeenUse } from "./algorithm.ts";
+import { type Algorithm, isEnd, MAX_INSTANT_MS } from "./algorithm.ts";
 import { defineAlgorithm } from "./define.ts";
 
 /** `quota` units (0 to 2^53 - 1) in any `windowMs`. */
@@ -16,9 +16,8 @@ export interface SlidingWindowLimit {
 export interface SlidingWindowState {
   readonly kind: "sliding-window";
   readonly expiresAtMs: number;
-  /** Length of a sub-window. */
   readonly subWindowMs: number;
-  /** Number of the newest sub-window since 1970. */
+  /** Number of the newest sub-window, as counted since 1970. */
   readonly newest: number;
   /** Units booked in each sub-window, the newest first. */
   readonly counts: readonly number[];
@@ -29,7 +28,6 @@ const MAX_COUNTS = SUB_WINDOWS + 1;
 
 const FORM = { code: 3, fields: ["quota", "window_ms"] };
 
-/** The number of the sub-window that an instant is in, since 1970. */
 function subWindowOf(limit: SlidingWindowLimit, atMs: number): number {
   return Math.floor(atMs / subWindowMsOf(limit));
 }
@@ -48,14 +46,14 @@ function fitted(limit: SlidingWindowLimit, state: SlidingWindowState): { newest:
   const subWindowMs = subWindowMsOf(limit);
   if (state.subWindowMs === subWindowMs) return state;
   const lastMs = (state.newest + 1) * state.subWindowMs - 1;
-  return { newest: Math.floor(lastMs / subWindowMs), counts: [state.counts.reduce((sum, count) => sum + count, 0)] };
+  return { newest: Math.floor(lastMs / subWindowMs), counts: [sumOf(state.counts)] };
 }
 
 /**
  * Bound: at most `quota` units in any `windowMs`. A unit comes back at most a tenth of the window late, because a
  * sub-window counts whole until its last instant has left the window.
  */
-export const slidingWindow = defineAlgorithm<SlidingWindowLimit, SlidingWindowState>({
+export const slidingWindow: Algorithm<SlidingWindowLimit, SlidingWindowState> = defineAlgorithm({
   kind: "sliding-window",
   letter: "s",
   capacity: (limit) => limit.quota,
@@ -73,7 +71,19 @@ export const slidingWindow = defineAlgorithm<SlidingWindowLimit, SlidingWindowSt
     }
     return waitMs;
   },
-  book,
+  book(limit, state, cost, nowMs) {
+    const subWindowMs = subWindowMsOf(limit);
+    const old = state === undefined ? { newest: 0, counts: [] } : fitted(limit, state);
+    const newest = Math.max(Math.floor(nowMs / subWindowMs), old.newest);
+    const counts = [Math.min(cost, Number.MAX_SAFE_INTEGER - usedAt(limit, state, nowMs))];
+    for (const [oldAge, count] of old.counts.entries()) {
+      const age = newest - old.newest + oldAge;
+      if (count === 0 || nowMs >= freeAtMs(limit, newest - age)) continue;
+      while (counts.length <= age) counts.push(0);
+      counts[age] = (counts[age] ?? 0) + count;
+    }
+    return { kind: "sliding-window", expiresAtMs: freeAtMs(limit, newest), subWindowMs, newest, counts };
+  },
   takeBack(_limit, state, { subWindowMs, newest }, cost) {
     const age = state.newest - newest;
     const count = state.counts[age];
@@ -87,7 +97,7 @@ export const slidingWindow = defineAlgorithm<SlidingWindowLimit, SlidingWindowSt
     const by = newest - Math.floor(nowMs / subWindowMs);
     if (by <= 0) return state;
     // Units that were counted ahead of now count as booked now.
-    const ahead = counts.slice(0, by + 1).reduce((sum, count) => sum + count, 0);
+    const ahead = sumOf(counts.slice(0, by + 1));
     const rest = [ahead, ...counts.slice(by + 1)];
     return { ...state, newest: newest - by, counts: rest, expiresAtMs: expiresAtMs - by * subWindowMs };
   },
@@ -100,11 +110,7 @@ export const slidingWindow = defineAlgorithm<SlidingWindowLimit, SlidingWindowSt
     const counts = (match[3] ?? "").split(",").map(Number);
     if (!isEnd(expiresAtMs) || newest > MAX_INSTANT_MS / subWindowMs - MAX_COUNTS) return null;
     if (newest * subWindowMs > expiresAtMs) return null;
-    let sum = 0;
-    for (const count of counts) {
-      if (count > Number.MAX_SAFE_INTEGER - sum) return null;
-      sum += count;
-    }
+    if (sumOf(counts) > Number.MAX_SAFE_INTEGER) return null;
     return { kind: "sliding-window", expiresAtMs, subWindowMs, newest, counts };
   },
   policy: {
@@ -115,45 +121,25 @@ export const slidingWindow = defineAlgorithm<SlidingWindowLimit, SlidingWindowSt
     lifeMs: (limit) => 2 * limit.windowMs,
     bookedAtMs: (limit, seenAtMs, endsAtMs) => Math.min(seenAtMs, endsAtMs - limit.windowMs),
     sliceOf: (limit, atMs) => `sliding-window ${limit.windowMs} ${subWindowOf(limit, atMs)}`,
-    stateOf,
+    stateOf(seen, { used, seenAtMs, endsAtMs }, limit) {
+      const atMs = endsAtMs - seen.windowMs;
+      if (seen.windowMs === limit.windowMs)
+        return { ...slidingWindow.book(seen, undefined, used, atMs), expiresAtMs: endsAtMs };
+      // A third length may have counted it: what is not known of its end is decided in favour of the limit.
+      const expiresAtMs = Math.max(endsAtMs, seenAtMs + 2 * limit.windowMs);
+      return { ...slidingWindow.book(seen, undefined, used, Math.max(atMs, seenAtMs)), expiresAtMs };
+    },
   },
   words: { period: ({ windowMs }) => ` per ${periodInWords(windowMs)}` },
   wire: { forms: { sliding_window: FORM }, numbersOf: ({ quota, windowMs }) => [FORM, quota, windowMs] },
 });
 
+function sumOf(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
 function usedAt(limit: SlidingWindowLimit, state: SlidingWindowState | undefined, nowMs: number): number {
   if (state === undefined) return 0;
   const { newest, counts } = fitted(limit, state);
   return counts.reduce((sum, count, age) => (nowMs < freeAtMs(limit, newest - age) ? sum + count : sum), 0);
-}
-
-function book(
-  limit: SlidingWindowLimit,
-  state: SlidingWindowState | undefined,
-  cost: number,
-  nowMs: number,
-): SlidingWindowState {
-  const subWindowMs = subWindowMsOf(limit);
-  const old = state === undefined ? { newest: 0, counts: [] } : fitted(limit, state);
-  const newest = Math.max(Math.floor(nowMs / subWindowMs), old.newest);
-  const counts = [Math.min(cost, Number.MAX_SAFE_INTEGER - usedAt(limit, state, nowMs))];
-  for (const [oldAge, count] of old.counts.entries()) {
-    const age = newest - old.newest + oldAge;
-    if (count === 0 || nowMs >= freeAtMs(limit, newest - age)) continue;
-    while (counts.length <= age) counts.push(0);
-    counts[age] = (counts[age] ?? 0) + count;
-  }
-  return { kind: "sliding-window", expiresAtMs: freeAtMs(limit, newest), subWindowMs, newest, counts };
-}
-
-function stateOf(
-  seen: SlidingWindowLimit,
-  { used, seenAtMs, endsAtMs }: SeenUse,
-  limit: SlidingWindowLimit,
-): SlidingWindowState {
-  const atMs = endsAtMs - seen.windowMs;
-  if (seen.windowMs === limit.windowMs) return { ...book(seen, undefined, used, atMs), expiresAtMs: endsAtMs };
-  // A third length may have counted it: what is not known of its end is decided in favour of the limit.
-  const expiresAtMs = Math.max(endsAtMs, seenAtMs + 2 * limit.windowMs);
-  return { ...book(seen, undefined, used, Math.max(atMs, seenAtMs)), expiresAtMs };
 }

@@ -1,8 +1,9 @@
 // How often in a row the same outcome was reported: errors, or the same result. Calls are judged by it and do not change
 // it.
 
-import { type About, ofSubject, type SpokenVerdict, type Subject } from "../phrases.ts";
-import { defaultIdle, lifeMs } from "../policy/amounts.ts";
+import type { CountedVerdict } from "../decision.ts";
+import { type About, ofSubject, type Subject } from "../phrases.ts";
+import { idleMs } from "../policy/amounts.ts";
 import { grouped } from "../words.ts";
 import { isEnd } from "./algorithm.ts";
 import { defineAlgorithm } from "./define.ts";
@@ -52,11 +53,7 @@ export const streak = defineAlgorithm<StreakLimit, StreakState>({
       : null;
   },
   policy: {
-    specOf: ({ per, resetAfterIdle = defaultIdle(per) }, quota) => ({
-      algorithm: "streak",
-      quota,
-      ttlMs: lifeMs(resetAfterIdle),
-    }),
+    specOf: (limit, quota) => ({ algorithm: "streak", quota, ttlMs: idleMs(limit) }),
     unit: ({ of = "errors" }) => of,
     reports: ({ of = "errors" }) => of,
     grantFault: "a limit of something that is used, not of outcomes",
@@ -75,7 +72,7 @@ export const streak = defineAlgorithm<StreakLimit, StreakState>({
 });
 
 /** What did not get on: the last calls of which tool, or by what they are counted. */
-function rowOf({ unit, quota }: SpokenVerdict, of: string): string {
+function rowOf({ unit, quota }: CountedVerdict, of: string): string {
   const calls = quota === 1 ? `the last call${of}` : `the last ${grouped(quota)} calls${of}`;
   return unit === "errors" ? `${calls} failed` : `${calls} had the same result`;
 }

@@ -24,22 +24,23 @@ export interface TokenBucketState extends Level {
   readonly expiresAtMs: number;
 }
 
+// Beyond this a level could pass 2^53, and arithmetic would no longer be exact.
+const FAULTS = {
+  quota: "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52",
+  max: "a max with 2 * burst * window in ms below 2^52, so that each quota up to it is exact",
+};
+
 const FORM = { code: 4, fields: ["burst", "level_per_unit", "level_per_ms"] };
 
-/** The level at which sums saturate. */
-const MAX_LEVEL = MAX_INSTANT_MS;
-
-/** By how much units raise a level of `level`. */
-function levelOf(limit: TokenBucketLimit, units: number, level: number): number {
-  return Math.min(units, Math.floor((MAX_LEVEL - level) / limit.levelPerUnit)) * limit.levelPerUnit;
+/** By how much units raise a level: sums saturate at the largest level. */
+function riseOf(limit: TokenBucketLimit, units: number, level: number): number {
+  return Math.min(units, Math.floor((MAX_INSTANT_MS - level) / limit.levelPerUnit)) * limit.levelPerUnit;
 }
 
 function levelAt(limit: TokenBucketLimit, state: Level | undefined, nowMs: number): number {
   if (state === undefined) return 0;
-  const level =
-    state.levelPerUnit === limit.levelPerUnit
-      ? state.level
-      : levelOf(limit, Math.ceil(state.level / state.levelPerUnit), 0);
+  const isSame = state.levelPerUnit === limit.levelPerUnit;
+  const level = isSame ? state.level : riseOf(limit, Math.ceil(state.level / state.levelPerUnit), 0);
   const elapsedMs = Math.max(0, nowMs - state.baseMs);
   // Compared before it is multiplied: a long time times the rate may be past 2^53.
   return elapsedMs >= Math.ceil(level / limit.levelPerMs) ? 0 : level - elapsedMs * limit.levelPerMs;
@@ -90,7 +91,7 @@ export const tokenBucket = defineAlgorithm<TokenBucketLimit, TokenBucketState>({
   book(limit, state, cost, nowMs) {
     const baseMs = Math.max(state?.baseMs ?? 0, nowMs);
     const before = levelAt(limit, state, nowMs);
-    const level = before + levelOf(limit, cost, before);
+    const level = before + riseOf(limit, cost, before);
     const expiresAtMs = baseMs + Math.ceil(level / limit.levelPerMs);
     return { kind: "token-bucket", expiresAtMs, baseMs, level, levelPerUnit: limit.levelPerUnit };
   },
@@ -117,10 +118,10 @@ export const tokenBucket = defineAlgorithm<TokenBucketLimit, TokenBucketState>({
     return { kind: "token-bucket", expiresAtMs, ...level };
   },
   policy: {
-    specOf: ({ window, burst: usual }, quota, burst = usual ?? quota) => specOf(quota, toMs(window), unitsOf(burst)),
+    specOf: (limit, quota, burst) => specOf(quota, toMs(limit.window), unitsOf(burst ?? limit.burst ?? quota)),
     isImplied: ({ burst }) => burst !== undefined,
     windowMs: ({ window }) => toMs(window),
-    // An unlimited rate has no level.
+    // An unlimited rate has no level. Its numbers are the largest that are exact.
     isUnlimitedCounted: false,
     unlimitedSpec: { algorithm: "token-bucket", burst: 2 ** 51 - 1, levelPerUnit: 1, levelPerMs: 2 ** 51 - 1 },
     hasLargestQuota: true,
@@ -137,9 +138,8 @@ export const tokenBucket = defineAlgorithm<TokenBucketLimit, TokenBucketState>({
   words: {
     period: ({ levelPerMs, levelPerUnit }, { verdict: { quota } }) =>
       ` per ${periodInWords((quota / levelPerMs) * levelPerUnit)}`,
-    burst({ burst }, { verdict: { unit, quota } }) {
-      return burst === quota ? "" : `, at most ${isMoney(unit) ? amount(burst, unit) : grouped(burst)} at once`;
-    },
+    burst: ({ burst }, { verdict: { unit, quota } }) =>
+      burst === quota ? "" : `, at most ${isMoney(unit) ? amount(burst, unit) : grouped(burst)} at once`,
   },
   wire: {
     forms: { token_bucket: FORM },
@@ -147,12 +147,6 @@ export const tokenBucket = defineAlgorithm<TokenBucketLimit, TokenBucketState>({
     isFast: () => true,
   },
 });
-
-// Beyond this a level could pass 2^53, and arithmetic would no longer be exact.
-const FAULTS = {
-  quota: "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52",
-  max: "a max with 2 * burst * window in ms below 2^52, so that each quota up to it is exact",
-};
 
 function isExact({ burst, levelPerUnit }: TokenBucketLimit): boolean {
   return 2 * burst * levelPerUnit < 2 ** 52;

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import type { CounterState } from "../algorithms/counter.ts";
 import type { LimitSpec } from "../algorithms/registry.ts";
 import { decide } from "../decide.ts";
-import { MAX_HOLDS, REMEMBERED_MS } from "./entries.ts";
+import { MAX_ENTRIES, REMEMBERED_MS } from "./entries.ts";
 import type { StepEvent, StepReply, StoreRequest } from "../request.ts";
 import type { Entry, HeldState, Reservation, StoredState } from "../state.ts";
 import { decodeState, encodeState } from "../encoding/state.ts";
@@ -176,7 +176,7 @@ describe("a bucket with entries", () => {
   it("refuses the 1,001st hold with an error, unless an expired one can be dropped", () => {
     const limit: LimitSpec = { ...QUOTA, quota: MAX };
     const full = (...first: Entry[]) => {
-      const rest = Array.from({ length: MAX_HOLDS - first.length }, (_, i) => live(`h${i}`, 5000 + i));
+      const rest = Array.from({ length: MAX_ENTRIES - first.length }, (_, i) => live(`h${i}`, 5000 + i));
       return bucket(limit, held(undefined, 9000 + REMEMBERED_MS, ...first, ...rest));
     };
     const next = hold("next", 1, 50, "refund");
@@ -185,7 +185,7 @@ describe("a bucket with entries", () => {
     for (const mode of ["judge", "peek", "force"] as const) {
       assert.deepEqual(a.outcome(1000, next, mode), { reply: null, next: null }, mode);
     }
-    assert.equal(a.ask(1000, take(1)).used, MAX_HOLDS + 1);
+    assert.equal(a.ask(1000, take(1)).used, MAX_ENTRIES + 1);
     assert.equal(a.ask(1000, hold("next", 0, 50, "refund")).allowed, true);
     assert.equal(a.ask(1000, extend("h7", 9000)).hold, "live");
     assert.equal(a.outcome(1000, next).reply, null);
@@ -194,7 +194,7 @@ describe("a bucket with entries", () => {
     a.limit = limit;
     assert.equal(a.ask(1000, settle("h7", 0)).hold, "live");
     assert.equal(a.ask(1000, next).allowed, true);
-    assert.equal(a.entries().length, MAX_HOLDS);
+    assert.equal(a.entries().length, MAX_ENTRIES);
     assert.equal(a.outcome(1000, hold("more", 1, 50, "refund")).reply, null);
 
     const b = full(live("old", 900, { expired: true }), live("ends", 1000));
@@ -202,9 +202,9 @@ describe("a bucket with entries", () => {
     assert.equal(b.ask(999, next).allowed, true);
     assert.equal(b.ask(999, settle("old", 0)).hold, "unknown");
     assert.equal(b.outcome(999, hold("more", 1, 50, "refund")).reply, null);
-    assert.equal(b.ask(1000, hold("more", 1, 50, "refund")).used, MAX_HOLDS + 1, "what it was charged stays spent");
+    assert.equal(b.ask(1000, hold("more", 1, 50, "refund")).used, MAX_ENTRIES + 1, "what it was charged stays spent");
     assert.equal(b.ask(1000, settle("ends", 0)).hold, "unknown");
-    assert.equal(b.entries().length, MAX_HOLDS);
+    assert.equal(b.entries().length, MAX_ENTRIES);
   });
 
   it("is empty under an algorithm of another kind, and stays as it is until the first booking", () => {

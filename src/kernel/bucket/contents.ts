@@ -2,9 +2,9 @@
 // When an event may happen is decided in ../decide.ts, and how a bucket is written as text in ../encoding.
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../algorithms/registry.ts";
-import type { Entry, HeldState, StoredState } from "../state.ts";
+import type { BucketState, Entry, StoredState } from "../state.ts";
 import { heldUnits, REMEMBERED_MS } from "./entries.ts";
-import { endAllBy, endOfHeld, entryAt, expiryOf, liveAt } from "./expiry.ts";
+import { endAllBy, keptUntilMs, entryAt, expiryOf, liveAt } from "./expiry.ts";
 
 /** What lies in a bucket at an instant: no state that has ended, and no entry that should have ended. */
 export interface Contents {
@@ -15,14 +15,18 @@ export interface Contents {
 const NO_ENTRIES: readonly Entry[] = [];
 const NOTHING: Contents = { spent: undefined, entries: NO_ENTRIES };
 
-/** What lies in a bucket. A state that has ended, or is of another algorithm, is nothing. */
+/** A live state of a limit's bucket. A state of another algorithm is none. */
+export function ownState(limit: LimitSpec, state: StoredState | undefined, nowMs: number): BucketState | undefined {
+  if (state === undefined || nowMs >= state.expiresAtMs) return undefined;
+  const kind = state.kind === "held" ? state.of : state.kind;
+  return kind === algorithmOf(limit).kind ? (state as BucketState) : undefined;
+}
+
 export function contentsAt(limit: LimitSpec, state: StoredState | undefined, nowMs: number): Contents {
-  if (state === undefined || nowMs >= state.expiresAtMs) return NOTHING;
-  if (state.kind === "once" || state.kind === "receipts" || state.kind === "mark") return NOTHING;
-  const { kind } = algorithmOf(limit);
-  if (state.kind !== "held") return state.kind === kind ? { spent: state, entries: NO_ENTRIES } : NOTHING;
-  if (state.of !== kind) return NOTHING;
-  const expiry = expiryOf(state.spent, state.entries, false);
+  const own = ownState(limit, state, nowMs);
+  if (own === undefined) return NOTHING;
+  if (own.kind !== "held") return { spent: own, entries: NO_ENTRIES };
+  const expiry = expiryOf(own.spent, own.entries, false);
   endAllBy(limit, expiry, nowMs);
   const entries: Entry[] = [];
   for (let i = 0; i < expiry.entries.length; i++) {
@@ -41,49 +45,42 @@ function rememberedAt(entry: Entry, nowMs: number): Entry | null {
 }
 
 /** What a store keeps: `undefined` when there is nothing to keep. */
-export function stateOf(
-  limit: LimitSpec,
-  { spent, entries }: Contents,
-  nowMs: number,
-): SpentState | HeldState | undefined {
+export function stateOf(limit: LimitSpec, { spent, entries }: Contents, nowMs: number): BucketState | undefined {
   if (entries.length === 0) return liveAt(spent, nowMs);
-  const expiresAtMs = endOfHeld(limit, spent, entries);
+  const expiresAtMs = keptUntilMs(limit, spent, entries);
   return { kind: "held", expiresAtMs, of: algorithmOf(limit).kind, spent: liveAt(spent, nowMs), entries };
 }
 
-/** Units that are not free. */
 export function usedIn(limit: LimitSpec, { spent, entries }: Contents, nowMs: number): number {
   const spentUnits = algorithmOf(limit).used(limit, spent, nowMs);
   return entries.length === 0 ? spentUnits : Math.min(spentUnits + heldUnits(entries), Number.MAX_SAFE_INTEGER);
 }
 
-/** The entry of an id. */
 export function entryIn({ entries }: Contents, id: string): Entry | undefined {
   return entries.find((entry) => entry.id === id);
 }
 
 /** The contents after `cost` units were spent. */
 export function charged(limit: LimitSpec, contents: Contents, cost: number, nowMs: number): Contents {
-  const rule = algorithmOf(limit);
-  if (cost === 0 && rule.needsCost) return contents;
-  const spent = rule.book(limit, contents.spent, cost, nowMs);
+  const algorithm = algorithmOf(limit);
+  if (cost === 0 && algorithm.needsCost) return contents;
+  const spent = algorithm.book(limit, contents.spent, cost, nowMs);
   return spent === contents.spent ? contents : { ...contents, spent };
 }
 
-/** Whether the bucket has counted a value in its life. */
 export function isSeen(limit: LimitSpec, { spent }: Contents, value: string | undefined): boolean {
   return value !== undefined && spent !== undefined && algorithmOf(limit).hasSeen?.(spent, value) === true;
 }
 
-/** The contents after the units for a value were spent. */
 export function withSeen(limit: LimitSpec, after: Contents, value: string): Contents {
-  const spent = after.spent && algorithmOf(limit).withSeen?.(after.spent, value);
-  return spent === undefined ? after : { ...after, spent };
+  const { withSeen } = algorithmOf(limit);
+  if (withSeen === undefined || after.spent === undefined) return after;
+  return { ...after, spent: withSeen(after.spent, value) };
 }
 
-/** The contents after the outcome of a call was reported. */
 export function afterReport(limit: LimitSpec, contents: Contents, outcome: string | null, nowMs: number): Contents {
-  const rule = algorithmOf(limit);
-  if (rule.report === undefined || (outcome === null && contents.spent === undefined)) return contents;
-  return { ...contents, spent: rule.report(limit, contents.spent, outcome, nowMs) };
+  const { report } = algorithmOf(limit);
+  // The same contents where nothing changes, so that nothing is written.
+  if (report === undefined || (outcome === null && contents.spent === undefined)) return contents;
+  return { ...contents, spent: report(limit, contents.spent, outcome, nowMs) };
 }

@@ -1,11 +1,13 @@
 // The list of a bucket's entries: by the end of each; of equal ends the earlier one first.
 
+import type { Level } from "../algorithms/algorithm.ts";
+import { isAbove } from "../algorithms/levels.ts";
 import type { Entry } from "../state.ts";
 
 /** How long an entry that has ended is remembered for a late settle, and an answer for a call that is sent again, ms. */
 export const REMEMBERED_MS = 600_000;
 /** Most entries of one bucket. Those that have ended are forgotten earlier where there is no room for new ones. */
-export const MAX_HOLDS = 1_000;
+export const MAX_ENTRIES = 1_000;
 
 /** Whether an entry has not ended. Late usage is only remembered. */
 export function isLive(entry: Entry): boolean {
@@ -31,7 +33,6 @@ export function indexAfter(entries: readonly Entry[], expiresAtMs: number, from 
   return i;
 }
 
-/** The entries and one more. */
 export function withEntry(entries: readonly Entry[], entry: Entry): readonly Entry[] {
   const at = indexAfter(entries, entry.expiresAtMs);
   return at === entries.length ? [...entries, entry] : [...entries.slice(0, at), entry, ...entries.slice(at)];
@@ -39,11 +40,20 @@ export function withEntry(entries: readonly Entry[], entry: Entry): readonly Ent
 
 /** The entries and a new one, without the first one if that has ended and there is no room for one more. */
 export function withNewEntry(entries: readonly Entry[], entry: Entry): readonly Entry[] {
-  const isFull = entries.length >= MAX_HOLDS && !isLive(entries[0] as Entry);
+  const isFull = entries.length >= MAX_ENTRIES && !isLive(entries[0] as Entry);
   return withEntry(isFull ? entries.slice(1) : entries, entry);
 }
 
-/** The entries without those of an id. */
+/** The entries after a bucket that flows was lowered: their levels sink with it, or only those above the level `below`. */
+export function sunk(entries: readonly Entry[], by: number, below?: Level): Entry[] {
+  return entries.map((entry) => {
+    if (entry.kind !== "reservation" || entry.levelAfter === null) return entry;
+    const { baseMs, level } = entry.levelAfter;
+    if (below !== undefined && !isAbove(baseMs, level, below)) return entry;
+    return { ...entry, levelAfter: { ...entry.levelAfter, level: Math.max(0, level - by) } };
+  });
+}
+
 export function withoutId(entries: readonly Entry[], id: string): Entry[] {
   return entries.filter((entry) => entry.id !== id);
 }

@@ -20,7 +20,6 @@ export function expiryOf(spent: SpentState | undefined, entries: readonly Entry[
   return { spent, entries: entries.slice(), isForecast, levels: null };
 }
 
-/** What is spent, unless its state has ended. */
 export function liveAt(spent: SpentState | undefined, nowMs: number): SpentState | undefined {
   return spent !== undefined && nowMs < spent.expiresAtMs ? spent : undefined;
 }
@@ -30,6 +29,7 @@ export function endAllBy(limit: LimitSpec, expiry: Expiry, nowMs: number): void 
   const { entries } = expiry;
   for (let i = 0; i < entries.length; i++) {
     const entry = entries[i] as Entry;
+    // Where one is replaced, another entry has moved to this index.
     if (isLive(entry) && nowMs >= entry.expiresAtMs && endEntry(limit, expiry, i)) i--;
   }
 }
@@ -55,13 +55,13 @@ export function endEntry(limit: LimitSpec, expiry: Expiry, i: number): boolean {
 /** Spends the units of a call whose turn has come, and replaces the entry by the hold that it was queued for. */
 function takeTurn(limit: LimitSpec, expiry: Expiry, i: number, entry: QueuedCall): boolean {
   const { id, units, expiresAtMs: atMs, becomes } = entry;
-  const rule = algorithmOf(limit);
-  const spent = rule.book(limit, expiry.spent, units, atMs);
+  const algorithm = algorithmOf(limit);
+  const spent = algorithm.book(limit, expiry.spent, units, atMs);
   expiry.spent = spent;
   // A forecast needs no hold that is charged when it ends: its units are spent already.
   if (becomes === undefined || (expiry.isForecast && becomes.onExpiry === "charge")) return false;
   const { onExpiry, leaseMs } = becomes;
-  const levelAfter = rule.flow?.levelOf(spent) ?? null;
+  const levelAfter = algorithm.flow?.levelOf(spent) ?? null;
   const expiresAtMs = atMs + leaseMs;
   const { entries, levels } = expiry;
   entries.splice(i, 1);
@@ -92,7 +92,6 @@ function levelsIn({ entries, isForecast }: Expiry, i: number): (Level | null)[] 
   });
 }
 
-/** An entry with its level as it stands. */
 export function entryAt({ entries, levels }: Expiry, i: number): Entry {
   const entry = entries[i] as Entry;
   if (levels === null || entry.kind !== "reservation" || entry.levelAfter === null) return entry;
@@ -101,7 +100,7 @@ export function entryAt({ entries, levels }: Expiry, i: number): Entry {
 }
 
 /** When a bucket with entries ends, if nothing else happens than that they end and are forgotten. */
-export function endOfHeld(limit: LimitSpec, spent: SpentState | undefined, entries: readonly Entry[]): number {
+export function keptUntilMs(limit: LimitSpec, spent: SpentState | undefined, entries: readonly Entry[]): number {
   const later = expiryOf(spent, entries, true);
   endAllBy(limit, later, Number.POSITIVE_INFINITY);
   let lastMs = 0;

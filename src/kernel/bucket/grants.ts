@@ -1,11 +1,10 @@
 // Units that an operator grants on top of the capacity.
 
-import { sunkBy } from "../algorithms/levels.ts";
 import { algorithmOf, type LimitSpec } from "../algorithms/registry.ts";
 import type { GrantReply, NewHold } from "../request.ts";
 import type { Entry, Grant } from "../state.ts";
 import { type Contents, entryIn } from "./contents.ts";
-import { withEntry, withNewEntry } from "./entries.ts";
+import { sunk, withEntry, withNewEntry } from "./entries.ts";
 
 /** What is granted, once for an id. */
 type NewGrant = Pick<NewHold, "id" | "units" | "leaseMs">;
@@ -27,7 +26,6 @@ export function grantsIn({ entries }: Contents, nowMs: number): GrantReply[] {
   return live.map(({ id, units, expiresAtMs }) => ({ id, units, endsAfterMs: expiresAtMs - nowMs }));
 }
 
-/** The grant of an id. */
 export function grantIn({ entries }: Contents, id: string): Grant | undefined {
   return entries.find((entry) => entry.kind === "grant" && entry.id === id) as Grant | undefined;
 }
@@ -40,19 +38,15 @@ export function granted(limit: LimitSpec, contents: Contents, grant: NewGrant, n
   const { id, units, leaseMs } = grant;
   if (units === 0 || entryIn(contents, id) !== undefined) return contents;
   const { spent } = contents;
-  const rule = algorithmOf(limit);
-  const windowEndsAtMs = rule.windowEndsAtMs?.(limit, spent, nowMs) ?? Number.POSITIVE_INFINITY;
-  const expiresAtMs = Math.min(nowMs + leaseMs, windowEndsAtMs);
-  const expired = rule.flow !== undefined;
+  const { flow, windowEndsAtMs } = algorithmOf(limit);
+  const windowEndMs = windowEndsAtMs?.(limit, spent?.expiresAtMs, nowMs) ?? Number.POSITIVE_INFINITY;
+  const expiresAtMs = Math.min(nowMs + leaseMs, windowEndMs);
+  // It is spent at once: only its id is remembered.
+  const expired = flow !== undefined;
   const entries = withNewEntry(contents.entries, { kind: "grant", id, units, expiresAtMs, leaseMs, expired });
-  if (rule.flow === undefined || spent === undefined) return { spent, entries };
-  const by = rule.flow.returnable(limit, spent, rule.flow.levelOf(spent), units, nowMs);
-  return { spent: rule.flow.lowered(limit, spent, by), entries: entries.map((entry) => sunk(entry, by)) };
-}
-
-function sunk(entry: Entry, by: number): Entry {
-  if (entry.kind !== "reservation" || entry.levelAfter === null) return entry;
-  return { ...entry, levelAfter: sunkBy(entry.levelAfter, by) };
+  if (flow === undefined || spent === undefined) return { spent, entries };
+  const by = flow.returnable(limit, spent, flow.levelOf(spent), units, nowMs);
+  return { spent: flow.lowered(limit, spent, by), entries: sunk(entries, by) };
 }
 
 /** Whether an entry is what a grant asks for, and is still there. A grant that fills a bucket at once is there until it is forgotten. */

@@ -18,16 +18,17 @@ export function chargedLate(limit: LimitSpec, contents: Contents, cost: number, 
 /** The contents after units were taken back that had been spent at an earlier instant. */
 export function takenBack(limit: LimitSpec, contents: Contents, cost: number, atMs: number, nowMs: number): Contents {
   const { spent } = contents;
-  const rule = algorithmOf(limit);
-  if (cost === 0 || spent === undefined || rule.isInWindow?.(limit, spent, atMs, nowMs) === false) return contents;
-  const alone = rule.book(limit, undefined, cost, atMs);
+  const algorithm = algorithmOf(limit);
+  if (cost === 0 || spent === undefined || algorithm.isInWindow?.(limit, spent, atMs, nowMs) === false) return contents;
+  const alone = algorithm.book(limit, undefined, cost, atMs);
   if (nowMs >= alone.expiresAtMs) return contents;
-  return { ...contents, spent: rule.takeBack?.(limit, spent, alone, cost, nowMs) ?? spent };
+  return { ...contents, spent: algorithm.takeBack?.(limit, spent, alone, cost, nowMs) ?? spent };
 }
 
 /** The contents after lost use was given back. The entry remembers how much, so that it is not given back twice. */
 export function raised(limit: LimitSpec, contents: Contents, raise: Raise, nowMs: number): Contents {
   const { id, units, atMs, keptMs, lost } = raise;
+  // What cannot be taken back is not raised.
   if (algorithmOf(limit).takeBack === undefined) return contents;
   const before = entryIn(contents, id);
   const known = before?.units ?? (lost === "some" ? usedIn(limit, contents, nowMs) : 0);

@@ -4,11 +4,11 @@ import { REMEMBERED_MS } from "./entries.ts";
 import type { StoreReply, StoreRequest } from "../request.ts";
 import type { OnceState } from "../state.ts";
 
-/** The kept answer for a request. */
 export function onceOf({ steps }: StoreRequest, request: string, reply: StoreReply): OnceState {
   const { nowMs, allowed, waitMs = 0 } = reply;
   const events = steps.map(({ event }) => event);
   const hold = events.find((event) => event.type === "hold")?.id ?? null;
+  // The units of each step; a charge calls them its cost.
   const units = events.map((event) => ("cost" in event ? event.cost : "units" in event ? event.units : 0));
   const expiresAtMs = nowMs + waitMs + REMEMBERED_MS;
   // Which grants there were is not kept.
@@ -22,7 +22,6 @@ export function onceNotAhead(state: OnceState, nowMs: number): OnceState {
   return state.expiresAtMs > latestMs ? { ...state, expiresAtMs: latestMs } : state;
 }
 
-/** A kept answer, given again. */
 export function replayOf({ nowMs, allowed, waitMs, steps, request, hold, units }: OnceState): StoreReply {
   return { allowed, nowMs, ...(waitMs === 0 ? {} : { waitMs }), steps, replay: { request, hold, units } };
 }

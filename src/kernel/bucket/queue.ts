@@ -11,9 +11,7 @@ import { held } from "./reservations.ts";
 /** Most calls that wait in one bucket: each decision on it looks at them all. */
 export const MAX_QUEUED = 256;
 
-/** The turn of a call that waits. */
 export interface Turn {
-  /** Of the entry. */
   readonly id: string;
   /** Epoch ms. */
   readonly atMs: number;
@@ -35,9 +33,15 @@ export function turnAfterMs(limit: LimitSpec, { spent, entries }: Contents, unit
 }
 
 /** The contents after units were kept for a call that is charged at its turn. */
-export function queued(limit: LimitSpec, contents: Contents, units: number, turn: Turn, nowMs: number): Contents {
+export function queued(
+  limit: LimitSpec,
+  contents: Contents,
+  units: number,
+  { id, atMs }: Turn,
+  nowMs: number,
+): Contents {
   if (units === 0 || !algorithmOf(limit).needsCost) return charged(limit, contents, units, nowMs);
-  return withQueued(contents, { ...turn, units }, nowMs);
+  return withQueued(contents, { id, units, expiresAtMs: atMs }, nowMs);
 }
 
 /**
@@ -50,14 +54,10 @@ export function heldFrom(limit: LimitSpec, contents: Contents, hold: NewHold, at
     return held(limit, contents, { ...hold, leaseMs: atMs - nowMs + leaseMs }, nowMs);
   }
   if (units === 0) return contents;
-  return withQueued(contents, { id, units, atMs, becomes: { onExpiry, leaseMs } }, nowMs);
+  return withQueued(contents, { id, units, expiresAtMs: atMs, becomes: { onExpiry, leaseMs } }, nowMs);
 }
 
-function withQueued(
-  { spent, entries }: Contents,
-  { id, units, atMs, becomes }: Turn & Pick<QueuedCall, "units" | "becomes">,
-  nowMs: number,
-): Contents {
-  const call = { kind: "queued", id, units, expiresAtMs: atMs, leaseMs: atMs - nowMs } as const;
-  return { spent, entries: withNewEntry(entries, becomes === undefined ? call : { ...call, becomes }) };
+function withQueued({ spent, entries }: Contents, call: Omit<QueuedCall, "kind">, nowMs: number): Contents {
+  const leaseMs = call.expiresAtMs - nowMs;
+  return { spent, entries: withNewEntry(entries, { kind: "queued", ...call, leaseMs }) };
 }

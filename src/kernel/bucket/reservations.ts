@@ -1,13 +1,11 @@
 // Units of calls under way: held when a call begins, extended while it goes on, and settled when it ends.
 
-import { isAbove, sunkBy } from "../algorithms/levels.ts";
 import { algorithmOf, type LimitSpec } from "../algorithms/registry.ts";
 import type { NewHold } from "../request.ts";
 import type { Entry, Reservation } from "../state.ts";
 import { type Contents, charged } from "./contents.ts";
-import { withEntry, withNewEntry, withoutId } from "./entries.ts";
+import { sunk, withEntry, withNewEntry, withoutId } from "./entries.ts";
 
-/** The contents after units were held. */
 export function held(limit: LimitSpec, contents: Contents, hold: NewHold, nowMs: number): Contents {
   const { id, units, leaseMs, onExpiry } = hold;
   if (units === 0) return contents;
@@ -20,8 +18,8 @@ export function held(limit: LimitSpec, contents: Contents, hold: NewHold, nowMs:
 }
 
 /**
- * The contents after an entry ended that took `actual` units, and how many of those have still to be spent, also past the
- * capacity. Of a hold that has expired and was charged, only what goes beyond it.
+ * The contents after an entry ended that took `actual` units, and how many of those units are not spent yet. A hold that was
+ * spent when it was made, or charged when it expired, has spent its own units.
  */
 export function ended(
   limit: LimitSpec,
@@ -53,12 +51,7 @@ function givenBack(
   const by = flow.returnable(limit, spent, below, units, nowMs);
   // A state with units of another size stays as it is, and so does its end.
   if (by === 0) return contents;
-  const sunk = entries.map((entry) => {
-    if (entry.kind !== "reservation" || entry.levelAfter === null) return entry;
-    const { baseMs, level } = entry.levelAfter;
-    return isAbove(baseMs, level, below) ? { ...entry, levelAfter: sunkBy(entry.levelAfter, by) } : entry;
-  });
-  return { spent: flow.lowered(limit, spent, by), entries: sunk };
+  return { spent: flow.lowered(limit, spent, by), entries: sunk(entries, by, below) };
 }
 
 /** The contents after a live entry was given `leaseMs` from now, unless it has longer. A hold that is queued keeps its turn. */

@@ -1,5 +1,6 @@
 // An entry of a bucket as text: `<id>,<units>,<expiresAtMs>,<letter>[<leaseMs>][,…]`. The letter says what the entry is, in
 // upper case once it has ended: c and r are holds that are charged or refunded, g grants, p calls in the queue, M late usage.
+// (These letters have nothing to do with those of algorithms.)
 // Behind it are the level after a hold, `<baseMs>,<level>,<levelPerUnit>`, or what a call in the queue becomes, `c|r<leaseMs>`.
 
 import { isInstant, type Level } from "../algorithms/algorithm.ts";
@@ -7,7 +8,6 @@ import { isLevel } from "../algorithms/levels.ts";
 import type { Entry, QueuedCall } from "../state.ts";
 import { isId, numberIn, wholeIn } from "./scan.ts";
 
-/** How many fields each entry has. */
 const FIELDS = 4;
 
 export function encodeEntry(entry: Entry): string {
@@ -32,13 +32,14 @@ export function decodeEntry(text: string): Entry | null {
   const id = parts[0];
   const units = numberIn(parts[1]);
   const expiresAtMs = numberIn(parts[2]);
-  const kept = parts[3] ?? "";
-  const leaseMs = kept.length > 1 ? wholeIn(kept.slice(1)) : 0;
+  const letterAndLease = parts[3] ?? "";
+  const hasLease = letterAndLease.length > 1;
+  const leaseMs = hasLease ? wholeIn(letterAndLease.slice(1)) : 0;
   if (!isId(id) || !Number.isSafeInteger(units) || !isInstant(expiresAtMs) || !isInstant(leaseMs)) return null;
-  const base = kept.length > 1 ? { id, units, expiresAtMs, leaseMs } : { id, units, expiresAtMs };
-  const letter = kept.charAt(0);
+  const base = hasLease ? { id, units, expiresAtMs, leaseMs } : { id, units, expiresAtMs };
+  const letter = letterAndLease.charAt(0);
   if (letter === "p") return queuedIn(base, parts);
-  const onExpiry = holdOf(letter.toLowerCase());
+  const onExpiry = onExpiryOf(letter.toLowerCase());
   const expired = letter !== letter.toLowerCase();
   if (onExpiry !== null) {
     const levelAfter = parts.length === FIELDS ? null : levelIn(parts);
@@ -50,7 +51,7 @@ export function decodeEntry(text: string): Entry | null {
 }
 
 /** What happens to the units of a hold at its end, by its letter; `null` where it is none of a hold. */
-function holdOf(letter: string): "charge" | "refund" | null {
+function onExpiryOf(letter: string): "charge" | "refund" | null {
   if (letter === "c") return "charge";
   return letter === "r" ? "refund" : null;
 }
@@ -64,7 +65,7 @@ function levelIn(parts: readonly string[]): Level | undefined {
 function queuedIn(base: Omit<QueuedCall, "kind" | "becomes">, parts: readonly string[]): QueuedCall | null {
   const then = parts[FIELDS];
   if (then === undefined) return { kind: "queued", ...base };
-  const onExpiry = holdOf(then.charAt(0));
+  const onExpiry = onExpiryOf(then.charAt(0));
   const leaseMs = wholeIn(then.slice(1));
   if (parts.length > FIELDS + 1 || onExpiry === null || !isInstant(base.expiresAtMs + leaseMs)) return null;
   return { kind: "queued", ...base, becomes: { onExpiry, leaseMs } };

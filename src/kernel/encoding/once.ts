@@ -4,7 +4,7 @@
 import { isEnd, isInstant } from "../algorithms/algorithm.ts";
 import type { StepReply } from "../request.ts";
 import type { OnceState } from "../state.ts";
-import { isId, listIn, wholeIn } from "./scan.ts";
+import { listIn, wholeIn } from "./scan.ts";
 
 export function encodeOnce({ request, hold, nowMs, allowed, waitMs, units, steps, isTold }: OnceState): string {
   const texts = steps.map((step, i) => encodeStep(step, units[i] ?? 0));
@@ -16,13 +16,14 @@ function encodeStep({ used, granted, resetAfterMs, retryAfterMs, hold }: StepRep
   return `${units},${used}${granted === undefined ? "" : `+${granted}`},${resetAfterMs},${retryAfterMs ?? "-"},${hold ?? "-"}`;
 }
 
+const ONCE = /^o1(t?) ([\w-]{1,64}) (\.|[\w-]{1,64}) (\d+) (0|1(?:\+[1-9]\d*)?) ([^ ]*)$/;
+
 export function decodeOnce(text: string, expiresAtMs: number): OnceState | null {
-  const [tag, request, hold, now, answer = "", list, ...rest] = text.split(" ");
-  if ((tag !== "o1" && tag !== "o1t") || !isId(request) || (hold !== "." && !isId(hold))) return null;
+  const [, told, request, hold, now, answer = "", list] = ONCE.exec(text) ?? [];
   const nowMs = wholeIn(now);
-  const waitMs = waitMsIn(answer);
-  if (!isEnd(expiresAtMs) || !isInstant(nowMs) || !isInstant(waitMs) || list === undefined || rest.length > 0)
-    return null;
+  const waitMs = Number(answer.slice("1+".length));
+  if (request === undefined || hold === undefined || list === undefined) return null;
+  if (!isEnd(expiresAtMs) || !isInstant(nowMs) || !isInstant(waitMs)) return null;
   const steps = list === "" ? [] : listIn(list, ";", decodeStep);
   if (steps === null) return null;
   return {
@@ -35,16 +36,11 @@ export function decodeOnce(text: string, expiresAtMs: number): OnceState | null 
     waitMs,
     units: steps.map(({ units }) => units),
     steps: steps.map(({ reply }) => reply),
-    isTold: tag === "o1t",
+    isTold: told === "t",
   };
 }
 
-/** How long the answer's call waits, ms; `NaN` where the text is no answer. */
-function waitMsIn(answer: string): number {
-  if (answer === "0" || answer === "1") return 0;
-  const waitMs = answer.startsWith("1+") ? wholeIn(answer.slice(2)) : Number.NaN;
-  return waitMs === 0 ? Number.NaN : waitMs;
-}
+const FOUND = ["live", "late", "unknown"] as const;
 
 function decodeStep(text: string): { readonly units: number; readonly reply: StepReply } | null {
   const [unitsText, usedText = "", resetText, retryText, found, ...rest] = text.split(",");
@@ -55,18 +51,15 @@ function decodeStep(text: string): { readonly units: number; readonly reply: Ste
   const resetAfterMs = wholeIn(resetText);
   const granted = grantedText === undefined ? 0 : wholeIn(grantedText);
   if (![units, used, granted, resetAfterMs, retryAfterMs ?? 0].every(Number.isSafeInteger)) return null;
-  if (!isFound(found) || rest.length > 0 || more.length > 0) return null;
+  const hold = FOUND.find((each) => each === found);
+  if ((hold === undefined && found !== "-") || rest.length > 0 || more.length > 0) return null;
   const reply = {
     allowed: retryAfterMs === 0,
     used,
     ...(grantedText === undefined ? {} : { granted }),
     resetAfterMs,
     retryAfterMs,
-    ...(found === "-" ? {} : { hold: found }),
+    ...(hold === undefined ? {} : { hold }),
   };
   return { units, reply };
-}
-
-function isFound(text: string | undefined): text is NonNullable<StepReply["hold"]> | "-" {
-  return text === "live" || text === "late" || text === "unknown" || text === "-";
 }

@@ -26,12 +26,7 @@ function decodeReceipt(text: string): Receipt | null {
   const [numberText, partText, ...more] = name.split(".");
   const [number, part, atMs] = [numberIn(numberText), numberIn(partText), numberIn(at)];
   if (!Number.isSafeInteger(number) || !Number.isSafeInteger(part) || !isInstant(atMs)) return null;
-  if (!areFlags(booked) || (letter !== "c" && letter !== "o") || rest.length > 0 || more.length > 0) return null;
+  // A digit for each request.
+  if (!/^[01]*$/.test(booked) || (letter !== "c" && letter !== "o") || rest.length > 0 || more.length > 0) return null;
   return { number, part, atMs, booked, closed: letter === "c" };
-}
-
-/** Whether a text is a digit 0 or 1 for each request. */
-function areFlags(text: string): boolean {
-  for (const flag of text) if (flag !== "0" && flag !== "1") return false;
-  return true;
 }

@@ -1,5 +1,5 @@
-// What a store keeps under one key as text: a plain integer where only units are spent, else `<tag><version> …`. The tags of
-// algorithms are in the registry; h is a bucket with entries, o an answer that is kept, r receipts, m the mark of the store.
+// What a store keeps under one key as text: a plain integer where only units are spent, else `<letter><version> …`. The
+// file of an algorithm has its letter; h is a bucket with entries, o a kept answer, r receipts, m the mark of the store.
 
 import { decodeSpent, encodeSpent } from "../algorithms/registry.ts";
 import type { StoredState } from "../state.ts";

@@ -2,6 +2,7 @@
 
 import { MAX_DURATION_MS, parseDuration } from "../duration.ts";
 import { parseQuantity } from "../quantity.ts";
+import type { WrittenLimit } from "./algorithm-policy.ts";
 
 /** An amount as a whole number: a time is written as a duration. */
 export function unitsOf(amount: number | string): number {
@@ -13,17 +14,12 @@ export function toMs(duration: string | undefined): number {
   return parseDuration(duration ?? "") ?? Number.NaN;
 }
 
-/** How long a scope lives, in ms. One that never begins again lives longer than any program. */
-export function lifeMs(duration: string): number {
-  return duration === "never" ? MAX_DURATION_MS : toMs(duration);
+/** The idle time after which a scope has ended, in ms. One that never begins again lives longer than any program. */
+export function idleMs({ per, resetAfterIdle }: Pick<WrittenLimit, "per" | "resetAfterIdle">): number {
+  if (resetAfterIdle === "never") return MAX_DURATION_MS;
+  return toMs(resetAfterIdle ?? (per.includes("turn") ? "24h" : "30d"));
 }
 
-/** The idle time after which a scope has ended by default. */
-export function defaultIdle(per: readonly string[]): string {
-  return per.includes("turn") ? "24h" : "30d";
-}
-
-/** Whether a window is one of the calendar's. */
 export function isCalendarWord(window: unknown): window is "day" | "week" | "month" {
   return window === "day" || window === "week" || window === "month";
 }

@@ -1,25 +1,35 @@
 // From a policy that was checked to one that calls are judged by: durations in ms, rates in whole numbers, defaults.
 
 import { algorithmNamed, algorithmOf } from "../algorithms/registry.ts";
-import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "../call.ts";
+import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS, type Dimension } from "../call.ts";
 import { claimsUpTo } from "../claims.ts";
 import { entryFinder, isGlob } from "../glob.ts";
 import { digest } from "../key.ts";
 import type { Allotment, CompiledPolicy, Limit, Tool } from "../limit.ts";
 import { isSayable } from "../phrases.ts";
 import { toMs, unitsOf } from "./amounts.ts";
-import type { QuotaFromCallInput, QuotaInput, WhenInput } from "./input-values.ts";
-import type { OverrideInput, ToolInput } from "./input.ts";
+import type { HoldInput, QuotaFromCallInput, QuotaInput, WhenInput } from "./input-values.ts";
+import type { LimitInput, OverrideInput, ToolInput } from "./input.ts";
+import type { Keys } from "./place.ts";
 import type { ParsedLimit, ParsedPolicy } from "./schema.ts";
-import { callMatcher, excludedBy, firstMatcher, patternsOf, valueMatcher } from "../selector.ts";
+import {
+  callMatcher,
+  excludedBy,
+  excludedIn,
+  firstMatcher,
+  includedIn,
+  patternsOf,
+  valueMatcher,
+} from "../selector.ts";
 
-/** The policy that a correct input says. */
 export function compilePolicy(input: ParsedPolicy): CompiledPolicy {
   const limits = input.limits.map(compileLimit);
   const named = input.limits.flatMap(({ quotas }) => Object.keys(quotas?.tool ?? {}));
   const tools = Object.entries(input.tools ?? {}).map(([name, tool]) => [name, compileTool(tool)] as const);
   const whole = tools.map(([name]) => name).filter((name) => !isGlob(name));
-  const dimensions = dimensionsOf(input);
+  const derived: readonly string[] = DERIVED_DIMENSIONS;
+  const own = input.limits.flatMap(dimensionsIn).filter((dimension) => !derived.includes(dimension));
+  const dimensions = [...DIMENSIONS, ...own];
   return {
     version: digest({ ...input, tests: undefined }),
     partition: input.partition ?? "session",
@@ -54,7 +64,7 @@ const MODEL = "model";
 /** Whether all calls of a limit are the model's: its tool is `model`, or they say a model, which those of tools do not. */
 function isOfModel({ when }: ParsedLimit): boolean {
   if (when?.tool !== undefined) return patternsOf(when.tool).every((pattern) => pattern === MODEL);
-  return when?.model !== undefined && patternsOf(when.model).some((pattern) => excludedBy(pattern) === null);
+  return when?.model !== undefined && includedIn(patternsOf(when.model)).length > 0;
 }
 
 /**
@@ -67,7 +77,7 @@ function toolsOf(limit: ParsedLimit): readonly string[] | null {
   const written = when?.tool === undefined ? ["*"] : patternsOf(when.tool);
   const others = written.filter((pattern) => excludedBy(pattern) !== MODEL);
   const patterns = others.length === 0 ? ["*"] : others;
-  if (when?.group !== undefined || patterns.some((pattern) => excludedBy(pattern) !== null)) return [];
+  if (when?.group !== undefined || excludedIn(patterns).length > 0) return [];
   return patterns.includes("*") ? null : patterns;
 }
 
@@ -77,37 +87,37 @@ function selectorOf({ when }: ParsedLimit): Limit["selects"] {
   return Object.keys(others).length === 0 ? null : callMatcher(others);
 }
 
-function dimensionsOf({ limits }: ParsedPolicy): string[] {
-  const derived: readonly string[] = DERIVED_DIMENSIONS;
-  return [...DIMENSIONS, ...limits.flatMap(dimensionsIn).filter((dimension) => !derived.includes(dimension))];
-}
-
 /** The dimensions that a limit looks at, but for the tool that its `when` names. */
 function dimensionsIn(limit: ParsedLimit): string[] {
   return [
     ...limit.per,
-    ...("distinct" in limit && limit.distinct !== undefined ? [limit.distinct] : []),
+    ...[distinctOf(limit) ?? []].flat(),
     ...Object.keys(limit.when ?? {}).filter((dimension) => dimension !== "tool"),
     ...Object.keys(limit.quotas ?? {}),
     ...(limit.overrides ?? []).flatMap(({ when }) => Object.keys(when)),
   ];
 }
 
+/** The dimension whose distinct values a limit counts; `null` where it counts units. */
+export function distinctOf(limit: LimitInput): Dimension | null {
+  return ("distinct" in limit ? limit.distinct : null) ?? null;
+}
+
 const DEFAULT_LEASE = "2m";
 const DEFAULT_MAX_HOLD = "1h";
 
 function compileLimit(limit: ParsedLimit): Limit {
-  const { policy, countsUnits } = algorithmNamed(limit.algorithm);
+  const { policy, countsUnits, isHeldOnly } = algorithmNamed(limit.algorithm);
   const usualAt = limit.mode === "warn" ? null : policy.noticeAt;
   const { at = usualAt ?? "never", message = null } = limit.notice ?? {};
   const noticeAt = at === "never" ? null : at;
-  const allotment = (quota: number | string, burst?: number | string): Allotment =>
-    quota === "unlimited" ? unlimitedOf(limit) : allotmentOf(limit, unitsOf(quota), noticeAt, burst);
-  const { lease = DEFAULT_LEASE, onExpiry = "charge" } = holdOf(limit);
-  const distinct = "distinct" in limit ? (limit.distinct ?? null) : null;
+  const allotment = (quota: Amount, burst?: Amount): Allotment =>
+    allotmentOf(limit, quota === "unlimited" ? quota : unitsOf(quota), noticeAt, burst);
+  const hold: HoldInput = ("hold" in limit ? limit.hold : undefined) ?? {};
+  const distinct = distinctOf(limit);
   const callPrice = distinct === null ? policy.callPrice : 1;
   const { quota, quotas, overrides: written } = allottedIn(limit);
-  const overrides = written.map(({ quota, burst }) => ({ allotment: allotment(quota, burst) }));
+  const overrides = written.map(({ quota, burst }) => allotment(quota, burst));
   const placeOf = firstMatcher(written.map(({ when }) => when));
   return {
     name: limit.name,
@@ -131,8 +141,8 @@ function compileLimit(limit: ParsedLimit): Limit {
     selects: selectorOf(limit),
     overrides,
     overrideFor: (textOf) => overrides[placeOf(textOf)],
-    leaseMs: toMs(lease),
-    onExpiry,
+    leaseMs: toMs(hold.lease ?? DEFAULT_LEASE),
+    onExpiry: isHeldOnly ? "refund" : (hold.onExpiry ?? "charge"),
     onError: "onError" in limit ? (limit.onError ?? null) : null,
     quotas: Object.entries(quotas).map(([dimension, byValue]) => ({
       dimension,
@@ -142,71 +152,75 @@ function compileLimit(limit: ParsedLimit): Limit {
   };
 }
 
-/** What a limit allots, whatever its algorithm: amounts, or durations. */
+/** What a limit may allot: a number, or a text that is an amount, a duration or `unlimited`. */
+type Amount = number | string;
+
+/** What a limit allots, whatever its algorithm and the key that it has for it. */
 interface AllottedIn {
-  readonly quota: number | string | QuotaFromCallInput;
-  readonly quotas: Readonly<Record<string, Readonly<Record<string, number | string>>>>;
-  readonly overrides: readonly (OverrideInput<number | string> & {
-    readonly burst?: number | string | undefined;
-    readonly pause?: string | undefined;
-  })[];
+  readonly quota: Amount | QuotaFromCallInput;
+  readonly quotas: Readonly<Record<Dimension, Readonly<Record<string, Amount>>>>;
+  readonly overrides: readonly (OverrideInput<Amount> & { readonly burst?: Amount | undefined })[];
 }
 
 export function allottedIn(limit: ParsedLimit): AllottedIn {
   const { amountKey } = algorithmNamed(limit.algorithm).policy;
-  const written: Readonly<Record<string, unknown>> = limit;
-  const { quotas = {}, overrides = [] } = limit as Partial<AllottedIn>;
+  const {
+    quotas = {},
+    overrides = [],
+    [amountKey]: quota,
+  } = limit as unknown as AllottedIn & { readonly pause: Amount };
+  const written: readonly (AllottedIn["overrides"][number] & { readonly pause?: Amount })[] = overrides;
+  return { quota, quotas, overrides: written.map((each) => ({ ...each, quota: each[amountKey] ?? each.quota })) };
+}
+
+/** Every quota that a limit has, the keys that lead to it, and the burst beside it. */
+export function quotasIn(limit: ParsedLimit): (readonly [keys: Keys, quota: Amount, burst?: Amount | undefined])[] {
+  const { quota, quotas, overrides } = allottedIn(limit);
+  const { amountKey } = algorithmNamed(limit.algorithm).policy;
+  const own = isFromCall(quota)
+    ? [[["quota", "default"], quota.default] as const, [["quota", "max"], quota.max] as const]
+    : [[[amountKey], quota] as const];
+  return [
+    ...own,
+    ...Object.entries(quotas).flatMap(([dimension, byValue]) =>
+      Object.entries(byValue).map(([value, units]) => [["quotas", dimension, value], units] as const),
+    ),
+    ...overrides.map(({ quota, burst }, n) => [["overrides", n, amountKey], quota, burst] as const),
+  ];
+}
+
+function allotmentOf(
+  limit: ParsedLimit,
+  amount: number | "unlimited",
+  noticeAt: number | null,
+  burst: Amount | undefined,
+): Allotment {
+  const { policy } = algorithmNamed(limit.algorithm);
+  const isUnlimited = amount === "unlimited";
+  const units = isUnlimited ? Number.MAX_SAFE_INTEGER : amount;
+  const spec = (isUnlimited ? policy.unlimitedSpec : null) ?? policy.specOf(limit, units, burst);
+  const capacity = algorithmOf(spec).capacity(spec);
   return {
-    quota: written[amountKey] as AllottedIn["quota"],
-    quotas,
-    overrides: overrides.map((override) => ({ ...override, quota: override[amountKey] as number | string })),
+    quota: isUnlimited ? null : policy.quotaOf(units),
+    spec,
+    capacity,
+    isCounted: !isUnlimited || policy.isUnlimitedCounted,
+    claims: null,
+    // Nothing is decided by it, so that it need not be exact: four of five are four fifths.
+    noticeBelow: isUnlimited || noticeAt === null ? 0 : capacity * (1 - noticeAt + 1e-9),
+    windowMs: policy.windowMs(limit, units),
   };
 }
 
-function allotmentOf(limit: ParsedLimit, amount: number, noticeAt: number | null, burst?: number | string): Allotment {
-  const { policy } = algorithmNamed(limit.algorithm);
-  const spec = policy.specOf(limit, amount, burst);
-  const capacity = algorithmOf(spec).capacity(spec);
-  // Nothing is decided by it, so that it need not be exact: four of five are four fifths.
-  const noticeBelow = noticeAt === null ? 0 : capacity * (1 - noticeAt + 1e-9);
-  const [quota, windowMs] = [policy.quotaOf(amount), policy.windowMs(limit, amount)];
-  return { quota, spec, capacity, isCounted: true, claims: null, noticeBelow, windowMs };
-}
-
-/** Whether calls may bring the quota. */
 export function isFromCall(quota: AllottedIn["quota"]): quota is QuotaFromCallInput {
   return typeof quota === "object";
 }
 
 /** What is allotted to calls that bring no quota, and how others do. */
-function claimed(quota: QuotaFromCallInput, allotment: (quota: number | string) => Allotment): Allotment {
+function claimed(quota: QuotaFromCallInput, allotment: (quota: Amount) => Allotment): Allotment {
   const units = (amount: QuotaInput) => (amount === "unlimited" ? amount : unitsOf(amount));
   const claims = claimsUpTo(units(quota.max), (claim, claims) => ({ ...allotment(claim), claims }));
   return claims.allotmentFor(units(quota.default));
-}
-
-/** An allotment that denies nothing. */
-function unlimitedOf(limit: ParsedLimit): Allotment {
-  const { policy } = algorithmNamed(limit.algorithm);
-  const most = Number.MAX_SAFE_INTEGER;
-  const spec = policy.unlimitedSpec ?? policy.specOf(limit, most);
-  return {
-    quota: null,
-    spec,
-    capacity: algorithmOf(spec).capacity(spec),
-    isCounted: policy.isUnlimitedCounted,
-    claims: null,
-    noticeBelow: 0,
-    windowMs: policy.windowMs(limit, most),
-  };
-}
-
-function holdOf(limit: ParsedLimit): {
-  readonly lease?: string | undefined;
-  readonly onExpiry?: Limit["onExpiry"] | undefined;
-} {
-  const hold = "hold" in limit ? limit.hold : {};
-  return algorithmNamed(limit.algorithm).isHeldOnly ? { ...hold, onExpiry: "refund" } : (hold ?? {});
 }
 
 /** Tells whether a limit is for a tool. */

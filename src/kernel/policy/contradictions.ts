@@ -6,7 +6,7 @@ import { type Fault, formatGot } from "../errors.ts";
 import { isGlob } from "../glob.ts";
 import type { Demand } from "./algorithm-policy.ts";
 import { unitsOf } from "./amounts.ts";
-import { allottedIn, isFromCall } from "./compile.ts";
+import { allottedIn, distinctOf, isFromCall, quotasIn } from "./compile.ts";
 import { isMoneyText, MONEY_UNIT } from "../quantity.ts";
 import { globsIn, isExact } from "../selector.ts";
 import type { ParsedLimit, ParsedPolicy } from "./schema.ts";
@@ -20,7 +20,6 @@ export interface PolicyFault extends Fault {
   readonly isOld?: boolean;
 }
 
-/** A fault at the end of some keys. */
 export function policyFault(keys: readonly (string | number)[], expected: string, got: string): PolicyFault {
   return { keys, path: formatPath(keys), expected, got };
 }
@@ -36,7 +35,6 @@ export function formatPath(keys: readonly (string | number)[]): string {
     .replace(/^\./, "");
 }
 
-/** Everything that contradicts itself. */
 export function contradictions({ partition, tools = {}, limits }: ParsedPolicy): PolicyFault[] {
   const derived: readonly string[] = DERIVED_DIMENSIONS;
   const known = [...DIMENSIONS, ...limits.flatMap(({ per }) => per)].filter((name) => !derived.includes(name));
@@ -80,42 +78,37 @@ function limitContradictions(limit: ParsedLimit, i: number, limits: readonly Par
   demand(new Set(per).size === per.length, ["per"], "each dimension once", per);
   moneyContradictions(limit, demand);
   const { policy } = algorithmNamed(limit.algorithm);
-  for (const [keys, given, burst] of quotasOf(limit)) {
+  for (const [keys, given, burst] of quotasIn(limit)) {
     if (given === "unlimited") continue;
     const units = unitsOf(given);
     const fault = policy.quotaFault(policy.specOf(limit, units, burst), units);
     demand(fault === null, keys, fault ?? "", given);
-    const isSeen = !isDistinct(limit) || units <= MAX_SEEN;
-    demand(isSeen, keys, `at most ${MAX_SEEN} values that are counted`, given);
+    const isRemembered = distinctOf(limit) === null || units <= MAX_SEEN;
+    demand(isRemembered, keys, `at most ${MAX_SEEN} values that are counted`, given);
   }
   claimContradictions(limit, demand);
-  const sets = new Set(
-    (limit.overrides ?? []).flatMap(({ when }) => (isExact(when) ? Object.keys(when).sort().join() : [])),
-  );
-  demand(
-    sets.size <= MAX_OVERRIDE_SETS,
-    ["overrides"],
-    `at most ${MAX_OVERRIDE_SETS} different sets of dimensions in when`,
-    sets.size,
-  );
+  const exact = (limit.overrides ?? []).filter(({ when }) => isExact(when));
+  const sets = new Set(exact.map(({ when }) => Object.keys(when).sort().join())).size;
+  const mostSets = `at most ${MAX_OVERRIDE_SETS} different sets of dimensions in when`;
+  demand(sets <= MAX_OVERRIDE_SETS, ["overrides"], mostSets, sets);
   policy.contradictions(limit, demand);
-  if ("distinct" in limit && limit.distinct !== undefined) {
-    demand(limit.unit === undefined, ["unit"], "no unit where distinct values are counted", limit.unit);
-    demand(!per.includes(limit.distinct), ["distinct"], "a dimension that the limit is not per", limit.distinct);
-    demand(
-      limit.onError === undefined,
-      ["onError"],
-      "no onError where distinct values are counted: they stay counted",
-      limit.onError,
-    );
-  }
-  if ("borrow" in limit && limit.borrow === "auto") {
-    const isCount = "distinct" in limit && limit.distinct !== undefined;
-    demand(!isCount, ["borrow"], "no borrow where distinct values are counted", limit.borrow);
-    const isEnforced = limit.mode === undefined || limit.mode === "enforce";
-    demand(isEnforced, ["borrow"], `no borrow in mode ${limit.mode}, which denies nothing`, limit.borrow);
-  }
+  distinctContradictions(limit, demand);
   return faults;
+}
+
+/** What limits of distinct values, and limits that are borrowed from, cannot say. */
+function distinctContradictions(limit: ParsedLimit, demand: Demand): void {
+  const distinct = distinctOf(limit);
+  const counted = "where distinct values are counted";
+  if (distinct !== null && "unit" in limit) demand(false, ["unit"], `no unit ${counted}`, limit.unit);
+  const isOther = distinct === null || !limit.per.includes(distinct);
+  demand(isOther, ["distinct"], "a dimension that the limit is not per", distinct);
+  if (distinct !== null && "onError" in limit)
+    demand(false, ["onError"], `no onError ${counted}: they stay counted`, limit.onError);
+  if (!("borrow" in limit)) return;
+  demand(distinct === null, ["borrow"], `no borrow ${counted}`, limit.borrow);
+  const { mode = "enforce" } = limit;
+  demand(mode === "enforce", ["borrow"], `no borrow in mode ${mode}, which denies nothing`, limit.borrow);
 }
 
 /** What a quota that calls bring cannot say: each number up to its `max` must be one that the limit could have. */
@@ -124,51 +117,27 @@ function claimContradictions(limit: ParsedLimit, demand: Demand): void {
   if (!isFromCall(quota)) return;
   const { default: usual, max } = quota;
   const most = max === "unlimited" ? Number.POSITIVE_INFINITY : unitsOf(max);
-  const isWithin = most === Number.POSITIVE_INFINITY || (usual !== "unlimited" && unitsOf(usual) <= most);
+  const isWithin = max === "unlimited" || (usual !== "unlimited" && unitsOf(usual) <= most);
   demand(isWithin, ["quota", "default"], `at most max, which is ${max}`, usual);
   const { policy } = algorithmNamed(limit.algorithm);
-  const isBounded = policy.hasLargestQuota || isDistinct(limit);
+  const isBounded = policy.hasLargestQuota || distinctOf(limit) !== null;
   demand(!isBounded || max !== "unlimited", ["quota", "max"], "a number, because this limit has a largest quota", max);
   const fault = max === "unlimited" ? null : policy.claimFault(limit, most);
   demand(fault === null, ["quota", "max"], fault ?? "", max);
 }
 
-function isDistinct(limit: ParsedLimit): boolean {
-  return "distinct" in limit && limit.distinct !== undefined;
-}
-
 /** Dollars are an amount of one unit alone. */
 function moneyContradictions(limit: ParsedLimit, demand: Demand): void {
   if ("unit" in limit && limit.unit === MONEY_UNIT) return;
-  const amounts = quotasOf(limit).flatMap(([keys, quota, burst]) => [
-    [keys, quota] as const,
-    [[...keys.slice(0, -1), "burst"], burst] as const,
-  ]);
-  if ("burst" in limit) amounts.push([["burst"], limit.burst]);
-  for (const [keys, amount] of amounts) demand(!isMoney(amount), keys, NO_MONEY, amount);
+  for (const [keys, quota, burst] of quotasIn(limit)) {
+    demand(!isMoney(quota), keys, NO_MONEY, quota);
+    demand(!isMoney(burst), [...keys.slice(0, -1), "burst"], NO_MONEY, burst);
+  }
+  if ("burst" in limit) demand(!isMoney(limit.burst), ["burst"], NO_MONEY, limit.burst);
 }
 
 const NO_MONEY = `an amount without $, which is for unit: ${MONEY_UNIT}`;
 
 function isMoney(amount: unknown): boolean {
   return typeof amount === "string" && isMoneyText(amount);
-}
-
-/** Every quota of a limit, the keys that lead to it, and the burst beside it. */
-function quotasOf(limit: ParsedLimit) {
-  const { quota, quotas, overrides } = allottedIn(limit);
-  const { amountKey } = algorithmNamed(limit.algorithm).policy;
-  const own = isFromCall(quota)
-    ? ([
-        [["quota", "default"], quota.default, undefined],
-        [["quota", "max"], quota.max, undefined],
-      ] as const)
-    : ([[[amountKey], quota, undefined]] as const);
-  return [
-    ...own,
-    ...Object.entries(quotas).flatMap(([dimension, byValue]) =>
-      Object.entries(byValue).map(([value, units]) => [["quotas", dimension, value], units, undefined] as const),
-    ),
-    ...overrides.map(({ quota, burst }, n) => [["overrides", n, amountKey], quota, burst] as const),
-  ];
 }

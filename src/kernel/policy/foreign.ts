@@ -7,7 +7,7 @@ import { durationFrom, microsOf, moneyFrom, rateFrom, rateKey } from "./values.t
 import { plainOf } from "../spelling.ts";
 
 type Limit = Readonly<Record<string, unknown>>;
-type Foreign = readonly [key: RegExp, hint: (given: Given) => string | null];
+type Foreign = readonly [key: RegExp, hint: string | ((given: Given) => string | null)];
 
 interface Given {
   readonly key: string;
@@ -23,12 +23,12 @@ const SPANS: Readonly<Record<string, string>> = { hourly: "1h", daily: "day", we
 
 /** By the key without case, hyphens and underscores. */
 const FOREIGN: readonly Foreign[] = [
-  [/^(shadow|dryrun|reportonly|logonly)$/, instead("mode: shadow")],
+  [/^(shadow|dryrun|reportonly|logonly)$/, (given) => write(given, "mode: shadow")],
   [
     /^(?:max)?(?:concurrent|concurrency|parallel|simultaneous)(?:calls|requests|runs)?$|^(?:max)?inflight$/,
     ({ key }) => `Write "algorithm: concurrency" and "quota" instead of "${key}".`,
   ],
-  [/^default$/, () => 'Write "quota" for all values that "quotas" does not name.'],
+  [/^default$/, 'Write "quota" for all values that "quotas" does not name.'],
   [
     new RegExp(`^${COUNT}per${DIMENSION}$|^${DIMENSION}(?:limit|quota|max|budget|cap)$`),
     ({ found: [one, other], ...given }) =>
@@ -49,8 +49,7 @@ const FOREIGN: readonly Foreign[] = [
   ],
   [
     /^cost$/,
-    () =>
-      "What a call costs is said by its tool: tools: { search: { cost: { tokens: 5 } } }. A limit counts it by its unit.",
+    "What a call costs is said by its tool: tools: { search: { cost: { tokens: 5 } } }. A limit counts it by its unit.",
   ],
   [
     /^(window|period|interval|duration|ttl|lease)(?:in)?(ms|millis|milliseconds|s|secs?|seconds|m|mins?|minutes|h|hours|d|days)$/,
@@ -65,23 +64,22 @@ const FOREIGN: readonly Foreign[] = [
   ],
   [
     /^(refill|replenish|leak|drain)(rate|interval|amount|every|persecond)?$/,
-    () => 'A token bucket gets its quota in each window: write "algorithm: token-bucket", quota, window and burst.',
+    'A token bucket gets its quota in each window: write "algorithm: token-bucket", quota, window and burst.',
   ],
   [
     /^min(?:imum)?(?:interval|gap|delay|pause|wait)(?:ms|seconds|s)?$|^(?:delay|throttle|debounce|pause)(?:ms|seconds|s)?$/,
-    () => 'For a pause between two calls, write "algorithm: cooldown" and "pause: 2s".',
+    'For a pause between two calls, write "algorithm: cooldown" and "pause: 2s".',
   ],
   [
     /^(cooldown|backoff|penalty|block(duration|for|time)|ban(duration)?|retryafter)(ms|seconds|s)?$/,
-    () => "Remove it: a denied call is told when to try again.",
+    "Remove it: a denied call is told when to try again.",
   ],
-  [/^(enabled?|active|disabled?)$/, () => 'Remove it. A limit with "mode: shadow" counts and never denies.'],
-  [/^(priority|order|rank)$/, () => "Remove it: a call must pass all limits that match."],
+  [/^(enabled?|active|disabled?)$/, 'Remove it. A limit with "mode: shadow" counts and never denies.'],
+  [/^(priority|order|rank)$/, "Remove it: a call must pass all limits that match."],
   [
-    /^(on|when)(exceed(ed)?|limit(reached)?|den(y|ied)|over(limit|quota)?|breach|violation)$|^(exceed|over|limit)(action|behaviou?r)$|^behaviou?r$/,
+    /^(on|when)(exceed(ed)?|limit(reached)?|den(y|ied)|over(limit|quota)?|breach|violation)$|^(exceed|over|limit)(action|behaviou?r)$|^(behaviou?r|action)$/,
     afterDenial,
   ],
-  [/^action$/, afterDenial],
 ];
 
 /** What to write instead of a key of a limit that other tools have; `null` where there is no guess. */
@@ -91,7 +89,8 @@ export function hintForForeign(key: string, value: unknown, limit: Limit): strin
   const plain = plainOf(key);
   for (const [pattern, hint] of FOREIGN) {
     const match = pattern.exec(plain);
-    if (match !== null) return hint({ key, value, limit, found: match.slice(1) });
+    if (match === null) continue;
+    return typeof hint === "string" ? hint : hint({ key, value, limit, found: match.slice(1) });
   }
   return null;
 }
@@ -105,10 +104,6 @@ function write({ key, limit }: Pick<Given, "key" | "limit">, text: string): stri
   const isOwn =
     (limit.quota !== undefined && text.includes("quota:")) || (limit.per !== undefined && /^per:/.test(text));
   return isOwn ? `Write it in a limit of its own, with "${text}".` : `Write "${text}" instead of "${key}".`;
-}
-
-function instead(text: string): Foreign[1] {
-  return (given) => write(given, text);
 }
 
 function afterDenial(given: Given): string {
@@ -127,7 +122,6 @@ function quotaOf(value: unknown): string {
   return `quota: ${Number.isInteger(value) ? value : 60}`;
 }
 
-/** Money in millionths. */
 function moneyOf(value: unknown): string {
   const given = moneyFrom(typeof value === "number" ? `${value} usd` : textOf(value).slice(0, MAX_TEXT));
   const { unit, micros } = given ?? { unit: "usd_micros", micros: microsOf(5) };

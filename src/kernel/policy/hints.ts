@@ -9,7 +9,19 @@ import { closest, plainOf } from "../spelling.ts";
 import { listed } from "../words.ts";
 import { AFTER_COMMA } from "./amount-hints.ts";
 import { hintForForeign, isQuotaKey } from "./foreign.ts";
-import { isObject, type Keys, MAX_TEXT, placeOf, shown, textOf, windowed } from "./place.ts";
+import {
+  entriesText,
+  isObject,
+  isWord,
+  type Keys,
+  MAX_TEXT,
+  namesText,
+  objectOr,
+  placeOf,
+  shown,
+  textOf,
+  windowed,
+} from "./place.ts";
 import { isQuota } from "./quota-hints.ts";
 import { ALGORITHMS, DEFAULTS_KEYS, LIMIT_KEYS, POLICY_KEYS, TOOL_KEYS } from "./schema.ts";
 import { calendarFrom, durationFrom } from "./values.ts";
@@ -35,9 +47,8 @@ export function hintForKey(keys: Keys, input: unknown): string | null {
   if (level === "policy") {
     if (isObject(value) && "limits" in value)
       return `Remove the line "${key}:", and write what is inside it at the top.`;
-    const isOfLimit = isQuota || ALL_LIMIT_KEYS.has(key) || foreignOfLimit !== null;
-    const word = ALL_LIMIT_KEYS.has(key) ? key : (foreignOfLimit ?? key);
-    return isOfLimit ? `Write "${word}" in a limit, which is an entry of "limits".` : null;
+    const word = ALL_LIMIT_KEYS.has(key) ? key : (foreignOfLimit ?? (isQuota ? key : null));
+    return word === null ? null : `Write "${word}" in a limit, which is an entry of "limits".`;
   }
   if (level === "override") return `Write it in "when": { ${shown(key)}: ${shown(value)} }.`;
   if (level === "defaults") return ALL_LIMIT_KEYS.has(key) ? `Write "${key}" in each limit.` : null;
@@ -63,73 +74,42 @@ const KNOWN: Readonly<Record<Exclude<Level, "limit">, readonly string[]>> = {
   hold: ["lease", "onExpiry"],
   notice: ["at", "message"],
 };
-/** Most values that a hint writes. */
-const MAX_SHOWN = 3;
 const ALL_LIMIT_KEYS: ReadonlySet<string> = new Set([...LIMIT_KEYS.values()].flat());
 
-/** Keys of other tools, by the key that a policy has for it. */
-const FOREIGN: Readonly<Record<Level, Readonly<Record<string, readonly string[]>>>> = {
+/** Keys of other tools without case, hyphens and underscores, by the key that a policy has for it. */
+const FOREIGN: Readonly<Record<Level, Readonly<Record<string, string>>>> = {
   policy: {
-    limits: ["rules", "rule", "limit", "ratelimits", "ratelimit", "policies", "quotas", "budgets"],
-    tools: ["functions"],
-    version: ["v", "apiversion"],
+    limits: "rules rule limit ratelimits ratelimit policies quotas budgets",
+    tools: "functions",
+    version: "v apiversion",
   },
-  tool: {
-    cost: ["price", "pricing", "weight", "points", "units"],
-    group: ["class", "kind", "tier", "level", "category"],
-  },
+  tool: { cost: "price pricing weight points units", group: "class kind tier level category" },
   limit: {
-    quota: [
-      "limit",
-      "max",
-      "maximum",
-      "maxcalls",
-      "maxrequests",
-      "amount",
-      "points",
-      "budget",
-      "allowance",
-      "capacity",
-      "rate",
-      "ratelimit",
-      "threshold",
-      "calls",
-      "requests",
-      "cap",
-    ],
-    window: [
-      "period",
-      "interval",
-      "every",
-      "windowms",
-      "windowsize",
-      "timewindow",
-      "duration",
-      "reset",
-      "resets",
-      "frequency",
-    ],
-    algorithm: ["type", "kind", "strategy", "method", "algo"],
-    per: ["by", "key", "keys", "scope", "dimensions", "dimension", "groupby", "partitionby"],
-    when: ["match", "tool", "tools", "only", "pattern", "patterns", "include"],
-    resetAfterIdle: ["expires", "expiry", "expire", "idle", "timeout", "ttl"],
-    burst: ["burstsize", "bucketsize", "maxburst"],
-    unit: ["currency", "units"],
-    name: ["id", "label"],
-    overrides: ["if", "exceptions"],
-    timezone: ["tz", "zone"],
-    align: ["alignment"],
-    distinct: ["unique", "distinctvalues", "countdistinct"],
-    description: ["comment", "note", "title"],
+    quota:
+      "limit max maximum maxcalls maxrequests amount points budget allowance capacity rate ratelimit threshold calls " +
+      "requests cap",
+    window: "period interval every windowms windowsize timewindow duration reset resets frequency",
+    algorithm: "type kind strategy method algo",
+    per: "by key keys scope dimensions dimension groupby partitionby",
+    when: "match tool tools only pattern patterns include",
+    resetAfterIdle: "expires expiry expire idle timeout ttl",
+    burst: "burstsize bucketsize maxburst",
+    unit: "currency units",
+    name: "id label",
+    overrides: "if exceptions",
+    timezone: "tz zone",
+    align: "alignment",
+    distinct: "unique distinctvalues countdistinct",
+    description: "comment note title",
   },
-  override: { when: ["if", "for", "match"], quota: ["limit", "max"] },
-  hold: { lease: ["ttl", "timeout", "duration"], onExpiry: ["expiry", "onexpire"] },
-  notice: { at: ["threshold", "share", "from"] },
+  override: { when: "if for match", quota: "limit max" },
+  hold: { lease: "ttl timeout duration", onExpiry: "expiry onexpire" },
+  notice: { at: "threshold share from" },
   defaults: {},
 };
 
 function foreignKey(key: string, level: Level): string | null {
-  return Object.entries(FOREIGN[level]).find(([, others]) => others.includes(plainOf(key)))?.[0] ?? null;
+  return Object.entries(FOREIGN[level]).find(([, others]) => others.split(" ").includes(plainOf(key)))?.[0] ?? null;
 }
 
 function levelOf(keys: Keys): Level {
@@ -147,17 +127,17 @@ function hintForLimitKey(key: string, value: unknown, limit: Readonly<Record<str
   const foreign = foreignKey(key, "limit");
   const own = LIMIT_KEYS.get(textOf(limit.algorithm ?? impliedAlgorithm(limit))) ?? [];
   const dimension = dimensionIn(key);
-  if (dimension !== null && isQuotas(value))
-    return `Write quotas: { ${dimension}: { ${Object.entries(value)
-      .slice(0, MAX_SHOWN)
-      .map(([name, quota]) => `${shown(name)}: ${quota}`)
-      .join(", ")}${Object.keys(value).length > MAX_SHOWN ? ", …" : ""} } }.`;
-  if (key === "plans" && namesIn(value) !== "") return `Write when: { plan${namesIn(value)} }.`;
+  const quotas = Object.entries(objectOr(value));
+  if (dimension !== null && quotas.length > 0 && quotas.every(([, quota]) => isQuota(quota))) {
+    const entries = quotas.map(([name, quota]) => `${shown(name)}: ${quota}`);
+    return `Write quotas: { ${dimension}: { ${entriesText(entries)} } }.`;
+  }
+  if (key === "plans" && namesText(value) !== "") return `Write when: { plan${namesText(value)} }.`;
   if (foreign === null && dimension === key && isWord(value)) return `Write when: { ${key}: ${shown(value)} }.`;
   const meant = foreign ?? closest(key, own) ?? closest(key, ALL_LIMIT_KEYS);
   if (meant === null) return null;
   if (foreign !== null && limit[foreign] !== undefined) return `Remove "${key}": this limit has "${foreign}" already.`;
-  const list = meant === "per" || meant === "when" ? namesIn(value) : "";
+  const list = meant === "per" || meant === "when" ? namesText(value) : "";
   const names = meant === "when" && list !== "" ? `: { tool${list} }` : list;
   const span = meant === "window" && typeof value === "string" && value.length <= MAX_TEXT ? windowFrom(value) : null;
   const text = `${meant}${names}${span === null || span === value ? "" : `: ${span}`}`;
@@ -171,22 +151,8 @@ function dimensionIn(key: string): string | null {
   return ["plan", ...DIMENSIONS].find((dimension) => key === dimension || key === `${dimension}s`) ?? null;
 }
 
-function isQuotas(value: unknown): value is Readonly<Record<string, unknown>> {
-  return isObject(value) && Object.keys(value).length > 0 && Object.values(value).every(isQuota);
-}
-
 function windowFrom(text: string): string | null {
   return DURATION_PATTERN.test(text) ? text : (calendarFrom(text) ?? durationFrom(text));
-}
-
-function isWord(value: unknown): boolean {
-  return typeof value === "string" && value.length <= MAX_TEXT;
-}
-
-/** Names as the list that stands behind a key; nothing where they are none. */
-function namesIn(value: unknown): string {
-  const names = [value].flat();
-  return names.length > 0 && names.length <= 3 && names.every(isWord) ? `: [${names.map(shown).join(", ")}]` : "";
 }
 
 /** A key that only limits of other algorithms have. */

@@ -1,4 +1,4 @@
-// The values of a policy as they are written: durations, amounts, quotas and selectors. schema-values.ts checks them.
+// The values of a policy as they are written: durations, amounts, quotas, selectors, notices and holds.
 
 import type { Dimension } from "../call.ts";
 import type { QuantityText } from "../quantity.ts";
@@ -33,3 +33,25 @@ export type SelectorInput = string | number | readonly (string | number)[];
  * behind `!` does; a list of `!` alone also matches calls that lack the dimension.
  */
 export type WhenInput = Readonly<Record<Dimension, SelectorInput>>;
+
+/** When and how a model is warned before a limit denies. */
+export interface NoticeInput {
+  /**
+   * The used share of the quota from which calls get the notice, above 0 to 1, or `never`. Default: 0.8 for `budget` and
+   * `elapsed`, `never` for limits that refill or only warn.
+   */
+  readonly at?: number | "never" | undefined;
+  /**
+   * The text, in place of the usual one, at most 200 characters. `{limit}`, `{unit}`, `{cost}`, `{quota}`, `{used}`,
+   * `{remaining}` and `{retryAfter}` are filled in.
+   */
+  readonly message?: string | undefined;
+}
+
+/** How units are held between `reserve` and `settle`. */
+export interface HoldInput {
+  /** How long a hold lives where it is not extended, at most `1d`. Default `2m`. */
+  readonly lease?: DurationInput | undefined;
+  /** What happens to units whose hold expires: they are spent (`charge`, the default), or free again (`refund`). */
+  readonly onExpiry?: "charge" | "refund" | undefined;
+}

@@ -2,11 +2,22 @@
 // editors show them, and `npm run schema` writes them into policy.schema.json. schema.ts checks the values.
 
 import type { Dimension } from "../call.ts";
-import type { DurationInput, QuantityInput, QuotaFromCallInput, QuotaInput, WhenInput } from "./input-values.ts";
+import type {
+  DurationInput,
+  HoldInput,
+  NoticeInput,
+  QuantityInput,
+  QuotaFromCallInput,
+  QuotaInput,
+  WhenInput,
+} from "./input-values.ts";
 
-/** Keys that Tollgate ignores: they begin with `x-`. */
-interface Extensible {
+/** Keys of policies, limits and tools. */
+interface Described {
+  /** Keys that begin with `x-` are ignored. */
   readonly [extension: `x-${string}`]: unknown;
+  /** For people, at most 200 characters. */
+  readonly description?: string | undefined;
 }
 
 /** What applies while the store is unreachable. */
@@ -18,26 +29,10 @@ export type OnMissing = "error" | "skip" | "shared";
 /** Whether a limit denies (`enforce`), allows with a notice (`warn`), or counts and reports alone (`shadow`). */
 export type Mode = "enforce" | "warn" | "shadow";
 
-/** When and how a model is warned before a limit denies. */
-export interface NoticeInput {
-  /**
-   * The used share of the quota from which calls get the notice, above 0 to 1, or `never`. Default: 0.8 for `budget` and
-   * `elapsed`, `never` for limits that refill or only warn.
-   */
-  readonly at?: number | "never" | undefined;
-  /**
-   * The text, in place of the usual one, at most 200 characters. `{limit}`, `{unit}`, `{cost}`, `{quota}`, `{used}`,
-   * `{remaining}` and `{retryAfter}` are filled in.
-   */
-  readonly message?: string | undefined;
-}
-
 /** Keys of every limit, beside its quota. */
-export interface LimitBaseInput extends Extensible {
+export interface LimitBaseInput extends Described {
   /** Lower-case letters, digits and hyphens, at most 64. It appears in keys, verdicts and messages. */
   readonly name: string;
-  /** For people, at most 200 characters. */
-  readonly description?: string | undefined;
   /**
    * Which calls share one bucket: those with equal values of these dimensions. `[]`: all calls. A dimension is `tenant`,
    * `user`, `session`, `turn`, `agent`, `model`, `tool`, the tool's `group`, the call's `args`, or a name of your own, which
@@ -99,9 +94,7 @@ interface CountedInput {
 }
 
 /** What the policy knows of a tool. */
-export interface ToolInput extends Extensible {
-  /** For people, at most 200 characters. */
-  readonly description?: string | undefined;
+export interface ToolInput extends Described {
   /** What a call costs where it does not say so itself: amounts by unit. */
   readonly cost?: Readonly<Record<string, QuantityInput>> | undefined;
   /** The group of the tool, for limits per `group`. */
@@ -110,14 +103,6 @@ export interface ToolInput extends Extensible {
   readonly ignoreArgs?: readonly string[] | undefined;
   /** What a failed call of the tool costs: `charge` its price, or `refund` all but what it reported. Default: the policy's `onError`. */
   readonly onError?: OnError | undefined;
-}
-
-/** How units are held between `reserve` and `settle`. */
-export interface HoldInput {
-  /** How long a hold lives where it is not extended, at most `1d`. Default `2m`. */
-  readonly lease?: DurationInput | undefined;
-  /** What happens to units whose hold expires: they are spent (`charge`, the default), or free again (`refund`). */
-  readonly onExpiry?: "charge" | "refund" | undefined;
 }
 
 /** What a call costs that `run` made and that failed: its price, or only what it reported. */
@@ -131,18 +116,14 @@ export interface SpentLimitInput extends LimitBaseInput, CountedInput {
   readonly onError?: OnError | undefined;
 }
 
-/** Keys of limits whose units can be borrowed ahead. */
-interface BorrowingInput {
+/** Keys of limits that count: their units can be borrowed ahead, or are the values of a dimension. */
+interface CounterInput extends SpentLimitInput, UnitsInput {
   /**
    * `auto`: an instance borrows the units that it will soon need, and decides calls without asking the store. The store
    * counts borrowed units as used, so the quota holds. All instances together keep at most 1/32 of the free units unused; a
    * call that these could cover is denied with a `retryAfterMs` of 200. Default: each call asks the store.
    */
   readonly borrow?: "auto" | undefined;
-}
-
-/** Keys of limits that can count the values of a dimension. */
-interface DistinctInput {
   /**
    * Counts distinct values of this dimension instead of units: a call is charged 1 when the bucket has not seen its value
    * yet, and else passes. The quota is then at most 1,000.
@@ -151,7 +132,7 @@ interface DistinctInput {
 }
 
 /** Units for the life of a bucket. It starts again when it was idle for a time, or at a time after its first charge. */
-export interface BudgetLimitInput extends SpentLimitInput, UnitsInput, DistinctInput, BorrowingInput {
+export interface BudgetLimitInput extends CounterInput {
   readonly algorithm?: "budget" | undefined;
   /** The bucket is reset after this time without a call, or `never`. Default `24h` for limits per `turn`, else `30d`. */
   readonly resetAfterIdle?: DurationInput | "never" | undefined;
@@ -160,7 +141,7 @@ export interface BudgetLimitInput extends SpentLimitInput, UnitsInput, DistinctI
 }
 
 /** Units for each window. */
-export interface FixedWindowLimitInput extends SpentLimitInput, UnitsInput, DistinctInput, BorrowingInput {
+export interface FixedWindowLimitInput extends CounterInput {
   readonly algorithm: "fixed-window";
   /** A `day`, `week` or `month` of the calendar; or a duration, with `algorithm: fixed-window`. */
   readonly window: DurationInput;
@@ -169,7 +150,7 @@ export interface FixedWindowLimitInput extends SpentLimitInput, UnitsInput, Dist
 }
 
 /** Units for each day, week or month of the calendar. */
-export interface CalendarLimitInput extends SpentLimitInput, UnitsInput, DistinctInput, BorrowingInput {
+export interface CalendarLimitInput extends CounterInput {
   readonly algorithm?: "fixed-window" | undefined;
   /** A `day`, `week` or `month` of the calendar; or a duration, with `algorithm: fixed-window`. */
   readonly window: "day" | "week" | "month";
@@ -292,13 +273,11 @@ export interface DefaultsInput
     Pick<CalendarLimitInput, "timezone"> {}
 
 /** A policy as it is written. */
-export interface PolicyInput extends Extensible {
+export interface PolicyInput extends Described {
   /** For editors: where policy.schema.json lies. */
   readonly $schema?: string | undefined;
   /** The version of this format: 1. */
   readonly version: 1;
-  /** For people, at most 200 characters. */
-  readonly description?: string | undefined;
   /** The dimension that most limits are per. Buckets with the same value are stored together. Default `session`. */
   readonly partition?: Dimension | undefined;
   /** Defaults of all limits whose algorithm has the key. */

@@ -1,7 +1,8 @@
 // The words that policies had once, and what to write now: one table for the errors that name them (policy.ts) and for
 // `tollgate policy upgrade` (src/policy-file/upgrade.ts). Nothing is found in a policy that has only the words of today.
 
-import { isObject, type Keys, MAX_TEXT, shown, textOf } from "./place.ts";
+import { isCalendarWord } from "./amounts.ts";
+import { entriesText, isObject, type Keys, listOr, MAX_TEXT, objectOr, shown, textOf } from "./place.ts";
 import { dimensionQuestion, isQuota, isUnclear } from "./quota-hints.ts";
 
 /** How to write a part of a policy today. */
@@ -17,11 +18,9 @@ export type Edit = Rewriting | "remove";
 
 /** An old word of a policy. */
 export interface OldWord {
-  /** The keys that lead to it. */
   readonly keys: Keys;
   /** `null` where a person has to decide. */
   readonly edit: Edit | null;
-  /** What to do, as a sentence. */
   readonly hint: string;
   /** What stands there instead, as in `when: { tool: [search] }`; `null` for nothing. */
   readonly now: string | null;
@@ -32,14 +31,12 @@ type Written = Readonly<Record<string, unknown>>;
 
 /** Every old word of a policy, right or wrong in the rest. */
 export function oldWordsIn(input: unknown): readonly OldWord[] {
-  if (!isObject(input)) return [];
-  const tools = isObject(input.tools) ? input.tools : {};
-  const hasTiers = Object.values(tools).some((tool) => isObject(tool) && "tier" in tool);
-  const policy = { hasTiers, hasGroups: hasTiers && hasOwnGroups(input) };
-  const limits = Array.isArray(input.limits) ? input.limits : [];
+  const { tools, limits } = objectOr(input);
+  const hasTiers = Object.values(objectOr(tools)).some((tool) => "tier" in objectOr(tool));
+  const policy = { hasTiers, hasGroups: hasTiers && listOr(limits).some(hasOwnGroups) };
   return [
-    ...Object.entries(tools).flatMap(([name, tool]) => inTool(tool, ["tools", name], policy)),
-    ...limits.flatMap((limit, i) => (isObject(limit) ? inLimit(limit, ["limits", i], policy) : [])),
+    ...Object.entries(objectOr(tools)).flatMap(([name, tool]) => inTool(objectOr(tool), ["tools", name], policy)),
+    ...listOr(limits).flatMap((limit, i) => inLimit(objectOr(limit), ["limits", i], policy)),
   ];
 }
 
@@ -50,18 +47,16 @@ interface PolicyFacts {
   readonly hasGroups: boolean;
 }
 
-function hasOwnGroups({ limits }: Written): boolean {
-  const all = Array.isArray(limits) ? limits.filter(isObject) : [];
-  return all.some(({ per, count, overrides }) => {
-    const conditions = Array.isArray(overrides)
-      ? overrides.map((override) => (isObject(override) ? override.when : {}))
-      : [];
-    return [per, count].flat().includes("group") || conditions.some((when) => isObject(when) && "group" in when);
-  });
+function hasOwnGroups(limit: unknown): boolean {
+  const { per, count, overrides } = objectOr(limit);
+  return [per, count].flat().includes("group") || whensOf(overrides).some((when) => "group" in when);
 }
 
-function inTool(tool: unknown, keys: Keys, policy: PolicyFacts): OldWord[] {
-  if (!isObject(tool)) return [];
+function whensOf(overrides: unknown): Written[] {
+  return listOr(overrides).map((override) => objectOr(objectOr(override).when));
+}
+
+function inTool(tool: Written, keys: Keys, policy: PolicyFacts): OldWord[] {
   return Object.entries(tool).flatMap(([key, value]) => {
     const found = key === "tier" ? tierAs({ to: ["group"] }, value, policy) : null;
     const own = key === "volatile" ? moved(tool, key, { to: ["ignoreArgs"] }) : found;
@@ -81,8 +76,8 @@ function inLimit(limit: Written, keys: Keys, policy: PolicyFacts): OldWord[] {
 const LIMIT_WORDS: Readonly<Record<string, (limit: Written, policy: PolicyFacts) => Found | null>> = {
   match: (limit) => (isNames(limit.match) ? moved(limit, "match", { to: ["when", "tool"] }) : null),
   quotas: ({ quotas, per }, { hasTiers, hasGroups }) => {
-    const last = Array.isArray(per) ? per.at(-1) : undefined;
-    const plain = isObject(quotas) ? Object.values(quotas).filter((quota) => !isObject(quota)) : [];
+    const last = listOr(per).at(-1);
+    const plain = Object.values(objectOr(quotas)).filter((quota) => !isObject(quota));
     const isOld = isObject(quotas) && plain.length > 0 && plain.every(isQuota);
     if (!isOld || typeof last !== "string" || last.length > MAX_TEXT) return null;
     if (isUnclear(last, Object.keys(quotas))) return byHand(dimensionQuestion(quotas, per));
@@ -117,18 +112,15 @@ const LIMIT_WORDS: Readonly<Record<string, (limit: Written, policy: PolicyFacts)
       ? written({ to: ["mode"], value: "warn" }, undefined)
       : removed(`the mode is ${shown(mode)} already`);
   },
-  align: ({ align, window }) =>
-    align === "calendar"
-      ? removed(
-          `windows of a day, a week or a month are a calendar's${isWord(window) ? "" : "; write window: day, week or month"}`,
-        )
-      : null,
-  count: (limit, policy) =>
-    limit.count === "tier" && policy.hasTiers
-      ? tierAs({ to: ["distinct"], value: "group" }, "group", policy)
-      : isPlain(limit.count)
-        ? moved(limit, "count", { to: ["distinct"] })
-        : null,
+  align: ({ align, window }) => {
+    const rest = isCalendarWord(window) ? "" : "; write window: day, week or month";
+    return align === "calendar" ? removed(`windows of a day, a week or a month are a calendar's${rest}`) : null;
+  },
+  count: (limit, policy) => {
+    const isTier = limit.count === "tier" && policy.hasTiers;
+    if (isTier) return tierAs({ to: ["distinct"], value: "group" }, "group", policy);
+    return isPlain(limit.count) ? moved(limit, "count", { to: ["distinct"] }) : null;
+  },
   lease: (limit) => {
     if (!isPlain(limit.lease)) return null;
     return moved(limit, "lease", limit.lease === "auto" ? { to: ["borrow"] } : { to: ["hold", "lease"] });
@@ -144,20 +136,17 @@ const LIMIT_WORDS: Readonly<Record<string, (limit: Written, policy: PolicyFacts)
 /** The dimension of a tool's tier, wherever a limit names it. */
 function tiersIn({ per, overrides }: Written, keys: Keys, policy: PolicyFacts): OldWord[] {
   if (!policy.hasTiers) return [];
-  const dimensions = Array.isArray(per) ? per : [];
-  const conditions = Array.isArray(overrides) ? overrides : [];
-  return [
-    ...dimensions.flatMap((dimension, n): OldWord[] =>
-      dimension === "tier"
-        ? [{ keys: [...keys, "per", n], ...tierAs({ to: null, value: "group" }, undefined, policy) }]
-        : [],
-    ),
-    ...conditions.flatMap((override, n): OldWord[] => {
-      const when = isObject(override) ? override.when : undefined;
-      if (!isObject(when) || !("tier" in when)) return [];
-      return [{ keys: [...keys, "overrides", n, "when", "tier"], ...tierAs({ to: ["group"] }, when.tier, policy) }];
-    }),
-  ];
+  const inPer = listOr(per).flatMap((dimension, n): OldWord[] =>
+    dimension === "tier"
+      ? [{ keys: [...keys, "per", n], ...tierAs({ to: null, value: "group" }, undefined, policy) }]
+      : [],
+  );
+  const inWhens = whensOf(overrides).flatMap((when, n): OldWord[] =>
+    "tier" in when
+      ? [{ keys: [...keys, "overrides", n, "when", "tier"], ...tierAs({ to: ["group"] }, when.tier, policy) }]
+      : [],
+  );
+  return [...inPer, ...inWhens];
 }
 
 function tierAs(edit: Rewriting, value: unknown, { hasGroups }: PolicyFacts): Found {
@@ -193,22 +182,14 @@ function written(edit: Rewriting, value: unknown): Found {
   return { edit, hint: `Write ${now}.`, now };
 }
 
-/** Most entries of a list or an object that a hint repeats. */
-const MAX_SHOWN = 3;
-
 function valueText(value: unknown): string {
-  if (Array.isArray(value)) return `[${cut(value.map(shown))}]`;
-  if (isObject(value))
-    return `{ ${cut(Object.entries(value).map(([key, inner]) => `${shown(key)}: ${plainText(inner)}`))} }`;
-  return plainText(value);
+  if (Array.isArray(value)) return `[${entriesText(value.map(shown))}]`;
+  if (!isObject(value)) return plainText(value);
+  return `{ ${entriesText(Object.entries(value).map(([key, inner]) => `${shown(key)}: ${plainText(inner)}`))} }`;
 }
 
 function plainText(value: unknown): string {
   return typeof value === "string" && !/^[\w.-]+$/.test(value) ? shown(value) : textOf(value).slice(0, MAX_TEXT);
-}
-
-function cut(texts: readonly string[]): string {
-  return texts.length <= MAX_SHOWN ? texts.join(", ") : `${texts.slice(0, MAX_SHOWN).join(", ")}, …`;
 }
 
 function isNames(value: unknown): boolean {
@@ -220,55 +201,35 @@ function isPlain(value: unknown): boolean {
   return typeof value === "number" || (typeof value === "string" && /^[\w.%-]{1,100}$/.test(value));
 }
 
-function isWord(window: unknown): boolean {
-  return window === "day" || window === "week" || window === "month";
-}
+const PATTERN_OF_TOOLS = "This name is a pattern now: it is for all tools that match it.";
+const EXCLUDED_TOOL = 'A name that begins with "!" now means all tools but this one.';
+const WHOLE_VALUES = "quotas takes whole values only. Write overrides for patterns.";
+const NO_ARGS = '"when" no longer takes args. Write a limit that is per args.';
+const PATTERNS = 'In "when", * now stands for any characters, and ! at the beginning for all other values.';
 
 /** What an old policy says in words that mean something else today. Only a person knows which is meant. */
 export function changedMeanings(input: unknown): readonly Pick<OldWord, "keys" | "hint">[] {
-  if (!isObject(input)) return [];
-  const tools = Object.keys(isObject(input.tools) ? input.tools : {});
-  const limits = Array.isArray(input.limits) ? input.limits : [];
+  const { tools, limits } = objectOr(input);
+  const patterns = Object.keys(objectOr(tools)).filter((name) => name.includes("*"));
   return [
-    ...tools
-      .filter((name) => name.includes("*"))
-      .map((name) => ({
-        keys: ["tools", name],
-        hint: "This name is a pattern now: it is for all tools that match it.",
-      })),
-    ...limits.flatMap((limit, i) => (isObject(limit) ? changedIn(limit, ["limits", i]) : [])),
+    ...patterns.map((name) => ({ keys: ["tools", name], hint: PATTERN_OF_TOOLS })),
+    ...listOr(limits).flatMap((limit, i) =>
+      [...changedIn(objectOr(limit))].map(([hint, ...keys]) => ({ keys: ["limits", i, ...keys], hint })),
+    ),
   ];
 }
 
-function changedIn({ match, overrides, quotas }: Written, keys: Keys): Pick<OldWord, "keys" | "hint">[] {
-  const names = Array.isArray(match) ? match : [];
-  const conditions = Array.isArray(overrides) ? overrides : [];
-  return [
-    ...names.flatMap((name, n) =>
-      textOf(name).startsWith("!")
-        ? [{ keys: [...keys, "match", n], hint: 'A name that begins with "!" now means all tools but this one.' }]
-        : [],
-    ),
-    ...Object.keys(isObject(quotas) ? quotas : {}).flatMap((value) =>
-      value.includes("*")
-        ? [{ keys: [...keys, "quotas", value], hint: "quotas takes whole values only. Write overrides for patterns." }]
-        : [],
-    ),
-    ...conditions.flatMap((override, n) => {
-      const when = isObject(override) && isObject(override.when) ? override.when : {};
-      return Object.entries(when).flatMap(([dimension, value]) => {
-        const at = [...keys, "overrides", n, "when", dimension];
-        if (dimension === "args")
-          return [{ keys: at, hint: '"when" no longer takes args. Write a limit that is per args.' }];
-        return /^!|\*/.test(textOf(value))
-          ? [
-              {
-                keys: at,
-                hint: 'In "when", * now stands for any characters, and ! at the beginning for all other values.',
-              },
-            ]
-          : [];
-      });
-    }),
-  ];
+function* changedIn({ match, overrides, quotas }: Written): Generator<readonly [hint: string, ...keys: Keys]> {
+  for (const [n, name] of listOr(match).entries()) {
+    if (textOf(name).startsWith("!")) yield [EXCLUDED_TOOL, "match", n];
+  }
+  for (const value of Object.keys(objectOr(quotas))) {
+    if (value.includes("*")) yield [WHOLE_VALUES, "quotas", value];
+  }
+  for (const [n, when] of whensOf(overrides).entries()) {
+    for (const [dimension, value] of Object.entries(when)) {
+      const isChanged = dimension === "args" || /^!|\*/.test(textOf(value));
+      if (isChanged) yield [dimension === "args" ? NO_ARGS : PATTERNS, "overrides", n, "when", dimension];
+    }
+  }
 }

@@ -134,7 +134,10 @@ describe("compiledPolicy", () => {
     const said: Record<string, string> = { plan: "7", user: "u" };
     const spec: LimitSpec = { ...(limit?.allotment.spec as { algorithm: "budget" }), quota: MAX } as LimitSpec;
     const free = { ...COUNTED, quota: null, spec, capacity: MAX, noticeBelow: 0 };
-    assert.deepEqual(limit?.overrideFor((name) => said[name])?.allotment, free);
+    assert.deepEqual(
+      limit?.overrideFor((name) => said[name]),
+      free,
+    );
     assert.equal(
       limit?.overrideFor((name) => (name === "plan" ? "7" : undefined)),
       undefined,
@@ -311,7 +314,7 @@ describe("compiledPolicy", () => {
     });
     const named = spans.quotas[0]?.allotments;
     assert.deepEqual([named?.get("a")?.quota, named?.get("b")?.quota, spans.allotment.quota], [1000, null, null]);
-    assert.equal(spans.overrides[0]?.allotment?.quota, 2000);
+    assert.equal(spans.overrides[0]?.quota, 2000);
   });
 
   it("gives the numbers of calendar windows", () => {

@@ -7,9 +7,9 @@ import { contradictions, type PolicyFault, policyFault } from "./contradictions.
 import { hintForKey, misplacement } from "./hints.ts";
 import type { PolicyInput } from "./input.ts";
 import { type OldWord, oldWordsIn } from "./old-words.ts";
-import { isObject, valueAt } from "./place.ts";
+import { isObject, listOr, objectOr, valueAt } from "./place.ts";
 import { policySchema } from "./schema.ts";
-import { readable, settledLimits } from "./settled.ts";
+import { readable, settledPolicy } from "./settled.ts";
 import { hintForName, hintForValue } from "./value-hints.ts";
 import type { Policy, PolicyFor } from "./typed.ts";
 import type { Checked, WrittenPolicy } from "./typed-keys.ts";
@@ -28,7 +28,7 @@ const MAX_HINTS = 100;
 /** Every allotment of a limit, the one for all others first. */
 export function allotmentsOf({ allotment, quotas, overrides }: Limit): Allotment[] {
   const named = quotas.flatMap(({ allotments }) => [...allotments.values()]);
-  return [allotment, ...named, ...overrides.map((override) => override.allotment)];
+  return [allotment, ...named, ...overrides];
 }
 
 /**
@@ -57,7 +57,6 @@ export function definePolicy(policy: Policy | PolicyInput): Policy {
   return compiledPolicy(policy);
 }
 
-/** Makes a policy ready to judge by, as `definePolicy` does. */
 export function compiledPolicy(policy: Policy | PolicyInput): CompiledPolicy {
   if (isPolicy(policy)) return policy;
   const result = readPolicy(policy);
@@ -84,27 +83,28 @@ export function readPolicy(
   }
   // The annotation fails to compile when the schema and the type that users see part.
   const accepted: PolicyInput = parsed.data;
-  const settled = { ...parsed.data, limits: settledLimits(parsed.data) };
-  const faults = contradictions(settled).map((fault, n) =>
-    n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, settled, [])) : fault,
-  );
+  const settled = settledPolicy(parsed.data);
+  const faults = withHints(contradictions(settled), settled);
   return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(settled), accepted) };
 }
 
 /** What contradicts itself in the right parts of limits, beside the faults of others: one look finds all. */
 function contradictionsBeside(faults: readonly PolicyFault[], input: unknown): PolicyFault[] {
-  const limits = isObject(input) && Array.isArray(input.limits) ? input.limits.slice(0, MAX_HINTS) : [];
+  const limits = listOr(objectOr(input).limits).slice(0, MAX_HINTS);
   const found = limits.flatMap((limit, i) => {
     const wrong = new Set(faults.flatMap(({ keys }) => (keys[0] === "limits" && keys[1] === i ? keys[2] : [])));
-    const right = isObject(limit) && Object.fromEntries(Object.entries(limit).filter(([key]) => !wrong.has(key)));
+    const right = Object.fromEntries(Object.entries(objectOr(limit)).filter(([key]) => !wrong.has(key)));
     const parsed = policySchema.safeParse(readable({ version: 1, limits: [right] }));
     if (!parsed.success) return [];
-    const settled = { ...parsed.data, limits: settledLimits(parsed.data) };
-    return contradictions(settled).map(({ keys, expected, got }) =>
+    return contradictions(settledPolicy(parsed.data)).map(({ keys, expected, got }) =>
       policyFault(["limits", i, ...keys.slice(2)], expected, got),
     );
   });
-  return found.map((fault, n) => (n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, input, [])) : fault));
+  return withHints(found, input);
+}
+
+function withHints(faults: readonly PolicyFault[], input: unknown): PolicyFault[] {
+  return faults.map((fault, n) => (n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, input, [])) : fault));
 }
 
 /** The schema library passes `__proto__` over in silence: a limit would be lost. */
@@ -150,7 +150,6 @@ function issueFaults(issue: Issue, input: unknown, isHinted: boolean): PolicyFau
   return [hinted(policyFault(keys, issue.message, formatGot(valueAt(input, keys))), hint)];
 }
 
-/** An old word, and what to write instead. */
 function oldFault({ keys, edit, hint }: OldWord, input: unknown): PolicyFault {
   if (keys.at(-1) === "quotas") {
     const fault = policyFault(keys, "quotas by dimension and value", formatGot(valueAt(input, keys)));

@@ -2,11 +2,10 @@
 
 import { DIMENSIONS } from "../call.ts";
 import { DURATION_PATTERN } from "../duration.ts";
-import { isObject, shown } from "./place.ts";
+import { entriesText, isObject, listOr, shown } from "./place.ts";
 import { QUANTITY_PATTERN } from "../quantity.ts";
 
 const PLANS = new Set("free trial basic starter pro premium business enterprise paid".split(" "));
-const MAX_SHOWN = 3;
 
 /** Whether a word is mostly the name of a plan, and not the id of a user or a tenant. */
 export function isPlanWord(word: unknown): boolean {
@@ -25,22 +24,13 @@ export function isUnclear(last: string, values: readonly string[]): boolean {
   return (DIMENSIONS as readonly string[]).includes(last);
 }
 
-/** Asks for the dimension of quotas that have none. */
 export function dimensionQuestion(quotas: Readonly<Record<string, unknown>>, per: unknown): string {
   const plain = Object.entries(quotas).filter(([, quota]) => !isObject(quota));
-  const more = plain.length > MAX_SHOWN ? ", …" : "";
-  const written = plain.slice(0, MAX_SHOWN).map(([value, quota]) => `${shown(value)}: ${quotaText(quota)}`);
-  const last = Array.isArray(per) ? per.at(-1) : undefined;
-  const isPlan = plain.some(([value]) => isPlanWord(value));
-  const own = typeof last === "string" ? last.slice(0, 32) : null;
-  const names =
-    own === null
-      ? [isPlan ? "plan" : "tool"]
-      : [...new Set(isUnclear(own, Object.keys(quotas)) ? ["plan", own] : [own])];
-  const choices = names.map((name) => `quotas: { ${name}: { ${written.join(", ")}${more} } }`);
+  const written = plain.map(([value, quota]) => `${shown(value)}: ${isQuota(quota) ? quota : "…"}`);
+  const last = listOr(per).at(-1);
+  const own =
+    typeof last === "string" ? last.slice(0, 32) : plain.some(([value]) => isPlanWord(value)) ? "plan" : "tool";
+  const names = new Set(typeof last === "string" && isUnclear(own, Object.keys(quotas)) ? ["plan", own] : [own]);
+  const choices = [...names].map((name) => `quotas: { ${name}: { ${entriesText(written)} } }`);
   return `Name the dimension that has these values: ${choices.join(", or ")}.`;
-}
-
-function quotaText(quota: unknown): string {
-  return isQuota(quota) ? String(quota) : "…";
 }

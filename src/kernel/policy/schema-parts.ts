@@ -18,6 +18,19 @@ export function whole(min: number, max: number, error = `a whole number from ${m
   return z.int({ error }).min(min, { error }).max(max, { error });
 }
 
+/** Words as a choice: `share, local or deny`. */
+export function choices(words: readonly string[]): string {
+  return `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}
+
+export function oneOf<const Word extends string>(...words: readonly Word[]) {
+  return z.enum(words, { error: choices(words) });
+}
+
+export function listOf<Value extends z.ZodType>(value: Value, error: string, max: number, things: string) {
+  return z.array(value, { error }).max(max, `at most ${max} ${things}`);
+}
+
 /** An object used as a map; `max` bounds what one file can make a process hold. */
 export function map<Key extends z.ZodString, Value extends z.ZodType>(
   key: Key,

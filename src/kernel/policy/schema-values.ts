@@ -4,14 +4,12 @@ import { z } from "zod";
 import { CALL_WORDS, DIMENSIONS, MAX_TOOL_LENGTH } from "../call.ts";
 import { DURATION_PATTERN, parseDuration } from "../duration.ts";
 import type { DurationInput } from "./input-values.ts";
-import { amount, map, object, text } from "./schema-parts.ts";
+import { amount, listOf, map, object, oneOf, text } from "./schema-parts.ts";
 
 const DURATION = "a duration such as 250ms, 30s, 5m, 1h or 7d, at most 36500d";
-/** A day. */
 export const MAX_LEASE_MS = 86_400_000;
 /** Most dimensions of a limit, and of its `when`. */
 export const MAX_PER = 8;
-/** Most values of a list. */
 export const MAX_VALUES = 1_000;
 
 // Whatever the pattern lets through is one of these texts.
@@ -36,7 +34,6 @@ export const description = text(/^.{1,200}$/s, "1 to 200 characters").optional()
 const AMOUNT = "an amount such as 200k or $0.05";
 const wholeFrom = (min: number) => `a whole number from ${min} to ${Number.MAX_SAFE_INTEGER}`;
 
-/** Units from 0. */
 export const units = amount(0, `${wholeFrom(0)}, or ${AMOUNT}`);
 export const burst = amount(1, `${wholeFrom(1)}, or ${AMOUNT}`).optional();
 const QUOTA = `${wholeFrom(0)}, ${AMOUNT}, or unlimited`;
@@ -45,16 +42,8 @@ export const quota = z.union([amount(0, QUOTA), z.literal("unlimited")], { error
 const PATTERN = `a value of 1 to ${MAX_TOOL_LENGTH} characters, in which * stands for any characters and ! before it for not`;
 const pattern = z.union([text(/^(?!!$).{1,1024}$/s, PATTERN), z.int({ error: PATTERN })], { error: PATTERN });
 const SELECTOR = "a value, or a list of values";
-const selector = z.union(
-  [
-    pattern,
-    z
-      .array(pattern, { error: SELECTOR })
-      .min(1, { error: "at least one value" })
-      .max(MAX_VALUES, { error: `at most ${MAX_VALUES} values` }),
-  ],
-  { error: SELECTOR },
-);
+const patterns = listOf(pattern, SELECTOR, MAX_VALUES, "values").min(1, { error: "at least one value" });
+const selector = z.union([pattern, patterns], { error: SELECTOR });
 export const when = map(selectable, selector, "values by dimension", MAX_PER);
 
 /** The words of a policy's own texts. */
@@ -92,7 +81,7 @@ export const timezone = z
 
 const LEASE = "a duration of at most 1d, such as 30s or 5m";
 export const lease = duration.refine((value) => (parseDuration(value) ?? 0) <= MAX_LEASE_MS, { error: LEASE });
-export const chargeOrRefund = z.enum(["charge", "refund"], { error: "charge or refund" });
+export const chargeOrRefund = oneOf("charge", "refund");
 
 const SPAN = `${DURATION}, or never`;
 export const span = z.union([duration, z.literal("never")], { error: SPAN });

@@ -14,9 +14,13 @@ export function readable(input: unknown): unknown {
   const { limits, tools, ...rest } = withoutExtensions(input);
   return {
     ...rest,
-    ...(tools === undefined ? {} : { tools: isObject(tools) ? mapped(tools, withoutExtensions) : tools }),
+    ...(tools === undefined ? {} : { tools: isObject(tools) ? readableTools(tools) : tools }),
     ...(limits === undefined ? {} : { limits: Array.isArray(limits) ? limits.map(readableLimit) : limits }),
   };
+}
+
+function readableTools(tools: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(tools).map(([name, tool]) => [name, withoutExtensions(tool)]));
 }
 
 function readableLimit(limit: unknown): unknown {
@@ -26,34 +30,27 @@ function readableLimit(limit: unknown): unknown {
 }
 
 /** An object without the keys that Tollgate ignores. */
-export function withoutExtensions(value: Readonly<Record<string, unknown>>): Record<string, unknown>;
-export function withoutExtensions(value: unknown): unknown;
-export function withoutExtensions(value: unknown): unknown {
+export function withoutExtensions<Value>(value: Value): Value {
   if (!isObject(value)) return value;
-  return Object.fromEntries(Object.entries(value).filter(([key]) => !key.startsWith(EXTENSION)));
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !key.startsWith(EXTENSION))) as Value;
 }
 
-function mapped(entries: Readonly<Record<string, unknown>>, map: (value: unknown) => unknown): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(entries).map(([key, value]) => [key, map(value)]));
-}
-
-/** The limits of a policy with the defaults that they take. What a limit says itself replaces a default as a whole. */
-export function settledLimits({ defaults = {}, limits }: ParsedPolicy): ParsedLimit[] {
-  return limits.map((limit) => {
+/** A policy with the defaults that its limits take. What a limit says itself replaces a default as a whole. */
+export function settledPolicy(policy: ParsedPolicy): ParsedPolicy {
+  const { defaults = {} } = policy;
+  const limits = policy.limits.map((limit) => {
     const keys = LIMIT_KEYS.get(limit.algorithm) ?? [];
     const taken = Object.entries(defaults).filter(
       ([key]) => keys.includes(key) && (key !== "timezone" || ("window" in limit && isCalendarWord(limit.window))),
     );
-    const settled = { ...Object.fromEntries(taken), ...said(limit) };
+    // A key may be there and say nothing.
+    const own = Object.entries(limit).filter(([, value]) => value !== undefined);
+    const settled: Record<string, unknown> = Object.fromEntries([...taken, ...own]);
     // Units that are only ever held are always given back.
     const isHeldOnly = algorithmNamed(limit.algorithm).isHeldOnly;
     if (isHeldOnly && settled.hold === defaults.hold && defaults.hold !== undefined)
       settled.hold = { lease: defaults.hold.lease };
     return settled as ParsedLimit;
   });
-}
-
-/** What is said, without keys that are there and say nothing. */
-function said(limit: ParsedLimit): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(limit).filter(([, value]) => value !== undefined));
+  return { ...policy, limits };
 }

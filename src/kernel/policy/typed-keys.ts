@@ -15,22 +15,16 @@ import type { QuantityText } from "../quantity.ts";
 
 declare const ADVICE: unique symbol;
 
-/** What no value is: the compiler shows the key, and what to do. */
+// What no value is: the compiler shows the key or the value that is wrong, and what to do, or which algorithms have the key.
 interface UnknownKey<Key, Advice> {
   readonly [ADVICE]: [Key, Advice];
 }
-
-/** What no value is: the compiler shows the value, and what to write instead. */
 interface WrongValue<Value, Advice> {
   readonly [ADVICE]: [Value, Advice];
 }
-
-/** What no value is: the compiler shows the key, and the algorithms that have it. */
 interface KeyOfAnotherAlgorithm<Key, Algorithms> {
   readonly [ADVICE]: [Key, Algorithms];
 }
-
-/** What no value is: the compiler shows what is missing. */
 interface Missing<Advice> {
   readonly [ADVICE]: Advice;
 }
@@ -60,7 +54,6 @@ interface OtherNames {
 
 type AlgorithmName = NonNullable<LimitInput["algorithm"]>;
 type DurationAdvice = "write a whole number and ms, s, m, h or d, such as 1h";
-type WindowAdvice = `${DurationAdvice}; or day, week or month`;
 type LiteralAdvice = "add as const, so that the compiler knows the text";
 type QuantityAdvice = "write a whole number, or a text such as 200k, 2M, 5_000_000, or $5 for usd_micros";
 
@@ -97,7 +90,6 @@ export interface WrittenPolicy extends Loose<Omit<PolicyInput, "limits" | "versi
   readonly limits: readonly WrittenLimit[];
 }
 
-/** The keys that begin as a key does. */
 type Similar<Key, Known> = Key extends `${infer First}${string}` ? Extract<Known, `${First}${string}`> : never;
 
 /** What to do about an unknown key. */
@@ -140,7 +132,6 @@ type OfAlgorithm<Known, Name> = Known extends { readonly algorithm?: infer Own }
       : Known
   : never;
 
-/** The algorithms that have a key. */
 type AlgorithmsWith<Key, Known = LimitInput> = Known extends { readonly algorithm?: infer Name }
   ? Key extends keyof Known
     ? Exclude<Name, undefined>
@@ -182,7 +173,7 @@ type CheckedQuotas<Quotas, Known> = {
 
 type CheckedWindow<Window> = Window extends DurationInput | "day" | "week" | "month" | undefined
   ? unknown
-  : WrongValue<Window, string extends Window ? LiteralAdvice : WindowAdvice>;
+  : WrongValue<Window, string extends Window ? LiteralAdvice : `${DurationAdvice}; or day, week or month`>;
 
 /** A key that the algorithm of a limit does not have. A window alone does not say which algorithm is meant. */
 type OtherKey<Limit, Key> = Key extends "window"
@@ -209,26 +200,19 @@ type CheckedKeys<Limit, Known> = {
           : UnknownKey<Key, KeyAdvice<Key, KeysOf<LimitInput>>>;
 };
 
-/** What a limit lacks. */
+type Needed<Limit, Key extends string, Advice> = Key extends keyof Limit
+  ? unknown
+  : { readonly [Each in Key]: Missing<Advice> };
+
 type Lacking<Limit> = (Limit extends { readonly algorithm: "cooldown" }
-  ? "pause" extends keyof Limit
-    ? unknown
-    : { readonly pause: Missing<"add pause, such as 2s"> }
-  : "quota" extends keyof Limit
-    ? unknown
-    : { readonly quota: Missing<"add quota: how much is allotted, or unlimited"> }) &
+  ? Needed<Limit, "pause", "add pause, such as 2s">
+  : Needed<Limit, "quota", "add quota: how much is allotted, or unlimited">) &
   (Limit extends
     | { readonly algorithm: "fixed-window" | "sliding-window" | "token-bucket" }
     | { readonly burst: unknown }
-    ? "window" extends keyof Limit
-      ? unknown
-      : { readonly window: Missing<"add window, such as 1h"> }
+    ? Needed<Limit, "window", "add window, such as 1h">
     : unknown) &
-  (Limit extends { readonly algorithm: "streak" }
-    ? "of" extends keyof Limit
-      ? unknown
-      : { readonly of: Missing<"add of: errors or of: results"> }
-    : unknown);
+  (Limit extends { readonly algorithm: "streak" } ? Needed<Limit, "of", "add of: errors or of: results"> : unknown);
 
 type CheckedLimit<Limit> = Limit extends object ? CheckedKeys<Limit, SameAlgorithm<Limit>> & Lacking<Limit> : unknown;
 

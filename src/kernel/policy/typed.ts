@@ -60,12 +60,10 @@ export interface Refused<Word, Reason extends string> {
   readonly [REASON]: [Word, Reason];
 }
 
-/** The names of a policy's limits. */
 export type LimitOf<P> = TypesOf<P>["limits"];
-/** The units that limits of a policy count. */
 export type UnitOf<P> = TypesOf<P>["units"];
 /** The limits of a policy that take quotas from calls. */
-export type ClaimedOf<P> = KeysOf<ClaimsOf<P>>;
+export type ClaimedOf<P> = KeysOf<TypesOf<P>["fromCall"]>;
 /** The dimensions that calls must have; none where only the run time knows. */
 export type RequiredOf<P> = TypesOf<P>["required"];
 /** The names of own dimensions that only the run time can check; `never` where the compiler knows them. */
@@ -84,17 +82,17 @@ type OwnValue<Name> = Name extends Derived
 type OwnNames<Name extends string, Word> = string extends Name
   ? object | { readonly [own: string]: unknown }
   : { readonly [Each in Name]?: Each extends Word ? unknown : OwnValue<Each> };
+
 /** Quotas that calls may bring under a policy, by the name of a limit. */
 export type QuotasOf<P> = [ClaimedOf<P>] extends [never]
   ? { readonly [limit: string]: ClaimedQuota & Refused<"quotas", "no limit of the policy says quota: { from: call }"> }
   : { readonly [Limit in ClaimedOf<P>]?: ClaimedQuota };
 
-type ClaimsOf<P> = TypesOf<P>["fromCall"];
 type KeysOf<Each> = Each extends unknown ? keyof Each & string : never;
 type AskedOf<Each, Limit> = Each extends unknown ? (Limit extends keyof Each ? Each[Limit] : never) : never;
 
 /** Each limit of a policy that takes quotas from calls, with the dimensions that it is per. */
-export type ClaimsBy<P> = { readonly [Limit in ClaimedOf<P>]: AskedOf<ClaimsOf<P>, Limit> & string };
+export type ClaimsBy<P> = { readonly [Limit in ClaimedOf<P>]: AskedOf<TypesOf<P>["fromCall"], Limit> & string };
 
 /**
  * A call under a policy: `CallFor<typeof policy>`.
@@ -112,7 +110,6 @@ export type CallFor<P extends Policy, Bound extends string = never, Own extends 
   readonly [Name in Exclude<NamedOf<P>, Exclude<RequiredOf<P>, Bound>>]?: DimensionValue | undefined;
 } & OwnNames<Own, keyof WellKnownCall>;
 
-/** Dimensions under a policy. */
 export type DimensionsFor<P> = {
   readonly [Name in NamedOf<P> | "tool"]?: DimensionValue | undefined;
 };
@@ -149,14 +146,12 @@ interface MissingDimensions<Names, Advice> {
 }
 
 /** What a limiter must be, beside what it is, so that calls of a framework with these dimensions lack none. */
-export type Served<P, Names> = [Exclude<RequiredOf<P>, Names>] extends [never]
-  ? unknown
+export type Served<P, Names, IfServed = unknown> = [Exclude<RequiredOf<P>, Names>] extends [never]
+  ? IfServed
   : MissingDimensions<Exclude<RequiredOf<P>, Names>, ServeAdvice>;
 
 /** What options must be, beside what they are, so that they say the dimensions that the limiter lacks. */
-export type Serving<P, Names> = [Exclude<RequiredOf<P>, Names>] extends [never]
-  ? { readonly dimensions: unknown }
-  : MissingDimensions<Exclude<RequiredOf<P>, Names>, ServeAdvice>;
+export type Serving<P, Names> = Served<P, Names, { readonly dimensions: unknown }>;
 
 /** What a cost must be, beside what it is, so that some limit counts each of its units. */
 export type OnlyUnits<Unit extends string, Given> = string extends Unit
@@ -189,13 +184,12 @@ type Per<Limit> = Limit extends { readonly per: readonly (infer Name extends str
 type Distinct<Limit> = Limit extends { readonly distinct: infer Name extends string } ? Name : never;
 /** The dimensions of a `when`, or of `quotas`: they choose, and no call has to have them. */
 type Chosen<Limit> =
-  | (Limit extends { readonly when: infer Names } ? keyof Names & string : never)
-  | (Limit extends { readonly quotas: infer Names } ? keyof Names & string : never)
-  | (Limit extends { readonly overrides: readonly (infer Override)[] }
-      ? Override extends { readonly when: infer Names }
-        ? keyof Names & string
-        : never
-      : never);
+  | NamesIn<Limit, "when">
+  | NamesIn<Limit, "quotas">
+  | (Limit extends { readonly overrides: readonly (infer Override)[] } ? NamesIn<Override, "when"> : never);
+type NamesIn<Part, Key extends string> = Part extends { readonly [Each in Key]: infer Names }
+  ? keyof Names & string
+  : never;
 type Owed<Name> = Exclude<Name, "tool" | Derived>;
 
 /** Words as keys: a union of objects has only those keys that each of them has. */
@@ -235,7 +229,6 @@ type Unit<Limit> = Limit extends
 
 type NameOf<Limit> = Limit extends { readonly name: infer Name extends string } ? Name : never;
 
-/** The names of limits whose quota calls may bring. */
 type Claimed<Limit> = Limit extends { readonly quota: infer Quota }
   ? [Extract<Quota, object>] extends [never]
     ? never
@@ -284,7 +277,7 @@ export type TypesOf<Source> =
       }
     : never;
 
-/** The policy that is made of one that is written, or was made before. A plain one where nothing is known of it. */
+/** The policy that is made of one that is written, or was made before. A plain one where nothing is known of it (`any`). */
 export type PolicyFor<Source> = 0 extends 1 & Source
   ? Policy
   : Source extends Policy

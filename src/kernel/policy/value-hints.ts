@@ -6,7 +6,7 @@ import { closest, plainOf } from "../spelling.ts";
 import { MESSAGE_WORDS, NOTICE_WORDS } from "../words.ts";
 import { amountHint, costHint, durationHint, lifeHint } from "./amount-hints.ts";
 import { isCalendarWord } from "./amounts.ts";
-import { isObject, type Keys, MAX_TEXT, type Place, placeOf, shown, textOf, windowed } from "./place.ts";
+import { isObject, type Keys, MAX_TEXT, namesText, type Place, placeOf, shown, textOf, windowed } from "./place.ts";
 import { dimensionQuestion, isQuota } from "./quota-hints.ts";
 import { ALGORITHMS } from "./schema.ts";
 import { calendarFrom, durationFrom, moneyFrom, nameFrom } from "./values.ts";
@@ -42,7 +42,6 @@ export function hintForName(keys: Keys): string | null {
   return keys.includes("cost") ? unitHint(name) : keys.includes("when") ? dimensionHint(name) : null;
 }
 
-/** Values that are wrong, by their key. */
 const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
   version: ({ value }) =>
     value === undefined ? 'Add "version: 1".' : value === "1" ? "Write 1 without quotes." : 'Write "version: 1".',
@@ -87,11 +86,8 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
   overrides: ({ value }) =>
     isObject(value) ? "Write a list: overrides: [{ when: { plan: pro }, quota: 500 }]." : null,
   when: ({ value }) => {
-    const names = [value].flat();
-    const isNames = names.length > 0 && names.length <= 3 && names.every((name) => typeof name === "string");
-    return isNames && textOf(names[0]) !== ""
-      ? `Name the dimension: when: { tool: [${names.map(shown).join(", ")}] }.`
-      : "Say for which calls: when: { plan: pro }.";
+    const names = value === "" ? "" : namesText(value);
+    return names === "" ? "Say for which calls: when: { plan: pro }." : `Name the dimension: when: { tool${names} }.`;
   },
   distinct: ({ value }) => dimensionHint(value),
   partition: ({ value }) => dimensionHint(value),
@@ -110,11 +106,11 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
       : `Write ${span}, or "window: ${word}" without an algorithm for a ${word} of the calendar.`;
   },
   pause: (place) => (place.value === undefined ? "Add the pause, such as pause: 2s." : durationHint(place)),
-  resetAfterIdle: (place) => lifeHint(place),
+  resetAfterIdle: lifeHint,
   resetAfter: (place) =>
     place.limit.resetAfterIdle === undefined ? lifeHint(place) : "Remove one of them: a scope has one life.",
-  maxHold: (place) => durationHint(place),
-  lease: (place) => durationHint(place),
+  maxHold: durationHint,
+  lease: durationHint,
   borrow: ({ value, limit }) => {
     if (value === "auto") return limit.mode === undefined ? null : 'Remove it, or the "mode".';
     return value === true ? 'Write "borrow: auto".' : "Remove it: each call asks the store then.";
@@ -145,6 +141,8 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
   },
 };
 
+const CHARGE_OR_REFUND = { refund: /^(release|free|return)$/, charge: /^(spend|keep|book)$/ };
+
 /** Values of other tools, by the value that a policy has for it. */
 const FOREIGN_VALUES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   algorithm: {
@@ -169,8 +167,8 @@ const FOREIGN_VALUES: Readonly<Record<string, Readonly<Record<string, RegExp>>>>
   },
   onStoreError: { allow: /open$/, deny: /close/ },
   of: { errors: /^(failures?|fail)$/, results: /^(calls|same|outputs?|repeats?)$/ },
-  onExpiry: { refund: /^(release|free|return)$/, charge: /^(spend|keep|book)$/ },
-  onError: { refund: /^(release|free|return)$/, charge: /^(spend|keep|book)$/ },
+  onExpiry: CHARGE_OR_REFUND,
+  onError: CHARGE_OR_REFUND,
 };
 
 /** What each algorithm needs beside a name and `per`. */
@@ -231,8 +229,7 @@ function unitHint(value: string): string | null {
 }
 
 function listHint(key: string, value: unknown): string | null {
-  if (isObject(value)) return `Write a list: ${key}: [${Object.keys(value).slice(0, 3).map(shown).join(", ")}].`;
-  if (typeof value !== "string" || value === "") return null;
-  const names = value.split(/[\s,]+/).filter((name) => name !== "");
-  return `Write a list: ${key}: [${names.map(shown).join(", ")}].`;
+  const written = typeof value === "string" ? value.split(/[\s,]+/).filter((name) => name !== "") : [];
+  const names = isObject(value) ? Object.keys(value).slice(0, 3) : written;
+  return names.length === 0 ? null : `Write a list: ${key}: [${names.map(shown).join(", ")}].`;
 }

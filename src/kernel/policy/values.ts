@@ -1,6 +1,6 @@
 // Durations, quotas and names in forms that a policy does not take, such as `1 minute` or `5k`, and what to write instead.
 
-import { MAX_DURATION_MS } from "../duration.ts";
+import { MAX_DURATION_MS, MS_OF } from "../duration.ts";
 
 const UNITS: readonly (readonly [pattern: RegExp, ms: number])[] = [
   [/^(ms|msecs?|millis|milliseconds?)$/, 1],
@@ -10,14 +10,6 @@ const UNITS: readonly (readonly [pattern: RegExp, ms: number])[] = [
   [/^(d|days?|daily)$/, 86_400_000],
   [/^(w|wks?|weeks?|weekly)$/, 604_800_000],
 ];
-const SYMBOLS = [
-  [86_400_000, "d"],
-  [3_600_000, "h"],
-  [60_000, "m"],
-  [1_000, "s"],
-  [1, "ms"],
-] as const;
-
 const PART = /(\d+(?:\.\d+)?)?\s*([a-z]+)/g;
 
 /** A duration as policies write it, from `1 minute`, `1hour`, `2 weeks`, `1.5h`, `1h30m`, `PT1H`, `hour`; `null` for none. */
@@ -36,7 +28,7 @@ export function durationFrom(text: string): string | null {
 
 /** A duration of so many milliseconds, in the largest unit that fits; `null` where no policy can name it. */
 function durationOf(ms: number): string | null {
-  const [size, symbol] = SYMBOLS.find(([size]) => ms % size === 0) ?? [1, ""];
+  const [symbol, size] = Object.entries(MS_OF).findLast(([, size]) => ms % size === 0) ?? ["", 1];
   return symbol === "" || ms <= 0 || ms > MAX_DURATION_MS ? null : `${ms / size}${symbol}`;
 }
 

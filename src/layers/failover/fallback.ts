@@ -4,7 +4,8 @@
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import { freeAfterMs } from "../../kernel/bucket/free-after.ts";
-import type { Degraded, Step, StepEvent, StepReply, StoreRequest } from "../../kernel/request.ts";
+import type { Degraded } from "../../kernel/decision.ts";
+import type { Step, StepEvent, StepReply, StoreRequest } from "../../kernel/request.ts";
 import type { StoredState } from "../../kernel/state.ts";
 import type { StoreAnswer } from "../../store/store.ts";
 import { decide } from "../../store/check.ts";

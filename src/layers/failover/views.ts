@@ -125,8 +125,9 @@ function latestEndOf(limit: LimitSpec, before: View | undefined, nowMs: number):
 /** When the window ends that takes a grant along; `Infinity` where none does. */
 function windowEndOf(limit: LimitSpec, before: View | undefined, nowMs: number): number {
   const isLive = before !== undefined && nowMs < before.endsAtMs;
-  const state = isLive ? { expiresAtMs: before.endsAtMs } : undefined;
-  return algorithmOf(limit).windowEndsAtMs?.(limit, state, nowMs) ?? Number.POSITIVE_INFINITY;
+  return (
+    algorithmOf(limit).windowEndsAtMs?.(limit, isLive ? before.endsAtMs : undefined, nowMs) ?? Number.POSITIVE_INFINITY
+  );
 }
 
 /** What the bucket would hold, by a limit of the same kind, if all that was used were one booking that ends as it does. */

@@ -1,10 +1,16 @@
 // The script's answer as replies. script/apply.lua has the order, wire.ts what the numbers mean.
 
 import { formatGot } from "../../kernel/errors.ts";
-import { LISTING } from "../../kernel/decide.ts";
 import { replayOf } from "../../kernel/bucket/once.ts";
 import { MAX_RECEIPTS } from "../../kernel/receipts.ts";
-import type { GrantReply, Step, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
+import {
+  LISTING,
+  type GrantReply,
+  type Step,
+  type StepReply,
+  type StoreReply,
+  type StoreRequest,
+} from "../../kernel/request.ts";
 import { decodeState, validTime, wholeIn } from "../../store/check.ts";
 import { damagedKey, StoreError, tooManyHolds } from "../../store/error.ts";
 import { type Terms, TermsError } from "../../store/shared-store.ts";

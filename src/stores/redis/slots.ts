@@ -4,8 +4,15 @@
 
 import { algorithmOf } from "../../kernel/algorithms/registry.ts";
 import { tagOf } from "../../kernel/key.ts";
-import type { Replay, Step, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
-import { keysOf, LISTING } from "../../kernel/decide.ts";
+import {
+  LISTING,
+  type Replay,
+  type Step,
+  type StepReply,
+  type StoreReply,
+  type StoreRequest,
+} from "../../kernel/request.ts";
+import { keysOf } from "../../kernel/decide.ts";
 import { StoreError } from "../../store/error.ts";
 import { NAMING } from "./wire.ts";
 

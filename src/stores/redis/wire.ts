@@ -1,9 +1,9 @@
 // What each number means that the store sends to its script and the script answers. The Lua sources use all names
 // in capitals (`MAX_HOLDS` is `maxHolds`), and `npm run lua` puts the numbers in their place.
 
-import { MAX_FAST_MS, MAX_INSTANT_MS, type WireForm } from "../../kernel/algorithms/algorithm.ts";
+import { MAX_FAST, MAX_INSTANT_MS, type WireForm } from "../../kernel/algorithms/algorithm.ts";
 import { ALGORITHMS, MAX_SEEN, SUB_WINDOWS, VALUE_LENGTH } from "../../kernel/algorithms/registry.ts";
-import { MAX_HOLDS, REMEMBERED_MS } from "../../kernel/bucket/entries.ts";
+import { MAX_ENTRIES, REMEMBERED_MS } from "../../kernel/bucket/entries.ts";
 import { MAX_QUEUED } from "../../kernel/bucket/queue.ts";
 import { MAX_ID_LENGTH } from "../../kernel/encoding/scan.ts";
 import { MAX_RECEIPTS, RECEIPTS_KEPT_MS } from "../../kernel/receipts.ts";
@@ -107,8 +107,8 @@ export const BOUNDS = {
   exactForClients: 9_007_199_254_740_000,
   /** Of instants. The fast path counts only up to it, far below 2^53, so that no sum of a batch saturates. */
   maxInstantMs: MAX_INSTANT_MS,
-  maxFastCost: MAX_FAST_MS,
-  maxHolds: MAX_HOLDS,
+  maxFastCost: MAX_FAST,
+  maxHolds: MAX_ENTRIES,
   maxQueued: MAX_QUEUED,
   rememberedMs: REMEMBERED_MS,
   /** Of ids, fingerprints and outcomes. */
@@ -122,5 +122,4 @@ export const BOUNDS = {
   endedMembersPerBeat: ENDED_MEMBERS_PER_BEAT,
 } as const;
 
-/** Events whose replies say how the hold or the grant was found. */
-export const NAMING: ReadonlySet<StepEvent["type"]> = new Set(["grant", "settle", "extend", "revoke"]);
+export { NAMING } from "../../kernel/request.ts";

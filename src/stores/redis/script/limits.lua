@@ -1,5 +1,5 @@
 -- The batch's limits, and what follows from the time for each counter.
--- Mirrors algorithms/fixed-window: endOf, isOutside, lengthMsOf; algorithms/budget: budget
+-- Mirrors algorithms/fixed-window: endOf, fixedWindow, lengthMsOf; algorithms/budget: budget
 -- Uses batch: limit_numbers; limits.gen: name_numbers
 
 -- @include limits.gen.lua

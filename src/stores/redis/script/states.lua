@@ -1,5 +1,5 @@
 -- What keys hold as the general path has it: contents of buckets, and answers that are kept.
--- Mirrors encoding/state: decodeState; decide: isOf, knownAt; bucket/contents: contentsAt; bucket/ahead: notAhead
+-- Mirrors encoding/state: decodeState; decide: correctedAt; bucket/contents: contentsAt, ownState; bucket/ahead: notAhead
 -- Uses algorithms/counter: counter; algorithms/registry: decode_spent; algorithms/token-bucket: token_bucket;
 --   bucket/contents: contents_at; bucket/entries: NO_ENTRIES; bucket/expiry: end_of_held; bucket/held: held_state;
 --   bucket/not-ahead: held_not_ahead; fast/token-buckets: base_instants, unit_sizes; keys: changed, counts, ends,

@@ -1,6 +1,6 @@
 -- The terms of a batch: its deadline, the store's incarnation, and the receipts of the instance's last batches. A batch may
 -- come in parts: each part has a receipt of its own, and all of them count as one batch.
--- Mirrors store/receipts: bookBatch, decideWithReceipt, openReceipts; encoding/receipts: decodeReceipts, encodeReceipts
+-- Mirrors store/receipts: bookBatch, decideWithReceipt; encoding/receipts: decodeReceipts, encodeReceipts
 -- Uses keys: values; mark: incarnation_in; texts: instant_of, text_of, whole_of
 
 local function receipt_in(text)

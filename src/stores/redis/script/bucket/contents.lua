@@ -1,6 +1,6 @@
 -- What is in a bucket at an instant: what is spent (a state of its algorithm, or nil) and its entries. How many of its units are
 -- used, and when they will be free.
--- Mirrors bucket/contents: contentsAt, stateOf, usedIn; bucket/free-after: freeAfterMs, waitMs
+-- Mirrors bucket/contents: contentsAt, stateOf, usedIn; bucket/free-after: freeAfterMs, spentFreeAfterMs
 -- Uses bucket/entries: changed_entry, granted_in, held_units, is_kept, live_at; bucket/expiry: end_after, end_all_by,
 --   end_entry, end_of_held, expiry_of; bucket/held: held_state; bucket/sinking: entries_of
 

@@ -1,5 +1,5 @@
 -- What happens when entries end, each at its own instant: for real, or as a forecast of when units will be free.
--- Mirrors bucket/expiry: endAllBy, endEntry, endOfHeld, expiryOf, takeTurn
+-- Mirrors bucket/expiry: endAllBy, endEntry, expiryOf, keptUntilMs, takeTurn
 -- Uses bucket/entries: live_at, without; bucket/sinking: give_back, level_after_at, replace_level
 
 -- A bucket whose entries end one after another:

@@ -1,5 +1,5 @@
 -- What is in a bucket after units were granted on top of its capacity, and after a grant was revoked.
--- Mirrors bucket/grants: granted, isSameGrant, revoked, sunk
+-- Mirrors bucket/grants: granted, isSameGrant, revoked
 -- Uses bucket/entries: changed_entry, entry_in, with_entry, with_new_entry, without; bucket/sinking: at_height
 
 -- Fills a token bucket, at most to the brim. Everything that was booked on it sinks.

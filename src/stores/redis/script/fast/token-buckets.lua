@@ -1,5 +1,5 @@
 -- Token buckets as the fast path has them: a level, the instant of that level, and the size of a unit in it.
--- Mirrors algorithms/token-bucket: levelAt, levelOf, tokenBucket
+-- Mirrors algorithms/token-bucket: levelAt, riseOf, tokenBucket
 -- Uses keys: changed, counts, ends, expiries, levels, states, values; texts: instant_of, text_of
 
 -- Of each level: at which instant the bucket stood at it (epoch ms), and the size of a unit; 0 where the key holds nothing.

@@ -3,8 +3,8 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
-import { parseTrace } from "../../src/cli/trace.ts";
-import { realTraces, syntheticTrace } from "../../test/e2e/traces.ts";
+import { parseTrace } from "../../../src/cli/trace.ts";
+import { realTraces, syntheticTrace } from "../../e2e/traces.ts";
 
 /** The tool calls of one session, in order. */
 export type Session = readonly { readonly turn: string; readonly tool: string }[];

@@ -1,26 +1,25 @@
-// What happens to the instances while calls come: at moments that a seed says they are killed, and new ones take their place;
-// where there are several, one is replaced as in a deploy. Their store may stand still for longer than they wait.
+// What happens to the instances during a phase: at moments that the seed decides, some are killed and replaced. Where there
+// are several, one is replaced as in a deploy. Their store may pause for longer than they wait for it.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Balancer } from "./balancer.ts";
 import type { Fleet, Instance } from "./fleet.ts";
 
-export interface Happened {
-  readonly atMs: number;
-  readonly what: "killed" | "started" | "ended" | "stalled";
-}
+export const HAPPENINGS = ["killed", "ended", "started", "stalled"] as const;
+/** How often each has happened. */
+export type Happened = Record<(typeof HAPPENINGS)[number], number>;
 
-/** The part of the phase in which something happens: afterwards there is time to come back. */
+/** The part of the phase in which something happens, so that there is time to recover afterwards. */
 const FROM = 0.05;
 const UNTIL = 0.8;
-/** The longest time until another one is started. */
+/** The longest time until a killed instance is replaced. */
 const NOTICED_WITHIN_MS = 400;
 const LOOK_AGAIN_MS = 20;
 
 export interface Unrest {
   readonly kills: number;
   readonly deploys: number;
-  /** How often the store stands still. */
+  /** How often the store pauses. */
   readonly stalls: number;
   stall(): Promise<unknown>;
   readonly forMs: number;
@@ -28,25 +27,25 @@ export interface Unrest {
 }
 
 interface Moment {
-  /** Which of the instances that run then: from 0, and less than 1. */
+  /** Which of the running instances: from 0 to below 1. */
   readonly victim: number;
   readonly noticedMs: number;
 }
 
-/** Resolves when everything that was to happen has, and as many instances run as before. */
-export async function disturb(fleet: Fleet, balancer: Balancer, unrest: Unrest): Promise<Happened[]> {
+export const nothingHappened = (): Happened => ({ killed: 0, ended: 0, started: 0, stalled: 0 });
+
+/** Resolves when everything has happened, and as many instances run as before. */
+export async function disturb(fleet: Fleet, balancer: Balancer, unrest: Unrest): Promise<Happened> {
   const { kills, deploys, stalls, forMs, random } = unrest;
-  const startedMs = performance.now();
-  const happened: Happened[] = [];
-  const tell = (what: Happened["what"]) => happened.push({ what, atMs: Math.round(performance.now() - startedMs) });
+  const happened = nothingHappened();
 
   const start = async () => {
     const instance = await fleet.start();
     balancer.add(instance.url);
-    tell("started");
+    happened.started++;
     return instance;
   };
-  /** One of those that run, but for a new one: as soon as there is one. */
+  /** A running instance, but not the new one, as soon as there is one. */
   const victimOf = async ({ victim }: Moment, fresh?: Instance) => {
     for (;;) {
       const old = fleet.running.filter((each) => each !== fresh);
@@ -57,7 +56,7 @@ export async function disturb(fleet: Fleet, balancer: Balancer, unrest: Unrest):
   };
   const kill = async (moment: Moment) => {
     const instance = await victimOf(moment);
-    tell("killed");
+    happened.killed++;
     await fleet.end(instance, "SIGKILL");
     await sleep(moment.noticedMs);
     await start();
@@ -66,16 +65,15 @@ export async function disturb(fleet: Fleet, balancer: Balancer, unrest: Unrest):
   const deploy = async (moment: Moment) => {
     const instance = await victimOf(moment, await start());
     await fleet.end(instance, "SIGTERM");
-    tell("ended");
+    happened.ended++;
     await balancer.remove(instance.url);
   };
-
   const stall = async () => {
-    tell("stalled");
+    happened.stalled++;
     await unrest.stall();
   };
 
-  // All that is left to chance is drawn beforehand, so that a seed says it.
+  // All random numbers are drawn before, so that the seed decides them.
   const acts = [...Array(kills).fill(kill), ...Array(deploys).fill(deploy), ...Array(stalls).fill(stall)].map(
     (act) => ({
       act,
@@ -83,11 +81,6 @@ export async function disturb(fleet: Fleet, balancer: Balancer, unrest: Unrest):
       moment: { victim: random(), noticedMs: random() * NOTICED_WITHIN_MS },
     }),
   );
-  await Promise.all(
-    acts.map(async ({ act, atMs, moment }) => {
-      await sleep(atMs);
-      await act(moment);
-    }),
-  );
-  return happened.sort((a, b) => a.atMs - b.atMs);
+  await Promise.all(acts.map(({ act, atMs, moment }) => sleep(atMs).then(() => act(moment))));
+  return happened;
 }
