@@ -3,10 +3,10 @@
 import type { BucketDimensions } from "../kernel/call.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
+import type { NamedBucket } from "../limiter/bucket-name.ts";
 import type { Limiter } from "../limiter.ts";
 import {
   checkAsTenant,
-  type NamedBucket,
   prefixOf,
   shownChange,
   shownUsages,
