@@ -3,8 +3,7 @@
 import type { BucketDimensions } from "../kernel/call.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import type { NamedBucket } from "../limiter/bucket-name.ts";
-import type { Limiter } from "../limiter.ts";
+import type { Limiter, NamedBucket } from "../limiter.ts";
 import {
   checkAsTenant,
   prefixOf,

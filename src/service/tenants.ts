@@ -6,7 +6,7 @@ import { valueIn } from "../kernel/charge.ts";
 import type { BucketUsage, Usage } from "../kernel/decision.ts";
 import { formatGot, MisuseError, withFaults } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import type { NamedBucket } from "../limiter/bucket-name.ts";
+import type { NamedBucket } from "../limiter.ts";
 import { ProblemError } from "./problems.ts";
 
 /** Dimensions whose values mean the same for every tenant. */

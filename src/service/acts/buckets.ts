@@ -2,8 +2,7 @@
 
 import type { GrantBody, ResetBody, RevokeBody } from "../../http/requests.ts";
 import type { BucketUsage } from "../../kernel/decision.ts";
-import type { NamedBucket } from "../../limiter/bucket-name.ts";
-import type { Reset, Revoked } from "../../limiter.ts";
+import type { NamedBucket, Reset, Revoked } from "../../limiter.ts";
 import { type Act, audited } from "../audit.ts";
 import type { Asking } from "../context.ts";
 import { ProblemError } from "../problems.ts";
