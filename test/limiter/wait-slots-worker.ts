@@ -26,6 +26,8 @@ async function compete({ url, session, slots, calls }: SlotOrder): Promise<SlotR
       limits: [{ name: "at-once", per: ["session"], algorithm: "concurrency", quota: slots, hold: { lease: "1m" } }],
     },
     store: redisStore(redis),
+    // A busy machine must not begin an outage, in which each process decides by itself.
+    failover: { deadlineMs: 60_000 },
   });
   let most = 0;
   const work = async () => {
