@@ -48,7 +48,6 @@ interface AskOptions {
 /** A call, or what makes it: where that throws, the call could not be judged. */
 type Asked = Call | (() => Call);
 
-/** What a program may read of a denial. */
 export function fieldsOf({ verdicts, deniedBy, retryAfterMs }: Denied): DenialFields {
   const remaining = verdicts.find(({ limit }) => limit === deniedBy)?.remaining ?? 0;
   return { allowed: false, limit: deniedBy, remaining, retryAfterMs };

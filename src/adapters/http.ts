@@ -62,7 +62,7 @@ export function goneWith(response: Closing): Gone {
 const GONE: Answer = { allowed: false, status: 499, fields: {}, body: "" };
 
 /**
- * What judges requests.
+ * Makes the function that judges requests for a server's adapter.
  *
  * @throws MisuseError `invalid-option`
  */

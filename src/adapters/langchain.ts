@@ -99,7 +99,6 @@ export function langchainGuard(limiter: unknown, options: Written = {}): Middlew
   return middleware as unknown as Middleware;
 }
 
-/** Calls a tool under its limits. */
 async function callTool<Result>(
   run: Run,
   whose: Dimensions,
@@ -131,7 +130,6 @@ async function callTool<Result>(
   }
 }
 
-/** Calls the model under its limits. */
 async function callModel(
   { guard }: Run,
   whose: Dimensions,

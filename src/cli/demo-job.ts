@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { createLimiter } from "../limiter.ts";
 import { openStore } from "./store-url.ts";
 
-/** The settings of a demo's worker. */
 export interface DemoSettings {
   readonly directory: string;
   readonly quota: number;

@@ -60,7 +60,6 @@ function otherQuotas({ limits }: CompiledPolicy, given: BucketDimensions, usages
   });
 }
 
-/** Usages as a table. */
 export function formatUsages(usages: readonly BucketUsage[]): string {
   return formatTable(
     ["limit", "whose", "used", "quota", "granted", "remaining", "resets in"],

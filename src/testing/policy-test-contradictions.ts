@@ -15,9 +15,8 @@ import { DEFAULT_AT, instantMs, MAX_CALLS } from "./policy-test-schema.ts";
 export type Keys = readonly (string | number)[];
 
 /** A fault of a part of the tests, with the keys that lead to that part. */
-export function faultAt({ keys, expected, got, hint, isKey }: PolicyFault, at: Keys): PolicyFault {
-  const fault = policyFault([...at, ...keys], expected, got);
-  return { ...fault, ...(hint === undefined ? {} : { hint }), ...(isKey === undefined ? {} : { isKey }) };
+export function faultAt(fault: PolicyFault, at: Keys): PolicyFault {
+  return { ...fault, ...policyFault([...at, ...fault.keys], fault.expected, fault.got) };
 }
 
 /** The faults of tests whose schema is right. */

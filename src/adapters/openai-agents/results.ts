@@ -50,7 +50,6 @@ export function noteFor(run: object, id: string | undefined, value: unknown, { n
   if (noted.size > MAX_NOTED) noted.delete(noted.keys().next().value ?? "");
 }
 
-/** Remembers the text of a denied call. */
 export function noteDenial(text: string): void {
   denials.delete(text);
   denials.add(text);
