@@ -117,16 +117,12 @@ async function withServiceLimiter<Result>(
   try {
     return await use(limiter, null);
   } catch (error) {
-    throw refusedBy(error);
+    // A wrong key, or a path that the service does not have, is misuse: the service itself works.
+    const isRefused = StoreError.isInstance(error) && ["unauthorized", "unsupported-request"].includes(error.code);
+    throw isRefused ? new CommandError(error.message, { cause: error }) : error;
   } finally {
     await limiter.close();
   }
-}
-
-/** A wrong key, or a path that the service does not have, is a misuse and no trouble of the service. */
-function refusedBy(error: unknown): unknown {
-  const isRefused = StoreError.isInstance(error) && ["unauthorized", "unsupported-request"].includes(error.code);
-  return isRefused ? new CommandError(error.message, { cause: error }) : error;
 }
 
 async function withStoreLimiter<Result>(

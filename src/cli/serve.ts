@@ -207,7 +207,7 @@ function boundsOf(pairs: readonly string[]): { bounds: ServiceBounds; listening:
 
 function wrongBound(pair: string): MisuseError {
   const [name = ""] = pair.split("=");
-  const fault = { path: "--set", expected: `name=number of ${BOUND_NAMES.join(", ")}`, got: formatGot(pair) };
+  const expected = `name=number of ${BOUND_NAMES.join(", ")}`;
   const hint = BOUND_NAMES.includes(name) ? {} : typoHint(name, BOUND_NAMES);
-  return new MisuseError("invalid-option", { ...fault, ...hint });
+  return new MisuseError("invalid-option", { path: "--set", expected, got: formatGot(pair), ...hint });
 }

@@ -57,12 +57,12 @@ function withHint(fault: PolicyFault, hint: string | null): PolicyFault {
 }
 
 /** What people write for `allowed` and `denied`. */
-const EXPECTED: Readonly<Record<string, string>> = {
-  allow: "allowed",
-  true: "allowed",
-  deny: "denied",
-  false: "denied",
-};
+const EXPECTED = new Map([
+  ["allow", "allowed"],
+  ["true", "allowed"],
+  ["deny", "denied"],
+  ["false", "denied"],
+]);
 /** Words of a test that are durations, or may be. */
 const SPANS: readonly unknown[] = ["wait", "retryAfter", "duration", "used", "remaining", "quota"];
 
@@ -74,8 +74,8 @@ function hintFor(keys: Keys, given: unknown): string | null {
   }
   const text = String(given).slice(0, 64);
   if (word === "expect") {
-    const meant = (Object.hasOwn(EXPECTED, text) ? EXPECTED[text] : undefined) ?? closest(text, ["allowed", "denied"]);
-    return meant === null || meant === undefined ? null : `Write ${meant}.`;
+    const meant = EXPECTED.get(text) ?? closest(text, ["allowed", "denied"]);
+    return meant === null ? null : `Write ${meant}.`;
   }
   const span =
     typeof given === "string" && [word, within].some((each) => SPANS.includes(each)) ? durationFrom(text) : null;
