@@ -1,3 +1,5 @@
+// Percentiles of times.
+
 /** The percentile of some times in milliseconds, to the microsecond: 0.5 is the median, 1 the worst. */
 export function percentileMs(timesMs: readonly number[], share: number): number {
   const sorted = timesMs.toSorted((a, b) => a - b);

@@ -1,3 +1,5 @@
+// Tables for terminals.
+
 import { stripVTControlCharacters } from "node:util";
 
 /** Rows under a heading, in columns; numbers to the right. */
