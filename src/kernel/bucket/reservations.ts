@@ -38,14 +38,9 @@ export function ended(
 }
 
 /** The contents after units of a hold were given back that was spent when it was made. What was booked on top of it sinks. */
-function givenBack(
-  limit: LimitSpec,
-  contents: Contents,
-  { levelAfter: below }: Reservation,
-  units: number,
-  nowMs: number,
-): Contents {
+function givenBack(limit: LimitSpec, contents: Contents, hold: Reservation, units: number, nowMs: number): Contents {
   const { spent, entries } = contents;
+  const { levelAfter: below } = hold;
   const { flow } = algorithmOf(limit);
   if (flow === undefined || below === null || spent === undefined) return contents;
   const by = flow.returnable(limit, spent, below, units, nowMs);
