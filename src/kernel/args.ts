@@ -12,6 +12,7 @@ export const MAX_VALUES = 20_000;
 export const MAX_CHARACTERS = 1_048_576;
 /** Stands for everything behind a bound. No JSON text contains it outside of a string. */
 const CUT = "…";
+const NOTHING_VOLATILE: ReadonlySet<string> = new Set();
 
 /**
  * The hash of a call's arguments, 32 hexadecimal digits. No arguments, and a value that JSON leaves out, count as `{}`. A text
@@ -21,7 +22,7 @@ const CUT = "…";
  * @throws MisuseError `invalid-call` for arguments that pass a bound, contain a cycle, throw when they are read, or contain an
  *   object whose content JSON leaves out, such as an `ArrayBuffer`
  */
-export function argsDigest(args: unknown, volatile: ReadonlySet<string>): string {
+export function argsDigest(args: unknown, volatile: ReadonlySet<string> = NOTHING_VOLATILE): string {
   const writer = new Writer(volatile, "refuse");
   try {
     return writer.digestOf(args ?? {});
@@ -32,8 +33,6 @@ export function argsDigest(args: unknown, volatile: ReadonlySet<string>): string
     throw new MisuseError("invalid-call", { path: "args", expected, got });
   }
 }
-
-const NOTHING_VOLATILE: ReadonlySet<string> = new Set();
 
 /**
  * The hash of a result. What lies behind a bound does not count.

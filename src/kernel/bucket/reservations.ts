@@ -21,13 +21,7 @@ export function held(limit: LimitSpec, contents: Contents, hold: NewHold, nowMs:
  * The contents after an entry ended that took `actual` units, and how many of those units are not spent yet. A hold that was
  * spent when it was made, or charged when it expired, has spent its own units.
  */
-export function ended(
-  limit: LimitSpec,
-  contents: Contents,
-  entry: Entry | undefined,
-  actual: number,
-  nowMs: number,
-): { readonly rest: Contents; readonly unspent: number } {
+export function ended(limit: LimitSpec, contents: Contents, entry: Entry | undefined, actual: number, nowMs: number) {
   if (entry === undefined) return { rest: contents, unspent: actual };
   const others = { spent: contents.spent, entries: withoutId(contents.entries, entry.id) };
   if (entry.kind !== "reservation") return { rest: others, unspent: actual };
