@@ -102,7 +102,7 @@ function verdictOf({ limit, allotment, cost }: Priced, step: StepReply, isAllowe
   };
 }
 
-/** Until when waiting is sound advice; `null` where it is not. */
+/** How long to wait, ms; `null` where waiting is not sound advice. */
 function retryAfterOf(allotment: Allotment, step: StepReply): number | null {
   const { retryAfterMs } = step;
   if (retryAfterMs === null || isTooLong(step) || !(mayChange(step) || refills(allotment))) return null;

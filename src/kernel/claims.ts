@@ -39,7 +39,7 @@ export function claimFault(path: string, claim: unknown): Fault | null {
 }
 
 /**
- * Refuses quotas that are none, and those of limits that take none.
+ * Refuses values that are not quotas, and quotas of limits that take none.
  *
  * @throws MisuseError `invalid-option`
  */

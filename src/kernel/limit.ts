@@ -72,7 +72,7 @@ export interface Limit extends PolicyLimit {
   readonly selects: CallMatcher | null;
   /** Other allotments for some calls: the first that matches. */
   readonly overrides: readonly Allotment[];
-  /** Finds that one by what a call says; `undefined` where none matches. */
+  /** Finds the override that matches what a call says; `undefined` where none does. */
   readonly overrideFor: (textOf: TextOf) => Allotment | undefined;
   /** How long its holds live unless they are extended. */
   readonly leaseMs: number;

@@ -26,7 +26,7 @@ export function amount(units: number, unit: string, rounding: Rounding = "exact"
   return `${currency === "usd" ? "$" : `${currency.toUpperCase()} `}${money(units, rounding)}`;
 }
 
-/** At least two decimals, and below a cent as many as the amount has: nothing but nothing is `0.00`. */
+/** At least two decimals, and below a cent as many as the amount has: only an amount of 0 is `0.00`. */
 function money(micros: number, rounding: Rounding): string {
   const round = { up: Math.ceil, down: Math.floor, exact: null }[rounding];
   const shown = round === null || micros < MICROS_OF_CENT ? micros : round(micros / MICROS_OF_CENT) * MICROS_OF_CENT;
