@@ -70,8 +70,7 @@ export class ServiceViews {
     const limit = this.#limitNamed(name);
     const bucket = limit === undefined ? null : this.#bucketOf(limit, dimensions);
     if (bucket?.limit.unit !== usage.unit) return;
-    const { used, granted, resetAfterMs } = usage;
-    const grants = usage.grants.map(({ id, units, endsInMs: endsAfterMs }) => ({ id, units, endsAfterMs }));
+    const { used, granted, grants, resetAfterMs } = usage;
     const reply = { allowed: true, used, granted, grants, resetAfterMs, retryAfterMs: 0 };
     const steps = [stepOf(bucket, this.#calendar.specOf(bucket), event)];
     this.views.learn({ mode: "judge", steps }, { allowed: true, nowMs: this.time.nowMs(), steps: [reply] });

@@ -12,10 +12,8 @@ const ZONE = /%[\w.:-]+$/;
 export const IPV6_BITS = 56;
 export const MIN_IPV6_BITS = 32;
 export const MAX_IPV6_BITS = 128;
-
-/** What all texts count as that are no address. */
+/** The network of a text that is no address. */
 const UNKNOWN = "unknown";
-
 /** Longest text that is read. */
 const MAX_LENGTH = 100;
 const GROUPS = 8;

@@ -252,7 +252,7 @@ describe("bucketUsageOf", () => {
   assert.ok(bucket);
 
   it("lists the grants, so that quota and granted units less the used ones are what remains", () => {
-    const grants = [{ id: "g1", units: 10, endsAfterMs: 500 }];
+    const grants = [{ id: "g1", units: 10, endsInMs: 500 }];
     const usage = bucketUsageOf(bucket, {
       allowed: true,
       nowMs: 1000,

@@ -31,15 +31,11 @@ export function decisionOf(charges: readonly Priced[], reply: StoreReply): Decis
     isDenied ||= !verdict.allowed;
     isNoticed ||= isNear(charge, verdict) || (verdict.exceeded && verdict.mode === "warn");
   }
-  return isDenied ? deniedOf(charges, verdicts, reply) : allowedOf(charges, verdicts, reply, isNoticed);
+  if (isDenied) return deniedOf(charges, verdicts, reply);
+  return allowedOf(verdicts, reply, isNoticed ? noticeOf(charges, verdicts, reply) : null);
 }
 
-function allowedOf(
-  charges: readonly Priced[],
-  verdicts: readonly Verdict[],
-  reply: StoreReply,
-  isNoticed: boolean,
-): Allowed {
+function allowedOf(verdicts: readonly Verdict[], reply: StoreReply, notice: string | null): Allowed {
   return {
     allowed: true,
     verdicts,
@@ -47,7 +43,7 @@ function allowedOf(
     retryAfterMs: null,
     message: null,
     detail: null,
-    notice: isNoticed ? noticeOf(charges, verdicts, reply) : null,
+    notice,
     degraded: reply.degraded ?? null,
     replayed: reply.replay !== undefined,
     decidedAtMs: reply.nowMs,
@@ -75,11 +71,7 @@ export function usageOf(bucket: Bucket, reply: StoreReply): Usage {
 /** How a bucket stands that a store was asked about, alone, with its grants. */
 export function bucketUsageOf(bucket: Bucket, reply: StoreReply): BucketUsage {
   const { grants = [] } = stepAt(reply, 0);
-  // Usage has its own word for it, as the HTTP API has.
-  return {
-    ...usageOf(bucket, reply),
-    grants: grants.map(({ endsAfterMs, ...grant }) => ({ ...grant, endsInMs: endsAfterMs })),
-  };
+  return { ...usageOf(bucket, reply), grants };
 }
 
 export function emptyUsageOf(bucket: Bucket): BucketUsage {
@@ -110,7 +102,7 @@ function verdictOf({ limit, allotment, cost }: Priced, step: StepReply, isAllowe
   };
 }
 
-/** Until when waiting is sound advice; `null` where it is not. */
+/** How long to wait, ms; `null` where waiting is not sound advice. */
 function retryAfterOf(allotment: Allotment, step: StepReply): number | null {
   const { retryAfterMs } = step;
   if (retryAfterMs === null || isTooLong(step) || !(mayChange(step) || refills(allotment))) return null;

@@ -10,19 +10,19 @@ export const MAX_DEPTH = 64;
 export const MAX_VALUES = 20_000;
 /** Most characters of strings that are hashed, and of a text that is read as JSON. */
 export const MAX_CHARACTERS = 1_048_576;
-
 /** Stands for everything behind a bound. No JSON text contains it outside of a string. */
 const CUT = "…";
+const NOTHING_VOLATILE: ReadonlySet<string> = new Set();
 
 /**
- * The hash of a call's arguments, 32 hexadecimal digits. Nothing is `{}`, also what JSON has nothing for. Text that is an object or a list in JSON, as
- * models write it, equals that.
+ * The hash of a call's arguments, 32 hexadecimal digits. No arguments, and a value that JSON leaves out, count as `{}`. A text
+ * that is an object or a list in JSON, as models write it, counts as that.
  *
  * @param volatile fields of the outermost object that are left out
  * @throws MisuseError `invalid-call` for arguments that pass a bound, contain a cycle, throw when they are read, or contain an
  *   object whose content JSON leaves out, such as an `ArrayBuffer`
  */
-export function argsDigest(args: unknown, volatile: ReadonlySet<string>): string {
+export function argsDigest(args: unknown, volatile: ReadonlySet<string> = NOTHING_VOLATILE): string {
   const writer = new Writer(volatile, "refuse");
   try {
     return writer.digestOf(args ?? {});
@@ -34,10 +34,6 @@ export function argsDigest(args: unknown, volatile: ReadonlySet<string>): string
   }
 }
 
-const NOTHING_VOLATILE: ReadonlySet<string> = new Set();
-/** The outcome of every result that cannot be read. */
-const UNREADABLE = "unreadable";
-
 /**
  * The hash of a result. What lies behind a bound does not count.
  *
@@ -47,7 +43,7 @@ export function resultDigest(result: unknown): { readonly outcome: string; reado
   try {
     return { outcome: new Writer(NOTHING_VOLATILE, "cut").digestOf(result ?? {}), error: null };
   } catch (error) {
-    return { outcome: UNREADABLE, error: error ?? new TypeError("the result threw nothing when it was read") };
+    return { outcome: "unreadable", error: error ?? new TypeError("the result threw nothing when it was read") };
   }
 }
 

@@ -9,7 +9,6 @@ export const DIMENSIONS = ["tenant", "user", "session", "turn", "agent", "model"
 /** Longest name of a tool, and longest value of any other dimension and of an idempotency key, in characters. */
 export const MAX_TOOL_LENGTH = 1_024;
 export const MAX_NAME_LENGTH = 65_536;
-
 /** What follows from a call and the policy, and is not said: the tool's group, and the hash of the arguments. */
 export const DERIVED_DIMENSIONS = ["group", "args"] as const;
 

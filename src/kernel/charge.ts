@@ -17,7 +17,6 @@ import { bucketKey, digest, keyPart, MAX_PART_BYTES } from "./key.ts";
 import type { Allotment, CompiledPolicy, Limit, Tool } from "./limit.ts";
 import type { Step, StepEvent } from "./request.ts";
 
-const NONE: ReadonlySet<string> = new Set();
 const UNKNOWN_TOOL: Partial<Tool> = {};
 
 /** One limit's bucket: whose it is and what it is allotted. */
@@ -89,11 +88,7 @@ const NEVER_SHARED: ReadonlySet<Dimension> = new Set(["tool", ...DERIVED_DIMENSI
  *
  * @param distinct the dimension whose values are counted, where that has to be said as well
  */
-export function missingIn(
-  limit: Limit,
-  dimensions: BucketDimensions,
-  distinct: Dimension | null = null,
-): Dimension | undefined {
+export function missingIn(limit: Limit, dimensions: BucketDimensions, distinct: Dimension | null = null) {
   for (const name of limit.per) if (isMissing(limit, dimensions, name)) return name;
   return distinct !== null && isMissing(limit, dimensions, distinct) ? distinct : undefined;
 }
@@ -141,7 +136,7 @@ function saidIn(policy: CompiledPolicy, dimensions: BucketDimensions): Said {
  * @throws MisuseError `invalid-call`
  */
 export function argsOf(policy: CompiledPolicy, { tool, args }: Pick<BucketDimensions, "tool" | "args">): string {
-  return argsDigest(args, policy.toolNamed(String(tool))?.ignoreArgs ?? NONE);
+  return argsDigest(args, policy.toolNamed(String(tool))?.ignoreArgs);
 }
 
 /** Dimensions with the group of the tool that they name. */

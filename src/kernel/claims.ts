@@ -14,18 +14,14 @@ const MAX_ALLOTMENTS = 10_000;
  *
  * @param make makes the allotment for a quota
  */
-export function claimsUpTo(
-  max: ClaimedQuota,
-  make: (quota: ClaimedQuota, claims: Claims) => Allotment,
-  most = MAX_ALLOTMENTS,
-): Claims {
+export function claimsUpTo(max: ClaimedQuota, make: (quota: ClaimedQuota, claims: Claims) => Allotment): Claims {
   const made = new Map<ClaimedQuota, Allotment>();
   const claims: Claims = {
     allotmentFor(claim) {
       const quota = max === "unlimited" ? claim : claim === "unlimited" ? max : Math.min(claim, max);
       const known = made.get(quota);
       if (known !== undefined) return known;
-      if (made.size >= most) made.clear();
+      if (made.size >= MAX_ALLOTMENTS) made.clear();
       const allotment = make(quota, claims);
       made.set(quota, allotment);
       return allotment;
@@ -43,7 +39,7 @@ export function claimFault(path: string, claim: unknown): Fault | null {
 }
 
 /**
- * Refuses quotas that are none, and those of limits that take none.
+ * Refuses values that are not quotas, and quotas of limits that take none.
  *
  * @throws MisuseError `invalid-option`
  */

@@ -20,12 +20,13 @@ export function decidePlain(request: StoreRequest, states: States, nowMs: number
   for (let i = 0; i < steps.length; i++) {
     const { limit, event, shadow } = steps[i] as ChargeStep;
     const algorithm = algorithmOf(limit);
+    const capacity = algorithm.capacity(limit);
     const live = liveOf(algorithm, states[i], nowMs);
-    const fits = fitsIn(algorithm, limit, live, event.cost, nowMs);
+    const fits = unitsFor(event.cost) <= capacity - algorithm.used(limit, live, nowMs);
     if (!fits && shadow !== true) return denied(steps as readonly ChargeStep[], states, nowMs);
     const isCharged = event.cost > 0 || !algorithm.needsCost;
     const after = isCharged ? liveAt(algorithm.book(limit, live, event.cost, nowMs), nowMs) : live;
-    replies[i] = replyOf(algorithm, limit, after, event.cost, fits, nowMs);
+    replies[i] = replyOf(algorithm, limit, after, event.cost, capacity, fits, nowMs);
     next[i] = isCharged ? after : states[i];
     isSame &&= next[i] === states[i];
   }
@@ -36,10 +37,11 @@ function denied(steps: readonly ChargeStep[], states: States, nowMs: number): Ou
   let isFirm = true;
   const replies = steps.map(({ limit, event, shadow }, i) => {
     const algorithm = algorithmOf(limit);
+    const capacity = algorithm.capacity(limit);
     const live = liveOf(algorithm, states[i], nowMs);
-    const fits = fitsIn(algorithm, limit, live, event.cost, nowMs);
+    const fits = unitsFor(event.cost) <= capacity - algorithm.used(limit, live, nowMs);
     isFirm &&= fits || shadow === true || algorithm.isFirm;
-    return replyOf(algorithm, limit, live, event.cost, fits, nowMs);
+    return replyOf(algorithm, limit, live, event.cost, capacity, fits, nowMs);
   });
   const reply = { allowed: false, nowMs, steps: replies };
   return { reply: isFirm ? { ...reply, firm: true } : reply, next: null };
@@ -58,16 +60,6 @@ function liveOf({ kind }: AnyAlgorithm, state: StoredState | undefined, nowMs: n
   return state !== undefined && nowMs < state.expiresAtMs && state.kind === kind ? (state as SpentState) : undefined;
 }
 
-function fitsIn(
-  algorithm: AnyAlgorithm,
-  limit: LimitSpec,
-  live: SpentState | undefined,
-  cost: number,
-  nowMs: number,
-): boolean {
-  return unitsFor(cost) <= algorithm.capacity(limit) - algorithm.used(limit, live, nowMs);
-}
-
 /** Free units that a charge needs: an unknown cost (0) needs one, so that a spent budget stops it. */
 export function unitsFor(cost: number): number {
   return Math.max(1, cost);
@@ -78,20 +70,16 @@ function replyOf(
   limit: LimitSpec,
   after: SpentState | undefined,
   cost: number,
+  capacity: number,
   fits: boolean,
   nowMs: number,
 ): StepReply {
-  const capacity = algorithm.capacity(limit);
   const needed = unitsFor(cost);
-  let retryAfterMs: number | null = 0;
-  if (!fits) {
-    const canPass = needed <= capacity && algorithm.comesBack;
-    retryAfterMs = canPass ? spentFreeAfterMs(algorithm, limit, after, needed, nowMs) : null;
-  }
+  const canPass = needed <= capacity && algorithm.comesBack;
   return {
     allowed: fits,
     used: algorithm.used(limit, after, nowMs),
     resetAfterMs: spentFreeAfterMs(algorithm, limit, after, capacity, nowMs),
-    retryAfterMs,
+    retryAfterMs: fits ? 0 : canPass ? spentFreeAfterMs(algorithm, limit, after, needed, nowMs) : null,
   };
 }

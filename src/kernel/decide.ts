@@ -34,7 +34,6 @@ export function keysOf({ mode, steps, once }: StoreRequest): string[] {
 }
 
 const NEVER = Number.POSITIVE_INFINITY;
-
 /** What a reset leaves: never the contents that were found, so that it is written. */
 const EMPTIED: Contents = { spent: undefined, entries: [] };
 
@@ -188,12 +187,9 @@ function unitsNeeded(event: StepEvent): number {
   return event.type === "hold" ? unitsFor(event.units) : Number.NEGATIVE_INFINITY;
 }
 
-function booked(
-  { step: { limit, event }, before, entry }: Judged,
-  turn: Turn | null,
-  atMs: number | undefined,
-  nowMs: number,
-): Contents {
+function booked(judged: Judged, turn: Turn | null, atMs: number | undefined, nowMs: number): Contents {
+  const { before, entry } = judged;
+  const { limit, event } = judged.step;
   const spend = (contents: Contents, units: number) =>
     atMs === undefined ? charged(limit, contents, units, nowMs) : chargedLate(limit, contents, units, atMs, nowMs);
   switch (event.type) {
@@ -236,7 +232,7 @@ function undone({ steps, once, wait, atMs = 0 }: StoreRequest, states: States, n
   const isTold = isOurs && answer.isTold;
   const done = steps.map((step, i): Done => {
     const before = contentsAt(step.limit, states[i], nowMs);
-    const after = isTold ? before : withoutBooking(step, before, wait?.id, atMs, nowMs);
+    const after = isTold ? before : withoutBooking(step, before, wait, atMs, nowMs);
     return { step, before, fits: true, waitMs: 0, entry: undefined, after };
   });
   const next = statesAfter(done, states, nowMs);
@@ -245,14 +241,9 @@ function undone({ steps, once, wait, atMs = 0 }: StoreRequest, states: States, n
   return { reply, next: changedFrom(states, next) };
 }
 
-function withoutBooking(
-  { limit, event }: Step,
-  before: Contents,
-  turnId: string | undefined,
-  atMs: number,
-  nowMs: number,
-): Contents {
-  const id = event.type === "hold" ? event.id : turnId;
+function withoutBooking(step: Step, before: Contents, wait: Wait | undefined, atMs: number, nowMs: number): Contents {
+  const { limit, event } = step;
+  const id = event.type === "hold" ? event.id : wait?.id;
   const entry = id === undefined ? undefined : entryIn(before, id);
   if (entry !== undefined) return ended(limit, before, entry, 0, nowMs).rest;
   if (event.type !== "charge" || event.seen !== undefined) return before;

@@ -460,10 +460,10 @@ describe("grants", () => {
   it("are listed by a read, sorted by their ends", () => {
     const { judge } = store(QUOTA);
     judge(grant("late", 3, 90), 1000);
-    const soon = { id: "soon", units: 1, endsAfterMs: 40 };
-    assert.deepEqual(judge(grant("soon", 1, 40), 1000).grants, [soon, { id: "late", units: 3, endsAfterMs: 90 }]);
+    const soon = { id: "soon", units: 1, endsInMs: 40 };
+    assert.deepEqual(judge(grant("soon", 1, 40), 1000).grants, [soon, { id: "late", units: 3, endsInMs: 90 }]);
     assert.equal(judge(take(1), 1000).grants, undefined);
-    assert.deepEqual(judge(READ, 1040).grants, [{ id: "late", units: 3, endsAfterMs: 50 }]);
+    assert.deepEqual(judge(READ, 1040).grants, [{ id: "late", units: 3, endsInMs: 50 }]);
     assert.equal(judge(READ, 1090).grants, undefined);
   });
 

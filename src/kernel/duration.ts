@@ -5,10 +5,8 @@ export const MS_OF = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** What a duration looks like. */
 export const DURATION_PATTERN = /^[1-9][0-9]*(ms|s|m|h|d)$/;
-
 /** Longest duration that a policy may name: 36,500 days. */
 export const MAX_DURATION_MS = 36_500 * MS_OF.d;
-
 /** The longest delay of a timer: with a longer one it fires at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Denied } from "./decision.ts";
 import { LimitExceededError } from "./decision.ts";
-import { checkOptionKeys, checkWhole, formatFault, formatGot, hasMarker, MisuseError } from "./errors.ts";
+import { checkOptionKeys, checkWhole, formatFault, formatGot, hasMarker, MisuseError, withFaults } from "./errors.ts";
 
 const FAULT = { path: "limits[2].window", expected: "a duration such as 30s", got: '"soon"' };
 const DENIED = { allowed: false, message: "Denied: enough.", deniedBy: "per-turn", retryAfterMs: 4_000 } as Denied;
@@ -101,6 +101,14 @@ describe("checkOptionKeys", () => {
     ]) {
       assert.throws(() => checkOptionKeys(options, ["a"]), { code: "invalid-option", message });
     }
+  });
+});
+
+describe("withFaults", () => {
+  it("keeps the code and changes each fault", () => {
+    const changed = withFaults(new MisuseError("invalid-policy", FAULT), (fault) => ({ ...fault, at: "a.yaml:1:2" }));
+    assert.equal(changed.code, "invalid-policy");
+    assert.deepEqual(changed.faults, [{ ...FAULT, at: "a.yaml:1:2" }]);
   });
 });
 

@@ -43,7 +43,7 @@ export function entryFinder<Entry>(entries: readonly (readonly [pattern: string,
 
 /** Whether each name that a pattern matches is matched by another one, too. */
 export function covers(pattern: string, other: string): boolean {
-  // What stands for its * in the other one, may be anything: so it is covered only by a *, which covers any characters.
+  // The pattern is read as a name: its * stands for any characters, so only a * of the other one may match it.
   return globMatcher(pattern)(other);
 }
 

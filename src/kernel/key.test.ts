@@ -3,7 +3,18 @@ import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Dimension, PartitionKey } from "./call.ts";
-import { borrowedKey, bucketKey, digest, isSettledKey, keyPart, onceKey, tagOf, valueOfPart, withTag } from "./key.ts";
+import {
+  borrowedKey,
+  bucketKey,
+  digest,
+  isAnswerKey,
+  isSettledKey,
+  keyPart,
+  onceKey,
+  tagOf,
+  valueOfPart,
+  withTag,
+} from "./key.ts";
 
 const HUGE = "x".repeat(1_000_000);
 
@@ -44,6 +55,14 @@ describe("isSettledKey", () => {
       ["tool", "$settled"],
     ];
     assert.equal(isSettledKey(bucketKey("rate", "session", "per-tool", values)), false);
+  });
+});
+
+describe("isAnswerKey", () => {
+  it("recognises each kept answer, and no bucket", () => {
+    assert.equal(isAnswerKey(onceKey("rate", "s1", "once", "k1")), true);
+    assert.equal(isAnswerKey(onceKey("rate", "s1", "settled", "h1")), true);
+    assert.equal(isAnswerKey(bucketKey("rate", "session", "per-tool", [["session", "}:$once:"]])), false);
   });
 });
 

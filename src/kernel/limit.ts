@@ -26,12 +26,6 @@ export interface Allotment {
   readonly windowMs: number | null;
 }
 
-/** Allotments by the values of a dimension. */
-interface Quotas {
-  readonly dimension: Dimension;
-  readonly allotments: ReadonlyMap<string, Allotment>;
-}
-
 /** What the policy knows of a tool. */
 export interface Tool {
   /** What a call costs unless it says otherwise. */
@@ -78,15 +72,15 @@ export interface Limit extends PolicyLimit {
   readonly selects: CallMatcher | null;
   /** Other allotments for some calls: the first that matches. */
   readonly overrides: readonly Allotment[];
-  /** Finds that one by what a call says; `undefined` where none matches. */
+  /** Finds the override that matches what a call says; `undefined` where none does. */
   readonly overrideFor: (textOf: TextOf) => Allotment | undefined;
   /** How long its holds live unless they are extended. */
   readonly leaseMs: number;
   readonly onExpiry: NewHold["onExpiry"];
   /** What a failed call costs here; `null` where the tool or the policy says it. */
   readonly onError: OnError | null;
-  /** Other allotments by dimension: the first that has an entry for the call wins. */
-  readonly quotas: readonly Quotas[];
+  /** Other allotments by dimension and value: the first that has an entry for the call wins. */
+  readonly quotas: readonly { readonly dimension: Dimension; readonly allotments: ReadonlyMap<string, Allotment> }[];
   /** For every other call. */
   readonly allotment: Allotment;
 }

@@ -12,7 +12,6 @@ import {
   countedOf,
   forSubject,
   goOn,
-  hasOrHave,
   isPartial,
   perOf,
   type Subject,
@@ -175,7 +174,7 @@ function opened(sentence: string, { text }: Subject): string {
 function stateOf(subject: Subject, what: string, state: "left" | "free", isOne = false): string {
   return subject.text === null
     ? `${what} ${isOne ? "is" : "are"} ${state}`
-    : `${subject.text} ${hasOrHave(subject)} ${what} ${state}`;
+    : `${subject.text} ${subject.isMany ? "have" : "has"} ${what} ${state}`;
 }
 
 /** That nothing is left, and of how much. */

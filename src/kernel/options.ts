@@ -59,7 +59,7 @@ export function readOptions<Options extends Table>(
   return Object.fromEntries(settled) as SettledOptions<Options>;
 }
 
-/** A value that a test knows. */
+/** A value that a function accepts. */
 export function checked<Value, Default = undefined>(
   expected: string,
   accepts: (value: unknown) => boolean,
@@ -73,7 +73,6 @@ export interface WholeOption<Default> extends Option<number, Default> {
   readonly max: number;
 }
 
-/** A whole number from `min` to `max`. */
 export function whole<Default extends number | undefined = undefined>(
   min: number,
   max: number,
@@ -83,17 +82,14 @@ export function whole<Default extends number | undefined = undefined>(
   return { ...checked<number, Default>(`a whole number from ${min} to ${max}`, isWhole, byDefault), min, max };
 }
 
-/** One of some words. */
 export function choice<const Word extends string>(words: readonly Word[], byDefault: Word): Option<Word, Word> {
   return checked(words.join(" or "), (value) => words.some((word) => word === value), byDefault);
 }
 
-/** Yes or no. */
 export function flag(byDefault: boolean): Option<boolean, boolean> {
   return checked("true or false", (value) => typeof value === "boolean", byDefault);
 }
 
-/** A text that is not empty. */
 export function nonEmpty<Default = undefined>(expected: string, byDefault?: Default): Option<string, Default> {
   return checked(expected, (value) => typeof value === "string" && value !== "", byDefault);
 }
@@ -114,7 +110,7 @@ export function unchecked<Value, Default = undefined>(byDefault?: Default): Opti
   return checked("", () => true, byDefault);
 }
 
-/** An option without which nothing can be made. */
+/** An option that must be given. */
 export function required<Value>(each: Option<Value>): Option<Value, never> {
   return { ...each, default: undefined as never, isRequired: true };
 }

@@ -115,10 +115,6 @@ export function capital(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
-export function hasOrHave({ isMany }: Subject): string {
-  return isMany ? "have" : "has";
-}
-
 export function ofSubject({ text }: Subject): string {
   return text === null ? "" : ` of ${text}`;
 }

@@ -5,7 +5,6 @@
 export const MAX_RECEIPTS = 16;
 /** How long they are, after the last one: ms. */
 export const RECEIPTS_KEPT_MS = 86_400_000;
-
 export const MARK_KEY = "tollgate:1:$incarnation";
 
 export function receiptsKey(instance: string): string {

@@ -1,7 +1,7 @@
 // What a store is asked for, and what it replies: steps on buckets, decided together. No call, no policy and no state.
 
 import type { LimitSpec } from "./algorithms/registry.ts";
-import type { Degraded } from "./decision.ts";
+import type { Degraded, UsageGrant } from "./decision.ts";
 import type { OnStoreError } from "./policy/input.ts";
 
 /** What one step asks of one bucket. */
@@ -102,7 +102,7 @@ export interface StepReply {
   /** Units granted on top of the capacity. Absent: none. */
   readonly granted?: number;
   /** Of a read, a reset, a grant or a revoke: what `granted` is made of, the first that ends first. Absent: nothing. */
-  readonly grants?: readonly GrantReply[];
+  readonly grants?: readonly UsageGrant[];
   /** Milliseconds until everything is free again. */
   readonly resetAfterMs: number;
   /** Milliseconds until this cost would pass if nothing else happens; 0 when it passes, `null` when it never will. */
@@ -116,14 +116,6 @@ export interface StepReply {
   readonly away?: true;
   /** Set when it is denied although instances hold borrowed units, which they use or return within `retryAfterMs`. */
   readonly isBorrowed?: true;
-}
-
-/** Units that were granted, and are still there. */
-export interface GrantReply {
-  readonly id: string;
-  readonly units: number;
-  /** Milliseconds until it ends. */
-  readonly endsAfterMs: number;
 }
 
 /** The answer for one request. */

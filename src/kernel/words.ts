@@ -26,7 +26,7 @@ export function amount(units: number, unit: string, rounding: Rounding = "exact"
   return `${currency === "usd" ? "$" : `${currency.toUpperCase()} `}${money(units, rounding)}`;
 }
 
-/** At least two decimals, and below a cent as many as the amount has: nothing but nothing is `0.00`. */
+/** At least two decimals, and below a cent as many as the amount has: only an amount of 0 is `0.00`. */
 function money(micros: number, rounding: Rounding): string {
   const round = { up: Math.ceil, down: Math.floor, exact: null }[rounding];
   const shown = round === null || micros < MICROS_OF_CENT ? micros : round(micros / MICROS_OF_CENT) * MICROS_OF_CENT;
@@ -42,8 +42,7 @@ const UNCHANGED = /\b(?:\w{1,2}|series|species|\w*[sx]is|\w*(?<![cgt]p|men)us)$/
 /** A unit's name beside a number: `gpu seconds`, and of one `gpu second`. */
 export function nounOf(unit: string, count: number): string {
   const noun = unit.replaceAll("_", " ");
-  if (count !== 1) return noun;
-  if (UNCHANGED.test(noun)) return noun;
+  if (count !== 1 || UNCHANGED.test(noun)) return noun;
   if (/[^aeiou]ies$/.test(noun)) return noun.replace(/ies$/, "y");
   if (/(?:ch|sh|ss|x)es$/.test(noun)) return noun.slice(0, -2);
   return /[^s]s$/.test(noun) ? noun.slice(0, -1) : noun;
@@ -74,11 +73,10 @@ export function periodInWords(windowMs: number): string {
 }
 
 /** A list as a sentence has it: `user`, `session and tool`, `session, turn and tool`. */
-export function listed(words: readonly string[]): string {
-  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+export function listed(words: readonly string[], last: "and" | "or" = "and"): string {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} ${last} ${words.at(-1)}`;
 }
 
 /** The words in braces that a message of the policy's own may have, as `{remaining}`. */
 export const MESSAGE_WORDS = ["limit", "unit", "cost", "quota", "remaining", "retryAfter"] as const;
-
 export const NOTICE_WORDS = [...MESSAGE_WORDS, "used"] as const;

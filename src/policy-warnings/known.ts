@@ -15,18 +15,13 @@ export interface Use {
   readonly isKey: boolean;
 }
 
-/** A quota for a value of a dimension; the value is the name. */
-interface QuotaUse extends Use {
-  readonly dimension: string;
-  readonly quota: unknown;
-}
-
 export interface KnownLimit {
   readonly keys: Keys;
   readonly limit: LimitInput;
   /** Its `when`, and those of its overrides. */
   readonly whens: readonly { readonly when: WhenInput; readonly keys: Keys; readonly isOverride: boolean }[];
-  readonly quotas: readonly QuotaUse[];
+  /** Its quotas for values of dimensions; a value is the name. */
+  readonly quotas: readonly (Use & { readonly dimension: string; readonly quota: unknown })[];
   /** Whether its `when` includes a tool. */
   readonly matches: (tool: string) => boolean;
   /** Whether it may be for an entry of `tools`, also by its group. */

@@ -105,11 +105,7 @@ function valueUses({ whens, quotas }: KnownLimit): (Use & { readonly dimension: 
   return [...inWhens, ...quotas].filter(({ dimension }) => !WITHOUT_TYPOS.includes(dimension));
 }
 
-function* similarAmong(
-  uses: readonly Use[],
-  what: string,
-  isSimilar: (one: string, other: string) => boolean,
-): Warnings {
+function* similarAmong(uses: readonly Use[], what: string, isSimilar: typeof isTypoOf): Warnings {
   const byName = Map.groupBy(uses, ({ name }) => name);
   const names = [...byName.keys()].slice(0, MAX_PAIRED);
   for (const [n, name] of names.entries()) {

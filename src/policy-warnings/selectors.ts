@@ -64,7 +64,7 @@ function* toolUse({ name, keys }: Use, known: Known, within: KnownLimit | null):
     yield ofValue("unknown-tool", keys, `${quoted(name)} is taken as the name of one tool.`, hint);
   } else if (!isGlob(name)) {
     if (within === null) yield* unknownTool(name, keys, known, ofValue);
-    else yield* namedTool(name, keys, known, within.matches, ofValue);
+    else yield* namedTool(name, keys, known, within, ofValue);
   } else if (known.tools !== null && !known.mayList(name)) {
     const hint = didYouMean(closestPattern(name, known.tools)) ?? ADD_TOOL;
     yield ofValue("unknown-tool", keys, `No tool in "tools" matches ${quoted(name)}.`, hint);

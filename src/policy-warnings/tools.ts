@@ -6,8 +6,10 @@ import { closest, didYouMean, isTypoOf } from "../kernel/spelling.ts";
 import type { Known, KnownLimit } from "./known.ts";
 import { ofKey, ofValue, quoted, type Warnings } from "./warning.ts";
 
-export const ADD_TOOL = 'If it is right, add it to "tools".';
+/** Dimensions whose values are made at run time: a policy cannot know them. */
+export const MADE_AT_RUN_TIME = ["session", "turn"];
 
+export const ADD_TOOL = 'If it is right, add it to "tools".';
 const USE_QUOTA = 'Write "quota" for all values that "quotas" does not name.';
 
 /** Most patterns of `tools` that later ones are compared with. */
@@ -70,25 +72,24 @@ function* groupWarnings(group: string, keys: Keys, limits: readonly KnownLimit[]
 }
 
 /** Of a whole name that `tools` does not have, where there are some. */
-export function* unknownTool(name: string, keys: Keys, { tools, groups, mayList }: Known, of: typeof ofKey): Warnings {
+export function* unknownTool(
+  name: string,
+  keys: Keys,
+  { tools, groups, mayList }: Known,
+  make: typeof ofKey,
+): Warnings {
   if (tools === null || mayList(name)) return;
   const hint = groups.has(name)
     ? "It is a group: write group instead of tool."
     : (didYouMean(closest(name, tools)) ?? ADD_TOOL);
-  yield of("unknown-tool", keys, `No tool in "tools" is named ${quoted(name)}.`, hint);
+  yield make("unknown-tool", keys, `No tool in "tools" is named ${quoted(name)}.`, hint);
 }
 
 /** Of a tool that a limit names beside those that it is for. */
-export function* namedTool(
-  name: string,
-  keys: Keys,
-  known: Known,
-  matches: KnownLimit["matches"],
-  of: typeof ofKey,
-): Warnings {
-  if (known.tools !== null && !known.mayList(name)) yield* unknownTool(name, keys, known, of);
-  else if (!matches(name)) {
-    yield of("no-effect", keys, `This limit is not for the tool ${quoted(name)}: its "when" leaves it out.`);
+export function* namedTool(name: string, keys: Keys, known: Known, of: KnownLimit, make: typeof ofKey): Warnings {
+  if (known.tools !== null && !known.mayList(name)) yield* unknownTool(name, keys, known, make);
+  else if (!of.matches(name)) {
+    yield make("no-effect", keys, `This limit is not for the tool ${quoted(name)}: its "when" leaves it out.`);
   }
 }
 
@@ -102,12 +103,12 @@ export function* quotaWarnings(of: KnownLimit, known: Known): Warnings {
   }
 }
 
-function* quotasByTool(names: readonly string[], { keys, matches }: KnownLimit, known: Known): Warnings {
+function* quotasByTool(names: readonly string[], of: KnownLimit, known: Known): Warnings {
   for (const name of names) {
-    const own = [...keys, "quotas", "tool", name];
+    const own = [...of.keys, "quotas", "tool", name];
     if (name === "default" && !known.mayList(name)) {
       yield ofKey("unknown-tool", own, `${quoted(name)} is taken as the name of one tool.`, USE_QUOTA);
-    } else yield* namedTool(name, own, known, matches, ofKey);
+    } else yield* namedTool(name, own, known, of, ofKey);
   }
 }
 
@@ -124,6 +125,3 @@ function* quotasByGroup(names: readonly string[], { limit, keys, appliesTo }: Kn
     yield ofKey("unknown-group", [...keys, "quotas", "group", name], message, name === "default" ? USE_QUOTA : other);
   }
 }
-
-/** Dimensions whose values are made at run time: a policy cannot know them. */
-export const MADE_AT_RUN_TIME = ["session", "turn"];

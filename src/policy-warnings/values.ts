@@ -20,14 +20,8 @@ const ZONES: Readonly<Record<string, string>> = {
   BST: "Europe/London",
 };
 
-export function* valueWarnings(of: KnownLimit, known: Known): Warnings {
-  yield* planWarnings(of);
-  yield* modelWarnings(of, known);
-  yield* moneyWarnings(of);
-}
-
 /** Of plans that stand where the ids of users or tenants do. */
-function* planWarnings({ whens, quotas }: KnownLimit): Warnings {
+export function* planWarnings({ whens, quotas }: KnownLimit): Warnings {
   for (const dimension of WITH_IDS) {
     const hint = `If it is a plan, write "plan" instead of "${dimension}".`;
     const message = (value: unknown) => `${quoted(String(value))} is taken as the id of one ${dimension}.`;
@@ -42,7 +36,7 @@ function* planWarnings({ whens, quotas }: KnownLimit): Warnings {
 }
 
 /** Of a limit per model that refuses all calls of tools. */
-function* modelWarnings({ limit, keys }: KnownLimit, { input }: Known): Warnings {
+export function* modelWarnings({ limit, keys }: KnownLimit, { input }: Known): Warnings {
   const { per, when = {}, onMissing = input.defaults?.onMissing ?? "error" } = limit;
   if (!per.includes("model") || onMissing !== "error" || "model" in when || "tool" in when) return;
   const message = "Calls of tools have no model, and this limit refuses them.";
@@ -51,7 +45,7 @@ function* modelWarnings({ limit, keys }: KnownLimit, { input }: Known): Warnings
 }
 
 /** Of money: numbers that were probably meant as dollars. */
-function* moneyWarnings({ limit, keys, unit, quotas }: KnownLimit): Warnings {
+export function* moneyWarnings({ limit, keys, unit, quotas }: KnownLimit): Warnings {
   if (unit !== null && DOLLARS.has(unit)) {
     const message = `Amounts of ${quoted(unit)} are whole, so that no price below 1 can be written.`;
     const hint = `Write "unit: ${MONEY_UNIT}", and amounts such as $0.05.`;

@@ -8,7 +8,7 @@ import { knownOf } from "./known.ts";
 import { dimensionWarnings, similarWarnings } from "./names.ts";
 import { selectorWarnings } from "./selectors.ts";
 import { quotaWarnings, toolWarnings } from "./tools.ts";
-import { valueWarnings, zoneWarnings } from "./values.ts";
+import { modelWarnings, moneyWarnings, planWarnings, zoneWarnings } from "./values.ts";
 import type { PolicyWarning, Warnings } from "./warning.ts";
 
 export type { PolicyWarning } from "./warning.ts";
@@ -55,7 +55,9 @@ function* allWarnings(input: PolicyInput): Warnings {
     yield* selectorWarnings(limit, known);
     yield* quotaWarnings(limit, known);
     yield* overrideWarnings(limit);
-    yield* valueWarnings(limit, known);
+    yield* planWarnings(limit);
+    yield* modelWarnings(limit, known);
+    yield* moneyWarnings(limit);
     yield* unitWarnings(limit, known);
     yield* priceWarnings(limit, known);
     yield* limitWarnings(limit, known);

@@ -3,8 +3,8 @@
 export type { LimitSpec } from "../kernel/algorithms/registry.ts";
 export { keysOf } from "../kernel/decide.ts";
 export { MARK_KEY, receiptsKey } from "../kernel/receipts.ts";
-export type { Degraded } from "../kernel/decision.ts";
-export type { GrantReply, Step, StepEvent, StepHints, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
+export type { Degraded, UsageGrant } from "../kernel/decision.ts";
+export type { Step, StepEvent, StepHints, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
 export type { Outcome, StoredState } from "../kernel/state.ts";
 export { encodeState } from "../kernel/encoding/state.ts";
 export { type DecidedBatch, decideBatch } from "./batch.ts";

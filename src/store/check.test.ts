@@ -5,7 +5,7 @@ import { decodeState, validBeat, validReply } from "./check.ts";
 import { StoreError } from "./error.ts";
 
 const STEP = { allowed: true, used: 0, resetAfterMs: 0, retryAfterMs: 0 };
-const GRANT = { id: "g1", units: 3, endsAfterMs: 40 };
+const GRANT = { id: "g1", units: 3, endsInMs: 40 };
 
 /** What is wrong with a reply whose only step is this; `null` where it is valid. */
 function faultOf(step: object): string | null {
@@ -38,7 +38,7 @@ describe("a store's reply to a step", () => {
       [{ grants: [GRANT, null] }, "steps[0].grants[1].id: expected a text"],
       [{ grants: [{ ...GRANT, id: 1 }] }, "steps[0].grants[0].id: expected a text"],
       [{ grants: [{ ...GRANT, units: -1 }] }, "steps[0].grants[0].units: expected a whole number"],
-      [{ grants: [GRANT, { ...GRANT, endsAfterMs: 0.5 }] }, "steps[0].grants[1].endsAfterMs: expected a whole number"],
+      [{ grants: [GRANT, { ...GRANT, endsInMs: 0.5 }] }, "steps[0].grants[1].endsInMs: expected a whole number"],
       [{ hold: "gone" }, 'steps[0].hold: expected "live", "late" or "unknown"'],
       [{ retryAfterMs: Number.NaN, grants: [GRANT] }, "steps[0].retryAfterMs: expected a whole number"],
     ];

@@ -128,7 +128,7 @@ function faultInStep(step: Partial<StepReply> | undefined): [name: string, expec
   for (const [n, grant] of grants.entries()) {
     if (typeof grant?.id !== "string") return [`grants[${n}].id`, "a text", grant?.id];
     if (!isCount(grant.units)) return [`grants[${n}].units`, COUNT, grant.units];
-    if (!isCount(grant.endsAfterMs)) return [`grants[${n}].endsAfterMs`, COUNT, grant.endsAfterMs];
+    if (!isCount(grant.endsInMs)) return [`grants[${n}].endsInMs`, COUNT, grant.endsInMs];
   }
   return null;
 }

@@ -38,13 +38,13 @@ export const grantCases: readonly StoreCase[] = [
   ...forEachWindow("lists grants, the first that ends first, and ends one that is revoked", async (t, limit) => {
     await t.judge(grant("b", limit, "long", 3, 80));
     const after = await t.judge(grant("b", limit, "short", 2, 40));
-    const short = { id: "short", units: 2, endsAfterMs: 40 };
-    const long = { id: "long", units: 3, endsAfterMs: 80 };
+    const short = { id: "short", units: 2, endsInMs: 40 };
+    const long = { id: "long", units: 3, endsInMs: 80 };
     assert.deepEqual(after.grants, [short, long]);
     await t.judge(charge("b", limit, 6));
     await t.advance(10);
-    const shortLater = { ...short, endsAfterMs: 30 };
-    const longLater = { ...long, endsAfterMs: 70 };
+    const shortLater = { ...short, endsInMs: 30 };
+    const longLater = { ...long, endsInMs: 70 };
     assert.deepEqual((await t.peek(read("b", limit))).grants, [shortLater, longLater]);
     assert.deepEqual((await t.peek(charge("b", limit, 1))).grants, undefined);
     has(await t.peek(revoke("b", limit, "long")), { hold: "live", granted: 2, grants: [shortLater] });
@@ -59,7 +59,7 @@ export const grantCases: readonly StoreCase[] = [
     await t.advance(REMEMBERED_MS);
     const free = await t.judge(grant("b", limit, "long", 3, 50));
     assert.deepEqual([free.granted, free.grants?.length], [3, 1]);
-    assert.deepEqual((await t.judge(reset("b", limit))).grants, [{ ...long, endsAfterMs: 50 }]);
+    assert.deepEqual((await t.judge(reset("b", limit))).grants, [{ ...long, endsInMs: 50 }]);
     has(await t.peek(read("b", limit)), { granted: undefined, grants: undefined });
   }),
   storeCase("revokes no hold, and no grant that has ended", async (t) => {

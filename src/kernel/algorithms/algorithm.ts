@@ -10,7 +10,6 @@ import type { AlgorithmPolicy } from "../policy/algorithm-policy.ts";
  * and a duration up to it always add up exactly.
  */
 export const MAX_INSTANT_MS = 2 ** 52;
-
 /** Numbers below it are exact on the fast path of the Redis script, however many sums a batch has. */
 export const MAX_FAST = 2 ** 40;
 

@@ -1,7 +1,6 @@
 // Units in use at one time. Nothing is ever spent: everything is held (../bucket/reservations.ts), and free when its hold ends.
 
-import type { About } from "../phrases.ts";
-import { goOn, ofSubject, scopeOf } from "../phrases.ts";
+import { type About, goOn, ofSubject, scopeOf } from "../phrases.ts";
 import { amount, durationInWords, grouped } from "../words.ts";
 import { defineAlgorithm } from "./define.ts";
 
@@ -19,7 +18,6 @@ export interface ConcurrencyState {
 
 /** The largest quota of a policy: each unit in use is a hold, and a bucket keeps no more of them. */
 const MAX_IN_USE = 1_000;
-
 const FAULTS = { quota: `at most ${MAX_IN_USE} units in use at once` };
 
 const FORM = { code: 5, fields: ["quota"] };

@@ -16,18 +16,14 @@ export const MAX_SEEN = 1_000;
 /** Hexadecimal digits of a value's hash. */
 export const VALUE_LENGTH = 16;
 
-interface QuotaLimit {
-  readonly quota: number;
-}
-
 /** The facts that do not depend on when the counter ends. */
 export const counterFacts = {
   kind: "counter" as const,
   letter: "c",
-  capacity: (limit: QuotaLimit) => limit.quota,
+  capacity: ({ quota }: { readonly quota: number }) => quota,
   used: (_limit: unknown, state: CounterState | undefined) => state?.spent ?? 0,
   /** All units come back together. */
-  freeAfterMs: (limit: QuotaLimit, state: CounterState, units: number, nowMs: number) =>
+  freeAfterMs: (limit: { readonly quota: number }, state: CounterState, units: number, nowMs: number) =>
     units <= limit.quota - state.spent ? 0 : state.expiresAtMs - nowMs,
   takeBack: (_limit: unknown, state: CounterState, _alone: CounterState, cost: number): CounterState => ({
     ...state,

@@ -25,7 +25,6 @@ export interface SlidingWindowState {
 
 export const SUB_WINDOWS = 10;
 const MAX_COUNTS = SUB_WINDOWS + 1;
-
 const FORM = { code: 3, fields: ["quota", "window_ms"] };
 
 function subWindowOf(limit: SlidingWindowLimit, atMs: number): number {

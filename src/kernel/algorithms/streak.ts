@@ -71,7 +71,7 @@ export const streak = defineAlgorithm<StreakLimit, StreakState>({
   wire: { forms: { streak: FORM }, numbersOf: ({ quota, ttlMs }) => [FORM, quota, ttlMs] },
 });
 
-/** What did not get on: the last calls of which tool, or by what they are counted. */
+/** Which calls in a row made no progress, and why. */
 function rowOf({ unit, quota }: CountedVerdict, of: string): string {
   const calls = quota === 1 ? `the last call${of}` : `the last ${grouped(quota)} calls${of}`;
   return unit === "errors" ? `${calls} failed` : `${calls} had the same result`;

@@ -1,7 +1,8 @@
 // Units that an operator grants on top of the capacity.
 
 import { algorithmOf, type LimitSpec } from "../algorithms/registry.ts";
-import type { GrantReply, NewHold } from "../request.ts";
+import type { UsageGrant } from "../decision.ts";
+import type { NewHold } from "../request.ts";
 import type { Entry, Grant } from "../state.ts";
 import { type Contents, entryIn } from "./contents.ts";
 import { sunk, withEntry, withNewEntry } from "./entries.ts";
@@ -21,9 +22,9 @@ export function grantedIn({ entries }: Contents): number {
 }
 
 /** Grants that are still there, the first that ends first. */
-export function grantsIn({ entries }: Contents, nowMs: number): GrantReply[] {
+export function grantsIn({ entries }: Contents, nowMs: number): UsageGrant[] {
   const live = entries.filter(isLiveGrant);
-  return live.map(({ id, units, expiresAtMs }) => ({ id, units, endsAfterMs: expiresAtMs - nowMs }));
+  return live.map(({ id, units, expiresAtMs }) => ({ id, units, endsInMs: expiresAtMs - nowMs }));
 }
 
 export function grantIn({ entries }: Contents, id: string): Grant | undefined {

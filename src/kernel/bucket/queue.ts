@@ -33,15 +33,9 @@ export function turnAfterMs(limit: LimitSpec, { spent, entries }: Contents, unit
 }
 
 /** The contents after units were kept for a call that is charged at its turn. */
-export function queued(
-  limit: LimitSpec,
-  contents: Contents,
-  units: number,
-  { id, atMs }: Turn,
-  nowMs: number,
-): Contents {
+export function queued(limit: LimitSpec, contents: Contents, units: number, turn: Turn, nowMs: number): Contents {
   if (units === 0 || !algorithmOf(limit).needsCost) return charged(limit, contents, units, nowMs);
-  return withQueued(contents, { id, units, expiresAtMs: atMs }, nowMs);
+  return withQueued(contents, { id: turn.id, units, expiresAtMs: turn.atMs }, nowMs);
 }
 
 /**

@@ -21,13 +21,7 @@ export function held(limit: LimitSpec, contents: Contents, hold: NewHold, nowMs:
  * The contents after an entry ended that took `actual` units, and how many of those units are not spent yet. A hold that was
  * spent when it was made, or charged when it expired, has spent its own units.
  */
-export function ended(
-  limit: LimitSpec,
-  contents: Contents,
-  entry: Entry | undefined,
-  actual: number,
-  nowMs: number,
-): { readonly rest: Contents; readonly unspent: number } {
+export function ended(limit: LimitSpec, contents: Contents, entry: Entry | undefined, actual: number, nowMs: number) {
   if (entry === undefined) return { rest: contents, unspent: actual };
   const others = { spent: contents.spent, entries: withoutId(contents.entries, entry.id) };
   if (entry.kind !== "reservation") return { rest: others, unspent: actual };
@@ -38,14 +32,9 @@ export function ended(
 }
 
 /** The contents after units of a hold were given back that was spent when it was made. What was booked on top of it sinks. */
-function givenBack(
-  limit: LimitSpec,
-  contents: Contents,
-  { levelAfter: below }: Reservation,
-  units: number,
-  nowMs: number,
-): Contents {
+function givenBack(limit: LimitSpec, contents: Contents, hold: Reservation, units: number, nowMs: number): Contents {
   const { spent, entries } = contents;
+  const { levelAfter: below } = hold;
   const { flow } = algorithmOf(limit);
   if (flow === undefined || below === null || spent === undefined) return contents;
   const by = flow.returnable(limit, spent, below, units, nowMs);

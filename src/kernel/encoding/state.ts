@@ -29,16 +29,12 @@ export function encodeState(state: StoredState): string {
  * numbers are in order, its instants are at most 2^52, and its sums stay below 2^53.
  */
 export function decodeState(text: string, expiresAtMs: number): StoredState | null {
-  switch (text[0]) {
-    case "h":
-      return decodeHeld(text, expiresAtMs);
-    case "o":
-      return decodeOnce(text, expiresAtMs);
-    case "r":
-      return decodeReceipts(text, expiresAtMs);
-    case "m":
-      return decodeMark(text, expiresAtMs);
-    default:
-      return decodeSpent(text, expiresAtMs);
-  }
+  return (DECODERS.get(text.charAt(0)) ?? decodeSpent)(text, expiresAtMs);
 }
+
+const DECODERS = new Map<string, typeof decodeState>([
+  ["h", decodeHeld],
+  ["o", decodeOnce],
+  ["r", decodeReceipts],
+  ["m", decodeMark],
+]);

@@ -20,7 +20,6 @@ export function costHint(place: Place): string | null {
 
 /** Of what stands behind the comma of an amount in braces. */
 export const AFTER_COMMA = "A comma ends a value: write the amount without it.";
-
 const FROM_CALL_KEYS = ["from", "default", "max"];
 
 function objectHint(quota: Readonly<Record<string, unknown>>): string {

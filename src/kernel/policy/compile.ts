@@ -111,8 +111,7 @@ function compileLimit(limit: ParsedLimit): Limit {
   const usualAt = limit.mode === "warn" ? null : policy.noticeAt;
   const { at = usualAt ?? "never", message = null } = limit.notice ?? {};
   const noticeAt = at === "never" ? null : at;
-  const allotment = (quota: Amount, burst?: Amount): Allotment =>
-    allotmentOf(limit, quota === "unlimited" ? quota : unitsOf(quota), noticeAt, burst);
+  const allotment = (quota: Amount, burst?: Amount) => allotmentOf(limit, quota, noticeAt, burst);
   const hold: HoldInput = ("hold" in limit ? limit.hold : undefined) ?? {};
   const distinct = distinctOf(limit);
   const callPrice = distinct === null ? policy.callPrice : 1;
@@ -189,15 +188,10 @@ export function quotasIn(limit: ParsedLimit): (readonly [keys: Keys, quota: Amou
   ];
 }
 
-function allotmentOf(
-  limit: ParsedLimit,
-  amount: number | "unlimited",
-  noticeAt: number | null,
-  burst: Amount | undefined,
-): Allotment {
+function allotmentOf(limit: ParsedLimit, amount: Amount, noticeAt: number | null, burst?: Amount): Allotment {
   const { policy } = algorithmNamed(limit.algorithm);
   const isUnlimited = amount === "unlimited";
-  const units = isUnlimited ? Number.MAX_SAFE_INTEGER : amount;
+  const units = isUnlimited ? Number.MAX_SAFE_INTEGER : unitsOf(amount);
   const spec = (isUnlimited ? policy.unlimitedSpec : null) ?? policy.specOf(limit, units, burst);
   const capacity = algorithmOf(spec).capacity(spec);
   return {

@@ -23,7 +23,7 @@ import {
   windowed,
 } from "./place.ts";
 import { isQuota } from "./quota-hints.ts";
-import { ALGORITHMS, DEFAULTS_KEYS, LIMIT_KEYS, POLICY_KEYS, TOOL_KEYS } from "./schema.ts";
+import { DEFAULTS_KEYS, LIMIT_KEYS, POLICY_KEYS, TOOL_KEYS } from "./schema.ts";
 import { calendarFrom, durationFrom } from "./values.ts";
 
 /** What to write instead of a key that is unknown; `null` where there is no guess. */
@@ -166,7 +166,7 @@ function misplaced(key: string, value: unknown, limit: Readonly<Record<string, u
     return DURATION_PATTERN.test(text) ? `${write}, or add ${windowed(value)}.` : `${write}.`;
   }
   if (key === "window") return `The algorithm "${algorithm}" has no window. Remove it, or use ${windowed(value)}.`;
-  const owners = ALGORITHMS.filter((name) => LIMIT_KEYS.get(name)?.includes(key));
+  const owners = [...LIMIT_KEYS].flatMap(([name, keys]) => (keys.includes(key) ? name : []));
   return algorithm === undefined && owners.length === 1
     ? `"${key}" is for ${owners[0]}. Add "algorithm: ${owners[0]}", or remove "${key}".`
     : `"${key}" is for ${listed(owners)}, and this limit is ${algorithm ?? impliedAlgorithm(limit)}. Remove it, or change the algorithm.`;

@@ -18,10 +18,8 @@ export type { PolicyFault } from "./contradictions.ts";
 export type { Policy, PolicyLimit } from "./typed.ts";
 
 const POLICY = Symbol.for("tollgate.policy");
-
 /** Of `limits[0].overrides[0].when.tool[0]`; no accepted policy is deeper. */
 const MAX_DEPTH = 6;
-
 /** Most faults, and most unknown keys of one object, for which a hint is looked for; most limits that are looked at again. */
 const MAX_HINTS = 100;
 

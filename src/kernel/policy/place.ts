@@ -1,6 +1,7 @@
 // A part of a policy as it is written, right or wrong: which keys lead to it, what stands there, which limit is around it.
 
 import { DURATION_PATTERN } from "../duration.ts";
+import { listed } from "../words.ts";
 
 export type Keys = readonly (string | number)[];
 
@@ -87,5 +88,5 @@ export function windowed(window: unknown): string {
     `"algorithm: fixed-window" (counts from zero every ${span})`,
     '"algorithm: token-bucket" (a steady rate with bursts)',
   ];
-  return `${choices.slice(0, 2).join(", ")} or ${choices[2]}`;
+  return listed(choices, "or");
 }

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { parseQuantity, QUANTITY_PATTERN, type QuantityText } from "../quantity.ts";
+import { listed } from "../words.ts";
 
 /** An object with these keys alone. A key that can have no value is not listed. */
 export function object<Shape extends z.ZodRawShape>(what: string, shape: Shape) {
@@ -18,13 +19,8 @@ export function whole(min: number, max: number, error = `a whole number from ${m
   return z.int({ error }).min(min, { error }).max(max, { error });
 }
 
-/** Words as a choice: `share, local or deny`. */
-export function choices(words: readonly string[]): string {
-  return `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
-}
-
 export function oneOf<const Word extends string>(...words: readonly Word[]) {
-  return z.enum(words, { error: choices(words) });
+  return z.enum(words, { error: listed(words, "or") });
 }
 
 export function listOf<Value extends z.ZodType>(value: Value, error: string, max: number, things: string) {
@@ -32,12 +28,7 @@ export function listOf<Value extends z.ZodType>(value: Value, error: string, max
 }
 
 /** An object used as a map; `max` bounds what one file can make a process hold. */
-export function map<Key extends z.ZodString, Value extends z.ZodType>(
-  key: Key,
-  value: Value,
-  what: string,
-  max: number,
-) {
+export function map<Value extends z.ZodType>(key: z.ZodString, value: Value, what: string, max: number) {
   const error = `${what}, at most ${max} entries`;
   return z.record(key, value, { error }).refine((entries) => Object.keys(entries).length <= max, { error });
 }

@@ -33,7 +33,6 @@ export const exact = text(/^(?!!)[^*]+$/s, "a whole value, without * and !: patt
 export const description = text(/^.{1,200}$/s, "1 to 200 characters").optional();
 const AMOUNT = "an amount such as 200k or $0.05";
 const wholeFrom = (min: number) => `a whole number from ${min} to ${Number.MAX_SAFE_INTEGER}`;
-
 export const units = amount(0, `${wholeFrom(0)}, or ${AMOUNT}`);
 export const burst = amount(1, `${wholeFrom(1)}, or ${AMOUNT}`).optional();
 const QUOTA = `${wholeFrom(0)}, ${AMOUNT}, or unlimited`;

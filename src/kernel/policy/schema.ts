@@ -3,8 +3,8 @@
 
 import { z } from "zod";
 import { MAX_TOOL_LENGTH } from "../call.ts";
-import { MESSAGE_WORDS, NOTICE_WORDS } from "../words.ts";
-import { choices, listOf, map, object, oneOf, text, whole } from "./schema-parts.ts";
+import { listed, MESSAGE_WORDS, NOTICE_WORDS } from "../words.ts";
+import { listOf, map, object, oneOf, text, whole } from "./schema-parts.ts";
 import * as values from "./schema-values.ts";
 
 const MAX_LIMITS = 256;
@@ -128,20 +128,15 @@ const tool = object("a tool", {
 
 export const TOOL_KEYS: readonly string[] = Object.keys(tool.shape);
 
-export const ALGORITHMS = algorithms.map(({ shape }) => shape.algorithm.value);
-
-export type Algorithm = (typeof ALGORITHMS)[number];
-
 /** The keys of a limit, by its algorithm. */
 export const LIMIT_KEYS: ReadonlyMap<string, readonly string[]> = new Map(
   algorithms.map(({ shape }) => [shape.algorithm.value, Object.keys(shape)]),
 );
 
 const defaults = object("defaults", { ...shared, hold, timezone });
-
 export const DEFAULTS_KEYS: readonly string[] = Object.keys(defaults.shape);
 
-const algorithmError = choices(ALGORITHMS);
+const algorithmError = listed([...LIMIT_KEYS.keys()], "or");
 const anyLimit = z.discriminatedUnion("algorithm", algorithms, {
   error: (issue) => (issue.code === "invalid_union" ? algorithmError : "a limit"),
 });

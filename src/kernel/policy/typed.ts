@@ -206,17 +206,11 @@ type OnMissingOf<Source, Else> = "onMissing" extends keyof Source
   ? Exclude<Source["onMissing"], undefined> | (undefined extends Source["onMissing"] ? Else : never)
   : Else;
 
-/** Whether calls may lack the limit's dimensions: it is for some calls alone, or passes by those that lack one. */
-type Optional<Limit, Default> = "when" extends keyof Limit
-  ? true
-  : OnMissingOf<Limit, Default> extends "error"
-    ? false
-    : true;
-
+/** The dimensions that calls must have for a limit: none where it is for some calls alone, or skips those that lack one. */
 type Required<Limit, Default> = Limit extends { readonly per: infer Names }
-  ? Optional<Limit, Default> extends true
-    ? never
-    : Owed<keyof Needed<Names> | (string extends Distinct<Limit> ? never : Distinct<Limit>)>
+  ? [keyof Limit & "when", OnMissingOf<Limit, Default>] extends [never, "error"]
+    ? Owed<keyof Needed<Names> | (string extends Distinct<Limit> ? never : Distinct<Limit>)>
+    : never
   : never;
 
 type Unit<Limit> = Limit extends

@@ -8,11 +8,10 @@ import { amountHint, costHint, durationHint, lifeHint } from "./amount-hints.ts"
 import { isCalendarWord } from "./amounts.ts";
 import { isObject, type Keys, MAX_TEXT, namesText, type Place, placeOf, shown, textOf, windowed } from "./place.ts";
 import { dimensionQuestion, isQuota } from "./quota-hints.ts";
-import { ALGORITHMS } from "./schema.ts";
+import { LIMIT_KEYS } from "./schema.ts";
 import { calendarFrom, durationFrom, moneyFrom, nameFrom } from "./values.ts";
 
 const EXAMPLE = "{ name: per-session, per: [session], quota: 50 }";
-
 const WHOSE = "per: [session], [user] or [tenant]";
 
 /** What to write instead of a value that is wrong; `null` where there is no guess. */
@@ -196,7 +195,7 @@ function toolHint({ key, value }: Place): string {
 }
 
 function choiceHint({ key, value, choices }: Place): string | null {
-  const known = key === "algorithm" ? ALGORITHMS : choices;
+  const known = key === "algorithm" ? LIMIT_KEYS.keys() : choices;
   const word = plainOf(textOf(value));
   const foreign = Object.entries(FOREIGN_VALUES[key] ?? {}).find(([, pattern]) => pattern.test(word))?.[0];
   const meant = closest(textOf(value), known);

@@ -48,7 +48,6 @@ export function calendarFrom(text: string): "day" | "week" | "month" | null {
 }
 
 const FACTORS: Readonly<Record<string, number>> = { "": 1, k: 1e3, m: 1e6, g: 1e9, b: 1e9 };
-
 /** What stands between groups of digits. */
 const THOUSANDS = /(?<=\d)[,_](?=\d{3})/g;
 

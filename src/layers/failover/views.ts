@@ -97,7 +97,7 @@ function viewOf({ limit, event }: Step, found: StepReply, before: View | undefin
   const seen = { limit, seenAtMs: nowMs, isCount: event.type === "charge" && event.seen !== undefined };
   // A reset says how the bucket stood before.
   if (event.type === "reset") return { ...seen, used: 0, granted: 0, grantEndsAtMs: null, endsAtMs: nowMs };
-  const firstEndsMs = grants?.[0]?.endsAfterMs;
+  const firstEndsMs = grants?.[0]?.endsInMs;
   const known = firstEndsMs === undefined ? grantEndOf(limit, event, before, nowMs) : nowMs + firstEndsMs;
   const grantEndsAtMs = granted === 0 ? null : known;
   // `resetAfterMs` is 0 although there is use, because as much is granted as used.

@@ -1,16 +1,10 @@
 // The script's answer as replies. script/apply.lua has the order, wire.ts what the numbers mean.
 
+import type { UsageGrant } from "../../kernel/decision.ts";
 import { formatGot } from "../../kernel/errors.ts";
 import { replayOf } from "../../kernel/bucket/once.ts";
 import { MAX_RECEIPTS } from "../../kernel/receipts.ts";
-import {
-  LISTING,
-  type GrantReply,
-  type Step,
-  type StepReply,
-  type StoreReply,
-  type StoreRequest,
-} from "../../kernel/request.ts";
+import { LISTING, type Step, type StepReply, type StoreReply, type StoreRequest } from "../../kernel/request.ts";
 import { decodeState, validTime, wholeIn } from "../../store/check.ts";
 import { damagedKey, StoreError, tooManyHolds } from "../../store/error.ts";
 import { type Terms, TermsError } from "../../store/shared-store.ts";
@@ -101,10 +95,10 @@ class Reader {
     });
   }
 
-  #grants(): GrantReply[] {
+  #grants(): UsageGrant[] {
     return Array.from({ length: this.#next() }, () => {
       const id = textIn(this.#answer[this.#position++]);
-      return { id, units: this.#next(), endsAfterMs: this.#next() };
+      return { id, units: this.#next(), endsInMs: this.#next() };
     });
   }
 
