@@ -9,7 +9,6 @@ import { KEPT_ENDS, newIn, roomFor, SWEPT_PER_NEW } from "./room.ts";
 // Buckets looked at before a new one is refused for want of room: a bound on how long that may take.
 const SWEPT_AT_CAPACITY = 1_000;
 
-/** The states of some buckets, and kept answers. */
 export class BoundedStates {
   readonly #max: number;
   readonly #buckets = new Map<string, StoredState>();
@@ -34,7 +33,6 @@ export class BoundedStates {
     return states;
   }
 
-  /** The state of one bucket. */
   get(bucket: string): StoredState | undefined {
     return this.#buckets.get(bucket);
   }

@@ -34,7 +34,8 @@ interface PgClient extends Pick<PgPool, "query"> {
 
 /** @param deadlineMs for each statement */
 export function pgDatabase(pool: PgPool, deadlineMs: number): Database {
-  const connections = connectionsOf(pool);
+  const connections = connectionsByPool.get(pool) ?? new Connections(pool);
+  connectionsByPool.set(pool, connections);
   const waitMs = patienceMs(deadlineMs);
   const timeouts = setTimeouts(deadlineMs);
   const transaction: Database["transaction"] = (run) => {
@@ -142,12 +143,6 @@ class Connections {
 
 /** One for each pool, however many stores use it. */
 const connectionsByPool = new WeakMap<PgPool, Connections>();
-
-function connectionsOf(pool: PgPool): Connections {
-  const found = connectionsByPool.get(pool) ?? new Connections(pool);
-  connectionsByPool.set(pool, found);
-  return found;
-}
 
 function connectError(error: unknown, where: string, waitMs: number): StoreError {
   if (!(error instanceof LateError)) return postgresError(error, { where });

@@ -13,14 +13,9 @@ const BY_WORD: Record<string, readonly [code: StoreErrorCode, transient: boolean
   NOREPLICAS: ["read-only", true],
   OOM: ["out-of-memory", true],
   LOADING: ["loading", true],
-  BUSY: ["unavailable", true],
-  UNBLOCKED: ["unavailable", true],
-  MASTERDOWN: ["unavailable", true],
-  CLUSTERDOWN: ["unavailable", true],
-  TRYAGAIN: ["unavailable", true],
-  MOVED: ["unavailable", true],
-  ASK: ["unavailable", true],
 };
+/** With any other word the server refuses the same request again. */
+const TRANSIENT_WORDS = new Set(["BUSY", "UNBLOCKED", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK"]);
 
 /** How valkey-glide names a server's error, where it does not repeat the server's word. */
 const BY_KIND: Record<string, string> = {
@@ -78,15 +73,9 @@ export function redisError(error: unknown, fault?: Error): StoreError {
     const reason = reasonOf(new Error(messageOf(shown), { cause: fault }));
     return new StoreError("unavailable", `Redis: ${reason}`, { transient: true, cause: fault });
   }
-  const message = reasonOf(shown);
-  if (server?.word === "ERR" && IS_OLD.test(server.text)) {
-    return new StoreError("too-old", `Redis 7.0 or newer, or Valkey, is needed: ${message}`, {
-      transient: false,
-      cause: error,
-    });
-  }
   const [code, transient] = meaningOf(server);
-  return new StoreError(code, `Redis: ${message}`, { transient, cause: error });
+  const subject = code === "too-old" ? "Redis 7.0 or newer, or Valkey, is needed" : "Redis";
+  return new StoreError(code, `${subject}: ${reasonOf(shown)}`, { transient, cause: error });
 }
 
 interface ServerError {
@@ -98,9 +87,10 @@ function meaningOf(server: ServerError | null): readonly [code: StoreErrorCode, 
   // The client could not ask, or was not answered.
   if (server === null) return ["unavailable", true];
   const { word, text } = server;
+  if (word === "ERR" && IS_OLD.test(text)) return ["too-old", false];
   if (word === "ERR" && NO_RIGHT.test(text)) return ["unauthorized", false];
   if (word === "ERR" && IS_FULL.test(text)) return ["unavailable", true];
-  return BY_WORD[word] ?? ["unavailable", false];
+  return BY_WORD[word] ?? ["unavailable", TRANSIENT_WORDS.has(word)];
 }
 
 /** The server's error, or `null` where an error is the client's own. */

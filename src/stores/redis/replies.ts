@@ -5,17 +5,18 @@ import { replayOf } from "../../kernel/bucket/once.ts";
 import { MAX_RECEIPTS } from "../../kernel/receipts.ts";
 import {
   LISTING,
+  NAMING,
   type GrantReply,
   type Step,
   type StepReply,
-  type StoreReply,
   type StoreRequest,
 } from "../../kernel/request.ts";
 import { decodeState, validTime, wholeIn } from "../../store/check.ts";
 import { damagedKey, StoreError, tooManyHolds } from "../../store/error.ts";
 import { type Terms, TermsError } from "../../store/shared-store.ts";
+import type { StoreAnswer } from "../../store/store.ts";
 import type { Part } from "./arguments.ts";
-import { FOUND, NAMING, REFUSALS, REPLIES } from "./wire.ts";
+import { FOUND, REFUSALS, REPLIES } from "./wire.ts";
 
 /**
  * The script's answer, one reply or error for each request.
@@ -26,7 +27,7 @@ export function scriptReplies(
   { requests, terms }: Part,
   keys: readonly string[],
   answer: readonly unknown[],
-): (StoreReply | StoreError)[] {
+): StoreAnswer[] {
   if (!Array.isArray(answer)) throw invalidAnswer(`a list, got ${formatGot(answer)}`);
   const refusal = refusalOf(wholeIn(answer[1]), wholeIn(answer[0]), terms);
   if (refusal !== null) throw refusal;
@@ -56,7 +57,7 @@ class Reader {
     return this.#position === this.#answer.length;
   }
 
-  reply({ steps, once }: StoreRequest): StoreReply | StoreError {
+  reply({ steps, once }: StoreRequest): StoreAnswer {
     const nowMs = this.#nowMs;
     const status = this.#next();
     switch (status) {
@@ -134,7 +135,6 @@ function refusalOf(status: number, nowMs: number, { notAfterMs = nowMs, receipt 
   }
 }
 
-/** How a step found what it names. */
 function foundIn(code: number): keyof typeof FOUND {
   if (code === FOUND.live) return "live";
   return code === FOUND.late ? "late" : "unknown";
@@ -145,7 +145,7 @@ export function textIn(value: unknown): string {
   return value instanceof Uint8Array ? new TextDecoder().decode(value) : String(value);
 }
 
-function answeredBefore(text: string, key: string): StoreReply | StoreError {
+function answeredBefore(text: string, key: string): StoreAnswer {
   const state = decodeState(text, 0);
   return state?.kind === "once" ? replayOf(state) : damagedKey(key);
 }

@@ -57,7 +57,6 @@ local function changed_entry(entry, expires_at_ms, level_after, expired)
     becomes = entry.becomes,
     expired = expired,
     level_after = level_after,
-    text = nil,
   }
 end
 
