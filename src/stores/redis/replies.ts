@@ -31,10 +31,7 @@ export function scriptReplies(
   if (!Array.isArray(answer)) throw invalidAnswer(`a list, got ${formatGot(answer)}`);
   const refusal = refusalOf(wholeIn(answer[1]), wholeIn(answer[0]), terms);
   if (refusal !== null) throw refusal;
-  const reader = new Reader(answer, keys);
-  const replies = requests.map((request) => reader.reply(request));
-  if (!reader.isAtEnd) throw invalidAnswer("another length");
-  return replies;
+  return new Reader(answer, keys).replies(requests);
 }
 
 function invalidAnswer(expected: string): StoreError {
@@ -53,11 +50,13 @@ class Reader {
     this.#nowMs = validTime(wholeIn(answer[0]));
   }
 
-  get isAtEnd(): boolean {
-    return this.#position === this.#answer.length;
+  replies(requests: readonly StoreRequest[]): StoreAnswer[] {
+    const replies = requests.map((request) => this.#reply(request));
+    if (this.#position !== this.#answer.length) throw invalidAnswer("another length");
+    return replies;
   }
 
-  reply({ steps, once }: StoreRequest): StoreAnswer {
+  #reply({ steps, once }: StoreRequest): StoreAnswer {
     const nowMs = this.#nowMs;
     const status = this.#next();
     switch (status) {
