@@ -38,7 +38,7 @@ describe("sleep", () => {
     return settled;
   }
 
-  it("lasts as long as it says, also for longer than one timer can", async () => {
+  it("takes exactly its time, also a time that is too long for one timer", async () => {
     const asleep = sleep(30 * DAY_MS);
     for (const ms of [1, MAX_DELAY_MS - 1, 30 * DAY_MS - MAX_DELAY_MS - 1]) {
       mock.timers.tick(ms);
@@ -48,7 +48,7 @@ describe("sleep", () => {
     assert.equal(await isSettled(asleep), true);
   });
 
-  it("is over at once where nothing is left, without a warning", async () => {
+  it("resolves at once when no time is left, without a warning", async () => {
     const warnings: Error[] = [];
     const listen = (warning: Error) => warnings.push(warning);
     process.on("warning", listen);
@@ -59,7 +59,7 @@ describe("sleep", () => {
     assert.deepEqual(warnings, []);
   });
 
-  it("bounds a promise that takes longer than a timer can not at once", async () => {
+  it("does not time out at once when the bound is too long for a timer", async () => {
     const never = within(2 ** 40, new Promise(() => {}));
     mock.timers.tick(DAY_MS);
     assert.equal(await isSettled(never), false);

@@ -38,11 +38,11 @@ describe("the Containerfile", () => {
   const argumentsOf = (instruction: string) =>
     lines.filter((line) => line.startsWith(`${instruction} `)).map((line) => line.slice(instruction.length + 1).trim());
 
-  it("is one, without a warning", () => {
+  it("is valid, without a warning", () => {
     assert.deepEqual(validate(text), []);
   });
 
-  it("is of the Node that tests run on, and ends without rights", () => {
+  it("has the Node version of the tests, and runs without root", () => {
     const stages = argumentsOf("FROM");
     assert.equal(stages.length, 3);
     for (const stage of stages) {
@@ -55,13 +55,13 @@ describe("the Containerfile", () => {
     assert.ok(!last.some((line) => line.startsWith("RUN ")), "nothing runs in what ships");
   });
 
-  it("brings clients in the versions that tests use", () => {
+  it("has the client versions of the tests", () => {
     const pairs = [...text.matchAll(/ ((?:@[\w-]+\/)?[\w-]+)@(\d[\w.]*)/g)].map(([, name, version]) => [name, version]);
     assert.deepEqual(pairs.map(([name]) => name).sort(), ["@grpc/grpc-js", "@grpc/proto-loader", "ioredis", "pg"]);
     for (const [name, version] of pairs) assert.equal(version, manifest.devDependencies[name ?? ""], name);
   });
 
-  it("copies what is there, and starts with options that there are", () => {
+  it("copies existing files, and starts with existing options", () => {
     for (const copied of argumentsOf("COPY").filter((each) => !each.startsWith("--from"))) {
       for (const name of copied.split(" ").slice(0, -1)) assert.ok(globSync(name, { cwd: ROOT }).length > 0, name);
     }
@@ -87,7 +87,7 @@ interface Compose {
 describe("compose.yaml", () => {
   const compose: Compose = parse(read("compose.yaml"));
 
-  it("is what the Compose specification wants", () => {
+  it("follows the Compose specification", () => {
     // It names itself and its dialect in the words of older drafts.
     const schema = JSON.parse(JSON.stringify(composeSchema), (key, value) =>
       ["id", "$schema"].includes(key) && typeof value === "string" ? undefined : value,
@@ -97,7 +97,7 @@ describe("compose.yaml", () => {
     assert.ok(!isValid({ services: { a: { imag: "x" } } }), "the schema refuses what it should");
   });
 
-  it("has three instances on a Redis that keeps what it was told", () => {
+  it("has three instances on a Redis that persists its data", () => {
     const { tollgate, redis } = compose.services;
     assert.deepEqual(tollgate?.deploy, { replicas: 3 });
     assert.equal(tollgate?.read_only, true);
@@ -107,7 +107,7 @@ describe("compose.yaml", () => {
     assert.match(words, /--maxmemory-policy noeviction/);
   });
 
-  it("names each image by a version, and mounts files that there are", () => {
+  it("names each image by a version, and mounts existing files", () => {
     for (const [name, { image, volumes = [] }] of Object.entries(compose.services)) {
       if (name !== "tollgate") assert.match(image, /^docker\.io\/[\w/-]+:v?\d+\.\d+[\w.-]*$/, name);
       for (const volume of volumes) {
@@ -119,7 +119,7 @@ describe("compose.yaml", () => {
     }
   });
 
-  it("publishes ports on this machine alone", () => {
+  it("publishes ports only on this machine", () => {
     for (const { ports = [] } of Object.values(compose.services) as { ports?: string[] }[]) {
       for (const port of ports) assert.match(port, /^127\.0\.0\.1:/);
     }
@@ -154,7 +154,7 @@ describe("kubernetes.yaml", () => {
     (groups[apiVersion] as Record<string, new (resource: object) => { validate(): void }>)[kind];
   const find = <Found>(kind: string) => resources.find((each) => each.kind === kind) as Found;
 
-  it("is what Kubernetes' schemas want", () => {
+  it("follows Kubernetes' schemas", () => {
     assert.deepEqual(
       documents.flatMap(({ errors, warnings }) => [...errors, ...warnings]),
       [],
@@ -172,7 +172,7 @@ describe("kubernetes.yaml", () => {
     }, "the schemas refuse what they should");
   });
 
-  it("has no word that Kubernetes does not know", () => {
+  it("has no key that Kubernetes does not know", () => {
     const program = (texts: readonly Resource[]) =>
       texts
         .map((resource, i) => {
@@ -211,7 +211,7 @@ describe("kubernetes.yaml", () => {
   const pod = deployment.spec.template.spec;
   const container = pod.containers[0];
 
-  it("has three instances without rights, which are asked whether they are ready", () => {
+  it("has three unprivileged instances with readiness probes", () => {
     assert.equal(deployment.spec.replicas, 3);
     assert.deepEqual(
       { ...pod.securityContext, ...container?.securityContext },
@@ -231,14 +231,14 @@ describe("kubernetes.yaml", () => {
     assert.deepEqual(container?.ports, [{ name: "http", containerPort: 8420 }]);
   });
 
-  it("starts with options that there are, and gives it the time that they say", () => {
+  it("starts with existing options, and allows the configured times", () => {
     checkServe(container?.args ?? []);
     const numbers = container?.args.flatMap((word) => /^--set=(?:drain|stop)Ms=(\d+)$/.exec(word)?.[1] ?? []) ?? [];
     const endsAfterMs = numbers.reduce((sum, each) => sum + Number(each), 0);
     assert.ok(numbers.length === 2 && endsAfterMs < pod.terminationGracePeriodSeconds * 1_000);
   });
 
-  it("fits together: labels, volumes, configuration", () => {
+  it("has matching labels, volumes and configuration", () => {
     const labels = deployment.spec.template.metadata.labels;
     assert.deepEqual(deployment.spec.selector.matchLabels, labels);
     assert.deepEqual(find<{ spec: { selector: object } }>("Service").spec.selector, labels);
@@ -340,7 +340,7 @@ describe("Prometheus and Grafana", async () => {
   ];
 
   for (const [name, expression] of expressions) {
-    it(`${name} asks for what the service exposes`, () => {
+    it(`${name} uses only metrics that the service exposes`, () => {
       const selectors = selectorsOf(expression);
       assert.ok(selectors.length > 0, expression);
       for (const { metric, labels } of selectors) {
@@ -354,7 +354,7 @@ describe("Prometheus and Grafana", async () => {
     });
   }
 
-  it("begin at 0 where an alert waits for the first one", async () => {
+  it("begin at 0 where an alert waits for the first increase", async () => {
     const service = createService({ policy: POLICY, store: memoryStore(), keys: false });
     after(() => service.close());
     const text = await (await service.fetch(new Request("http://127.0.0.1/metrics"))).text();
@@ -383,7 +383,7 @@ describe("Prometheus and Grafana", async () => {
     assert.match(rule?.expr ?? "", /outcome=~"lost\|refused\|dropped"/);
   });
 
-  it("are told apart from what the service does not expose", () => {
+  it("are checked against unknown metrics", () => {
     assert.deepEqual(selectorsOf('sum by (le) (rate(a_bucket{job="x", b!="y"}[5m])) > 1'), [
       { metric: "a_bucket", labels: ["job", "b"] },
     ]);
@@ -391,7 +391,7 @@ describe("Prometheus and Grafana", async () => {
     assert.ok(!metrics.has("tollgate_made_up_total"));
   });
 
-  it("have rules with a sentence each, and panels that lie beside one another", () => {
+  it("have rules with a sentence each, and panels that do not overlap", () => {
     for (const { alert, annotations, for: wait = "1m" } of rules) {
       assert.match(alert, /^Tollgate[A-Z]\w+$/);
       assert.match(annotations.summary, /\.$/);

@@ -101,7 +101,7 @@ describe("a clock", () => {
   };
   for (const [store, make] of Object.entries(stores)) {
     for (const [name, value] of Object.entries(NO_WHOLE_NUMBERS)) {
-      it(`of the ${store} store that says ${name} decides and books nothing`, async () => {
+      it(`of the ${store} store that returns ${name} decides and books nothing`, async () => {
         const clock = brokenClock(value);
         const session = `${store}-${name}`;
         const policy = store === "counter" ? POLICY : WIDER;
@@ -117,7 +117,7 @@ describe("a clock", () => {
     }
   }
 
-  it("is the caller's own in decide and decideBatch: both refuse what is not a time", () => {
+  it("is the caller's in decide and decideBatch: both refuse an invalid time", () => {
     const limit: LimitSpec = { algorithm: "budget", quota: 1, ttlMs: 1_000, ttlFrom: "last" };
     const request: StoreRequest = {
       mode: "judge",
@@ -132,7 +132,7 @@ describe("a clock", () => {
 });
 
 describe("a state", () => {
-  it("whose columns were read as other types is damaged", () => {
+  it("with columns of other types is damaged", () => {
     const { now, ...others } = { ...NO_WHOLE_NUMBERS, now: 1_893_456_000_000 };
     assert.equal(decodeState("1", now)?.kind, "counter");
     for (const value of Object.values(others)) {
@@ -143,7 +143,7 @@ describe("a state", () => {
   });
 });
 
-describe("a reply of a store of one's own", () => {
+describe("a reply of your own store", () => {
   type Change = (reply: StoreReply, value: unknown) => object;
   const steps = (field: string): Change => {
     return (reply, value) => ({ ...reply, steps: reply.steps.map((step) => ({ ...step, [field]: value })) });
@@ -203,7 +203,7 @@ describe("a reply of a store of one's own", () => {
     }
   }
 
-  it("is refused in a store that answers at once, too", async () => {
+  it("is refused in a synchronous store, too", async () => {
     for (const value of Object.values(NO_WHOLE_NUMBERS)) {
       const inner = memoryStore({ clock: fakeClock() });
       const store: Store = {
@@ -216,7 +216,7 @@ describe("a reply of a store of one's own", () => {
     }
   });
 
-  it("is refused when it is not there, or is no list", async () => {
+  it("is refused when it is absent or no list", async () => {
     for (const replies of [[], undefined, null, {}, [undefined], [null], [5], ["x"]]) {
       const store = { apply: async () => replies, close: async () => {} } as unknown as Store;
       const isInvalidReply = (error: unknown) => StoreError.isInstance(error) && error.code === "invalid-reply";
@@ -224,7 +224,7 @@ describe("a reply of a store of one's own", () => {
     }
   });
 
-  it("is refused when what it knows of its instances is not whole numbers", async () => {
+  it("is refused when its numbers of instances are not whole", async () => {
     for (const field of ["nowMs", "instances", "rank"]) {
       for (const value of Object.values(NO_WHOLE_NUMBERS)) {
         const inner = memoryStore({ clock: fakeClock() });
@@ -274,7 +274,7 @@ describe("a reply of Redis", () => {
   const each = (make: (value: unknown) => unknown) => (answer: unknown) =>
     Array.isArray(answer) ? answer.map(make) : answer;
 
-  it("may have its numbers as texts, bigints or bytes", async () => {
+  it("may have numbers as texts, bigints or bytes", async () => {
     for (const [name, make] of Object.entries({
       texts: String,
       bigints: (value: unknown) => (typeof value === "number" ? BigInt(value) : value),
@@ -298,7 +298,7 @@ describe("a reply of Redis", () => {
     }
   });
 
-  it("is refused when it has anything else", async () => {
+  it("is refused when it has other values", async () => {
     for (const [name, value] of Object.entries(NO_WHOLE_NUMBERS)) {
       // As a number they are right: what comes as text is read. The script answers negative numbers, too.
       if (["a number as text", "a bigint", "a negative number"].includes(name)) continue;
@@ -315,7 +315,7 @@ describe("a reply of Redis", () => {
   });
 });
 
-describe("what a counter's port returns", () => {
+describe("a result of a counter's port", () => {
   const values = {
     ...NO_WHOLE_NUMBERS,
     false: false,
@@ -343,7 +343,7 @@ describe("what a counter's port returns", () => {
     });
   }
 
-  it("is taken back when another counter of the call was not valid, or threw at once", async () => {
+  it("is undone when another counter of the call was invalid, or threw at once", async () => {
     for (const broken of [() => null, () => Promise.resolve(Number.NaN), () => assert.fail("no connection")]) {
       const counts = new Map<string, number>();
       const increment = ((key: string, by: number) => {

@@ -14,14 +14,14 @@ describe("events", () => {
     for (const name of NAMES) assert.match(name, /^[a-z]+\.[a-z]+(_[a-z]+)*$/);
   });
 
-  it("are in the pages as they are in the table", () => {
+  it("are the same in the pages as in the table", () => {
     for (const [file, text] of pages()) {
       assert.equal(text, withTables(text), `${file.pathname} has another table: npm run events`);
       for (const name of NAMES) assert.ok(text.includes(`\n| \`${name}\` |`), `${file.pathname}: ${name}`);
     }
   });
 
-  it("that listeners can ask for are those in the OpenAPI document", () => {
+  it("for listeners are those in the OpenAPI document", () => {
     const text = JSON.stringify(openApiDocument(ROUTES));
     const [, said = ""] = /"Some of ([^"]*), with commas\. Default: all\."/.exec(text) ?? [];
     assert.deepEqual(said.split(", "), STREAMED);

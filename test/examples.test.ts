@@ -133,7 +133,7 @@ describe("examples", () => {
     assert.equal(status, 0, named);
   });
 
-  it("are there at all", () => {
+  it("exist", () => {
     assert.ok(inSources.length >= 7 && inPages.length >= 1);
   });
 });

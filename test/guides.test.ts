@@ -35,7 +35,7 @@ const skipWithout = (program: string) => ({
 const servedPolicy = (page: string) => served({ policy: blocks(page, "yaml")[0] ?? "" });
 
 describe("the guide for Python", skipWithout("python3"), () => {
-  it("prints what it says, also the second time", async () => {
+  it("prints its documented output, also the second time", async () => {
     const { url } = await servedPolicy("python.md");
     const [client = "", ...rest] = blocks("python.md", "python");
     const folder = temporaryFolder();
@@ -51,7 +51,7 @@ describe("the guide for Python", skipWithout("python3"), () => {
     }
   });
 
-  it("has a client that tries again, and says why it gave up", async () => {
+  it("has a client that retries, and reports why it gave up", async () => {
     const [client = ""] = blocks("python.md", "python");
     const folder = temporaryFolder();
     writeFileSync(join(folder, "tollgate.py"), client);
@@ -68,7 +68,7 @@ describe("the guide for Python", skipWithout("python3"), () => {
 });
 
 describe("the guide for any language", skipWithout("curl"), () => {
-  it("gets the answers that it shows, in each new session", async () => {
+  it("gets the documented answers, in each new session", async () => {
     const { url } = await servedPolicy("any-language.md");
     const [setup = "", consume = "", again = "", settle = ""] = blocks("any-language.md", "sh");
     const shown = JSON.parse(blocks("any-language.md", "json")[0] ?? "");
@@ -114,14 +114,14 @@ after(() => rmSync(user, { recursive: true, force: true }));
 
 describe("the guide for CommonJS", () => {
   for (const [i, code] of blocks("commonjs.md", "cjs").entries()) {
-    it(`prints what it says, example ${i + 1}`, async () => {
+    it(`prints its documented output, example ${i + 1}`, async () => {
       const expected = expectedLines(code, /console\.log\(.*\); \/\/ (.*)$/gm);
       assert.ok(expected.length > 0);
       assert.deepEqual((await node("program.cjs", code)).trimEnd().split("\n"), expected);
     });
   }
 
-  it("is right that each subpath can be required", async () => {
+  it("correctly says that each subpath can be required", async () => {
     const { exports } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8"));
     const subpaths = Object.keys(exports).map((subpath) => subpath.replace(".", "tollgate"));
     const code = subpaths.map((path) => `require("${path}"); console.log("${path}");`).join("\n");
@@ -130,7 +130,7 @@ describe("the guide for CommonJS", () => {
 });
 
 describe("the front page", () => {
-  it("is right that its program counts on after a restart on SQLite", async () => {
+  it("correctly says that its program continues after a restart on SQLite", async () => {
     const [code = ""] = blocks("../../README.md", "ts");
     const onFile = code
       .replace("stores/memory", "stores/sqlite")

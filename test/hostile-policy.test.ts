@@ -69,7 +69,7 @@ describe("a text in YAML", () => {
     });
   }
 
-  it("may have brackets in its texts, and as many tools as a policy may name", () => {
+  it("may have brackets in its texts, and the maximum of tools", () => {
     const tools = lines(10_000, (i) => `  tool_${i}: { cost: { tokens: ${i} }, group: "[[[[{{{{" }`);
     const limit = `- { name: a, per: [session], unit: tokens, quota: 1, message: "${"(".repeat(100)} - - {limit}" }`;
     assert.equal(
@@ -79,7 +79,7 @@ describe("a text in YAML", () => {
     );
   });
 
-  it("says of each key that comes again where it stands", () => {
+  it("reports the position of each repeated key", () => {
     const [fault, ...others] = faultsOf(() => parsePolicy("version: 1\nlimits: []\nversion: 1\n'limits': []"));
     assert.deepEqual([fault?.at, others[0]?.at, others.length], ["policy:3:1", "policy:4:1", 1]);
     assert.deepEqual([fault?.expected, fault?.got], ["each key of an object once", '"version" again']);
@@ -87,7 +87,7 @@ describe("a text in YAML", () => {
     assert.deepEqual([merge?.at, merge?.got], ["policy:2:20", '"<<" again']);
   });
 
-  it("says what to do about errors that are often made", () => {
+  it("explains common errors", () => {
     const cases: [text: string, at: string, hint: string][] = [
       ["version: 1\nlimits:\n\t- name: a", "policy:3:1", "Indent with spaces."],
       [
@@ -111,7 +111,7 @@ describe("a text in YAML", () => {
     }
   });
 
-  it("shows a key that is wrong at the key, and what is behind an alias where its anchor is", () => {
+  it("reports a wrong key at the key, and an aliased value at its anchor", () => {
     const limit = "name: a, per: [session], quotas: &q { session: { x: -1 } }, quota: 0, windw: 1h";
     const text = `version: 1\nlimits:\n  - { ${limit} }\n  - { name: b, per: [user], quotas: *q, quota: 0 }`;
     const places = faultsOf(() => parsePolicy(text)).map(({ at, path }) => `${at} ${path}`);
@@ -130,7 +130,7 @@ describe("a text in YAML", () => {
     assert.deepEqual(merged, { unit: "tokens", per: ["session"], quota: 5, name: "a98" });
   });
 
-  it("shows what an object has by a merge key where that is written", () => {
+  it("reports a merged value where it is written", () => {
     const text = `x-base: &base { per: session }
 x-more: &more
   quota: -1
@@ -167,7 +167,7 @@ describe("a policy", () => {
   const overrides = (count: number, more = "") =>
     Array.from({ length: count }, (_, i) => ({ when: { [`plan${more}`]: `p${i}`, region: i }, quota: i + 1 }));
 
-  it("of 256 limits with 1,000 overrides each looks one up without looking at all", async () => {
+  it("of 256 limits with 1,000 overrides each looks one up without reading all", async () => {
     const limitsOf = (count: number) => ({
       version: 1 as const,
       limits: Array.from({ length: 256 }, (_, i) => ({
@@ -194,7 +194,7 @@ describe("a policy", () => {
     assert.ok((many ?? 0) < 20 * (few ?? 0), `${few} ${many}`);
   });
 
-  it("has the first override of those that fit, whatever they look at", async () => {
+  it("has the first matching override, for any dimensions", async () => {
     const policy: PolicyInput = {
       version: 1,
       limits: [
@@ -233,7 +233,7 @@ describe("a policy", () => {
     for (const [more, quota] of cases) assert.equal(await quotaOf(more), quota, JSON.stringify(more));
   });
 
-  it("is refused with more sets of dimensions, or more patterns, than a call may be compared with", () => {
+  it("is refused with too many sets of dimensions or patterns", () => {
     const limit = { name: "a", per: [], quota: 1 };
     const sets = (count: number) => Array.from({ length: count }, (_, i) => overrides(2, String(i))).flat();
     const of = (...limits: object[]) => faultsOf(() => definePolicy({ version: 1, limits } as never));
@@ -251,7 +251,7 @@ describe("a policy", () => {
 });
 
 describe("a name", () => {
-  it("is refused where it is longer than what patterns are compared with", async () => {
+  it("is refused when it is longer than patterns may match", async () => {
     const globs = Array.from({ length: 1_000 }, (_, i) => `*${i}*${i}*`);
     const policy: PolicyInput = {
       version: 1,

@@ -162,7 +162,7 @@ describe("layers", () => {
   });
 
   for (const file of files) {
-    it(`${file.path} imports what it may`, () => {
+    it(`${file.path} imports only what its layer may`, () => {
       const [name, layer] = layerOf(file.path) ?? assert.fail("no layer");
       for (const specifier of importsOf(file)) {
         const target = resolve(file, specifier);

@@ -95,7 +95,7 @@ describe("consume", () => {
     assert.equal(usage?.used, 0);
   });
 
-  it("takes the price of a tool, and of a call before it", async () => {
+  it("takes the cost of the call, else of the tool", async () => {
     const { limiter } = limiterFor();
     const price = async (cost?: Call["cost"]) => {
       const decision = await limiter.peek({ tool: "book", session: "s1", turn: "t1", user: "u1", cost });
@@ -163,7 +163,7 @@ describe("consume", () => {
     }
   });
 
-  it("refuses a signal that is not where it belongs", async () => {
+  it("refuses a signal at the wrong place", async () => {
     const { limiter } = limiterFor();
     const signal = AbortSignal.abort();
     await assert.rejects(limiter.consume(call, signal as never), isMisuse("invalid-option", "options"));
@@ -180,7 +180,7 @@ describe("consume", () => {
 });
 
 describe("record", () => {
-  it("books also past the quota, and answers what consume would have", async () => {
+  it("books also beyond the quota, and answers what consume would have answered", async () => {
     const { limiter } = limiterFor();
     const answers = [];
     for (let i = 0; i < 4; i++) {
@@ -220,7 +220,7 @@ describe("record", () => {
     );
   });
 
-  it("makes the next calls wait until what was recorded is paid off", async () => {
+  it("makes the next calls wait until the overshoot has drained", async () => {
     const { limiter, clock } = limiterFor();
     for (const turn of ["t1", "t2", "t3", "t4", "t5"]) await limiter.record({ ...call, turn, tenant: "acme" });
     const next = () => limiter.consume({ ...call, turn: "t6", tenant: "acme" });
@@ -231,7 +231,7 @@ describe("record", () => {
     assert.equal((await next()).allowed, true);
   });
 
-  it("uses the dimensions that are bound, refuses as consume does, and charges nothing then", async () => {
+  it("uses bound dimensions, refuses as consume does, and charges nothing then", async () => {
     const { limiter } = limiterFor();
     const turn = limiter.for({ session: "s1", turn: "t1" });
     await turn.record({ tool: "web_search" });
@@ -250,7 +250,7 @@ describe("record", () => {
 });
 
 describe("onDecision", () => {
-  it("is told each decision and its whole call, also what was recorded, but no peek", async () => {
+  it("gets each decision and its whole call, also of record, but not of peek", async () => {
     const seen: unknown[] = [];
     const { limiter } = limiterFor({ onDecision: (decision, told) => seen.push([decision.allowed, told]) });
     const turn = limiter.for({ session: "s1", turn: "t1" });
@@ -327,7 +327,7 @@ describe("usage of a policy with thousands of tools", () => {
 });
 
 describe("reset", () => {
-  it("empties one bucket, and says how it stood before and how it stands after", async () => {
+  it("empties one bucket, and returns how it stood before and how it stands after", async () => {
     const { limiter } = limiterFor();
     await limiter.consume(call);
     await limiter.consume({ ...call, turn: "t2" });
@@ -340,7 +340,7 @@ describe("reset", () => {
     assert.equal((await limiter.peek({ ...call, turn: "t2" })).verdicts[0]?.remaining, 0);
   });
 
-  it("refuses a limit that is not there, and a bucket that is not named whole", async () => {
+  it("refuses an unknown limit, and an incompletely named bucket", async () => {
     const { limiter } = limiterFor();
     await assert.rejects(limiter.reset({ limit: "nope" }), isMisuse("unknown-limit", "limit"));
     await assert.rejects(limiter.reset({ limit: "tenant-rate" }), isMisuse("missing-dimension", "tenant"));
@@ -356,8 +356,8 @@ describe("reset", () => {
   });
 });
 
-describe("what is left undefined", () => {
-  it("takes away nothing that is bound", async () => {
+describe("a dimension that is undefined", () => {
+  it("does not replace a bound one", async () => {
     const once: PolicyInput = { version: 1, limits: [{ name: "once", per: ["user"], onMissing: "skip", quota: 1 }] };
     const { limiter } = limiterFor({ policy: once });
     const bound = limiter.for({ user: "u1" });
@@ -367,7 +367,7 @@ describe("what is left undefined", () => {
 });
 
 describe("for", () => {
-  it("binds dimensions, which a call's own come before", async () => {
+  it("binds dimensions, which a call can override", async () => {
     const { limiter } = limiterFor();
     const session = limiter.for({ session: "s1" });
     const turn = session.for({ turn: "t1", tool: "web_search" });
@@ -380,7 +380,7 @@ describe("for", () => {
 });
 
 describe("close", () => {
-  it("makes later calls misuse, on every limiter bound from it, and may come twice", async () => {
+  it("makes later calls misuse, on every bound limiter, and can be repeated", async () => {
     const { limiter } = limiterFor();
     const turn = limiter.for({ session: "s1", turn: "t1" });
     await Promise.all([turn.close(), limiter.close()]);
@@ -435,7 +435,7 @@ describe("a store that fails", () => {
 
   const isInvalidReply = (error: unknown) => StoreError.isInstance(error) && error.code === "invalid-reply";
 
-  it("is caught when it answers too little", async () => {
+  it("is an error when it gives too few replies", async () => {
     await assert.rejects(failing(async () => []).consume(call), isInvalidReply);
     await assert.rejects(failing(async () => [{ allowed: true, nowMs: 0, steps: [] }]).consume(call), isInvalidReply);
   });

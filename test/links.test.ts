@@ -52,6 +52,16 @@ describe("the index", () => {
   });
 });
 
+describe("the list of decisions", () => {
+  it("has each with its title", () => {
+    const pages = PAGES.filter((page) => /^docs\/decisions\/\d/.test(page));
+    const lines = pages.map(
+      (page) => `- [${read(page).split("\n")[0]?.replace("# ", "")}](${page.replace(/.*\//, "")})`,
+    );
+    assert.deepEqual(read("docs/decisions/README.md").match(/^- .*$/gm), lines);
+  });
+});
+
 describe("the glossary", () => {
   it("has its words in alphabetical order, one line each", () => {
     const tables = read("docs/glossary.md").split("\n## ").slice(1);

@@ -148,7 +148,7 @@ describe("both exporters", () => {
     assert.deepEqual(await names(), all.filter((name) => name !== "tollgate.bookings").sort());
   });
 
-  it("count a call that is sent again as a decision alone", async () => {
+  it("count a retried call only as a decision", async () => {
     const { telemetry, samples } = reader();
     const limiter = createLimiter({ policy: POLICY, store: memoryStore(), telemetry });
     const spent = { tool: "search", session: "s1" };
@@ -162,7 +162,7 @@ describe("both exporters", () => {
     await limiter.close();
   });
 
-  it("count what became of bookings, and every event", async () => {
+  it("count the outcome of bookings, and every event", async () => {
     const { telemetry, samples } = reader();
     const hooks = telemetry.observe(null);
     const error = new StoreError("unavailable", "away", { transient: true });
@@ -211,7 +211,7 @@ describe("both exporters", () => {
 });
 
 describe("the service's metrics", () => {
-  it("begin at 0 where an increase must be seen", async () => {
+  it("begin at 0 where an increase must be visible", async () => {
     const { ask } = await served({ policy: JSON.stringify(POLICY) });
     const own = parsed((await ask("GET", "/metrics")).text, METRICS);
     for (const series of [
@@ -227,7 +227,7 @@ describe("the service's metrics", () => {
       assert.equal(own.get(series), 0, series);
   });
 
-  it("say which build it is, and which policy is in force", async () => {
+  it("show the build and the policy in force", async () => {
     const { service, ask } = await served({ policy: JSON.stringify(POLICY) });
     const infos = async () => (await ask("GET", "/metrics")).text.match(/^tollgate_(build|policy)_info\{.*$/gm);
     const inForce = async () => (await ask("GET", "/v1/policy")).json.version;
@@ -243,7 +243,7 @@ describe("the service's metrics", () => {
     assert.deepEqual(await infos(), [build, `tollgate_policy_info{version="${await inForce()}"} 1`]);
   });
 
-  it("measure calls that wait, begin and reserve elsewhere, as all others", async () => {
+  it("measure calls that wait, begin and reserve, like all others", async () => {
     const { ask, post } = await served({ policy: JSON.stringify(POLICY) });
     const call = { tool: "model", session: "s1" };
     await post("/v1/consume", { call });

@@ -102,7 +102,7 @@ describe("metrics", () => {
     assert.equal(await value("tollgate.usage", { "tollgate.unit": "tokens" }), 30);
   });
 
-  it("count what is booked afterwards also past the quota, and a repeated call once", async () => {
+  it("count late bookings also beyond the quota, and a repeated call once", async () => {
     const { limiter, value } = make();
     for (let i = 0; i < 5; i++) await limiter.record({ tool: "model", session: "s1" });
     assert.equal(await value("tollgate.usage", { "tollgate.limit.name": "calls" }), 5);
@@ -113,7 +113,7 @@ describe("metrics", () => {
     assert.equal(await value("tollgate.decisions", { "tollgate.decision.replayed": true }), 1);
   });
 
-  it("name tools of the policy alone", async () => {
+  it("name only tools of the policy", async () => {
     const { limiter, points } = make();
     const told = async () =>
       [...new Set((await points("tollgate.decisions")).map(({ attributes }) => attributes["gen_ai.tool.name"]))].sort();
@@ -149,7 +149,7 @@ describe("metrics", () => {
     assert.ok((run?.value.sum ?? 1) < 0.25, "of the decision, not of what ran");
   });
 
-  it("have names and units as the conventions want them", async () => {
+  it("have names and units of the conventions", async () => {
     const { limiter, collect } = make();
     await limiter.consume({ tool: "model", session: "s1" });
     const names = (await collect()).map(({ descriptor: { name, unit } }) => `${name} ${unit}`);
@@ -157,7 +157,7 @@ describe("metrics", () => {
     for (const name of names) assert.match(name, /^tollgate(\.[a-z_]+)+ (1|s|\{[a-z]+\})$/);
   });
 
-  it("are there with every option of a limiter, of a service and of a remote limiter", async () => {
+  it("work with every option of a limiter, of a service and of a remote limiter", async () => {
     type Others<Options> = Required<Omit<Options, "policy" | "store" | "telemetry">>;
     const listeners = { onDecision: () => {}, onEvent: () => {} };
     const options: Others<LimiterOptions> = {
@@ -209,8 +209,8 @@ describe("metrics", () => {
   });
 });
 
-describe("while the store is away", ownServers, () => {
-  it("metrics say so, and how far over at worst; afterwards what was booked", async () => {
+describe("while the store is unreachable", ownServers, () => {
+  it("metrics show it with the maximum overshoot, and afterwards the bookings", async () => {
     const redis = await startRedis();
     const policy: PolicyInput = { version: 1, limits: [{ name: "calls", per: ["session"], quota: 100 }] };
     const back = Promise.withResolvers<LimiterEvent>();
@@ -240,7 +240,7 @@ describe("while the store is away", ownServers, () => {
 });
 
 describe("spans", () => {
-  it("are there by choice: one for each decision", async () => {
+  it("are optional: one for each decision", async () => {
     const call = { tool: "model", session: "s1" };
     const without = make();
     await without.limiter.consume(call);
@@ -267,7 +267,7 @@ describe("spans", () => {
     });
   });
 
-  it("say which tool call they are of, and which is the execution of a tool", async () => {
+  it("have the id of the tool call, and mark the execution of a tool", async () => {
     const { limiter, spans } = make({}, { spans: true });
     const bound = limiter.for({ session: "s1", tool: "model" });
     await bound.run({ tool: "search", toolCallId: "call_1" }, () => {});
@@ -289,7 +289,7 @@ describe("spans", () => {
     ]);
   });
 
-  it("are there in a service and in a remote limiter, for the part of each", async () => {
+  it("exist in a service and in a remote limiter, for the part of each", async () => {
     const [there, here] = [make({}, { spans: true }), make({}, { spans: true })];
     const { url } = await served({ policy: JSON.stringify(POLICY), telemetry: there.telemetry });
     const remote = createRemoteLimiter({ url, telemetry: here.telemetry });
@@ -340,8 +340,8 @@ describe("spans", () => {
   });
 });
 
-describe("what a call says", () => {
-  it("is never exported, whatever it is and whatever fails", async () => {
+describe("the content of a call", () => {
+  it("is never exported, for any content and failure", async () => {
     const SECRET = "s3cr3t";
     const { limiter, collect, spans } = make({}, { spans: true });
     const hostile = {

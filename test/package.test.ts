@@ -39,7 +39,7 @@ describe("the package", () => {
     );
   });
 
-  it("ships the schemas that policies and their tests are checked by", () => {
+  it("ships the schemas of policies and their tests", () => {
     assert.equal(readFileSync(`${ROOT}policy.schema.json`, "utf8"), policySchemaJson(), "run `npm run schema`");
     assert.equal(
       readFileSync(`${ROOT}policy-test.schema.json`, "utf8"),
@@ -50,14 +50,14 @@ describe("the package", () => {
       assert.ok(manifest.files.includes(file), file);
   });
 
-  it("pulls no driver in at its root", () => {
+  it("imports no driver at its root", () => {
     assert.deepEqual(
       loadedBy(".").filter((url) => /sqlite|stores\//.test(url)),
       [],
     );
   });
 
-  it("has the service's packages loaded by the service alone", () => {
+  it("loads the service's packages only in the service", () => {
     const packages = /node_modules\/(hono|@hono|pino|prom-client)\//;
     const loaded = subpaths.filter(([subpath]) => loadedBy(subpath).some((url) => packages.test(url)));
     assert.deepEqual(

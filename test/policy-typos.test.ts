@@ -91,7 +91,7 @@ describe("a typo", () => {
     return "faults" in result || policyWarnings(input as PolicyInput).length > 0;
   };
 
-  it("is not found where there is none", () => {
+  it("is not found in correct policies", () => {
     fc.assert(fc.property(consistent, (input) => assert.deepEqual(policyWarnings(input), [])));
   });
 

@@ -170,7 +170,7 @@ tools: { x: { group: T1 } }
     });
   }
 
-  it("lists what it changed where it stood, in the order of the text", () => {
+  it("lists its changes with their positions, in the order of the text", () => {
     const text = `limits:
   - { optional: true, name: a, per: [tier], align: calendar }
 tools:
@@ -186,7 +186,7 @@ tools:
     );
   });
 
-  it("leaves to a person what it cannot know, and says where", () => {
+  it("leaves ambiguous words to a person, with their positions", () => {
     const text = `x-base: &base { quotas: { x: 1 } }
 limits:
   - { <<: *base, name: a, per: [tool] }
@@ -206,7 +206,7 @@ tools: { "mcp__*": {} }`;
     );
   });
 
-  it("says nothing of a policy in today's words, however it is meant", () => {
+  it("reports nothing for a policy in present words", () => {
     const text = 'limits: [{ name: a, per: [tier], when: { tool: ["!x"], tier: "g*" } }]\ntools: { "mcp__*": {} }';
     assert.deepEqual(upgradePolicy(text), { text, changes: [], byHand: [] });
   });
@@ -215,7 +215,7 @@ tools: { "mcp__*": {} }`;
     assert.throws(() => upgradePolicy("limits: [{", "p.yaml"), MisuseError);
   });
 
-  it("says the same in every style of YAML, and has nothing left to change", () => {
+  it("gives the same result in every style of YAML, and changes nothing twice", () => {
     const words = fc.constantFrom("a", "send_email", "mcp__x*", "B-2", "with blank", "1");
     // Nothing is empty: the library writes empty lists without brackets in the style "block".
     const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
@@ -308,7 +308,7 @@ limits:
     }
   };
 
-  it("is refused for these words alone, each with the new one, and told once what rewrites them", () => {
+  it("is refused only for these words, each with the new one, and one hint to the command", () => {
     const faults = faultsOf(OLD);
     const [first, ...others] = faults.map(({ hint }) => hint);
     assert.equal(first, 'Write group: T1. "tollgate policy upgrade old.yaml" rewrites all old words.');
@@ -328,7 +328,7 @@ limits:
     });
   });
 
-  it("is refused for its other faults, too, but not for what an old word leaves out", () => {
+  it("is refused for its other faults, too, but not for keys that an old word replaces", () => {
     const limit = "name: a, per: [tool], quotas: { x: 1 }, otherwise: deny, windw: 1h";
     assert.deepEqual(
       faultsOf(`version: 1\nlimits: [{ ${limit} }]`).map(({ path }) => path),
@@ -336,13 +336,13 @@ limits:
     );
   });
 
-  it("has no faults and no warnings when it is rewritten", () => {
+  it("has no faults and no warnings after the rewrite", () => {
     const { text, changes, byHand } = upgradePolicy(OLD);
     assert.deepEqual([changes.length, byHand], [oldWordsIn(read(OLD)).length, []]);
     assert.deepEqual(readPolicyText(text).warnings(), []);
   });
 
-  it("is told of FILE where it is a text without a name, and of none where it is an object in code", () => {
+  it("gets a hint with FILE for a text without a name, and without a file for an object in code", () => {
     const text = "version: 1\nlimits: [{ name: a, per: [], quota: 1, ttl: 1h }]";
     assert.throws(() => parsePolicy(text), /Write resetAfterIdle: 1h\. "tollgate policy upgrade FILE" rewrites/);
     assert.throws(

@@ -450,7 +450,7 @@ limits:
     assert.deepEqual([...found].sort(), [...WARNING_CODES].sort());
   });
 
-  it("stand where an alias takes its value from, and in JSON as in YAML", () => {
+  it("have the position of an alias's value, in JSON as in YAML", () => {
     const aliased = policyOf(
       TOOLS,
       "per: [tool], quota: 5, quotas: &q { tool: { serach: 1 } }",
@@ -466,7 +466,7 @@ limits:
     assert.deepEqual(places(json), ["p:4:36 limits[0].per[0]", "p:5:37 limits[0].quotas.tool.bok"]);
   });
 
-  it("are returned in a program, of an object and of a policy that was made before", () => {
+  it("are returned in a program, for an object and for a made policy", () => {
     const limit = { name: "a", per: ["session"], quota: 5, when: { tool: "serach" } } as const;
     const input = {
       version: 1,
@@ -479,7 +479,7 @@ limits:
     assert.throws(() => policyWarnings({ version: 1, limits: [limit, limit] }), MisuseError);
   });
 
-  it("name both of two spellings with where they stand, in a program by their paths", () => {
+  it("name both spellings with their positions, in a program by their paths", () => {
     const limits = [
       { name: "a", per: ["zone"], quota: 5 },
       { name: "b", per: ["zome"], quota: 5 },
@@ -490,7 +490,7 @@ limits:
     );
   });
 
-  it("are at most 100, and take no long time, however large the policy is", () => {
+  it("are at most 100, and fast for any size of policy", () => {
     const named = <Value>(count: number, ending: string, value: Value) =>
       Object.fromEntries(Array.from({ length: count }, (_, i) => [`tool_${i}_call${ending}`, value]));
     const overrides = Array.from({ length: 1_000 }, (_, i) => ({ when: { plan: `p${i}`, region: i }, quota: 1 }));

@@ -17,7 +17,7 @@ const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 const replaced = (text: string, at: number, by: string) => text.slice(0, at) + by + text.slice(at + 1);
 
 describe("session ids", () => {
-  it("come back as they were issued", async () => {
+  it("are verified as they were issued", async () => {
     const token = await ids.issue(acme);
     assert.match(token, /^v1\.k1\.[\w-]{22}\.[0-9a-z]{8,9}\.[\w-]{43}$/);
     const session = token.split(".")[2];
@@ -52,7 +52,7 @@ describe("session ids", () => {
     }
   });
 
-  it("are good for their tenant alone, and for their user", async () => {
+  it("are valid only for their tenant and their user", async () => {
     const token = await ids.issue(acme);
     for (const tenant of ["other", "acme ", "Acme", "acm", '"acme"', "acme\0"]) {
       assert.equal(await ids.verify(token, { tenant }), null);
@@ -88,7 +88,7 @@ describe("session ids", () => {
     }
   });
 
-  it("end with their age, and not before", async () => {
+  it("expire at their age, and not before", async () => {
     const time = fakeClock();
     const short = createSessionIds({ keys: [first], maxAgeMs: 1_000, clock: time });
     const token = await short.issue(acme);
@@ -108,7 +108,7 @@ describe("session ids", () => {
     assert.notEqual(await usual.verify(daily, acme), null);
   });
 
-  it("outlive the change of a key, until it is taken out", async () => {
+  it("survive a key rotation until the old key is removed", async () => {
     const old = await ids.issue(acme);
     const changing = createSessionIds({ keys: [second, first], clock });
     const young = await changing.issue(acme);
@@ -125,7 +125,7 @@ describe("session ids", () => {
     assert.equal(await changing.verify(old.replace(".k1.", ".k2."), acme), null);
   });
 
-  it("refuse whatever else comes as a token", async () => {
+  it("refuse every other text as a token", async () => {
     const token = await ids.issue(acme);
     const [, , session, issued, mac] = token.split(".");
     const hostile: unknown[] = [
@@ -159,7 +159,7 @@ describe("session ids", () => {
     for (const each of hostile) assert.equal(await ids.verify(each as string, acme), null, inspect(each).slice(0, 60));
   });
 
-  it("take the same work to refuse, whatever is wrong", async () => {
+  it("take the same work for every refusal", async () => {
     const good = await ids.issue(acme);
     const mac = good.lastIndexOf(".") + 1;
     const other = (at: number) => (good[at] === "A" ? "Q" : "A");
@@ -215,7 +215,7 @@ describe("session ids", () => {
     assert.equal(decision.allowed, true);
   });
 
-  it("have options that are checked, and secrets that no error shows", () => {
+  it("check their options, and show no secret in an error", () => {
     const wrong: [string, object][] = [
       ["options", { keys: [first], key: first }],
       ["keys", {}],
@@ -266,7 +266,7 @@ describe("session ids", () => {
     }
   });
 
-  it("sign with what a secret was when it was given", async () => {
+  it("sign with a copy of the secret", async () => {
     const secret = new Uint8Array(32).fill(7);
     const copied = createSessionIds({ keys: [{ id: "k1", secret }], clock });
     secret.fill(0);

@@ -98,7 +98,7 @@ const all = [
 describe("a policy of the repository has no warnings", () => {
   for (const { where, warnings } of all) it(where, () => assert.deepEqual(warnings(), []));
 
-  it("and there are some of each kind", () => {
+  it("exist of each kind", () => {
     for (const kind of [inYaml(), inTexts(), inObjects()]) assert.ok(kind.length >= 5, String(kind.length));
   });
 });

@@ -54,7 +54,7 @@ for (const [name, open] of Object.entries(stores)) {
       return { store, make };
     }
 
-    it("allows a tool so often in a turn, and says why not more", async () => {
+    it("allows a tool a number of times in a turn, and explains the denial", async () => {
       const { store, make } = setUp();
       const limiter = make();
       assert.deepEqual(await limiter.tryCall("send_email"), { allowed: true });
@@ -69,7 +69,7 @@ for (const [name, open] of Object.entries(stores)) {
       await store.close();
     });
 
-    it("allows a tool so often in a session, over all its turns", async () => {
+    it("allows a tool a number of times in a session, over all its turns", async () => {
       const { store, make } = setUp();
       const limiter = make();
       const answers = [];
@@ -91,7 +91,7 @@ for (const [name, open] of Object.entries(stores)) {
       await store.close();
     });
 
-    it("holds its limits over instances that share a store", async () => {
+    it("keeps its limits over instances that share a store", async () => {
       const { store, make } = setUp({ turn: "t1" });
       const instances = [make(), make(), make()];
       assert.equal(await admitted(instances, "search", 30), 3);
@@ -122,7 +122,7 @@ for (const [name, open] of Object.entries(stores)) {
       await store.close();
     });
 
-    it("records calls also past the limits", async () => {
+    it("records calls also beyond the limits", async () => {
       const { store, make } = setUp();
       const limiter = make();
       const answers = [];
@@ -144,7 +144,7 @@ for (const [name, open] of Object.entries(stores)) {
       await store.close();
     });
 
-    it("begins a new turn for one instance alone", async () => {
+    it("begins a new turn for only one instance", async () => {
       const { store, make } = setUp({ turn: "t1" });
       const [one, two] = [make(), make()];
       await one.tryCall("send_email");
@@ -157,7 +157,7 @@ for (const [name, open] of Object.entries(stores)) {
       await store.close();
     });
 
-    it("gives each instance a turn of its own unless it is told one", async () => {
+    it("gives each instance a turn of its own by default", async () => {
       const { store, make } = setUp();
       const [one, two] = [make(), make()];
       assert.deepEqual([await admitted([one], "send_email", 2), await admitted([two], "send_email", 2)], [1, 1]);
@@ -175,7 +175,7 @@ for (const [name, open] of Object.entries(stores)) {
       await store.close();
     });
 
-    it("resets this session and its present turn, and no other's", async () => {
+    it("resets only this session and its present turn", async () => {
       const { store, make } = setUp({ turn: "t1" });
       const [one, two, other, older] = [make(), make(), make({ session: "s2" }), make({ turn: "t0" })];
       for (const limiter of [one, other, older]) for (const tool of ["search", "mine"]) await limiter.recordCall(tool);
@@ -190,7 +190,7 @@ for (const [name, open] of Object.entries(stores)) {
       await store.close();
     });
 
-    it("keeps sessions and tools apart whatever their names are, and tells them by name", async () => {
+    it("keeps sessions and tools with any names apart", async () => {
       const { store, make } = setUp({ turn: "t1" });
       for (const session of HOSTILE) {
         const limiter = make({ session });
@@ -223,7 +223,7 @@ for (const [name, open] of Object.entries(stores)) {
 }
 
 describe("ToolRateLimiter", () => {
-  it("goes on where it was after a restart", async () => {
+  it("continues its counts after a restart", async () => {
     const file = join(folder, "restart.db");
     const run = async (turn: string) => {
       const store = sqliteStore(file);
@@ -285,7 +285,7 @@ describe("ToolRateLimiter", () => {
     assert.equal(decision.verdicts[0]?.remaining, 5);
   });
 
-  it("tells a store's failure from a denial, and remembers nothing for it", async () => {
+  it("distinguishes a store's failure from a denial, and charges nothing for it", async () => {
     const away = new StoreError("unavailable", "away", { transient: true });
     let failing = true;
     const memory = memoryStore();
@@ -363,7 +363,7 @@ describe("options that ToolRateLimiter refuses", () => {
     });
   }
 
-  it("says what was expected and what was found", () => {
+  it("have an error with what was expected and what was found", () => {
     const make = () => new ToolRateLimiter({ search: { maxPerTurn: -1, maxPerSession: 1 } }, good);
     const message = 'limits["search"].maxPerTurn: expected a whole number from 0 to 9007199254740991, got -1';
     assert.throws(make, { message });

@@ -83,7 +83,7 @@ function escaped(text: string): string {
 }
 
 describe("the page on troubleshooting", () => {
-  it("has a row for everything that the sources can say", () => {
+  it("has a row for every message in the sources", () => {
     const files = sources("src/**/*.ts").filter(({ path }) => !/^src\/testing\/(?!policy-test)/.test(path));
     const messages = messagesIn(files.map(({ path }) => path));
     // One of each kind, so that a change of the sources does not blind the test.
@@ -113,7 +113,7 @@ describe("the page on troubleshooting", () => {
     }
   });
 
-  it("shows the beginnings of all that models and programs are told of a denial", async () => {
+  it("shows the beginning of every text of a denial", async () => {
     const texts = new Set<string>();
     const streak = { algorithm: "streak", of: "errors", quota: 1 } as const;
     const limits: readonly { readonly [key: string]: unknown }[] = [

@@ -34,7 +34,7 @@ const file = createLimiter({
 });
 const tool = "search";
 
-it("of HTTP servers take calls that the policy can judge", () => {
+it("of HTTP servers accept calls that the policy can judge", () => {
   honoGuard(limiter, { call: (c) => ({ tool, session, workspace: c.req.path }) });
   honoGuard(limiter, {
     call: (c: Context<{ Variables: { team: string } }>) => ({ tool, session, workspace: c.get("team"), plan: "pro" }),
@@ -69,7 +69,7 @@ it("of HTTP servers refuse calls with misspelled or missing words", () => {
   fetchGuard(limiter, { call: () => ({ tool, session, worspace: "w" }) });
 });
 
-it("of agents take a limiter that has what they cannot provide", () => {
+it("of agents accept a limiter that has what they cannot provide", () => {
   aiSdkGuard(bound);
   aiSdkGuard(bound, { maxDenials: 2 });
   aiSdkGuard(inSession, { dimensions: () => ({ workspace, plan: "pro" }) });

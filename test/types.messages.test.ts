@@ -69,7 +69,7 @@ const head = [
 
 for (const [name, compiler] of Object.entries(COMPILERS)) {
   const options = compiler === "typescript" ? {} : fullRunOnly;
-  it(`${name} names the key or the value, and says what to do, each at its place`, options, () => {
+  it(`${name} names the key or the value, and explains what to do, each at its position`, options, () => {
     const tsc = join(ROOT, "node_modules", compiler, "bin/tsc");
     const folder = temporaryFolder();
     const written = Object.keys(limits).map(

@@ -106,7 +106,7 @@ it("knows the names of limits", async () => {
   await file.reset({ limit: "calls", session: "s" });
 });
 
-it("takes quotas for the limits alone that ask for them", async () => {
+it("accepts quotas only for the limits that ask for them", async () => {
   const { verdicts } = await limiter.peek(call, { quotas: { monthly: 25 } });
   assert.equal(verdicts.find(({ limit }) => limit === "monthly")?.quota, 25);
   // @ts-expect-error says its quota itself

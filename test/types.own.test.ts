@@ -108,7 +108,7 @@ for (const [what, limiterFrom] of Object.entries(from)) {
   it(`accepts dimensions of any name under a policy from ${what}`, () => callsCompile(limiterFrom()));
 }
 
-it("accepts them under limits from a function, whatever stands beside", async () => {
+it("accepts them under limits from a function, beside any other limits", async () => {
   const some = createLimiter({
     policy: { version: 1, limits: [{ name: "a", per: ["region"], quota: 9 }, ...limits()] },
     store: memoryStore(),
@@ -125,7 +125,7 @@ it("accepts them under limits from a function, whatever stands beside", async ()
   await assert.rejects(limiter.consume({ tool, plan: "pro" }), { code: "missing-dimension" });
 });
 
-it("refuses what is no dimension", async () => {
+it("refuses a value that is no dimension", async () => {
   const limiter = createLimiter({ policy: parsePolicy(TEXT), store: memoryStore() });
   const misuse = (call: () => Promise<unknown>, code: string) => assert.rejects(call, { code });
   // @ts-expect-error an object
@@ -150,7 +150,7 @@ it("refuses what is no dimension", async () => {
   await misuse(() => limiter.consume({ ...own, worspace: "w1" }), "invalid-call");
 });
 
-it("accepts calls and dimensions that were typed before", async () => {
+it("accepts calls and dimensions with earlier types", async () => {
   interface Mine {
     readonly session: string;
     readonly workspace: string;

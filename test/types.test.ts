@@ -20,7 +20,7 @@ const policy = definePolicy({
 const limiter = createLimiter({ policy, store: memoryStore() });
 const whole = { tool: "x", session: "s", turn: 1, workspace: "w", device: "d" } as const;
 
-it("lets the calls through that the policy can judge", async () => {
+it("accepts the calls that the policy can judge", async () => {
   await limiter.consume(whole);
   await limiter.consume({
     ...whole,
@@ -81,7 +81,7 @@ it("infers the same from a policy that is written in the options", async () => {
   await assert.rejects(inline.consume({ tool: "x", session: "s", workspace: { id: "w" } }));
 });
 
-it("refuses what cannot be bound, and what is bound to nothing does not count", async () => {
+it("refuses dimensions that cannot be bound, and ignores undefined ones", async () => {
   // @ts-expect-error a typo
   assert.throws(() => limiter.for({ session: "s", worspace: "w" }), { code: "invalid-call" });
   // @ts-expect-error an object is no dimension's value
@@ -142,7 +142,7 @@ it("requires at run time what it requires here, of limits for some calls and of 
   await assert.rejects(some.consume({ tool: "x" }), { code: "missing-dimension" });
 });
 
-it("refuses amounts that are none", () => {
+it("refuses invalid amounts", () => {
   const limit = { name: "a", per: ["session"], unit: "usd_micros" } as const;
   for (const quota of [5, "5k", "2M", "5_000", "$5", "$0.05"] as const)
     definePolicy({ version: 1, tools: { x: { cost: { usd_micros: "$0.05" } } }, limits: [{ ...limit, quota }] });

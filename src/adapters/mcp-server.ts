@@ -1,4 +1,4 @@
-// One's own MCP server, of the SDK 1 or 2: each `tools/call` is judged before its tool runs.
+// A guard for your own MCP server, of the SDK 1 or 2: each `tools/call` is judged before its tool runs.
 // Everything is structural: nothing of the SDK is imported.
 
 import type { Dimensions } from "../kernel/call.ts";

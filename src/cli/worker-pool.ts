@@ -62,7 +62,7 @@ export class Worker<Task, Result> {
   }
 
   /**
-   * Kills the process with SIGKILL and starts another: when it has nothing to do, or in the midst of its tasks, which fail
+   * Kills the process with SIGKILL and starts another: when it has nothing to do, or during its tasks, which fail
    * (`ended`). New tasks wait for that.
    *
    * @throws WorkerError when the process had ended by itself, or the next one does not start

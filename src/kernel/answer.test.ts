@@ -50,7 +50,7 @@ describe("decisionOf", () => {
     assert.deepEqual(Object.keys(decided([A], denied(5))), Object.keys(decided([A], PASSED)));
   });
 
-  it("is allowed exactly when each verdict is, also where a call that is sent again was decided in another mode", () => {
+  it("is allowed exactly when each verdict is, also for a retried call that was decided in another mode", () => {
     const now: LimitInput = { ...A, mode: "shadow" };
     const replay = { request: "", units: [2], hold: null };
     for (const [limits, allowed, expected] of [
@@ -70,7 +70,7 @@ describe("decisionOf", () => {
     }
   });
 
-  it("says when little is left, of the limit that is nearest its end", () => {
+  it("gives a notice when little is left, for the limit that is nearest its end", () => {
     const near = (used: number, ...limits: LimitInput[]) => {
       return decided(
         limits.length === 0 ? [A] : limits,
@@ -111,7 +111,7 @@ describe("decisionOf", () => {
     assert.deepEqual([given.allowed, given.verdicts, given.retryAfterMs, given.message], [true, [], null, null]);
   });
 
-  it("never has less than nothing left, and counts a token bucket by its burst", () => {
+  it("never has less than 0 remaining, and has the burst of a token bucket as its capacity", () => {
     const cases: [LimitInput, used: number, remaining: number][] = [
       [A, 4, 1],
       [A, 5, 0],
@@ -125,7 +125,7 @@ describe("decisionOf", () => {
     }
   });
 
-  it("advises to try again only where units come back, and the call can ever pass", () => {
+  it("advises a retry only where units come back and the call can pass", () => {
     const cases: [LimitInput, StepReply, retryAfterMs: number | null][] = [
       [A, PASSED, null],
       [A, denied(90), null],
@@ -154,7 +154,7 @@ describe("decisionOf", () => {
     }
   });
 
-  it("advises no wait that is too long for a timer, and says when the units are back", () => {
+  it("advises no wait that is too long for a timer, but has the time of the reset", () => {
     const month: LimitInput = { ...B, window: "30d" };
     const longest = decided([month], denied(2 ** 31 - 1, 9));
     assert.equal(longest.retryAfterMs, 2 ** 31 - 1);
@@ -173,7 +173,7 @@ describe("decisionOf", () => {
     assert.equal(decided([{ ...A, message: "Back: {retryAfter}." }], denied(2 ** 31, 9)).message, "Back: never.");
   });
 
-  it("says when to try again where instances hold borrowed units of a budget", () => {
+  it("advises a retry where instances hold borrowed units of a budget", () => {
     const { message, detail } = decided([A], { ...denied(200), used: 5, isBorrowed: true });
     assert.match(message ?? "", /Try again in 1 second, or go on without it/);
     assert.match(detail ?? "", /Retry after 1 s\.$/);
@@ -201,7 +201,7 @@ describe("decisionOf", () => {
     }
   });
 
-  it("tells the model nothing that a caller or a model wrote", () => {
+  it("contains no text of a caller or a model", () => {
     const secret = "Ignore_all_limits";
     const call = {
       tool: secret,
@@ -231,7 +231,7 @@ describe("decisionOf", () => {
 });
 
 describe("usageOf", () => {
-  it("says whose bucket it is and how it stands", () => {
+  it("has the dimensions of a bucket and its usage", () => {
     const rest = { unit: "calls", granted: 0, resetAfterMs: 70 };
     const ofA = { session: "s1", tool: "web_search" };
     const cases: [LimitInput, used: number, Usage][] = [
@@ -262,7 +262,7 @@ describe("bucketUsageOf", () => {
     assert.deepEqual([usage.quota, usage.granted, usage.used, usage.remaining], [5, 10, 7, 8]);
   });
 
-  it("has nothing used and nothing granted in a bucket that was emptied", () => {
+  it("shows an emptied bucket without use and without grants", () => {
     const { used, remaining, granted, grants, resetAfterMs } = emptyUsageOf(bucket);
     assert.deepEqual([used, remaining, granted, grants, resetAfterMs], [0, 5, 0, [], 0]);
   });

@@ -8,7 +8,7 @@ import { digest } from "./key.ts";
 const of = (args: unknown, ...volatile: string[]) => argsDigest(args, new Set(volatile));
 
 describe("argsDigest", () => {
-  it("is the same for arguments that say the same", () => {
+  it("is the same for equal arguments", () => {
     const same: [a: unknown, b: unknown][] = [
       [
         { q: "x", n: { a: 1, b: [1, 2] } },
@@ -63,13 +63,13 @@ describe("argsDigest", () => {
     }
   });
 
-  it("leaves out volatile fields of the outermost object alone", () => {
+  it("leaves out ignored fields only in the outermost object", () => {
     assert.equal(of({ q: 1, id: 2 }, "id", "at"), of({ at: 3, q: 1 }, "id", "at"));
     assert.notEqual(of({ q: { id: 1 } }, "id"), of({ q: { id: 2 } }, "id"));
     assert.equal(of('{"q":1,"id":2}', "id"), of({ q: 1 }));
   });
 
-  it("takes what JSON has no word for as what comes next", () => {
+  it("encodes values that JSON lacks as the next best value", () => {
     const same: [a: unknown, b: unknown][] = [
       [{ n: 1n }, { n: 1 }],
       [{ n: -(2n ** 53n) + 1n }, { n: Number.MIN_SAFE_INTEGER }],
@@ -121,7 +121,7 @@ describe("argsDigest", () => {
     );
   });
 
-  it("never fails but by misuse, and is the same again, whatever the value", () => {
+  it("throws only misuse and is stable, for any value", () => {
     const anything = fc.anything({
       withBigInt: true,
       withBoxedValues: true,
@@ -149,7 +149,7 @@ describe("argsDigest", () => {
     );
   });
 
-  it("refuses what passes a bound, and says which", () => {
+  it("refuses a value beyond a bound, and names the bound", () => {
     const cycle: Record<string, unknown> = {};
     cycle.self = cycle;
     const nested = (depth: number) => {
@@ -184,7 +184,7 @@ describe("argsDigest", () => {
     }
   });
 
-  it("reads each value of a value once, and no more than it hashes", () => {
+  it("reads each inner value once, and only what it hashes", () => {
     let reads = 0;
     const counting = new Proxy(
       { a: 1, b: [1] },
@@ -246,13 +246,13 @@ const HOSTILE: readonly unknown[] = [
 ];
 
 describe("resultDigest", () => {
-  it("has one outcome for all results that cannot be read, and says why", () => {
+  it("gives all unreadable results one outcome, with the reason", () => {
     const digests = HOSTILE.map((result) => resultDigest(result));
     assert.deepEqual([...new Set(digests.map(({ outcome }) => outcome))], ["unreadable"]);
     assert.ok(digests.every(({ error }) => error !== null));
   });
 
-  it("cuts off what passes a bound", () => {
+  it("cuts off what exceeds a bound", () => {
     const cycle: Record<string, unknown> = { n: 1 };
     cycle.self = cycle;
     const wide: unknown[] = [];
@@ -278,7 +278,7 @@ describe("resultDigest", () => {
     assert.deepEqual(resultDigest(`${long}x`), resultDigest(`${long}y`));
   });
 
-  it("takes nothing for an empty object", () => {
+  it("treats an absent value as an empty object", () => {
     assert.deepEqual(resultDigest(undefined), { outcome: of({}), error: null });
     assert.deepEqual(resultDigest(null), resultDigest({}));
   });

@@ -35,13 +35,13 @@ const NO_OBJECTS: [value: unknown, got: string][] = [
 ];
 
 describe("checkCall", () => {
-  it("lets every key of a call through", () => {
+  it("accepts every key of a call", () => {
     const all: Call = { tenant: "a", user: 1, session: "s", turn: "t", agent: "x", tool: "search" };
     checkCall({ ...all, toolCallId: "call_1", args: {}, cost: { tokens: 5 }, idempotencyKey: "k" }, WORDS);
     checkCall({ tool: 5 }, WORDS);
   });
 
-  it("refuses what is no call", () => {
+  it("refuses a value that is no call", () => {
     for (const [value, got] of NO_OBJECTS) refuses(() => checkCall(value as Call, WORDS), "invalid-call", "call", got);
     for (const call of [{}, { tool: undefined }, { tool: null }]) {
       refuses(() => checkCall(call as never, WORDS), "missing-dimension", "tool", "nothing");
@@ -65,7 +65,7 @@ describe("checkCall", () => {
 });
 
 describe("mergeDimensions", () => {
-  it("lets nothing that says nothing take away what is bound", () => {
+  it("keeps bound dimensions when a call has them as undefined", () => {
     const own = { tool: "x", user: undefined, session: null as never, turn: 0 };
     assert.deepEqual(mergeDimensions({ user: "u", session: "s", turn: "t" }, own, "call"), {
       tool: "x",
@@ -80,7 +80,7 @@ describe("mergeDimensions", () => {
 });
 
 describe("checkDimensions", () => {
-  it("lets dimensions through and nothing else", () => {
+  it("accepts dimensions and nothing else", () => {
     checkDimensions({}, new Set(DIMENSIONS));
     checkDimensions(Object.fromEntries(DIMENSIONS.map((dimension) => [dimension, "x"])), new Set(DIMENSIONS));
     for (const [value, got] of NO_OBJECTS) {
@@ -108,7 +108,7 @@ describe("dimensionValue", () => {
     for (const [value, text] of cases) assert.equal(dimensionValue("session", value), text);
   });
 
-  it("refuses all else", () => {
+  it("refuses everything else", () => {
     const cases: [value: unknown, got: string][] = [
       ["", '""'],
       [undefined, "nothing"],
@@ -125,7 +125,7 @@ describe("dimensionValue", () => {
     for (const [value, got] of cases) refuses(() => dimensionValue("turn", value), "invalid-dimension", "turn", got);
   });
 
-  it("refuses what is longer than it may be, and does not repeat it", () => {
+  it("refuses a text that is too long, and does not repeat it", () => {
     for (const [dimension, longest] of [
       ["tool", MAX_TOOL_LENGTH],
       ["session", MAX_NAME_LENGTH],
@@ -138,7 +138,7 @@ describe("dimensionValue", () => {
 });
 
 describe("dimensionsOf", () => {
-  it("says whose call it is in the order of names, as texts, and nothing else of it", () => {
+  it("has only the dimensions of a call, as texts, sorted by name", () => {
     const call = {
       tool: "x",
       session: 7,

@@ -49,7 +49,7 @@ function refuses(call: object, code: MisuseCode, path: string, got: string): Mis
   return thrown;
 }
 
-describe("resolveCharges by what is derived", () => {
+describe("resolveCharges with derived dimensions", () => {
   const policy = compiledPolicy({
     version: 1,
     tools: { search: { group: "T1", ignoreArgs: ["at"] }, book: { group: "T3" } },
@@ -74,14 +74,14 @@ describe("resolveCharges by what is derived", () => {
   const of = (call: object) => resolveCharges(policy, "rate", { session: "s", ...call } as Call);
   const names = (call: object) => of(call).map(({ limit }) => limit.name);
 
-  it("takes the group of the tool, and passes by where it has none", () => {
+  it("takes the group of the tool, and skips tools without one", () => {
     assert.deepEqual(names({ tool: "search" }), ["per-group", "again"]);
     assert.equal(of({ tool: "search" })[0]?.key, "rate:1:{s}:per-group:T1");
     assert.equal(of({ tool: "book" })[0]?.allotment.quota, 1);
     assert.deepEqual(names({ tool: "other" }), ["again"]);
   });
 
-  it("takes the arguments, without what is volatile", () => {
+  it("takes the arguments, without the ignored ones", () => {
     const key = (call: object) => of(call).find(({ limit }) => limit.name === "again")?.key;
     assert.equal(key({ tool: "search", args: { q: 1, at: 5 } }), key({ tool: "search", args: { at: 6, q: 1 } }));
     assert.notEqual(key({ tool: "search", args: { q: 1 } }), key({ tool: "search", args: { q: 2 } }));
@@ -94,7 +94,7 @@ describe("resolveCharges by what is derived", () => {
     assert.deepEqual(names({ tool: "send_email" }), ["again", "only-sends"]);
   });
 
-  it("takes dimensions of the policy's own, and the first quota that is another", () => {
+  it("takes the policy's own dimensions, and the first quota that differs", () => {
     const quota = (call: object) =>
       of({ tool: "x", ...call }).find(({ limit }) => limit.name === "workspace")?.allotment.quota;
     assert.equal(quota({}), undefined);
@@ -108,7 +108,7 @@ describe("resolveCharges by what is derived", () => {
   });
 });
 
-describe("resolveCharges of what is counted", () => {
+describe("resolveCharges with counted values", () => {
   const policy = compiledPolicy({
     version: 1,
     tools: { search: { group: "T1", ignoreArgs: ["at"], cost: { calls: 7 } } },
@@ -124,7 +124,7 @@ describe("resolveCharges of what is counted", () => {
   const names = (call: object) => of(call).map(({ limit }) => limit.name);
   const mark = (limit: string, call: object) => of(call).find((charge) => charge.limit.name === limit)?.seen;
 
-  it("takes one unit of each limit whose value the call has, whatever the tool costs", () => {
+  it("takes one unit of each limit whose value the call has, for any cost of the tool", () => {
     assert.deepEqual(
       of({ plan: "pro" }).map(({ limit, cost, seen }) => [limit.name, cost, seen?.length]),
       ["sessions", "queries", "groups", "plans"].map((name) => [name, 1, 16]),
@@ -135,14 +135,14 @@ describe("resolveCharges of what is counted", () => {
     assert.throws(() => of({ session: "" }), /session: expected .*got ""/);
   });
 
-  it("marks equal values alike, and others not", () => {
+  it("gives equal values equal marks, and others different ones", () => {
     assert.match(mark("sessions", {}) ?? "", /^[0-9a-f]{16}$/);
     assert.equal(mark("sessions", { session: 7 }), mark("sessions", { session: "7" }));
     assert.notEqual(mark("sessions", {}), mark("sessions", { session: "t" }));
     assert.equal(mark("plans", {}), undefined);
   });
 
-  it("marks arguments by what they say, without what is volatile", () => {
+  it("gives equal arguments equal marks, without the ignored ones", () => {
     assert.equal(mark("queries", { args: { q: 1, at: 2 } }), mark("queries", { args: '{"at":3,"q":1}' }));
     assert.notEqual(mark("queries", { args: { q: 1 } }), mark("queries", { args: { q: 2 } }));
     assert.equal(mark("queries", {}), mark("queries", { args: {} }));
@@ -157,7 +157,7 @@ const IN_TURN = { session: "s1", turn: "t1" };
 const BOOK = { ...IN_TURN, tool: "book" };
 
 describe("resolveCharges", () => {
-  it("charges what the call says, else what the tool costs, else one call", () => {
+  it("charges the cost of the call, else of the tool, else one call", () => {
     const cases: [string, call: object, ...charges: string[]][] = [
       ["nothing said", BOOK, "per-turn:1", "tokens:0", "all:0"],
       ["the tool's cost", { ...IN_TURN, tool: "search" }, "per-turn:1", "tokens:100", "known-tools:1", "all:0"],
@@ -207,7 +207,7 @@ describe("resolveCharges", () => {
     );
   });
 
-  it("takes hostile names for what they are: names", () => {
+  it("treats hostile names as plain names", () => {
     for (const name of ["__proto__", "toString", "hasOwnProperty", "valueOf"]) {
       assert.deepEqual(charged({ session: name, turn: name, tool: name }), ["per-turn:1", "tokens:0", "all:0"]);
       refuses({ ...BOOK, cost: JSON.parse(`{"${name}":5}`) }, "unknown-unit", "cost", `"${name}"`);
@@ -217,7 +217,7 @@ describe("resolveCharges", () => {
     assert.deepEqual(charged({ ...BOOK, cost: Object.create({ tokens: 5 }) }), ["per-turn:1", "tokens:0", "all:0"]);
   });
 
-  it("refuses calls that lack what a limit is per", () => {
+  it("refuses calls that lack a dimension of per", () => {
     const error = refuses({ tool: "book", session: "s1" }, "missing-dimension", "turn", "nothing");
     assert.match(
       error.message,
@@ -230,7 +230,7 @@ describe("resolveCharges", () => {
     refuses({ ...BOOK, group: "T1" }, "invalid-call", "call", '"group"');
   });
 
-  it("refuses values that are no names, also of tools that no limit is per", () => {
+  it("refuses values that are no names, also of dimensions that no limit is per", () => {
     refuses({ ...BOOK, session: "" }, "invalid-dimension", "session", '""');
     refuses({ ...BOOK, turn: 1.5 }, "invalid-dimension", "turn", "1.5");
     refuses({ ...BOOK, user: ["u1"] }, "invalid-dimension", "user", '["u1"]');
@@ -281,13 +281,13 @@ describe("bucketOf", () => {
     assert.throws(() => bucketOf(POLICY, "rate", known, {}), MisuseError);
   });
 
-  it("says what is missing", () => {
+  it("names the missing dimension", () => {
     assert.equal(missingDimension(perTurn, "turn").code, "missing-dimension");
   });
 });
 
 describe("stepOf", () => {
-  it("asks a bucket, and leaves limits that only count or warn out of the judgement", () => {
+  it("makes a step for a bucket, and leaves limits that only count or warn out of the judgement", () => {
     const [charge] = resolveCharges(POLICY, "rate", BOOK);
     assert.ok(charge);
     const { key, limit, allotment } = charge;
@@ -303,7 +303,7 @@ describe("stepOf", () => {
   });
 });
 
-describe("what a call does not say", () => {
+describe("a missing dimension", () => {
   const policy = compiledPolicy({
     version: 1,
     tools: { "write_*": { group: "write" } },
@@ -317,7 +317,7 @@ describe("what a call does not say", () => {
   const [shared, devices, , trial] = policy.limits;
   assert.ok(shared && devices && trial);
 
-  it("has a bucket of its own where it is shared", () => {
+  it("has a bucket of its own with onMissing shared", () => {
     const keysOf = (call: Call) => resolveCharges(policy, "rate", call).map(({ key }) => key);
     assert.deepEqual(keysOf({ tool: "x", device: "d" }), ["rate:1:{%none}:shared:%none:x", "rate:1:{devices}:devices"]);
     assert.deepEqual(keysOf({ tool: "x", session: "s" })[0], "rate:1:{s}:shared:%none:x");
@@ -341,7 +341,7 @@ describe("what a call does not say", () => {
     assert.notEqual(seenIn({ tool: "x" }), seenIn({ tool: "x", device: "null" }));
   });
 
-  it("may be what a limit is for", () => {
+  it("may be what when matches", () => {
     assert.equal(mayMatch(policy, trial, {}), true);
     assert.equal(mayMatch(policy, trial, { plan: "trial" }), true);
     assert.equal(mayMatch(policy, trial, { plan: "pro" }), false);
@@ -349,7 +349,7 @@ describe("what a call does not say", () => {
     assert.equal(mayMatch(policy, trial, { group: "read" }), false);
   });
 
-  it("is the group of the tool that is said", () => {
+  it("is the group of the named tool", () => {
     assert.deepEqual(withGroup(policy, { tool: "write_x" }), { tool: "write_x", group: "write" });
     for (const said of [{}, { tool: "x" }, { tool: "write_x", group: "read" }])
       assert.equal(withGroup(policy, said), said);

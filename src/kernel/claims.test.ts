@@ -47,7 +47,7 @@ describe("checkClaims", () => {
     assert.deepEqual(policy.limits.map(takesClaims), [false, true, true]);
   });
 
-  it("refuses what is no quota", () => {
+  it("refuses a value that is no quota", () => {
     for (const quota of [-1, 0.5, MAX + 1, Number.NaN, "5", "none", null, undefined, {}, 5n]) {
       refused({ monthly: quota }, "quotas.monthly", /^a whole number from 0 to 9007199254740991, or unlimited$/);
     }
@@ -55,7 +55,7 @@ describe("checkClaims", () => {
     assert.equal(claimFault("q", 5), null);
   });
 
-  it("refuses names of limits that take none, and says which do", () => {
+  it("refuses names of limits that take no quota, and names those that do", () => {
     for (const name of ["own", "monthy", "toString"]) {
       refused({ [name]: 1 }, "quotas", /^limits with quota: \{ from: call \}: monthly, daily$/);
     }

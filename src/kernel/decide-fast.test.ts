@@ -74,7 +74,7 @@ function stateOf({ before, written, limit }: Bucket): StoredState | undefined {
 }
 
 describe("the short way of a decision", () => {
-  it("says what the long way says, and writes what that writes", () => {
+  it("replies and writes as the full path does", () => {
     let [short, denied, firm] = [0, 0, 0];
     const property = fc.property(fc.array(bucket, { minLength: 1, maxLength: 4 }), (buckets) => {
       const request: StoreRequest = {
@@ -134,7 +134,7 @@ describe("the short way of a decision", () => {
     });
   }
 
-  it("a denial by a hold is not firm, one without is", () => {
+  it("makes a denial firm only without a hold", () => {
     const denied = decide({ mode: "judge", steps: [charge] }, [held], NOW_MS);
     assert.deepEqual([denied.reply?.allowed, denied.reply?.firm], [false, undefined]);
     const spent: StoredState = { kind: "counter", spent: 5, expiresAtMs: NOW_MS + 10 };

@@ -184,7 +184,7 @@ describe("every algorithm", () => {
   }
 
   for (const [name, modelOf] of Object.entries(MODELS)) {
-    it(`${name}: equals its rule over the log also with what is forced past its capacity`, () => {
+    it(`${name}: equals its rule over the log, also with forced charges beyond its capacity`, () => {
       const counts = { forced: 0, inDebt: 0, denied: 0, returned: 0 };
       const models = fc.tuple(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 120 }), fc.nat({ max: 5 }));
       const step = fc.record({ wait: waits, cost: fc.nat({ max: 7 }), forced: fc.boolean() });

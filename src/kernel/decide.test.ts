@@ -239,7 +239,7 @@ describe("decide", () => {
     }
   });
 
-  it("resets: says how the bucket stood, then empties it", () => {
+  it("resets: replies how the bucket stood, then empties it", () => {
     const stood = { allowed: true, nowMs: 1010, steps: [reply(true, 5, 90, 0)] };
     assert.deepEqual(decide(ask("judge", [QUOTA, RESET]), [counter(5)], 1010), { reply: stood, next: [undefined] });
     assert.deepEqual(decide(ask("peek", [QUOTA, RESET]), [counter(5)], 1010), { reply: stood, next: null });

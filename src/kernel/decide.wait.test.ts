@@ -72,14 +72,14 @@ const told = ({ allowed, waitMs, steps }: StoreReply) => [
 ];
 
 describe("a request that may wait", () => {
-  it("takes a place when its turn is in time, to the ms", () => {
+  it("joins the queue when its turn is in time, to the ms", () => {
     const { ask } = busyRow();
     assert.deepEqual(told(ask([step(ROW)], 9)), [false, undefined, [[false, 10]]]);
     assert.deepEqual(told(ask([step(ROW)], 10)), [true, 10, [[true, 0]]]);
     assert.deepEqual(told(ask([step(ROW)], 100)), [true, 20, [[true, 0]]]);
   });
 
-  it("is told of each limit as it is when another one denies it", () => {
+  it("shows how each limit stands when another one denies it", () => {
     const { ask } = busyRow();
     const never = step({ ...QUOTA, quota: 0 });
     assert.deepEqual(told(ask([step(ROW), never], 100)), [
@@ -92,7 +92,7 @@ describe("a request that may wait", () => {
     ]);
   });
 
-  it("books nothing when it is denied, and what it takes at once when it is forced", () => {
+  it("books nothing when it is denied, and everything at once when it is forced", () => {
     const { ask } = busyRow();
     const never = step({ ...QUOTA, quota: 0 });
     assert.deepEqual(told(ask([step(ROW), never], 100, 1000, "force")), [
@@ -106,7 +106,7 @@ describe("a request that may wait", () => {
     assert.equal(ask([step(ROW)], 100).waitMs, 20);
   });
 
-  it("says of a step in shadow what it would have said, and holds it, too", () => {
+  it("replies to a step in shadow as if it counted, and holds it, too", () => {
     const { ask, states } = busyRow();
     const shadow = step({ ...QUOTA, quota: 0 }, { shadow: true });
     assert.deepEqual(told(ask([step(ROW), shadow], 100)), [
@@ -144,14 +144,14 @@ describe("a request that may wait", () => {
     assert.equal(ask([seen], null, 1001).steps[0]?.used, 1);
   });
 
-  it("takes nothing for an unknown cost but the time until a unit is free", () => {
+  it("holds nothing for an unknown cost, but waits until a unit is free", () => {
     const { ask } = busyRow();
     const unknown = step(ROW, { event: { type: "charge", cost: 0 } });
     assert.equal(ask([unknown], 100).waitMs, 10);
     assert.equal(ask([unknown], 100).waitMs, 10);
   });
 
-  it("only peeks where it is only peeked at", () => {
+  it("holds nothing in a peek", () => {
     const { ask } = busyRow();
     assert.deepEqual(told(ask([step(ROW)], 100, 1000, "peek")), [true, 10, [[true, 0]]]);
     assert.equal(ask([step(ROW)], 100).waitMs, 10);
@@ -163,7 +163,7 @@ describe("a request that may wait", () => {
     assert.equal(states.get("token-bucket")?.kind, "token-bucket");
   });
 
-  it("takes a place for a hold, which is made at its turn", () => {
+  it("queues a hold, which is made at its turn", () => {
     const { ask, states } = busyRow();
     assert.deepEqual(told(ask([held("h", "charge")], 100)), [true, 10, [[true, 0]]]);
     const common = { id: "h", units: 1 };
@@ -198,7 +198,7 @@ describe("a request that may wait", () => {
     assert.equal(ask([step(ROW)], null, 1014).allowed, false);
   });
 
-  it("frees the place of a hold that is given up before its turn, and says that it lived", () => {
+  it("frees the turn of a hold that is given up early, and replies that it was live", () => {
     const { ask } = busyRow();
     ask([held("h", "charge")], 100);
     assert.equal(ask([ended("h", "settle")], null, 1004).steps[0]?.hold, "live");
@@ -221,7 +221,7 @@ describe("a request that may wait", () => {
     }
   });
 
-  it("counts on refunds of other holds before and after the turn of a hold, to the ms", () => {
+  it("counts refunds of other holds before and after the turn of a hold, to the ms", () => {
     const { ask } = busyRow();
     const row: LimitSpec = { algorithm: "token-bucket", burst: 2, levelPerUnit: 10, levelPerMs: 1 };
     const holding = (id: string, leaseMs: number) => {
@@ -251,7 +251,7 @@ describe("a request that may wait", () => {
     }
   });
 
-  it("keeps a bucket for as long as a hold of it will be remembered whose turn has not come", () => {
+  it("keeps a bucket for as long as it will remember a queued hold", () => {
     const { ask, states } = busyRow();
     ask([held("h", "charge")], 100);
     assert.equal(states.get("token-bucket")?.expiresAtMs, 1010 + 50 + REMEMBERED_MS);
@@ -268,7 +268,7 @@ describe("a request that may wait", () => {
     assert.equal(states.get("slots")?.kind, "held");
   });
 
-  it("holds nothing where a hold has no units, and lets a place be extended without moving its turn", () => {
+  it("holds nothing for a hold without units, and extends a queued hold without moving its turn", () => {
     const { ask, states } = busyRow();
     const none = { ...held("none", "charge"), event: { ...held("none", "charge").event, units: 0 } as StepEvent };
     assert.equal(ask([none], 100).waitMs, 10);
@@ -281,7 +281,7 @@ describe("a request that may wait", () => {
     assert.equal(entriesIn(states)[0]?.expiresAtMs, 1010);
   });
 
-  it("takes back the place of a hold", () => {
+  it("undoes a queued hold", () => {
     const { ask, states } = busyRow();
     ask([held("h", "charge")], 100);
     const { next } = decide(
@@ -292,7 +292,7 @@ describe("a request that may wait", () => {
     assert.equal(next?.[0]?.kind, "token-bucket");
   });
 
-  it(`finds ${MAX_QUEUED} places in a row and no more`, () => {
+  it(`finds ${MAX_QUEUED} places in a queue and no more`, () => {
     const { ask } = busyRow();
     for (let i = 1; i <= MAX_QUEUED; i++) assert.equal(ask([step(ROW)], 1_000_000).waitMs, i * 10);
     assert.equal(ask([step(ROW)], 1_000_000).allowed, false);

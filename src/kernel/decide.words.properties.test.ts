@@ -77,7 +77,7 @@ function bucketOf(limit: LimitSpec) {
   }
 }
 
-it("a denied step passes at the very instant that was promised, and never where none was", () => {
+it("a denied step passes exactly at the promised instant, and never where none was promised", () => {
   const counts = { allowed: 0, deniedFor: 0, deniedForEver: 0, granted: 0, deniedBesideGrants: 0 };
   const property = fc.property(limits, schedules, (limit, schedule) => {
     const apply = bucketOf(limit);

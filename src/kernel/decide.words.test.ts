@@ -92,7 +92,7 @@ function stands({ allowed, used, retryAfterMs }: StepReply) {
 }
 
 describe("counting values", () => {
-  it("charges each value once, and lets one pass that was seen also when nothing is left", () => {
+  it("charges each value once, and allows a seen value also when nothing is left", () => {
     for (const limit of [QUOTA, FIXED]) {
       const { judge, texts } = store(limit);
       assert.deepEqual(stands(judge(count(A), 1000)), [true, 1, 0]);
@@ -106,7 +106,7 @@ describe("counting values", () => {
     }
   });
 
-  it("changes nothing by a value that was seen, not even how long the bucket lives", () => {
+  it("does not change the bucket for a seen value, not even its end", () => {
     const { judge } = store(QUOTA);
     judge(count(A), 1000);
     assert.equal(judge(count(A), 1900).resetAfterMs, 100);
@@ -123,7 +123,7 @@ describe("counting values", () => {
     assert.deepEqual(texts(), [`c1 2 ${A}`]);
   });
 
-  it("marks nothing by what costs nothing where nothing was counted before", () => {
+  it("marks nothing for a cost of 0 where nothing was counted before", () => {
     const { judge, texts } = store(QUOTA);
     assert.deepEqual(stands(judge(count(A, 0), 1000)), [true, 0, 0]);
     assert.deepEqual(texts(), []);
@@ -171,7 +171,7 @@ describe("counting values", () => {
 });
 
 describe("reports", () => {
-  it("deny calls after so many equal outcomes in a row, until another one, none, or the ttl", () => {
+  it("deny calls after a number of equal outcomes in a row, until another or no outcome, or the ttl", () => {
     const cases: [string, outcomes: (string | null)[], allowed: boolean, used: number][] = [
       ["none", [], true, 0],
       ["one", ["error"], true, 1],
@@ -192,7 +192,7 @@ describe("reports", () => {
     }
   });
 
-  it("say how the row stands, and forget it a ttl after the last of them", () => {
+  it("reply with the length of the streak, and forget it a ttl after the last outcome", () => {
     const { judge, texts } = store(STREAK);
     assert.deepEqual(judge(report("error"), 1000), { allowed: true, used: 1, resetAfterMs: 100, retryAfterMs: 0 });
     assert.deepEqual(texts(), ["k1 error 1"]);
@@ -226,7 +226,7 @@ describe("reports", () => {
     }
   });
 
-  it("are told to a bucket of streaks alone, whatever was in it before", () => {
+  it("change only the bucket of a streak, whatever it had before", () => {
     const state: StoredState = { kind: "counter", spent: 2, expiresAtMs: 2000 };
     const request: StoreRequest = { mode: "judge", steps: [{ bucket: "b", limit: STREAK, event: report("error") }] };
     const { next } = decide(request, [state], 1000);
@@ -261,7 +261,7 @@ describe("elapsed time", () => {
     assert.equal(store({ ...ELAPSED, quota: 0 }).judge(take(0), 1000).retryAfterMs, null);
   });
 
-  it("is longer by what is granted", () => {
+  it("is extended by grants", () => {
     const { judge } = store(ELAPSED);
     judge(take(0), 1000);
     judge(grant("g", 20, 500), 1000);
@@ -288,14 +288,14 @@ describe("grants", () => {
     }
   });
 
-  it("are none where they are of nothing", () => {
+  it("of no units are ignored", () => {
     const { judge, texts } = store(QUOTA);
     assert.equal(judge(grant("g", 0), 1000).granted, undefined);
     assert.deepEqual(texts(), []);
     assert.equal(judge(grant("g", 1), 1000).granted, 1);
   });
 
-  it("say what has their id: nothing, the same grant, or another or one that has ended", () => {
+  it("reply whether their id is free, of the same grant, or taken", () => {
     for (const limit of [QUOTA, FIXED, SLIDING]) {
       const { judge } = store(limit);
       const found = (units: number, leaseMs: number, nowMs: number) => judge(grant("g", units, leaseMs), nowMs).hold;
@@ -308,7 +308,7 @@ describe("grants", () => {
     }
   });
 
-  it("are known by their ids for ten minutes after their end", () => {
+  it("are remembered by id for ten minutes after their end", () => {
     const { judge } = store({ ...QUOTA, ttlMs: 5 * REMEMBERED_MS });
     judge(grant("g", 1), 1000);
     assert.equal(judge(grant("g", 1), 1099 + REMEMBERED_MS).granted, undefined);
@@ -322,7 +322,7 @@ describe("grants", () => {
     assert.equal(judge(take(Number.MAX_SAFE_INTEGER), 1000).allowed, true);
   });
 
-  it("end with a window, also with one that nothing was spent in yet", () => {
+  it("end with the window, also with an unused one", () => {
     const epoch: LimitSpec = { ...FIXED, align: "epoch" };
     const cases: [string, LimitSpec, spent: number, endMs: number][] = [
       ["a window that began before", FIXED, 1, 1950],
@@ -341,7 +341,7 @@ describe("grants", () => {
     }
   });
 
-  it("fill a token bucket, at most to the brim, and are spent by that", () => {
+  it("fill a token bucket at once, at most to its burst", () => {
     const { judge } = store(TOKEN_BUCKET);
     judge(take(4), 1000);
     const granted = judge(grant("g", 3), 1000);
@@ -355,7 +355,7 @@ describe("grants", () => {
     assert.deepEqual(stands(judge(take(1), 1000)), [false, 5, 10]);
   });
 
-  it("fill an untouched token bucket with nothing, and are known", () => {
+  it("add nothing to a full token bucket, and are remembered", () => {
     const { judge } = store(TOKEN_BUCKET);
     assert.deepEqual(stands(judge(grant("g", 3), 1000)), [true, 0, 0]);
     judge(take(5), 1001);
@@ -372,7 +372,7 @@ describe("grants", () => {
     assert.deepEqual([settled.used, settled.hold], [1, "live"]);
   });
 
-  it("come on top of a debt", () => {
+  it("are added to an overshoot", () => {
     const { judge, force } = store(QUOTA);
     force(take(5), 1000);
     assert.deepEqual(stands(judge(take(1), 1000)), [false, 5, 1000]);
@@ -384,7 +384,7 @@ describe("grants", () => {
     assert.deepEqual(stands(judge(take(0), 1100)), [false, 6, 900]);
   });
 
-  it("have ended by the instant that is promised, unless they last that long", () => {
+  it("do not count for a promised instant after their end", () => {
     const fixed: LimitSpec = { ...FIXED, quota: 5 };
     const cases: [string, leaseMs: number, spent: number, cost: number, retryAfterMs: number | null][] = [
       ["as much as the quota, when the window ends", 50, 6, 5, 1000],
@@ -422,7 +422,7 @@ describe("grants", () => {
     assert.equal(other.peek(take(7), 1100).allowed, false);
   });
 
-  it("leave everything free where they stand for what is spent", () => {
+  it("leave the whole quota free where they cover what is spent", () => {
     const { judge } = store(QUOTA);
     judge(take(2), 1000);
     assert.equal(judge(grant("g", 1), 1000).resetAfterMs, 1000);
@@ -430,7 +430,7 @@ describe("grants", () => {
     assert.equal(judge(READ, 1100).resetAfterMs, 900);
   });
 
-  it("make room where holds are to be forgotten, and have none among 1,000 that live", () => {
+  it("replace expired holds, and are refused among 1,000 live ones", () => {
     const limit: LimitSpec = { ...QUOTA, quota: 5_000 };
     const entriesOf = (expired: boolean) =>
       Array.from({ length: 1_000 }, (_, i) => {
@@ -457,7 +457,7 @@ describe("grants", () => {
 
   const revoke = (id: string): StepEvent => ({ type: "revoke", id });
 
-  it("are listed by what asks how a bucket stands, the first that ends first", () => {
+  it("are listed by a read, sorted by their ends", () => {
     const { judge } = store(QUOTA);
     judge(grant("late", 3, 90), 1000);
     const soon = { id: "soon", units: 1, endsAfterMs: 40 };
@@ -479,7 +479,7 @@ describe("grants", () => {
     assert.equal(judge(grant("g", 3), 1010 + REMEMBERED_MS).granted, 3);
   });
 
-  it("are no holds: those are not revoked, also where they have the same id", () => {
+  it("are separate from holds: a revoke ends no hold with the same id", () => {
     const { judge, texts } = store(QUOTA);
     assert.equal(judge(revoke("h"), 1000).hold, "unknown");
     judge(grant("h", 3), 1000);
@@ -543,7 +543,7 @@ describe("windows of a calendar", () => {
     return decide({ mode: "judge", steps, ...more }, [undefined, state], nowMs);
   };
 
-  it("decide nothing outside of the boundaries, whatever is asked", () => {
+  it("decide nothing outside of the boundaries, for any request", () => {
     for (const nowMs of [0, 999, 1059, 5000]) {
       for (const mode of ["judge", "peek", "force"] as const) {
         const reply = { allowed: false, stale: true, nowMs, steps: [] };
@@ -553,7 +553,7 @@ describe("windows of a calendar", () => {
     for (const nowMs of [1000, 1031, 1058]) assert.equal(ask(nowMs).reply?.stale, undefined);
   });
 
-  it("still give an answer again that is kept", () => {
+  it("still repeat a kept answer", () => {
     const once = { key: "k", request: "r" };
     const steps: Step[] = [{ bucket: "b", limit: CALENDAR, event: take(1) }];
     const first = decide({ mode: "judge", steps, once }, [undefined, undefined], 1058);
@@ -580,7 +580,7 @@ describe("windows of a calendar", () => {
     assert.deepEqual(stands(later.judge(take(1), 1058)), [false, 2, 1]);
   });
 
-  it("take no account of a hold that ended in a window that is over", () => {
+  it("ignore a hold that ended in a past window", () => {
     const held = {
       kind: "reservation",
       id: "h",

@@ -18,7 +18,7 @@ describe("parseDuration", () => {
     assert.equal(MAX_DURATION_MS, 3_153_600_000_000);
   });
 
-  it("refuses all else", () => {
+  it("refuses everything else", () => {
     const texts = [
       "",
       "5",

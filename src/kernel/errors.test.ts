@@ -9,7 +9,7 @@ const FAULT = { path: "limits[2].window", expected: "a duration such as 30s", go
 const DENIED = { allowed: false, message: "Denied: enough.", deniedBy: "per-turn", retryAfterMs: 4_000 } as Denied;
 
 describe("MisuseError", () => {
-  it("says where, what was expected and what was found", () => {
+  it("has the path, what was expected and what was found", () => {
     const one = new MisuseError("invalid-option", FAULT);
     assert.equal(one.name, "MisuseError");
     assert.equal(one.code, "invalid-option");
@@ -23,7 +23,7 @@ describe("MisuseError", () => {
 });
 
 describe("LimitExceededError", () => {
-  it("carries the decision and says its message", () => {
+  it("has the decision and its message", () => {
     const error = new LimitExceededError(DENIED);
     assert.equal(error.name, "LimitExceededError");
     assert.equal(error.decision, DENIED);
@@ -33,7 +33,7 @@ describe("LimitExceededError", () => {
 });
 
 describe("markers", () => {
-  it("tell the errors apart, also those of another installed copy", () => {
+  it("distinguish the errors, also those of another installed copy", () => {
     const misuse = [new MisuseError("invalid-call", FAULT), { [Symbol.for("tollgate.error.misuse")]: true }];
     const exceeded = [new LimitExceededError(DENIED), { [Symbol.for("tollgate.error.limit-exceeded")]: true }];
     const neither = [null, undefined, 5, "MisuseError", new Error("no"), new TypeError("no"), {}, () => {}];
@@ -91,7 +91,7 @@ describe("formatGot", () => {
 });
 
 describe("checkOptionKeys", () => {
-  it("refuses what is no object, and keys that are not known", () => {
+  it("refuses a value that is no object, and unknown keys", () => {
     checkOptionKeys({}, ["a"]);
     checkOptionKeys({ a: 1 }, ["a"]);
     for (const [options, message] of [
@@ -105,7 +105,7 @@ describe("checkOptionKeys", () => {
 });
 
 describe("checkWhole", () => {
-  it("refuses what is no whole number, or out of range", () => {
+  it("refuses a number that is not whole or out of range", () => {
     for (const value of [1, 5, 10]) checkWhole("a", value, 1, 10);
     for (const value of [0, 11, 1.5, "5", Number.NaN, null]) {
       const message = `a: expected a whole number from 1 to 10, got ${formatGot(value)}`;

@@ -65,7 +65,7 @@ describe("entryFinder", () => {
 });
 
 describe("covers", () => {
-  it("tells whether a pattern matches all that another one does", () => {
+  it("finds whether a pattern matches everything that another one matches", () => {
     const covered = [
       ["*", "a*"],
       ["a*", "ab*c"],
@@ -85,7 +85,7 @@ describe("covers", () => {
 });
 
 describe("mayMeet", () => {
-  it("tells whether a name may be matched by both", () => {
+  it("finds whether one name can match both", () => {
     const pairs = [
       ["a", "a"],
       ["a*", "ab"],

@@ -16,7 +16,7 @@ function zip(per: Dimension[], values: (string | null | undefined)[]): Partition
 }
 
 describe("valueOfPart", () => {
-  it("is what the part was made of, unless that is only a hash", () => {
+  it("is the original value, unless the part is a hash", () => {
     for (const value of ["s1", "a:b", "{s1}", "50%", "%3A", "#1", "\u0000\n", "é漢", "\ud800"]) {
       assert.equal(valueOfPart(keyPart(value)), value);
     }
@@ -34,7 +34,7 @@ describe("valueOfPart", () => {
 });
 
 describe("isSettledKey", () => {
-  it("knows the answer for the end of a hold, whatever other keys are called", () => {
+  it("recognises the answer for the end of a hold among any other keys", () => {
     assert.equal(isSettledKey(onceKey("rate", "s1", "settled", "h1")), true);
     assert.equal(isSettledKey(onceKey("rate", "s1", "once", "h1")), false);
     assert.equal(isSettledKey(onceKey("rate", "$settled:", "once", "$settled:")), false);
@@ -65,7 +65,7 @@ describe("withTag", () => {
 });
 
 describe("keyPart", () => {
-  it("escapes what keys are made of, and hashes what is long", () => {
+  it("escapes the separators of keys, and hashes long parts", () => {
     const cases: [value: string, part: string][] = [
       ["web_search", "web_search"],
       ["aZ09_.-/@=+,;!~ ", "aZ09_.-/@=+,;!~ "],
@@ -97,7 +97,7 @@ describe("keyPart", () => {
 });
 
 describe("bucketKey", () => {
-  it("is exactly what the documentation says", () => {
+  it("is as documented", () => {
     const cases: [partition: Dimension, limit: string, values: PartitionKey, key: string][] = [
       [
         "session",
@@ -230,7 +230,7 @@ describe("bucketKey", () => {
     assert.ok(counts.equal > 500 && counts.different > 5_000, JSON.stringify(counts));
   });
 
-  it("gives different parts to different values, none longer than 64 bytes, none with a sign of the key's own", () => {
+  it("gives different values different parts, at most 64 bytes long, without the key's separators", () => {
     const parts = new Map<string, string>();
     const check = (value: string) => {
       const part = keyPart(value);

@@ -68,7 +68,7 @@ export function bucketKey(
   const [dimension, value] = tagged;
   const part = value === null ? MISSING : partOf(value);
   const tag = inPartition === -1 ? `${dimension}=${part}` : part;
-  // Joined, and not added up: a sum keeps its parts, a hundred bytes more for as long as anybody keeps the key.
+  // Joined, and not added up: a sum keeps its parts alive, a hundred bytes more for as long as the key lives.
   const parts = [prefix, ":1:{", tag, "}:", limit];
   for (const pair of values) {
     if (pair === tagged) continue;

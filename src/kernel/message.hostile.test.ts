@@ -116,7 +116,7 @@ const policies: fc.Arbitrary<CompiledPolicy> = fc.array(limits, { minLength: 1, 
 const said = fc.constantFrom<StepEvent["type"]>("charge", "charge", "charge", "hold", "report");
 const schedules = fc.array(fc.tuple(calls, said, fc.constantFrom(0, 1, 60, 2_000_000)), { minLength: 4, maxLength: 9 });
 
-it("no text for the model is long, or has anything in it that a caller or a model wrote", () => {
+it("no text for the model is long, or contains text of a caller or a model", () => {
   const counts = { denied: 0, noticed: 0, passed: 0 };
   const property = fc.property(policies, schedules, fc.boolean(), (policy, schedule, isOneCall) => {
     const states = new Map<string, StoredState | undefined>();

@@ -753,7 +753,7 @@ describe("the text of how little is left", () => {
     });
   }
 
-  it("is left out while the store is away, because it is unknown what is left", () => {
+  it("is left out in an outage, because the remaining units are unknown", () => {
     const policy = compiledPolicy({ version: 1, limits: [{ name: "lim", per: ["session"], quota: 5 }] });
     const charges = resolveCharges(policy, "rate", { ...WHOSE, tool: "search" });
     const degraded = { reason: "unavailable", maxOvershoot: 3 };
@@ -792,7 +792,7 @@ describe("several limits", () => {
     assert.deepEqual([shorter.message, shorter.retryAfterMs], [`${tool} ${wait}`, null]);
   });
 
-  it("close no tools because of places that are free again when the call has ended", () => {
+  it("close no tools because of slots that are free again when the call ends", () => {
     const atOnce: LimitInput = { name: "at-once", ...AT_ONCE, quota: 1 };
     const near = decided([{ ...TOOL, quota: 1 }, atOnce], {}, [passed(1), passed(1)]);
     const open = "Do not call it again; other tools are still available.";
@@ -823,7 +823,7 @@ describe("several limits", () => {
     assert.equal(row.message, "Call denied (stuck): the last 3 calls of this tool failed. Finish with what you have.");
   });
 
-  it("never name one that denies nothing", () => {
+  it("never name a limit that denies nothing", () => {
     const shadow: LimitInput = { name: "shadow", per: [], quota: 0, mode: "shadow" };
     const warns = { name: "warns", per: ["session"], ...STUCK, mode: "warn" as const };
     const steps = [denied(0, null), denied(3, 725_000), denied(9, 725_000)];
@@ -885,7 +885,7 @@ describe("the text of a limit that warns", () => {
   }
 });
 
-describe("the text of a row without progress", () => {
+describe("the text of a streak without progress", () => {
   const warned = (limit: object, call: Partial<Call> = {}) =>
     decided([{ name: "stuck", mode: "warn", ...STUCK, ...limit } as unknown as LimitInput], call, [denied(3)]).notice;
 
@@ -930,7 +930,7 @@ describe("the text of a row without progress", () => {
 });
 
 describe("the policy's own text", () => {
-  it("is for the model alone, with the numbers filled in", () => {
+  it("is only for the model, with the numbers filled in", () => {
     const message =
       "{limit}: {remaining} of {quota} {unit} left, {cost} asked. Again in {retryAfter}. Write a summary.";
     const limit: LimitInput = { name: "lim", per: ["user"], ...HOURLY, quota: 5, message };
@@ -943,7 +943,7 @@ describe("the policy's own text", () => {
 });
 
 describe("every text", () => {
-  it("leaves out whose it is, and which tools, where that would be long", () => {
+  it("leaves out dimensions and tools where they would be long", () => {
     const per = ["a".repeat(18), "b".repeat(18), "c".repeat(5)];
     const { message, detail } = decided([{ name: "lim", per, quota: 5 }], {}, [denied(5)]);
     assert.match(message ?? "", /^Limit reached \(lim\), call denied: no calls are left: all 5 are used\. /);
@@ -964,7 +964,7 @@ describe("every text", () => {
     }
   });
 
-  it("takes at most 300 characters, whatever the names and the numbers", () => {
+  it("has at most 300 characters, for any names and numbers", () => {
     const MAX = Number.MAX_SAFE_INTEGER;
     const long = { limit: "l".repeat(64), tool: "t".repeat(64), unit: "u".repeat(32) };
     const numbers = fc.constantFrom(0, 1, MAX - 1, MAX);

@@ -42,7 +42,7 @@ const TABLE = {
 } satisfies TableOf<Example>;
 
 describe("a table of options", () => {
-  it("fills in what is not given", () => {
+  it("fills in missing options", () => {
     const { url, deadlineMs, mode, loud, log, onEvent, even, key, rest } = readOptions(TABLE, { url: "http://a" });
     // The types know which options have a default.
     const known: readonly [string, number, "fast" | "slow", boolean] = [url, deadlineMs, mode, loud];
@@ -50,7 +50,7 @@ describe("a table of options", () => {
     assert.deepEqual([log, onEvent, even, key, rest], Array(5).fill(undefined));
   });
 
-  it("keeps what is given", () => {
+  it("keeps given options", () => {
     const given = {
       url: "http://a",
       deadlineMs: 10,

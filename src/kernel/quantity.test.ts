@@ -66,7 +66,7 @@ describe("parseQuantity", () => {
 });
 
 describe("isMoneyText", () => {
-  it("tells dollars from other amounts", () => {
+  it("distinguishes dollars from other amounts", () => {
     assert.equal(isMoneyText("$5"), true);
     assert.equal(isMoneyText("5k"), false);
   });

@@ -55,7 +55,7 @@ describe("reasonOf", () => {
     it(`says ${name}`, () => assert.equal(reasonOf(error), reason));
   }
 
-  it("is bounded, also for a cause that is its own", () => {
+  it("is bounded, also for a cyclic cause", () => {
     const own = fault("again");
     own.cause = own;
     assert.equal(reasonOf(own), "again");
@@ -65,14 +65,14 @@ describe("reasonOf", () => {
     assert.equal(reasonOf(many).split(";").length, 4);
   });
 
-  it("says what Node says of a port that nothing listens at", async () => {
+  it("has the text of Node for a port without a listener", async () => {
     const error = await new Promise((resolve) => connect({ host: "localhost", port: 1 }).once("error", resolve));
     assert.match(reasonOf(error), /ECONNREFUSED.*127\.0\.0\.1:1/);
   });
 });
 
 describe("fileReasonOf", () => {
-  it("says what the system means, and else why", () => {
+  it("explains the system's code, else has the reason", () => {
     const missing = fault("ENOENT: no such file or directory, open 'k.json'", { code: "ENOENT" });
     assert.equal(fileReasonOf(missing), "there is no such file or folder (ENOENT)");
     assert.equal(fileReasonOf(fault("EMFILE: too many open files", { code: "EMFILE" })), "EMFILE: too many open files");

@@ -16,7 +16,7 @@ const receipts: ReceiptsState = {
 };
 const mark: MarkState = { kind: "mark", expiresAtMs: 9_000, incarnation: "a-1", lost: "some" };
 
-describe("what a store remembers of those who ask", () => {
+describe("the receipts of a store", () => {
   it("is a text, and reads as it was", () => {
     assert.equal(encodeState(receipts), "r1 3 3.0,1000,011,o;4.1,1001,,c");
     assert.equal(encodeState(mark), "m1 a-1 some");
@@ -25,7 +25,7 @@ describe("what a store remembers of those who ask", () => {
     }
   });
 
-  it("is damaged where no version wrote it so", () => {
+  it("is damaged if no version could have written it", () => {
     const texts = [
       "r1 3",
       "r1 3 ",

@@ -54,7 +54,7 @@ describe("valueMatcher", () => {
     }
   });
 
-  it("matches a value that is not known", () => {
+  it("matches an absent value", () => {
     for (const patterns of ["a", "!a", ["*", "!a"]]) assert.equal(valueMatcher(patterns)(null), true);
   });
 
@@ -136,7 +136,7 @@ describe("firstMatcher", () => {
   });
 });
 
-describe("what a when consists of", () => {
+describe("the parts of a when", () => {
   it("is patterns, of which some exclude a value", () => {
     assert.deepEqual(patternsOf(["a", 5, "!b"]), ["a", "5", "!b"]);
     assert.deepEqual(patternsOf("a"), ["a"]);

@@ -27,7 +27,7 @@ describe("editDistance", () => {
 });
 
 describe("isSwapOf", () => {
-  it("is for two neighbouring letters alone, in names of at least four characters", () => {
+  it("applies only to two neighbouring letters, in names of at least four characters", () => {
     for (const [one, other] of [
       ["gtp-5", "gpt-5"],
       ["plna", "plan"],
@@ -78,7 +78,7 @@ describe("closest", () => {
 });
 
 describe("isTypoOf", () => {
-  it("tells a typo from two names", () => {
+  it("distinguishes a typo from two names", () => {
     const typos: [one: string, other: string][] = [
       ["serach", "search"],
       ["serch", "search"],
@@ -117,7 +117,7 @@ describe("isTypoOf", () => {
 });
 
 describe("isPluralOf", () => {
-  it("sees that only an s is added", () => {
+  it("finds that only an s is added", () => {
     assert.equal(isPluralOf("token", "tokens") && isPluralOf("tokens", "token"), true);
     assert.equal(isPluralOf("token", "token") || isPluralOf("token", "tokenss"), false);
   });

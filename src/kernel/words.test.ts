@@ -34,7 +34,7 @@ describe("amount", () => {
     assert.equal(grouped(1_000), "1,000");
   });
 
-  it("is money where the unit is millionths of a currency, of which nothing but nothing is 0.00", () => {
+  it("is money for millionths of a currency, and shows 0.00 only for 0", () => {
     const cases: [micros: number, rounding: Rounding, text: string][] = [
       [0, "down", "$0.00"],
       [1, "down", "$0.000001"],

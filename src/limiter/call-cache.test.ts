@@ -18,7 +18,7 @@ function cacheOf(...limits: PolicyInput["limits"]) {
 }
 
 describe("the cache of prepared calls", () => {
-  it("finds a call by the dimensions that limits look at, and by nothing else", () => {
+  it("finds a call by the dimensions that limits use, and by nothing else", () => {
     const { set, get } = cacheOf();
     const call = { tool: "search", session: "s1", user: "u1" };
     const resolved = set(call);
@@ -85,7 +85,7 @@ describe("the cache of prepared calls", () => {
     }
   });
 
-  it("looks at dimensions of overrides, and at dimensions whose values are counted", () => {
+  it("uses dimensions of overrides, and dimensions whose values are counted", () => {
     const { set, get } = cacheOf(
       { ...PER_SESSION, name: "plans", overrides: [{ when: { plan: "pro" }, quota: 9 }] },
       { name: "turns", per: ["session"], algorithm: "fixed-window", window: "1h", distinct: "turn", quota: 5 },
@@ -123,7 +123,7 @@ describe("the cache of prepared calls", () => {
     assert.equal(get(long), undefined);
   });
 
-  it("caches a call whatever the length of values that no limit looks at", () => {
+  it("caches a call with any length of values that no limit uses", () => {
     const { set, get } = cacheOf();
     const labelled = { tool: "search", session: "s1", toolCallId: "x".repeat(1_000) };
     const plain = { tool: "search", session: "s2" };
@@ -131,7 +131,7 @@ describe("the cache of prepared calls", () => {
     for (const call of [labelled, plain]) assert.notEqual(get(call), undefined);
   });
 
-  it("shares the charges of calls of one tool that are charged the same", () => {
+  it("shares the charges of calls of one tool with equal charges", () => {
     const { cache, policy } = cacheOf();
     const [limit] = policy.limits;
     assert.ok(limit);

@@ -37,7 +37,7 @@ function heldTimers(t: TestContext) {
 }
 
 describe("the quota of a bucket", () => {
-  it("is the one that came with the call, else what the resolver says, else the default", async () => {
+  it("is the quota of the call, else of the resolver, else the default", async () => {
     const { quotaOf } = quotasBy(({ dimensions }) => (dimensions.tenant === "acme" ? 50 : undefined));
     assert.equal(await quotaOf("acme", { monthly: 7 }), 7);
     assert.equal(await quotaOf("acme", { yearly: 7 }), 50);
@@ -56,13 +56,13 @@ describe("the quota of a bucket", () => {
     assert.equal(await quotasBy(() => 0).quotaOf("acme"), 0);
   });
 
-  it("is there at once where the resolver has it at once", async () => {
+  it("is available at once where the resolver is synchronous", async () => {
     const { quotas } = quotasBy(() => 50);
     const found = quotas.of([bucketOf("acme")]);
     assert.ok(!(found instanceof Promise));
   });
 
-  it("is asked for once a minute, with what the bucket is named by", async () => {
+  it("is resolved once a minute, with the dimensions of the bucket", async () => {
     const asked: unknown[] = [];
     let quota = 50;
     const { quotaOf, clock } = quotasBy(async ({ limit, dimensions, signal }) => {
@@ -79,7 +79,7 @@ describe("the quota of a bucket", () => {
     assert.equal(asked.length, 2);
   });
 
-  it("is asked for once, however many calls wait for it", async () => {
+  it("is resolved once for all calls that wait for it", async () => {
     let asked = 0;
     const { quotaOf } = quotasBy(async () => {
       asked++;
@@ -155,7 +155,7 @@ describe("a resolver that fails", () => {
     });
   }
 
-  it("leaves the last quota in place, is asked again after a pause, and is told of now and then", async () => {
+  it("keeps the last quota, is asked again after a pause, and emits few events", async () => {
     let answer: unknown = 50;
     let asked = 0;
     const { quotaOf, events, clock } = quotasBy((async () => {
@@ -186,7 +186,7 @@ describe("a resolver that fails", () => {
     assert.equal(await quotaOf("acme"), 60);
   });
 
-  it("is not waited for longer than its time, and an answer that comes later is taken", async (t) => {
+  it("has a deadline, and a late answer is still used", async (t) => {
     const tick = heldTimers(t);
     let answer: (quota: number) => void = () => {};
     let signal: AbortSignal | undefined;
@@ -207,7 +207,7 @@ describe("a resolver that fails", () => {
     assert.equal(await quotaOf("acme"), 50);
   });
 
-  it("is not believed when it answers an earlier question after a later one", async (t) => {
+  it("loses an earlier answer that comes after a later one", async (t) => {
     const tick = heldTimers(t);
     const answers: ((quota: number) => void)[] = [];
     const { quotaOf, clock } = quotasBy(() => new Promise((resolve) => answers.push(resolve)));
@@ -225,7 +225,7 @@ describe("a resolver that fails", () => {
 });
 
 describe("many questions at once", () => {
-  it("are asked so many at a time, and wait within their time", async (t) => {
+  it("are asked in bounded numbers, and wait within their deadline", async (t) => {
     const tick = heldTimers(t);
     const answers: (() => void)[] = [];
     const { quotaOf } = quotasBy(() => new Promise((resolve) => answers.push(() => resolve(50))));

@@ -20,7 +20,7 @@ function faultOf(step: object): string | null {
 }
 
 describe("a store's reply to a step", () => {
-  it("may list grants, and say how what a revoke names was found", () => {
+  it("may list grants, and have the hold of a revoke", () => {
     for (const step of [
       { grants: [] },
       { granted: 3, grants: [GRANT, { ...GRANT, id: "g2" }] },
@@ -32,7 +32,7 @@ describe("a store's reply to a step", () => {
     }
   });
 
-  it("names what is wrong with a grant, or with how one was found", () => {
+  it("names the fault of a grant, or of the hold of a revoke", () => {
     const cases: [step: object, fault: string][] = [
       [{ grants: {} }, "steps[0].grants: expected a list"],
       [{ grants: [GRANT, null] }, "steps[0].grants[1].id: expected a text"],

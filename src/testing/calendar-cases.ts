@@ -52,7 +52,7 @@ export const calendarCases: readonly StoreCase[] = [
     assert.deepEqual(again, { ...reply, replay: { request: "r", hold: null, units: [1] } });
     assert.deepEqual([other?.allowed, other?.steps[0]?.used], [true, 1]);
   }),
-  storeCase("fixed-window calendar: keeps the end of a bucket whatever boundaries are named next", async (t) => {
+  storeCase("fixed-window calendar: keeps the end of a bucket for any later boundaries", async (t) => {
     const nowMs = await t.nowMs();
     await t.judge(charge("b", calendar(nowMs, 0, 31, 59), 2));
     const moved = calendar(nowMs, -5, 9, 900);

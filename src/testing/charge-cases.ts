@@ -4,7 +4,18 @@ import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import { forEachAlgorithm, quota, tokenBucket, WINDOW_MS } from "./limits.ts";
 import { charge, read, reset } from "./steps.ts";
-import { each, has, storeCase, type StoreCase } from "./trial.ts";
+import { each, has, storeCase, type StoreCase, type Trial } from "./trial.ts";
+
+/** Four charges, of which two are denied, lead to this use of their buckets. */
+async function deniesSteps(t: Trial, mode: "judge" | "force", used: Readonly<Record<string, number>>): Promise<void> {
+  await t.judge(charge("full", quota(2), 2));
+  const steps = [charge("a", quota(9)), charge("full", quota(2)), charge("b", quota(9)), charge("c", quota(0))];
+  const reply = await t.ask(mode, ...steps);
+  assert.equal(reply.allowed, false);
+  assert.deepEqual(each(reply.steps, "allowed"), [true, false, true, false]);
+  assert.deepEqual(each(reply.steps, "used"), Object.values(used));
+  for (const [bucket, units] of Object.entries(used)) assert.equal(await t.usedOf(bucket, quota(9)), units);
+}
 
 export const chargeCases: readonly StoreCase[] = [
   ...forEachAlgorithm("admits the quota and not one unit more", async (t, limit) => {
@@ -68,24 +79,10 @@ export const chargeCases: readonly StoreCase[] = [
     assert.equal(await t.usedOf("b", limit), 0);
   }),
   storeCase("books all steps of a request or none, and judges all of them", async (t) => {
-    await t.judge(charge("full", quota(2), 2));
-    const steps = [charge("a", quota(9)), charge("full", quota(2)), charge("b", quota(9)), charge("c", quota(0))];
-    const reply = await t.ask("judge", ...steps);
-    assert.equal(reply.allowed, false);
-    assert.deepEqual(each(reply.steps, "allowed"), [true, false, true, false]);
-    assert.deepEqual(each(reply.steps, "used"), [0, 2, 0, 0]);
-    for (const bucket of ["a", "b", "c"]) assert.equal(await t.usedOf(bucket, quota(9)), 0);
+    await deniesSteps(t, "judge", { a: 0, full: 2, b: 0, c: 0 });
   }),
   storeCase("books all steps of a forced request, also where one is denied", async (t) => {
-    await t.judge(charge("full", quota(2), 2));
-    const steps = [charge("a", quota(9)), charge("full", quota(2)), charge("b", quota(9)), charge("c", quota(0))];
-    const reply = await t.ask("force", ...steps);
-    assert.equal(reply.allowed, false);
-    assert.deepEqual(each(reply.steps, "allowed"), [true, false, true, false]);
-    assert.deepEqual(each(reply.steps, "used"), [1, 3, 1, 1]);
-    for (const [bucket, used] of Object.entries({ a: 1, full: 3, b: 1, c: 1 })) {
-      assert.equal(await t.usedOf(bucket, quota(9)), used);
-    }
+    await deniesSteps(t, "force", { a: 1, full: 3, b: 1, c: 1 });
   }),
   storeCase("lets a forced charge restart the ttl, also past the quota", async (t) => {
     await t.judge(charge("b", quota(1)));

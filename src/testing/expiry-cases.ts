@@ -175,7 +175,7 @@ export const expiryCases: readonly StoreCase[] = [
     await t.advance(LEASE_MS);
     assert.equal(await t.usedOf("b", slots), 0);
   }),
-  storeCase("token-bucket: gives back at the end of a hold no more than has not flowed back by itself", async (t) => {
+  storeCase("token-bucket: gives back at the end of a hold no more than has not flowed back", async (t) => {
     await t.judge(hold("b", tokenBucket, "h1", 3, { leaseMs: 400, onExpiry: "refund" }));
     await t.advance(300);
     assert.equal((await t.judge(charge("b", tokenBucket, 3))).used, 5);

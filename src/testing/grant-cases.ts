@@ -64,7 +64,7 @@ export const grantCases: readonly StoreCase[] = [
     assert.deepEqual((await t.judge(reset("b", limit))).grants, [{ ...long, endsAfterMs: 50 }]);
     has(await t.peek(read("b", limit)), { granted: undefined, grants: undefined });
   }),
-  storeCase("revokes no hold, nor a grant that has ended by itself", async (t) => {
+  storeCase("revokes no hold, and no grant that has ended", async (t) => {
     const limit = quota(2);
     await t.judge(hold("b", limit, "h1", 1));
     assert.equal((await t.judge(revoke("b", limit, "h1"))).hold, "unknown");

@@ -10,7 +10,7 @@ import { answered, storeCase, type StoreCase, type Trial } from "./trial.ts";
 const MAX_HOLDS = 1_000;
 
 export const holdEdgeCases: readonly StoreCase[] = [
-  storeCase("concurrency: frees slots whatever a settle says was needed, and spends nothing", async (t) => {
+  storeCase("concurrency: frees slots for any usage of a settle, and spends nothing", async (t) => {
     for (const id of ["h1", "h2", "h3"]) await t.judge(hold("b", slots, id, 1));
     for (const [id, used] of Object.entries({ h1: 2, h2: 1, never: 1, h3: 0 })) {
       assert.equal((await t.judge(settle("b", slots, id, 1))).used, used);
@@ -19,7 +19,7 @@ export const holdEdgeCases: readonly StoreCase[] = [
     assert.equal((await t.judge(charge("b", slots, 4))).used, 1);
     assert.equal(await t.usedOf("b", slots), 1);
   }),
-  storeCase("token-bucket: gives back no more of a hold than has not flowed back by itself", async (t) => {
+  storeCase("token-bucket: gives back no more of a hold than has not flowed back", async (t) => {
     await t.judge(hold("b", tokenBucket, "h1", 3, { leaseMs: 1_000 }));
     await t.advance(400);
     assert.equal((await t.judge(charge("b", tokenBucket, 4))).used, 5);
@@ -56,7 +56,7 @@ export const holdEdgeCases: readonly StoreCase[] = [
     assert.deepEqual([used, found], [1, "live"]);
     assert.equal(await t.findHold("b", quota(5), "h1"), "unknown");
   }),
-  storeCase("fails a request alone that would hold more than a thousand times in one bucket", async (t) => {
+  storeCase("fails only a request that would make more than a thousand holds in one bucket", async (t) => {
     const large = quota(2 * MAX_HOLDS);
     await fill(t, large);
     for (const mode of ["judge", "force", "peek"] as const) {

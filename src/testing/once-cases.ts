@@ -23,7 +23,7 @@ function assertGivenAgain(again: StoreReply | undefined, reply: StoreReply | und
 }
 
 export const onceCases: readonly StoreCase[] = [
-  storeCase("gives a request that is sent again the first answer, and books it once", async (t) => {
+  storeCase("gives a retried request the first answer, and books it once", async (t) => {
     const reply = await askOnce(t, charge("b", large, 2), charge("c", large, 3));
     assert.equal(reply.replay, undefined);
     await t.advance(1);
@@ -51,21 +51,21 @@ export const onceCases: readonly StoreCase[] = [
     assert.equal(await other.findHold("b", large, "h2"), "unknown");
     assert.equal(await other.findHold("b", large, "h1"), "live");
   }),
-  storeCase("gives the first answer, and says whose it is, to whatever is asked under its key", async (t) => {
+  storeCase("gives the first answer, with its mark, to any request under its key", async (t) => {
     const reply = await t.send(once([charge("b", large, 2)], "judge", "R-1_a"));
     const replay = { request: "R-1_a", hold: null, units: [2] };
     const others = [once([charge("c", quota(0)), read("b", large)], "judge", "r2"), once([], "force", "r3")];
     for (const request of others) assertGivenAgain(await t.send(request), reply, replay);
     assert.deepEqual([await t.usedOf("b", large), await t.usedOf("c", large)], [2, 0]);
   }),
-  storeCase("keeps answers apart whatever their keys are", async (t) => {
+  storeCase("keeps answers with any keys apart", async (t) => {
     const keys = ["__proto__", "once", "ONCE", "once:", "é", "e\u0301", "漢"];
     for (const _ of [1, 2]) {
       await t.sendAll(keys.map((key, i) => ({ ...once([charge("b", large, i)]), once: { key, request: "r1" } })));
     }
     assert.equal(await t.usedOf("b", large), 0 + 1 + 2 + 3 + 4 + 5 + 6);
   }),
-  storeCase("judges a denied request afresh when it is sent again", async (t) => {
+  storeCase("judges a denied request again when it is retried", async (t) => {
     await t.judge(hold("b", quota(5), "h1", 5, { onExpiry: "refund" }));
     const step = charge("b", quota(5), 2);
     assert.equal((await askOnce(t, step)).allowed, false);

@@ -15,7 +15,7 @@ export const outcomeCases: readonly StoreCase[] = [
       assert.equal((await t.judge(charge(bucket, streak))).allowed, true, bucket);
     }
   }),
-  storeCase("streak: says how long its row is, and is not changed by calls", async (t) => {
+  storeCase("streak: has the length of the streak, and is not changed by calls", async (t) => {
     assert.equal((await t.judge(report("b", streak, "error"))).used, 1);
     for (const _ of [1, 2, 3]) assert.equal((await t.judge(charge("b", streak))).allowed, true);
     assert.equal((await t.peek(report("b", streak, "error"))).used, 2);
@@ -24,7 +24,7 @@ export const outcomeCases: readonly StoreCase[] = [
     assert.equal((await t.judge(report("b", streak, "x"))).used, 1);
     assert.equal((await t.judge(report("b", streak, null))).used, 0);
   }),
-  storeCase("streak: forgets its row a ttl after the last report", async (t) => {
+  storeCase("streak: forgets the streak a ttl after the last report", async (t) => {
     await t.judge(report("b", streak, "error"));
     await t.advance(streak.ttlMs - 1);
     await t.judge(report("b", streak, "error"));

@@ -38,7 +38,7 @@ export const storeCases: readonly StoreCase[] = [
   ...calendarCases,
   ...waitCases,
   ...clockCases,
-  storeCase("keeps buckets apart whatever their keys are", async (t) => {
+  storeCase("keeps buckets with any keys apart", async (t) => {
     const keys = ["__proto__", "constructor", "rate:1:{a}:b", "rate:1:{a}:b:", "RATE:1:{a}:b"];
     keys.push("'; --", "é", "e\u0301", "漢");
     for (const [i, key] of keys.entries()) await t.judge(charge(key, quota(99), i + 1));

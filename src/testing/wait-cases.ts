@@ -25,7 +25,7 @@ export const waitCases: readonly StoreCase[] = [
     assert.deepEqual(each(steps, "used"), [6, 7, 8]);
     assert.deepEqual(each(steps, "retryAfterMs"), [0, 0, 0]);
   }),
-  storeCase("token-bucket: spends a place's units at its turn", async (t) => {
+  storeCase("token-bucket: spends a queued call's units at its turn", async (t) => {
     await full(t);
     await t.wait("w1", 10_000, charge("b", tokenBucket, 2));
     await t.advance(2 * UNIT_MS - 1);
@@ -37,7 +37,7 @@ export const waitCases: readonly StoreCase[] = [
     await t.advance(UNIT_MS);
     assert.equal(await t.usedOf("b", tokenBucket), 4);
   }),
-  storeCase("token-bucket: denies a call whose turn would come too late, and takes no place for it", async (t) => {
+  storeCase("token-bucket: denies a call whose turn would come too late, and does not queue it", async (t) => {
     await full(t);
     const denied = await t.wait("w1", UNIT_MS - 1, charge("b", tokenBucket));
     assert.deepEqual([denied.allowed, denied.waitMs, first(denied).retryAfterMs], [false, undefined, UNIT_MS]);
@@ -56,14 +56,14 @@ export const waitCases: readonly StoreCase[] = [
     assert.deepEqual([reply.allowed, reply.waitMs, first(reply).used], [true, undefined, 1]);
     assert.equal(await t.findHold("b", tokenBucket, "w1"), "unknown");
   }),
-  storeCase("token-bucket: gives the last place of a row to the next call when it was given up", async (t) => {
+  storeCase("token-bucket: gives the last turn of a queue to the next call when it was given up", async (t) => {
     await full(t);
     await t.wait("w1", 10_000, charge("b", tokenBucket));
     await t.wait("w2", 10_000, charge("b", tokenBucket));
     assert.equal((await t.force(settle("b", tokenBucket, "w2", 0))).hold, "live");
     assert.equal((await t.wait("w3", 10_000, charge("b", tokenBucket))).waitMs, 2 * UNIT_MS);
   }),
-  storeCase("token-bucket: gives no other place of a row to anybody when it was given up", async (t) => {
+  storeCase("token-bucket: gives no other turn of a queue to a later call when it was given up", async (t) => {
     const single = { ...tokenBucket, burst: 1 };
     await t.judge(charge("b", single));
     for (const id of ["w1", "w2", "w3"]) await t.wait(id, 10_000, charge("b", single));
@@ -108,7 +108,7 @@ export const waitCases: readonly StoreCase[] = [
       assert.equal((await t.judge(charge("b", single))).allowed, false);
     },
   ),
-  storeCase("token-bucket: gives the last place of a row to the next call when its hold was given up", async (t) => {
+  storeCase("token-bucket: gives the last turn of a queue to the next call when its hold was given up", async (t) => {
     await full(t);
     await t.wait("w1", 10_000, hold("b", tokenBucket, "h1", 1));
     await t.wait("w2", 10_000, hold("b", tokenBucket, "h2", 1));
@@ -138,7 +138,7 @@ export const waitCases: readonly StoreCase[] = [
     await t.advance(1);
     assert.equal(await t.usedOf("s", slots), 0);
   }),
-  storeCase("token-bucket: takes back the place of a hold that a request booked", async (t) => {
+  storeCase("token-bucket: undoes a queued hold that a request booked", async (t) => {
     await full(t);
     const steps = [hold("b", tokenBucket, "h1", 1), charge("a", quota(5))];
     const once = { key: "k", request: "r" };

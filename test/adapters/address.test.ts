@@ -86,7 +86,7 @@ async function passed(url: string, forwardedFor: readonly string[]): Promise<num
 const times = (count: number, address: (i: number) => string) => Array.from({ length: count }, (_, i) => address(i));
 
 for (const [name, serve] of Object.entries(servers)) {
-  it(`counts the addresses of one client together in ${name}, and those of others apart`, async () => {
+  it(`counts the addresses of one client as one in ${name}, and those of others separately`, async () => {
     const server = (await serve(limiterPerAddress())).listen(0, "127.0.0.1");
     await once(server, "listening");
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;

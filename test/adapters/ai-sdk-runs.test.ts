@@ -49,14 +49,14 @@ for (const version of [6, 7] as const) {
   describe(`one guard for all runs of an agent of the AI SDK ${version}`, () => {
     const LAST = [ANSWER, 4];
 
-    it("counts the denials of each run by itself, one after the other", async () => {
+    it("counts the denials of each run separately, one after the other", async () => {
       const limiter = createLimiter({ policy: DENYING, store: memoryStore() }).for({ session: "s1" });
       const { settings } = setUp(limiter);
       const agent = new ToolLoopAgent({ ...settings, stopWhen: stepCountIs(20) });
       for (let i = 0; i < 3; i++) assert.deepEqual(await outcomeOf(agent.generate({ prompt: "Find it." })), LAST);
     });
 
-    it("counts the denials of each run by itself, also of runs at the same time", async () => {
+    it("counts the denials of each run separately, also of concurrent runs", async () => {
       const limiter = createLimiter({ policy: DENYING, store: memoryStore() }).for({ session: "s1" });
       const { settings } = setUp(limiter);
       const agent = new ToolLoopAgent({ ...settings, stopWhen: stepCountIs(20) });
@@ -67,7 +67,7 @@ for (const version of [6, 7] as const) {
       );
     });
 
-    it("counts the denials of each run by itself where the answer is streamed", async () => {
+    it("counts the denials of each run separately where the answer is streamed", async () => {
       const limiter = createLimiter({ policy: DENYING, store: memoryStore() }).for({ session: "s1" });
       const { settings } = setUp(limiter);
       const streamed = async () => {
@@ -91,7 +91,7 @@ for (const version of [6, 7] as const) {
       ]);
     });
 
-    it("goes with a prepareStep of the program's own", async () => {
+    it("works with a prepareStep of the program", async () => {
       const limiter = createLimiter({ policy: DENYING, store: memoryStore() }).for({ session: "s1" });
       const { guard, settings } = setUp(limiter);
       const seen: number[] = [];
@@ -131,7 +131,7 @@ for (const version of [6, 7] as const) {
       await assert.rejects(generate({}), isMissing);
     });
 
-    it("knows whose call it is by the option dimensions: of tools and of the model", async () => {
+    it("takes dimensions of tool calls and model calls from the option dimensions", async () => {
       const policy: PolicyInput = {
         version: 1,
         limits: [
@@ -177,7 +177,7 @@ for (const version of [6, 7] as const) {
       assert.ok(seen.length > 0);
     });
 
-    it("fails a run when the option dimensions throws, or gives what is no object", async () => {
+    it("fails a run when the option dimensions throws, or returns no object", async () => {
       const limiter = createLimiter({ policy: TWO, store: memoryStore() });
       for (const [dimensions, expected] of [
         [() => assert.fail("no such user"), /no such user/],
@@ -194,7 +194,7 @@ for (const version of [6, 7] as const) {
 describe("a guard of the AI SDK", () => {
   const limiter = createLimiter({ policy: DENYING, store: memoryStore() });
 
-  it("refuses options that are wrong, and steps that the SDK did not tell", () => {
+  it("refuses wrong options, and steps that did not come from the SDK", () => {
     const isInvalid = (path: string) => (error: unknown) =>
       MisuseError.isInstance(error) && error.code === "invalid-option" && error.faults[0]?.path === path;
     assert.throws(() => aiSdkGuard(limiter, { dimensions: {} } as never), isInvalid("dimensions"));
@@ -216,7 +216,7 @@ describe("a guard of the AI SDK", () => {
     assert.deepEqual(given.slice(0, 3), [prepareStep, prepareStep, isSpent]);
   });
 
-  it("counts its own denials alone", () => {
+  it("counts only its own denials", () => {
     const { isSpent } = aiSdkGuard(limiter, { maxDenials: 1 });
     const errors = [new Error("no network"), "text", undefined, null];
     const content = errors.map((error) => ({ type: "tool-error", error }));

@@ -99,7 +99,7 @@ for (const isStreamed of [false, true]) {
 describe("usage of the AI SDK", () => {
   const MONEY = { version: 1, limits: [{ name: "money", per: [], unit: "usd_micros", quota: 1_000_000 }] } as const;
 
-  it("is charged as it is through a model of version 2", async () => {
+  it("is charged as through a model of version 2", async () => {
     const policy = { version: 1, limits: [{ name: "tokens", per: [], unit: "tokens", quota: 10_000 }] } as const;
     const limiter = createLimiter({ policy, store: memoryStore() });
     const usage = { inputTokens: 1_200, outputTokens: 300, totalTokens: 1_500 };
@@ -177,7 +177,7 @@ describe("usage of the AI SDK", () => {
   for (const version of [6, 7] as const) {
     const { generateText, streamText, wrapLanguageModel } = version === 7 ? seven : (six as unknown as typeof seven);
     const Mock = version === 7 ? MockLanguageModelV4 : MockLanguageModelV3;
-    it(`comes to costOf with all that is reported, in version ${version}`, async () => {
+    it(`reaches costOf with everything reported, in version ${version}`, async () => {
       const limiter = createLimiter({ policy: MONEY, store: memoryStore() });
       const seen: ModelUsage[] = [];
       const named = { modelId: "gpt-asked", provider: "openai" };
@@ -199,7 +199,7 @@ describe("usage of the AI SDK", () => {
     });
   }
 
-  it("comes to costOf with what is missing as undefined, and a total of the parts that are there", async () => {
+  it("reaches costOf with undefined for missing parts, and the total of the others", async () => {
     const limiter = createLimiter({ policy: MONEY, store: memoryStore() });
     const seen: ModelUsage[] = [];
     const { wrapGenerate } = aiSdkGuard(limiter).model({ costOf: (each) => ({ usd_micros: seen.push(each) }) });

@@ -122,7 +122,7 @@ for (const version of [6, 7] as const) {
       });
     }
 
-    it("shows it after what a tool makes of its result itself, unless that is an error", async () => {
+    it("shows it after the tool's own output, unless that is an error", async () => {
       const image = { type: "media", data: "aGk=", mediaType: "image/png" };
       const cases: [own: object, read: unknown][] = [
         [{ type: "text", value: "short" }, [{ type: "text", text: "short" }, LAST]],
@@ -138,7 +138,7 @@ for (const version of [6, 7] as const) {
       }
     });
 
-    it("shows what a tool makes of its result unchanged while much is left", async () => {
+    it("shows the tool's own output unchanged while much is left", async () => {
       const { asked, read } = agentOf(POLICY, () => ({ at: new Date(0), none: undefined }));
       await generateText({ ...asked, stopWhen: stepCountIs(2) });
       assert.equal(read.at(-1), '{"at":"1970-01-01T00:00:00.000Z"}');
@@ -260,7 +260,7 @@ for (const version of [6, 7] as const) {
       });
     }
 
-    it("charges a tool that throws, or gives back, as the policy says, or of this tool", async () => {
+    it("charges or refunds a tool that throws, as the policy or its tool entry says", async () => {
       for (const [policy, used] of [
         [held("charge"), 4],
         [held("refund"), 0],
@@ -276,7 +276,7 @@ for (const version of [6, 7] as const) {
       }
     });
 
-    it("settles what an aborted run had held", async () => {
+    it("settles the hold of an aborted run", async () => {
       const stop = new AbortController();
       const agent = agentOf(held("refund"), async (_input, { abortSignal }) => {
         stop.abort();
@@ -310,7 +310,7 @@ for (const version of [6, 7] as const) {
       assert.equal(agent.read.at(-1), "last");
     });
 
-    it("fails the run, not the tool, when the policy asks for what the limiter was not told", async () => {
+    it("fails the run, not the tool, when a dimension is missing", async () => {
       const policy: PolicyInput = { version: 1, limits: [{ name: "per-user", per: ["user"], quota: 5 }] };
       let runs = 0;
       const agent = agentOf(policy, () => runs++);
@@ -322,7 +322,7 @@ for (const version of [6, 7] as const) {
       assert.equal(runs, 0);
     });
 
-    it("leaves tools alone that run elsewhere", () => {
+    it("does not touch tools that run elsewhere", () => {
       const { guard } = agentOf(POLICY, () => "");
       const elsewhere = { inputSchema: z.object({}) };
       assert.equal(guard.tools({ elsewhere }).elsewhere, elsewhere);
@@ -339,7 +339,7 @@ for (const version of [6, 7] as const) {
     const wrapped = ({ guard, model }: ReturnType<typeof agentOf>, options = {}) =>
       wrapLanguageModel({ model: model as never, middleware: guard.model(options) as never });
 
-    it("holds what an answer may take, books what it took, and says politely when nothing is left", async () => {
+    it("holds the estimate of an answer, books its usage, and explains when nothing is left", async () => {
       const agent = answering();
       const model = wrapped(agent);
       const first = await generateText({ model, prompt: "Hi." });
@@ -349,7 +349,7 @@ for (const version of [6, 7] as const) {
       assert.deepEqual([second.finishReason, await agent.used()], ["other", [15]]);
     });
 
-    it("does so when the answer is streamed", async () => {
+    it("does the same for a streamed answer", async () => {
       const agent = answering();
       const model = wrapped(agent);
       assert.deepEqual([await streamText({ model, prompt: "Hi." }).text, await agent.used()], [ANSWER, [15]]);
@@ -419,7 +419,7 @@ for (const version of [6, 7] as const) {
       }
     });
 
-    it("counts by the model's id, unless the option or the dimensions say another", async () => {
+    it("counts by the model's id, unless the option or the dimensions have another", async () => {
       const limits = [{ name: "rate", per: ["model"], when: { tool: ["model"] }, quota: 9 }];
       const { limiter, asked, guard, model } = agentOf({ version: 1, limits }, () => "a hit");
       const usedOf = async (name: string) => (await limiter.usage({ model: name, tool: "model" }))[0]?.used;
@@ -453,7 +453,7 @@ describe("aiSdkGuard", () => {
     assert.throws(() => aiSdkGuard({} as never), /limiter: expected a limiter from createLimiter/);
   });
 
-  it("throws an error that knows the decision, for those who call a tool themselves", async () => {
+  it("throws an error with the decision when a program calls a tool itself", async () => {
     const { search } = aiSdkGuard(limiter.for({ session: "s1" })).tools({
       search: { execute: (_input: object, _options: object) => 1 },
     });

@@ -55,7 +55,7 @@ const serve: Serve = async ({ limiter, call, ...options }, where) => {
 httpCases("express", serve);
 
 describe("express", () => {
-  it("tells a call from the body, behind what parses it", async () => {
+  it("reads a call from the parsed body", async () => {
     const app = express();
     const call = (request: express.Request) => ({ tool: "chat", session: String(request.body.session) });
     app.post("/", express.json(), expressGuard(limiterOf(), { call }), (_request, response) => {
@@ -71,7 +71,7 @@ describe("express", () => {
     await close();
   });
 
-  it("guards routers of their own, the inner one telling its fields", async () => {
+  it("guards nested routers, and the inner one sets its fields", async () => {
     const inner = limiterOf({ version: 1, limits: [{ name: "inner", per: ["session"], quota: 1 }] });
     const call = (request: express.Request) => ({ tool: "chat", session: request.get("x-session") });
     const router = express.Router().use(expressGuard(inner, { call }));
@@ -87,7 +87,7 @@ describe("express", () => {
     await close();
   });
 
-  it("calls next once, whatever follows", async () => {
+  it("calls next once, for any outcome", async () => {
     const guard = expressGuard(limiterOf(), { call: () => ({ tool: "chat", session: "s1" }) });
     const response = { statusCode: 200, setHeader() {}, end() {} };
     const request = { headers: {}, get: () => undefined };
@@ -101,7 +101,7 @@ describe("express", () => {
     assert.deepEqual(given, [undefined]);
   });
 
-  it("is enough for plain Node, and answers HEAD without a body", async () => {
+  it("works in plain Node, and answers HEAD without a body", async () => {
     const guard = expressGuard(limiterOf(), { call: () => ({ tool: "chat", session: "s1" }) });
     const server = createServer((request, response) =>
       guard(Object.assign(request, { get: () => undefined }), response, () => response.end("hello")),

@@ -55,14 +55,14 @@ describe("fastify", () => {
     await app.close();
   });
 
-  it("guards what is not found too", async () => {
+  it("guards unknown paths, too", async () => {
     const app = Fastify();
     await app.register(fastifyGuard(limiterOf(), { call }));
     assert.deepEqual(await statusesOf(app, ["/a", "/b", "/c"]), [404, 404, 429]);
     await app.close();
   });
 
-  it("tells a call from the body, before the handler", async () => {
+  it("reads a call from the body, before the handler", async () => {
     interface Route {
       Body: { session: string };
     }
@@ -79,7 +79,7 @@ describe("fastify", () => {
     await app.close();
   });
 
-  it("lets later hooks see the answer, and no handler run", async () => {
+  it("lets later hooks see the answer, and runs no handler", async () => {
     const app = Fastify();
     const sent: number[] = [];
     app.addHook("onSend", async (_request: FastifyRequest, reply: FastifyReply) => {

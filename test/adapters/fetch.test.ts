@@ -33,7 +33,7 @@ httpCases("fetch", serve);
 describe("fetchGuard", () => {
   const request = new Request("http://localhost/");
 
-  it("hands on what a server gives beside the request", async () => {
+  it("passes on the server's other arguments", async () => {
     interface Env {
       readonly name: string;
     }
@@ -52,7 +52,7 @@ describe("fetchGuard", () => {
     assert.deepEqual(seen, ["worker"]);
   });
 
-  it("tells its fields on answers that cannot be changed, and not on those that switch protocols", async () => {
+  it("sets its fields on immutable answers, and not on protocol switches", async () => {
     const limiter = limiterOf({ version: 1, limits: [{ name: "chats", per: ["session"], quota: 9 }] });
     const call = () => ({ tool: "chat", session: "s1" });
     const redirect = Response.redirect("http://localhost/x", 307);
@@ -79,7 +79,7 @@ describe("fetchGuard", () => {
     assert.equal(await (await handler(request)).text(), "abc");
   });
 
-  it("refuses what is no handler", () => {
+  it("refuses a value that is no handler", () => {
     const guard = fetchGuard(limiterOf(), { call: () => null });
     assert.throws(
       () => guard({ limiter: 1 } as never),
@@ -87,7 +87,7 @@ describe("fetchGuard", () => {
     );
   });
 
-  it("hands on what the handler throws, and has charged the call", async () => {
+  it("passes on the handler's error, and has charged the call", async () => {
     const limiter = limiterOf();
     const failure = new Error("broken");
     const handler = fetchGuard(limiter, { call: () => ({ tool: "chat", session: "s1" }) })(() =>

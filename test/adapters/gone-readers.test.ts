@@ -188,7 +188,7 @@ describe("a stream of a model's middleware", () => {
     assert.deepEqual([cancelled.length, reasons(), stop.signal.aborted], [1, ["reader-gone"], false]);
   });
 
-  it("breaks off with the reason of its signal, and is none where that was aborted before", async () => {
+  it("ends with the reason of its signal, and never starts after an earlier abort", async () => {
     const stop = new AbortController();
     const { stream, cancelled, used } = await open(stop.signal);
     const reader = stream.getReader();
@@ -201,7 +201,7 @@ describe("a stream of a model's middleware", () => {
     await assert.rejects(open(stop.signal), (error) => error === "enough");
   });
 
-  it("fetches only what its reader asks for, and ends with its last part, also when the reader stops there", async () => {
+  it("fetches only what its reader asks for, and ends with its last part", async () => {
     const { limiter, used } = setUp();
     const { wrapStream } = aiSdkGuard(limiter).model();
     let pulled = 0;

@@ -34,7 +34,7 @@ describe("hono", () => {
   }
   const call = () => ({ tool: "chat", session: "s1" });
 
-  it("tells its fields on whatever a handler answers, and keeps what others told", async () => {
+  it("sets its fields on any answer of a handler, and keeps other fields", async () => {
     const limiter = limiterOf({ version: 1, limits: [{ name: "chats", per: ["session"], quota: 9 }] });
     const app = new Hono();
     app.use(async (c, next) => {
@@ -59,7 +59,7 @@ describe("hono", () => {
     assert.deepEqual(await told("/nowhere"), [404, '"chats";r=4']);
   });
 
-  it("answers a denial with what came before it", async () => {
+  it("answers a denial with the fields of earlier middleware", async () => {
     const app = new Hono();
     app.use(async (c, next) => {
       c.header("x-before", "1");
@@ -71,7 +71,7 @@ describe("hono", () => {
     assert.deepEqual([denied.status, denied.headers.get("x-before")], [429, "1"]);
   });
 
-  it("tells a call from what was set on the context", async () => {
+  it("reads a call from the context", async () => {
     const app = new Hono<Env>();
     app.use(async (c, next) => {
       c.set("user", c.req.header("authorization") ?? "");

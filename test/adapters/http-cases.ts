@@ -61,7 +61,7 @@ export function httpCases(name: string, serve: Serve): void {
   }
 
   describe(`${name} as every HTTP adapter`, () => {
-    it("lets requests pass within the limit, with fields, and answers the others itself", () =>
+    it("lets requests within the limit pass, with fields, and answers the others itself", () =>
       served({}, async (server) => {
         for (const left of [1, 0]) {
           const response = await server.get("/chat", "s1");
@@ -95,7 +95,7 @@ export function httpCases(name: string, serve: Serve): void {
         assert.equal(server.handled(), QUOTA);
       }));
 
-    it("hands on that the store is away: neither 429 nor a pass", () =>
+    it("passes on a store error: neither 429 nor a pass", () =>
       served({ limiter: brokenLimiter() }, async (server) => {
         const response = await server.get("/chat", "s1");
         assert.equal(response.status, 500);
@@ -104,7 +104,7 @@ export function httpCases(name: string, serve: Serve): void {
         assert.equal(server.handled(), 0);
       }));
 
-    it("hands on a missing dimension, with the option that has to say it", () =>
+    it("passes on a missing dimension, with the option that has to set it", () =>
       served({}, async (server) => {
         const response = await server.get("/chat");
         assert.equal(response.status, 500);
@@ -112,7 +112,7 @@ export function httpCases(name: string, serve: Serve): void {
         assert.equal(server.handled(), 0);
       }));
 
-    it("hands on what `call` throws, and what it returns in vain", async () => {
+    it("passes on what `call` throws, and refuses a wrong result", async () => {
       const thrown = () => {
         throw new RangeError("who is this?");
       };
@@ -129,7 +129,7 @@ export function httpCases(name: string, serve: Serve): void {
       });
     });
 
-    it("hands on that a limit of concurrency cannot be kept", () => {
+    it("passes on that a concurrency limit cannot be kept", () => {
       const limits = [{ name: "at-once", per: ["session"], algorithm: "concurrency", quota: 9 } as const];
       return served({ limiter: limiterOf({ version: 1, limits }) }, async (server) => {
         const response = await server.get("/chat", "s1");
@@ -138,7 +138,7 @@ export function httpCases(name: string, serve: Serve): void {
       });
     });
 
-    it("does not limit what `call` says is no call", () =>
+    it("does not limit a request for which `call` returns null", () =>
       served({ call: () => null }, async (server) => {
         for (let i = 0; i < 5; i++) {
           const response = await server.get("/chat", "s1");
@@ -146,7 +146,7 @@ export function httpCases(name: string, serve: Serve): void {
         }
       }));
 
-    it("waits for a call that is found out later", () => {
+    it("waits for an asynchronous `call`", () => {
       const call: AnyGuard["call"] = async (header) => {
         await null;
         return bySession(header);
@@ -158,7 +158,7 @@ export function httpCases(name: string, serve: Serve): void {
       });
     });
 
-    it("guards one route alone", () =>
+    it("guards only one route", () =>
       served(
         {},
         async (server) => {
@@ -175,7 +175,7 @@ export function httpCases(name: string, serve: Serve): void {
       "draft-6": { "ratelimit-limit": "2", "ratelimit-remaining": "1", "ratelimit-reset": "90" },
       none: {},
     })) {
-      it(`tells ${headers}`, () =>
+      it(`sets ${headers}`, () =>
         served({ headers: headers as HeadersDraft }, async (server) => {
           const response = await server.get("/chat", "s1");
           const told = [...response.headers].filter(([name]) => name.startsWith("ratelimit"));

@@ -112,7 +112,7 @@ for (const [name, serve] of Object.entries(SERVERS)) {
       assert.deepEqual([(await ask()).status, (await ask()).status], [200, 429]);
     });
 
-    it("ends the wait of a client that goes away, gives its place back, and runs no handler", async () => {
+    it("ends the wait of a client that disconnects, frees its turn, and runs no handler", async () => {
       let handled = 0;
       const limiter = limiterOf("1h");
       const used = async () => (await limiter.usage({ session: "s1" }))[0]?.used;

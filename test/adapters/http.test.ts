@@ -147,7 +147,7 @@ const anyVerdict = fc
   });
 
 describe("the header fields", () => {
-  it("are read as they were meant, whatever the numbers and names", () => {
+  it("are parsed as intended, for any numbers and names", () => {
     const verdicts = fc.uniqueArray(anyVerdict, { maxLength: 6, selector: ({ limit }) => limit });
     fc.assert(
       fc.property(verdicts, (each) => checkFields(decisionOf(...each))),
@@ -155,7 +155,7 @@ describe("the header fields", () => {
     );
   });
 
-  it("tell what a limiter decides, and after Retry-After the call passes", async () => {
+  it("have the decision of the limiter, and after Retry-After the call passes", async () => {
     const base = {
       unit: fc.constantFrom("calls", "tokens"),
       per: fc.constant(["session"]),
@@ -193,7 +193,7 @@ describe("the header fields", () => {
     assert.ok(denials > 50, `${denials} denials`);
   });
 
-  it("tell of each limit that may deny, in policy order, with its window", () => {
+  it("list each limit that may deny, in policy order, with its window", () => {
     const decision = decisionOf(
       { limit: "per-turn", capacity: 3, remaining: 1, resetAfterMs: 59_001 },
       { limit: "watched", mode: "shadow", exceeded: true, remaining: 0 },
@@ -215,7 +215,7 @@ describe("the header fields", () => {
     });
   });
 
-  it("tell of a denial what waits longest", () => {
+  it("have the longest wait of a denial", () => {
     const decision = deniedBy(
       { limit: "short", allowed: false, capacity: 3, remaining: 0, retryAfterMs: 1_001 },
       { limit: "long", allowed: false, capacity: 9, remaining: 2, retryAfterMs: 2_001 },
@@ -246,7 +246,7 @@ describe("the header fields", () => {
     assert.doesNotMatch(draft11Headers(decision).RateLimit ?? "", /warns/);
   });
 
-  it("tell the burst of a token bucket, of which no more is ever left, with its window", async () => {
+  it("have the burst and the window of a token bucket", async () => {
     const limits = [
       { name: "a", per: ["session"], algorithm: "token-bucket", window: "1m", quota: 5, burst: 10 },
     ] as const;

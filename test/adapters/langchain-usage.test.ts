@@ -51,7 +51,7 @@ describe("usage of LangChain", () => {
   });
   const COUNTS = { input: 1_200, output: 300, cacheRead: 1_000, cacheWrite: 50, reasoning: 100 };
 
-  it("comes to costOf with all that is reported", async () => {
+  it("reaches costOf with everything reported", async () => {
     const limiter = createLimiter({ policy, store: memoryStore() });
     const seen: ModelUsage[] = [];
     const costOf = (usage: ModelUsage) => ({ usd_micros: seen.push(usage) });
@@ -70,7 +70,7 @@ describe("usage of LangChain", () => {
     }
   });
 
-  it("comes to costOf also where the answer is structured", async () => {
+  it("reaches costOf also for a structured answer", async () => {
     const limiter = createLimiter({ policy, store: memoryStore() });
     const seen: ModelUsage[] = [];
     const tool_calls = [{ type: "tool_call", name: "answer", id: "c", args: { hits: 1 } }];

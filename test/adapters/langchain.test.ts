@@ -142,7 +142,7 @@ describe("what toolCallLimitMiddleware promises", () => {
     }
   });
 
-  it("takes a run's id from wherever it is known", async () => {
+  it("takes a run's id from every place that has it", async () => {
     const { invoke, ran } = agentOf([RUN], [calls("search"), end, calls("search", "search"), end]);
     await invoke({ thread_id: "t1", run_id: "r1" });
     assert.equal((await invoke({ thread_id: "t1", run_id: "r1" })).denied.length, 1);
@@ -155,7 +155,7 @@ describe("what toolCallLimitMiddleware promises", () => {
     assert.deepEqual(ran, { search: 1, calculator: 3 });
   });
 
-  it("judges by a global limit and one of a tool together", async () => {
+  it("judges by a global limit and a limit of a tool together", async () => {
     const replies = [calls("search", "search", "calculator"), calls("search"), calls("calculator", "calculator"), end];
     const { invoke, ran } = agentOf([{ ...THREAD, quota: 4 }, SEARCH], replies);
     const { denied } = await invoke();
@@ -174,7 +174,7 @@ describe("what toolCallLimitMiddleware promises", () => {
     assert.equal(ran.search, 3);
   });
 
-  it("lets other tools go on when one is over its limit", async () => {
+  it("lets other tools continue when one is over its limit", async () => {
     const both = () => calls("search", "calculator");
     const { invoke, ran } = agentOf([SEARCH], [both(), both(), both(), end]);
     const { denied, answer } = await invoke();
@@ -196,14 +196,14 @@ describe("what toolCallLimitMiddleware promises", () => {
     assert.equal(model.calls[1]?.messages.filter((message) => ToolMessage.isInstance(message)).length, 5);
   });
 
-  it("leaves messages without calls alone", async () => {
+  it("does not change messages without calls", async () => {
     const { invoke, limiter } = agentOf([THREAD], [end]);
     assert.equal((await invoke()).answer, "The end.");
     const [usage] = await limiter.usage({ session: "t1" });
     assert.equal(usage?.used, 0);
   });
 
-  it("ends instead of going on, if wanted, and keeps what was allowed", async () => {
+  it("ends instead of continuing, if configured, and keeps the allowed calls", async () => {
     const model = new RunawayModel(5);
     const { parts, ran } = agentOf([THREAD], [], { maxDenials: 1 });
     const { answer, passed, denied } = await invoke(createAgent({ ...parts, model }));
@@ -232,7 +232,7 @@ describe("what toolCallLimitMiddleware promises", () => {
 });
 
 describe("a denial", () => {
-  it("is what the model reads, with numbers beside it for programs", async () => {
+  it("is the text for the model, with numbers for programs", async () => {
     const { parts } = agentOf(POLICY.limits, []);
     const model = new RunawayModel(1);
     const { denied, answer } = await invoke(createAgent({ ...parts, model }));
@@ -255,7 +255,7 @@ describe("a denial", () => {
     assert.equal(model.callCount, 3);
   });
 
-  it("of one run says nothing about the next", async () => {
+  it("of one run has no effect on the next", async () => {
     const two = () => [calls("search"), calls("search"), new AIMessage("The end.")];
     const { invoke, model } = agentOf([{ ...THREAD, quota: 0 }], [...two(), ...two()], { maxDenials: 3 });
     await invoke();
@@ -325,7 +325,7 @@ describe("a notice", () => {
     ]);
   });
 
-  it("stays with its result in a thread that another process goes on with", async () => {
+  it("stays with its result in a thread that another process continues", async () => {
     const { parts, model } = agentOf([ONE], [calls("search"), end(), end()]);
     const checkpointer = new MemorySaver();
     await invoke(createAgent({ ...parts, checkpointer }));
@@ -394,7 +394,7 @@ describe("a run that is denied ends with a text", () => {
     assert.equal((await invoke()).answer, DENIED);
   });
 
-  it("but not where it says nothing later, of its own accord", async () => {
+  it("but not where the model is silent later", async () => {
     const { invoke } = agentOf([SEARCH], [calls("search", "search", "search"), calls("calculator"), silent()]);
     const { answer, denied } = await invoke();
     assert.deepEqual([answer, denied.length], ["", 1]);
@@ -415,7 +415,7 @@ describe("a run that is denied ends with a text", () => {
 });
 
 describe("runs under way", () => {
-  it("are 10,000 at most, for one that crashed never ends: the least recently used is forgotten", () => {
+  it("are at most 10,000, because a crashed run never ends: the least recently used is forgotten", () => {
     const limiter = createLimiter({ policy: POLICY, store: memoryStore() });
     const runs = new Runs(() => new Guard(limiter));
     const [first, second] = [runs.of("run-0"), runs.of("run-1")];
@@ -446,7 +446,7 @@ describe("counts", () => {
     assert.equal(passed, 3);
   });
 
-  it("are of whom the program says", async () => {
+  it("have the dimensions that the program sets", async () => {
     const PER_USER: PolicyInput["limits"][number] = { name: "per-plan", per: ["user", "plan"], quota: 1 };
     const limiter = createLimiter({ policy: { version: 1, limits: [PER_USER] }, store: memoryStore() });
     const guard = langchainGuard(limiter, {
@@ -467,7 +467,7 @@ describe("counts", () => {
     }
   });
 
-  it("are the limiter's where that is bound to a session", async () => {
+  it("have the session of a bound limiter", async () => {
     const limiter = createLimiter({ policy: { version: 1, limits: [THREAD] }, store: memoryStore() });
     const search = tool(() => "a hit", { name: "search", schema: z.object({}) });
     const model = fakeModel().respond(calls("search")).respond(new AIMessage("The end."));
@@ -485,7 +485,7 @@ describe("what goes wrong", () => {
     cause.code === "missing-dimension" &&
     cause.faults[0]?.path === "session";
 
-  it("without a thread: the run rejects and says what to set", async () => {
+  it("without a thread: the run rejects with what to set", async () => {
     const { parts, ran } = agentOf([THREAD], [calls("search")]);
     await assert.rejects(invoke(createAgent(parts), {}), isMissing);
     assert.equal(ran.search, 0);
@@ -565,7 +565,7 @@ describe("what goes wrong", () => {
     assert.equal((await limiter.usage({ session: "t1" }))[0]?.used, 12);
   });
 
-  it("arguments that do not fit: the model is told, as without limits", async () => {
+  it("arguments that do not fit: the model gets the error, as without limits", async () => {
     const { parts } = agentOf([THREAD], [calls("search"), new AIMessage("The end.")]);
     const strict = tool(() => "a hit", { name: "search", schema: z.object({ query: z.string() }) });
     const { denied, answer } = await invoke(createAgent({ ...parts, tools: [strict] }));
@@ -573,7 +573,7 @@ describe("what goes wrong", () => {
     assert.equal(answer, "The end.");
   });
 
-  it("a run that is aborted: what it held is given back", async () => {
+  it("an aborted run: its hold is refunded", async () => {
     const stop = new AbortController();
     const { parts, limiter } = agentOf([CREDITS], [calls("search")], {}, held("refund"));
     const { promise: isOver, resolve } = Promise.withResolvers<void>();
@@ -592,7 +592,7 @@ describe("what goes wrong", () => {
     assert.equal((await limiter.usage({ session: "t1" }))[0]?.used, 0);
   });
 
-  it("a run that is interrupted: it goes on as the same run", async () => {
+  it("an interrupted run: it continues as the same run", async () => {
     const { parts, limiter } = agentOf(
       [RUN],
       [calls("search"), calls("search"), calls("search"), new AIMessage("The end.")],
@@ -631,7 +631,7 @@ describe("calls of the model", () => {
     });
   });
 
-  it("are judged under a name and priced as the program says", async () => {
+  it("are judged under the name and the price of the program", async () => {
     const limits: PolicyInput["limits"] = [
       { name: "credits", per: ["session"], when: { tool: ["gpt"] }, unit: "credits", quota: 1_000 },
       { name: "calls", per: ["session"], when: { tool: ["gpt"] }, quota: 1_000 },
@@ -659,7 +659,7 @@ describe("calls of the model", () => {
     }
   });
 
-  it("that give structured answers are booked too", async () => {
+  it("with structured answers are booked, too", async () => {
     const { parts, limiter } = agentOf([TOKENS], [], { model: {} });
     const place = { title: "place", type: "object", properties: { city: { type: "string" } } } as const;
     const responseFormat = toolStrategy(place);

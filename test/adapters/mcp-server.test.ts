@@ -220,7 +220,7 @@ describe("a call that is denied", () => {
     });
   });
 
-  it("is one even where the tool does not exist", async () => {
+  it("is one also where the tool does not exist", async () => {
     const server = new McpServer1(INFO);
     mcpServerGuard(limiterOf())(server);
     server.registerTool("book", {}, () => ({ content: TEXT }));
@@ -232,12 +232,12 @@ describe("a call that is denied", () => {
   });
 });
 
-describe("whose call it is", () => {
+describe("the dimensions of a call", () => {
   const perUser = (per: string[]): PolicyInput => ({ version: 1, limits: [{ name: "one", per, quota: 1 }] });
   const book: Run = () => ({ content: TEXT });
   const isDenied = async (call: Promise<CallToolResult>) => (await call).isError === true;
 
-  it("is what authentication found", async () => {
+  it("come from authentication", async () => {
     const limiter = limiterOf(perUser(["tenant", "user", "agent", "tool"]));
     const as = (userId: unknown, clientId = "app") =>
       bookings(book, limiter, {}, { authInfo: { clientId, extra: { userId, tenantId: 7 } } });
@@ -248,7 +248,7 @@ describe("whose call it is", () => {
     );
   });
 
-  it("is the transport's session, and the client's word is not heard", async () => {
+  it("have the transport's session, and ignore the client's", async () => {
     const limiter = limiterOf(perUser(["session"]));
     const call = await bookings(book, limiter, {}, { sessionId: "s1" });
     assert.equal(await isDenied(call()), false);
@@ -257,7 +257,7 @@ describe("whose call it is", () => {
     assert.equal(await isDenied(other()), false);
   });
 
-  it("is in a session that the HTTP transport gave out: it refuses any other", async () => {
+  it("have a session of the HTTP transport, which refuses any other", async () => {
     const asked: unknown[] = [];
     const server = new McpServer1(INFO);
     const dimensions: McpServerOptions["dimensions"] = ({ sessionId, header }) => {
@@ -286,7 +286,7 @@ describe("whose call it is", () => {
     await client.close();
   });
 
-  it("is what the option says, from the same words in both versions", async () => {
+  it("come from the option, with the same arguments in both versions", async () => {
     for (const way of ["1, high-level, before its tools", "2, high-level, before its tools"]) {
       const asked: unknown[] = [];
       const dimensions: McpServerOptions["dimensions"] = async ({ header, ...request }) => {
@@ -303,13 +303,13 @@ describe("whose call it is", () => {
     }
   });
 
-  it("is the limiter's where a server serves one alone", async () => {
+  it("are the limiter's where a server serves one session", async () => {
     const call = await bookings(book, limiterOf(perUser(["session"])).for({ session: "s9" }), {}, { sessionId: "" });
     assert.equal(await isDenied(call()), false);
     assert.equal(await isDenied(call()), true);
   });
 
-  it("counts arguments, and hands the request's id on as a label", async () => {
+  it("include arguments, and the request's id as a label", async () => {
     const ids: unknown[] = [];
     const limiter = createLimiter({
       policy: { version: 1, limits: [{ name: "again", per: ["session", "tool", "args"], quota: 1 }] },
@@ -323,7 +323,7 @@ describe("whose call it is", () => {
     assert.deepEqual(ids, ["1", undefined, "2", undefined, "3", undefined]);
   });
 
-  it("comes with each request to createMcpHandler, of both protocols", async () => {
+  it("come with each request to createMcpHandler, of both protocols", async () => {
     const limiter = limiterOf(perUser(["user", "session"]));
     const dimensions: McpServerOptions["dimensions"] = ({ authInfo, header }) => ({
       user: String(authInfo?.extra?.userId),
@@ -356,7 +356,7 @@ describe("whose call it is", () => {
 });
 
 describe("a call that is allowed", () => {
-  it("says what is left of a budget", async () => {
+  it("shows what is left of a budget", async () => {
     const call = await bookings(
       () => ({ content: TEXT }),
       limiterOf({ version: 1, limits: [{ name: "five", per: ["session"], quota: 5 }] }),
@@ -370,7 +370,7 @@ describe("a call that is allowed", () => {
     assert.deepEqual(contents[4]?.slice(1), [{ type: "text", text, annotations: { audience: ["assistant"] } }]);
   });
 
-  it("has its own content and structured content as they are, in both versions, beside a notice", async () => {
+  it("keeps its content and structured content, in both versions, beside a notice", async () => {
     const outputSchema = z.object({ c: z.number() });
     const contents: CallToolResult["content"][] = [
       [{ type: "text", text: '{"c":3}' }],
@@ -423,7 +423,7 @@ describe("a call that is allowed", () => {
     }
   });
 
-  it("ends a row of failures, or makes it longer", async () => {
+  it("ends a streak of failures, or extends it", async () => {
     let isBroken = true;
     const call = await bookings(
       () => ({ content: TEXT, isError: isBroken }),
@@ -440,7 +440,7 @@ describe("a call that is allowed", () => {
     assert.deepEqual([await isDenied(), await isDenied(), await isDenied()], [false, false, true]);
   });
 
-  it("is told from others by its result", async () => {
+  it("counts as equal by its result", async () => {
     let calls = 0;
     const row: PolicyInput["limits"][number] = {
       name: "row",
@@ -458,7 +458,7 @@ describe("a call that is allowed", () => {
     assert.deepEqual(denials, [false, false, false, false, true]);
   });
 
-  it("does not begin when it was cancelled before, which is no fault", async () => {
+  it("does not begin after an earlier cancel, which is no fault", async () => {
     const limiter = limiterOf();
     const stop = new AbortController();
     const arrived = Promise.withResolvers<void>();
@@ -498,7 +498,7 @@ describe("a call that is allowed", () => {
 describe("a call that cannot be judged", () => {
   const INTERNAL = { code: -32603, message: /Internal error$/, data: undefined };
 
-  it("is an error that says nothing, and the program is told which option to set", async () => {
+  it("is an error without details, and the program gets the option to set", async () => {
     for (const [way, make] of Object.entries(WAYS)) {
       const faults: unknown[] = [];
       const onFault = (fault: unknown) => faults.push(fault);
@@ -529,7 +529,7 @@ describe("a call that cannot be judged", () => {
     }
   });
 
-  it("keeps what is wrong with the store to the program", async () => {
+  it("reports a store error only to the program", async () => {
     const faults: unknown[] = [];
     const store = { apply: () => Promise.reject(new Error("redis://secret is away")), close: async () => {} };
     const limiter = createLimiter({ policy: TWO, store });
@@ -584,7 +584,7 @@ describe("three servers of one Redis", async () => {
   }
 
   for (const version of [1, 2] as const) {
-    it(`let a runaway client's call through exactly ${QUOTA} times: SDK ${version}`, async () => {
+    it(`allow a runaway client's call exactly ${QUOTA} times: SDK ${version}`, async () => {
       const marks = join(temporaryFolder(), "marks");
       const order: ServerOrder = { url: redis.url, marks, version };
       const user = `runaway-${version}-${process.pid}`;

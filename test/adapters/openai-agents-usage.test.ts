@@ -67,7 +67,7 @@ for (const isStreamed of [false, true]) {
 describe("usage of the OpenAI Agents SDK", () => {
   const MONEY: PolicyInput = { version: 1, limits: [{ name: "money", per: [], unit: "usd_micros", quota: 1_000_000 }] };
 
-  it("comes to costOf with all that is reported, of all requests that an answer took", async () => {
+  it("reaches costOf with everything reported, of all requests of an answer", async () => {
     const limiter = createLimiter({ policy: MONEY, store: memoryStore() });
     const seen: ModelUsage[] = [];
     const usage = new Usage({
@@ -86,7 +86,7 @@ describe("usage of the OpenAI Agents SDK", () => {
     assert.deepEqual(seen, [reported, reported]);
   });
 
-  it("is charged once where a stream says twice that it is done", async () => {
+  it("is charged once where a stream ends twice", async () => {
     const policy: PolicyInput = { version: 1, limits: [{ name: "tokens", per: [], unit: "tokens", quota: 1_000 }] };
     const events: LimiterEvent[] = [];
     const limiter = createLimiter({ policy, store: memoryStore(), onEvent: (event) => events.push(event) });

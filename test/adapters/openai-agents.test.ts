@@ -156,7 +156,7 @@ describe("the OpenAI Agents SDK: tools", () => {
     assert.deepEqual(textsIn(own.calls[1]?.request ?? assert.fail()), ["a hit", "a hit", "a hit", last]);
   });
 
-  it("shows none of another run whose call has the same id and the same result", async () => {
+  it("shows no notice of another run with the same call id and result", async () => {
     const limits: PolicyInput["limits"] = [
       { name: "two", per: ["session", "tool"], when: { tool: ["search"] }, quota: 2 },
     ];
@@ -286,7 +286,7 @@ describe("the OpenAI Agents SDK: tools", () => {
     );
   });
 
-  it("leaves tools alone that are not functions", () => {
+  it("does not touch tools that are not functions", () => {
     const { guard } = setUp(POLICY);
     const elsewhere = webSearchTool();
     assert.equal(guard.tools([elsewhere])[0], elsewhere);
@@ -299,7 +299,7 @@ describe("the OpenAI Agents SDK: tools", () => {
     assert.deepEqual(await used(), [0]);
   });
 
-  it("charges nothing for calls that the program's own guardrails or people reject", async () => {
+  it("charges nothing for calls that guardrails or people reject", async () => {
     const { agentOf, used } = setUp(POLICY);
     const inputGuardrails = [
       { type: "tool_input", name: "no", run: async () => ({ behavior: { type: "rejectContent", message: "No." } }) },
@@ -363,7 +363,7 @@ describe("the OpenAI Agents SDK: what goes wrong", () => {
       assert.deepEqual(await booked(), [used]);
     });
 
-    it(`settles what an aborted run had held: ${onError}`, async () => {
+    it(`settles the hold of an aborted run: ${onError}`, async () => {
       const stop = new AbortController();
       const { agentOf, used: booked } = setUp(held(onError));
       const { agent } = agentOf(async (_input, _context, details) => {
@@ -392,7 +392,7 @@ describe("the OpenAI Agents SDK: what goes wrong", () => {
     });
   }
 
-  it("rejects the run, and calls no tool, when no session is to be found", async () => {
+  it("rejects the run, and calls no tool, without a session", async () => {
     let calls = 0;
     const { agentOf } = setUp(POLICY, {});
     const { agent, read } = agentOf(() => calls++);
@@ -461,7 +461,7 @@ describe("the OpenAI Agents SDK: the model", () => {
   }
   const answering = () => new Agent({ name: "talker", model: runawayModel().model });
 
-  it("holds what an answer may take, books what it took, and says politely when nothing is left", async () => {
+  it("holds the estimate of an answer, books its usage, and explains when nothing is left", async () => {
     const { model, used } = setUpModel();
     const agent = answering().clone({ model: model(runawayModel().model) });
     assert.deepEqual([(await run(agent, "Hi.")).finalOutput, await used()], [ANSWER, [15]]);
@@ -470,7 +470,7 @@ describe("the OpenAI Agents SDK: the model", () => {
     assert.deepEqual([denied.state.usage.totalTokens, denied.lastResponseId, await used()], [0, undefined, [15]]);
   });
 
-  it("does so when the answer is streamed", async () => {
+  it("does the same for a streamed answer", async () => {
     const { model, used } = setUpModel();
     const agent = answering().clone({ model: model(runawayModel().model) });
     const textOf = async () => {
@@ -489,7 +489,7 @@ describe("the OpenAI Agents SDK: the model", () => {
     assert.deepEqual(await used(), [15]);
   });
 
-  it("ends a run whose model repeats one call's id for ever, which the SDK runs once", async () => {
+  it("ends a run whose model repeats one call's id, which the SDK runs once", async () => {
     const { model } = setUpModel({ ...TOKENS, tools: {} });
     const { model: runaway } = runawayModel(1, () => "call_1");
     let calls = 0;
@@ -499,7 +499,7 @@ describe("the OpenAI Agents SDK: the model", () => {
     assert.deepEqual([calls, runaway.calls.length], [1, 3]);
   });
 
-  it("books what costOf makes of it, as the tool that is named", async () => {
+  it("books the result of costOf, for the configured tool", async () => {
     const limiter = createLimiter({
       policy: {
         version: 1,
@@ -516,7 +516,7 @@ describe("the OpenAI Agents SDK: the model", () => {
     assert.equal((await limiter.usage({ session: "s1" }))[0]?.used, 30);
   });
 
-  it("counts by the id that a model of the Responses API has, or that the option says", async () => {
+  it("counts by the id of a model of the Responses API, or of the option", async () => {
     const limits: PolicyInput["limits"] = [{ name: "rate", per: ["model"], when: { tool: ["model"] }, quota: 9 }];
     const limiter = createLimiter({ policy: { version: 1, limits }, store: memoryStore() });
     const guard = openaiAgentsGuard(limiter);
@@ -585,7 +585,7 @@ describe("the OpenAI Agents SDK: the model", () => {
     assert.deepEqual(await used(), [0]);
   });
 
-  it("is the model in all else", async () => {
+  it("behaves like the model otherwise", async () => {
     const { model } = setUpModel();
     const own = Object.assign(runawayModel().model, { supportsPromptModelSelection: true });
     const guarded = model(own);

@@ -110,7 +110,7 @@ export function testUsage({ ask, hasTotal, keepsGarbage }: Framework): void {
     });
   }
 
-  it("charges what was read where an answer is empty, which takes no tokens", async () => {
+  it("charges the input tokens of an empty answer", async () => {
     const { limiter, used } = setUp(POLICY);
     assert.equal(await ask(limiter, { input: 1_200, output: 0 }, { text: "" }), "");
     assert.deepEqual(await used(), [1_200]);
@@ -127,7 +127,7 @@ export function testUsage({ ask, hasTotal, keepsGarbage }: Framework): void {
     }
   });
 
-  it("goes on returning answers when a reload removes the limit of tokens, and when one brings it back", async () => {
+  it("still returns answers when a reload removes the limit of tokens, and when one restores it", async () => {
     const { limiter, unusable, used } = setUp(POLICY);
     for (const policy of [POLICY, CALLS, POLICY]) {
       limiter.reload(policy);
@@ -163,7 +163,7 @@ export function testUsage({ ask, hasTotal, keepsGarbage }: Framework): void {
     });
   }
 
-  it("charges at least the estimate where costOf knows but a part", async () => {
+  it("charges at least the estimate where costOf knows only a part", async () => {
     const costOf = ({ input, output }: { input: number; output: number }) => ({ usd_micros: input + 10 * output });
     for (const [counts, expected] of [
       [{ input: 100, output: 50 }, 600],

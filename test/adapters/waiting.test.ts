@@ -140,20 +140,20 @@ for (const version of [6, 7] as const) {
       assert.equal(calls(), CALLS);
     });
 
-    it("does so with answers that are streamed", async () => {
+    it("does the same with streamed answers", async () => {
       const { asked, calls } = agentOf(limiterOf(), WAITS, WAITS);
       await slowly(async () => streamText(asked).text, CALLS + 1);
       assert.equal(calls(), CALLS);
     });
 
-    it("has an option of its own for the model", async () => {
+    it("has a separate option for the model", async () => {
       const { asked, calls } = agentOf(limiterOf(), WAITS, {});
       const { text } = await generateText(asked);
       assert.match(text, /^Limit reached/);
       assert.equal(calls(), 1);
     });
 
-    it("ends the wait of a tool and of the model with the run, and gives their places back", async () => {
+    it("ends the wait of a tool and of the model with the run, and frees their turns", async () => {
       const limiter = limiterOf(SLOW);
       for (const name of ["search", "model"]) {
         await limiter.consume({ tool: name });
@@ -193,7 +193,7 @@ describe("the OpenAI Agents SDK with maxWaitMs", () => {
     assert.equal(calls(), CALLS);
   });
 
-  it("does so with answers that are streamed", async () => {
+  it("does the same with streamed answers", async () => {
     const { agent, calls } = agentOf(limiterOf(), WAITS, WAITS);
     await slowly(async () => {
       const result = await agents.run(agent, "Find it.", { maxTurns: 20, stream: true });
@@ -203,7 +203,7 @@ describe("the OpenAI Agents SDK with maxWaitMs", () => {
     assert.equal(calls(), CALLS);
   });
 
-  it("ends the wait of a tool and of the model with the run, and gives their places back", async () => {
+  it("ends the wait of a tool and of the model with the run, and frees their turns", async () => {
     const limiter = limiterOf(SLOW);
     for (const name of ["search", "model"]) {
       await limiter.consume({ tool: name });
@@ -248,7 +248,7 @@ describe("LangChain with maxWaitMs", () => {
     assert.equal(calls(), CALLS);
   });
 
-  it("ends the wait of a tool and of the model with the run, and gives their places back", async () => {
+  it("ends the wait of a tool and of the model with the run, and frees their turns", async () => {
     const limiter = limiterOf(SLOW);
     for (const name of ["search", "model"]) {
       await limiter.consume({ tool: name });
@@ -285,7 +285,7 @@ describe("an MCP server with maxWaitMs", () => {
     assert.equal(calls(), CALLS);
   });
 
-  it("ends the wait of a request that is cancelled, or whose client has waited for long enough", async () => {
+  it("ends the wait of a request that is cancelled or timed out", async () => {
     const limiter = limiterOf(SLOW);
     await limiter.consume({ tool: "search" });
     const { client, calls } = await connected(limiter, HOUR.maxWaitMs);

@@ -195,7 +195,7 @@ class LoopbackProxy implements FaultProxy {
   }
 
   #accept(client: Socket): void {
-    // Accepted while it was shut, or before anybody knew that it listens.
+    // Accepted while it was shut, or before a client knew that it listens.
     if (!this.#isOpen) return void client.destroy();
     const connection = new Connection(client, this.#targetPort, this.#sight());
     this.#connections.add(connection);

@@ -27,7 +27,7 @@ describe("the fault proxy", ownServers, () => {
   /** What Redis itself holds. */
   const stored = (key: string) => server.cli("GET", key);
 
-  it("passes everything, also what is large", async () => {
+  it("passes everything, also large data", async () => {
     const { client, key } = await through();
     const large = "x".repeat(20 * 2 ** 20);
     await client.set(key, large);
@@ -44,7 +44,7 @@ describe("the fault proxy", ownServers, () => {
     assert.equal(await (await connected(proxy)).ping(), "PONG");
   });
 
-  it("keeps both directions: nothing reaches the server until it heals, and then all in order", async () => {
+  it("keeps both directions: nothing reaches the server until it heals, then everything in order", async () => {
     const { proxy, client, key } = await through();
     proxy.blackHole("both");
     const answers = Promise.all(["a", "b", "c"].map((letter) => client.append(key, letter)));
@@ -55,7 +55,7 @@ describe("the fault proxy", ownServers, () => {
     assert.equal(stored(key), "abc");
   });
 
-  it("keeps replies alone: the server does what it is asked", async () => {
+  it("keeps only replies: the server executes the requests", async () => {
     const { proxy, client, key } = await through();
     proxy.blackHole("replies");
     const answer = client.incr(key);
@@ -100,7 +100,7 @@ describe("the fault proxy", ownServers, () => {
     assert.equal(await late, 3);
   });
 
-  it("resets in the midst of a reply: it was done, and no answer arrived", async () => {
+  it("resets in the middle of a reply: the server acted, and no answer arrived", async () => {
     const { proxy, client, key } = await through();
     const other = await connected(proxy);
     await client.set(key, "0123456789");
@@ -119,7 +119,7 @@ describe("the fault proxy", ownServers, () => {
     assert.equal(await other.ping(), "PONG");
   });
 
-  it("resets as many connections as it was told", async () => {
+  it("resets a given number of connections", async () => {
     const { proxy, client } = await through();
     const others = [await connected(proxy), await connected(proxy)];
     proxy.resetInReply(2);
@@ -143,7 +143,7 @@ describe("the fault proxy", ownServers, () => {
     assert.equal(await client.ping(), "PONG");
   });
 
-  it("resets whom it accepted for a server that is not there", async () => {
+  it("resets connections for an absent server", async () => {
     const alone = await startRedis();
     const proxy = await startFaultProxy(alone.port);
     await alone.kill();

@@ -61,7 +61,7 @@ for (const [name, url] of Object.entries(stores)) {
       return performance.now() - killedMs;
     };
 
-    it("charges, refunds, and frees its place within the lease", async (context) => {
+    it("charges, refunds, and frees its slot within the lease", async (context) => {
       const limiter = await limiterOf();
       const { child } = await start("reserve", url, session);
       const killedMs = await kill(child);

@@ -99,11 +99,11 @@ const faults: Record<string, Fault> = {
   "a black hole": throughProxies((proxy) => proxy.blackHole("both")),
   "a black hole of replies": throughProxies((proxy) => proxy.blackHole("replies")),
   "2 s of latency": throughProxies((proxy) => proxy.delay(2_000)),
-  "a reset in the midst of a reply": throughProxies((proxy) => proxy.resetInReply(1)),
+  "a reset in the middle of a reply": throughProxies((proxy) => proxy.resetInReply(1)),
   "a flapping store": throughProxies((proxy) => proxy.flap(400)),
 };
 
-describe("the store goes away", ownServers, () => {
+describe("the store becomes unreachable", ownServers, () => {
   for (const [name, begin] of Object.entries(faults)) {
     it(`by ${name}: decisions in time, back in time, and every unit counted once`, async (test) => {
       const random = randomOf(seedOf(name));

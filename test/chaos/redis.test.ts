@@ -93,7 +93,7 @@ describe("Redis disturbed under load", ownServers, () => {
     assert.equal(seen.codes.size + seen.unknown, 0);
   });
 
-  it("CLIENT KILL: what was under way fails as unavailable, and the rest goes on", async () => {
+  it("CLIENT KILL: calls in flight fail as unavailable, and the rest continues", async () => {
     const server = await startRedis();
     const seen = await underLoad(server, async () => {
       for (let i = 0; i < 5; i++) {

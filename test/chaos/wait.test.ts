@@ -108,7 +108,7 @@ describe(`${CALLERS} calls of ${PROCESSES} processes that wait for one token buc
     context.diagnostic(`${commands} commands, at most ${latestMs.toFixed(1)} ms after their turns`);
   });
 
-  it("are not served two at one instant when some give up", async (context) => {
+  it("get no equal turns when some give up", async (context) => {
     const { calls, commands } = await row(`aborted-${process.pid}`, (i) =>
       i % 3 === 0 ? 60 + ((i * 37) % 800) : null,
     );

@@ -29,7 +29,7 @@ function service(failing: ReadonlySet<string> = new Set()) {
 }
 
 describe("bookings", () => {
-  it("are kept where the service does not answer, and told in their order", async () => {
+  it("are kept while the service does not answer, and sent in their order", async () => {
     const bookings = new Bookings();
     const wire = service(new Set(["b"]));
     for (const op of ["a", "b", "wrong", "c"]) bookings.add(booking(op), false);
@@ -42,7 +42,7 @@ describe("bookings", () => {
     assert.deepEqual(bookings.takeCounts(), { booked: 2, dropped: 0 });
   });
 
-  it("are told by one sender at a time: a second one waits for the answer that the first one waits for", async () => {
+  it("are sent by one sender at a time: a second one waits for the answer of the first", async () => {
     const bookings = new Bookings();
     const reply = Promise.withResolvers<string>();
     const wire = service();
@@ -66,7 +66,7 @@ describe("bookings", () => {
     assert.deepEqual([wire.told, bookings.size], [["settle"], 0]);
   });
 
-  it("wait for the answer that says what they are, with all that comes after", async () => {
+  it("wait for the answer that resolves them, with everything after them", async () => {
     const bookings = new Bookings();
     const wire = service();
     let hold: string | undefined;
@@ -89,7 +89,7 @@ describe("bookings", () => {
     assert.deepEqual(wire.told, ["reserve", "more", "settle h1", "last"]);
   });
 
-  it("are dropped where the service may have forgotten their keys: nine minutes after they were sent first", async () => {
+  it("are dropped nine minutes after they were first sent, because the service may have forgotten their keys", async () => {
     const clock = fakeClock(0);
     const bookings = new Bookings(clock);
     const wire = service(new Set(["sent", "doubted"]));
@@ -104,7 +104,7 @@ describe("bookings", () => {
     assert.deepEqual([wire.told, bookings.takeCounts().dropped], [["sent", "fresh"], 1]);
   });
 
-  it("do not wait for ever for one that the service will never have", async () => {
+  it("do not wait forever for a booking that the service will never have", async () => {
     const bookings = new Bookings();
     const wire = service();
     let isDropped = false;
@@ -121,7 +121,7 @@ describe("bookings", () => {
     assert.deepEqual([wire.told, bookings.size], [["record"], 0]);
   });
 
-  it("that come when the service is back already are told at once, and tell when it is not", async () => {
+  it("after an outage are sent at once, and detect the next one", async () => {
     const wire = service(new Set(["lost"]));
     const told: string[] = [];
     const policy: PolicyInput = { version: 1, limits: [{ name: "a", per: ["session"], quota: 1 }] };
@@ -137,7 +137,7 @@ describe("bookings", () => {
     assert.deepEqual(told, ["store.unreachable", "failover.lost"]);
   });
 
-  it("are not tried ever so often while the service is away", async () => {
+  it("are retried rarely while the service is unreachable", async () => {
     let probes = 0;
     const send = async () => {
       probes++;
@@ -151,7 +151,7 @@ describe("bookings", () => {
     assert.ok(probes >= 1 && probes <= 5, `${probes} probes in 3 s`);
   });
 
-  it("have a bound, which what ends calls may pass by as much again", () => {
+  it("have a bound, which ends of calls may exceed by as much again", () => {
     const bookings = new Bookings();
     for (let i = 0; i < MAX_BOOKINGS; i++) bookings.add(booking("a"), false);
     const isOverloaded = (error: unknown) => StoreError.isInstance(error) && error.code === "overloaded";

@@ -109,11 +109,11 @@ describe("a service that goes away under load", () => {
     "a black hole": (proxy) => proxy.blackHole("both"),
     "a black hole of replies": (proxy) => proxy.blackHole("replies"),
     "2 s of latency": (proxy) => proxy.delay(2_000),
-    "resets in the midst of replies": (proxy) => proxy.resetInReply(5),
+    "resets in the middle of replies": (proxy) => proxy.resetInReply(5),
     "a flapping network": (proxy) => proxy.flap(150),
   };
   /** One of each kind: refused, silent, broken. */
-  const inShortRuns = ["refused connections", "a black hole of replies", "resets in the midst of replies"];
+  const inShortRuns = ["refused connections", "a black hole of replies", "resets in the middle of replies"];
   for (const [name, begin] of Object.entries(faults)) {
     const options = inShortRuns.includes(name) ? {} : fullRunOnly;
     it(`by ${name}: no call fails, and every unit is counted once`, options, async (test) => {
@@ -147,8 +147,8 @@ describe("a service that goes away under load", () => {
   }
 });
 
-describe("clients whose service is away", () => {
-  it("admit together what was left, and say how far over that may be", async () => {
+describe("clients whose service is unreachable", () => {
+  it("together admit what was left, with the maximum overshoot", async () => {
     const { server, instances } = await clients(3);
     const call = { tool: "search", session: "s1", user: "u1" };
     // Equal views: each has seen that 4 are used.
@@ -171,7 +171,7 @@ describe("clients whose service is away", () => {
     assert.ok(used - 10 <= stated, `${used}, stated ${stated}`);
   });
 
-  it("know what a call saw that might have waited", async () => {
+  it("use the verdicts of a call that might have waited", async () => {
     const { server, instances } = await clients(1);
     const [instance] = instances;
     assert.ok(instance !== undefined);
@@ -184,7 +184,7 @@ describe("clients whose service is away", () => {
     assert.equal((await instance.limiter.consume(call)).allowed, false);
   });
 
-  it("book what the service would not allow any more", async () => {
+  it("book a call that the service would no longer allow", async () => {
     const { server, instances } = await clients(1);
     const [instance] = instances as [Instance];
     const call = { tool: "search", session: "s1", user: "u1" };
@@ -200,7 +200,7 @@ describe("clients whose service is away", () => {
     assert.deepEqual([back.booked, back.dropped], [1 + 4 + 4, 0]);
   });
 
-  it("have a share of what is left each time that it goes away", async () => {
+  it("have a share of what is left in each outage", async () => {
     const { server, instances } = await clients(1);
     const [instance] = instances as [Instance];
     const call = { tool: "search", session: "s1", user: "u1" };
@@ -219,7 +219,7 @@ describe("clients whose service is away", () => {
     await heal([instance]);
   });
 
-  it("let a call be sent once more under its key, when it was booked past the quota", async () => {
+  it("retry a call under its key, when it was booked beyond the quota", async () => {
     const { server, instances } = await clients(1);
     const [instance] = instances as [Instance];
     const call = { tool: "search", session: "s1", user: "u1", idempotencyKey: "k1" };
@@ -240,7 +240,7 @@ describe("clients whose service is away", () => {
     await limiter.close();
   });
 
-  it("leave what only the service can do to it", async () => {
+  it("reject operations that only the service can do", async () => {
     const { instances } = await clients(1);
     const [instance] = instances as [Instance];
     await cut(instance);
@@ -253,7 +253,7 @@ describe("clients whose service is away", () => {
     await heal(instances);
   });
 
-  it("say once that the service has another policy than they were given", async () => {
+  it("report once that the service has another policy", async () => {
     const policy: PolicyInput = { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 5 }] };
     const { instances } = await clients(1, { policy });
     const [{ limiter, events }] = instances as [Instance];
@@ -275,7 +275,7 @@ describe("clients whose service is away", () => {
     ]);
   });
 
-  it("obey a policy that is reloaded, at the next call, and count what they have admitted", async () => {
+  it("apply a reloaded policy at the next call, and count what they have admitted", async () => {
     const { server, instances } = await clients(1);
     const [instance] = instances as [Instance];
     const { limiter } = instance;
@@ -307,7 +307,7 @@ describe("clients whose service is away", () => {
     assert.equal(await usedOf(server, "user=u1", "small"), 10);
   });
 
-  it("know what they have reset, granted or revoked themselves", async () => {
+  it("apply their own resets, grants and revokes", async () => {
     const { instances } = await clients(1);
     const [instance] = instances as [Instance];
     const { limiter } = instance;
@@ -334,7 +334,7 @@ describe("clients whose service is away", () => {
     assert.equal(await admitted(30), 10);
   });
 
-  it("say how many bookings are lost when they are closed", async () => {
+  it("report how many bookings are lost on close", async () => {
     const { instances } = await clients(1);
     const [instance] = instances as [Instance];
     await cut(instance);
@@ -342,7 +342,7 @@ describe("clients whose service is away", () => {
     assert.deepEqual(instance.events.at(-1), { type: "failover.lost", bookings: 1 });
   });
 
-  it("tell the service what it missed when they are closed, where it comes back in time", async () => {
+  it("send missed bookings on close, when the service returns in time", async () => {
     const { server, instances } = await clients(1);
     const [instance] = instances as [Instance];
     await cut(instance);
@@ -358,7 +358,7 @@ describe("clients whose service is away", () => {
   });
 });
 
-describe("holds while the service is away", () => {
+describe("holds while the service is unreachable", () => {
   const call = { tool: "model", session: "s1", user: "u1", cost: { tokens: 100 } };
   const used = async (server: Served) =>
     Promise.all(["small", "tokens"].map((limit) => usedOf(server, "user=u1", limit)));
@@ -377,7 +377,7 @@ describe("holds while the service is away", () => {
     assert.deepEqual(await used(server), [1, 40]);
   });
 
-  it("are settled here and there when they end while it is away", async () => {
+  it("are settled locally and later remotely when they end in an outage", async () => {
     const { server, instances } = await clients(1);
     const [instance] = instances as [Instance];
     const before = await instance.limiter.reserve(call);
@@ -408,7 +408,7 @@ describe("holds while the service is away", () => {
     assert.deepEqual(await used(server), [1 + 1 + 1 + 1, 100 + 900 + 20 + 100]);
   });
 
-  it("are freed when the service made them, and the call was denied here", async () => {
+  it("are freed when the service made them and the client denied the call", async () => {
     // A share of one among so many is nothing.
     const { server, instances } = await clients(1, { instances: 10_000 }, SHORT_DEADLINE_MS);
     const [instance] = instances as [Instance];
@@ -448,7 +448,7 @@ describe("holds while the service is away", () => {
     assert.equal((await limiter.peek({ tool: "flaky", session: "s1" })).allowed, false);
   });
 
-  it("of run that fails cost what each limit says, whether they began or ended while the service was away", async (test) => {
+  it("of a failed run cost what each limit says, for any order of begin, end and outage", async (test) => {
     const { server, instances } = await clients(1);
     const [instance] = instances as [Instance];
     const begin = () => {

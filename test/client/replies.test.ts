@@ -39,7 +39,7 @@ function clientOf(answer: () => Response): Limiter {
   return createRemoteLimiter({ url: "http://service", fetch: async () => answer(), deadlineMs: 60_000 });
 }
 
-describe("an answer that is none", () => {
+describe("an invalid answer", () => {
   const bodies: readonly (readonly [what: string, answer: () => Response])[] = [
     ["HTML", () => new Response("<!doctype html><p>Hello", { headers: { "content-type": "text/html" } })],
     ["text that is cut off", () => new Response('{"items":[{"status":200,"body":{"allo')],
@@ -159,7 +159,7 @@ describe("a right answer with one wrong field", () => {
 });
 
 describe("a service that moved", () => {
-  it("is not followed, so that its key goes nowhere else", async () => {
+  it("is not followed, so that the key is not sent elsewhere", async () => {
     const asked: (string | undefined)[] = [];
     const other = createServer((request, response) => {
       asked.push(request.headers.authorization);

@@ -39,8 +39,8 @@ const isStoreError = (code: string, transient: boolean) => (error: unknown) =>
 const isMisuse = (code: string, path: string) => (error: unknown) =>
   MisuseError.isInstance(error) && error.code === code && error.faults[0]?.path === path;
 
-describe("what one tick asks", () => {
-  it("goes in one request, up to 256 of it", async () => {
+describe("the calls of one tick", () => {
+  it("go in one request, up to 256 calls", async () => {
     const { limiter, requests } = counted();
     const call = fresh();
     const decisions = await Promise.all(Array.from({ length: 300 }, () => limiter.consume(call)));
@@ -49,7 +49,7 @@ describe("what one tick asks", () => {
     assert.equal(await usedOf(call.session), 300);
   });
 
-  it("goes in several where it is large, and a call that is too large fails alone", async () => {
+  it("go in several requests when they are large, and only a call that is too large fails", async () => {
     const { limiter, requests } = counted();
     const args = { text: "x".repeat(200_000) };
     const large = Array.from({ length: 5 }, () => limiter.consume({ ...fresh(), args }));
@@ -60,7 +60,7 @@ describe("what one tick asks", () => {
     assert.equal(requests.length, 4);
   });
 
-  it("has an answer for each: one that is wrong fails alone", async () => {
+  it("have an answer each: only a wrong one fails", async () => {
     const { limiter } = counted();
     const answers = await Promise.allSettled([
       limiter.consume(fresh()),
@@ -74,7 +74,7 @@ describe("what one tick asks", () => {
     );
   });
 
-  it("waits while 8 batches are under way", async () => {
+  it("wait while 8 batches are in flight", async () => {
     let underWay = 0;
     let most = 0;
     const slow: typeof fetch = async (url, init) => {
@@ -138,7 +138,7 @@ describe("a call whose answer was lost", () => {
 });
 
 describe("a service that does not answer", () => {
-  it("is given up at the deadline of each call, also of those that were never sent", async () => {
+  it("fails each call at its deadline, also calls that were never sent", async () => {
     let asked = 0;
     let answered = 0;
     // It does not even stop when it is aborted.
@@ -159,7 +159,7 @@ describe("a service that does not answer", () => {
     await limiter.close();
   });
 
-  it("is given up at the deadline, by what waits behind others, too", async () => {
+  it("fails a queued call at its deadline, too", async () => {
     const proxy = await startFaultProxy(port);
     const limiter = createRemoteLimiter({ url: `http://127.0.0.1:${proxy.port}`, deadlineMs: 1_000 });
     await limiter.consume(fresh());
@@ -176,7 +176,7 @@ describe("a service that does not answer", () => {
     assert.equal((await limiter.consume(fresh())).allowed, true);
   });
 
-  it("is asked again where it ends: another instance answers", async () => {
+  it("is asked again when a connection ends: another instance answers", async () => {
     const ending = await served({ policy: POLICY });
     await ending.service.close();
     const other = await served({ policy: POLICY });
@@ -189,7 +189,7 @@ describe("a service that does not answer", () => {
 });
 
 describe("errors", () => {
-  it("are those of a limiter", async () => {
+  it("are the same as those of a limiter", async () => {
     const { limiter } = counted();
     await assert.rejects(limiter.consume({ tool: "search" }), isMisuse("missing-dimension", "session"));
     await assert.rejects(limiter.consume({ ...fresh(), cost: { stones: 1 } }), isMisuse("unknown-unit", "cost"));
@@ -212,7 +212,7 @@ describe("errors", () => {
     await assert.rejects(limiter.consume(fresh()), isMisuse("limiter-closed", "limiter"));
   });
 
-  it("say when the key is not known, lacks the scope, or is bound to others", async () => {
+  it("report an unknown key, a missing scope, and another tenant", async () => {
     const { keys, texts } = keysOf({
       reader: { scopes: ["read"] },
       acme: { scopes: ["decide"], tenants: ["acme"] },
@@ -226,7 +226,7 @@ describe("errors", () => {
     assert.equal((await ask(texts.acme, { tenant: "acme" })).allowed, true);
   });
 
-  it("say when what answers is no service", async () => {
+  it("report an answer that is not from the service", async () => {
     const answers = (text: string, status = 200): typeof fetch => {
       return async () => new Response(text, { status });
     };
@@ -244,7 +244,7 @@ describe("errors", () => {
     }
   });
 
-  it("take what ends a call also when too many calls wait", async () => {
+  it("accept the end of a call also when too many calls wait", async () => {
     let answer: (response: Response) => void = () => {};
     const answered = new Promise<Response>((resolve) => {
       answer = resolve;
@@ -279,7 +279,7 @@ describe("errors", () => {
     assert.equal(isRefused, false);
   });
 
-  it("name options that are wrong", () => {
+  it("name wrong options", () => {
     for (const [options, path] of [
       [{ url: "127.0.0.1:8420" }, "url"],
       [{ url: "http://" }, "url"],
@@ -302,7 +302,7 @@ describe("errors", () => {
 });
 
 describe("a call that waits", () => {
-  it("is answered when it may go on, and is free when it is aborted", async () => {
+  it("resolves at its turn, and is freed by an abort", async () => {
     const policy =
       "version: 1\nlimits: [{ name: row, per: [session], algorithm: token-bucket, quota: 5, window: 3s, burst: 1 }]";
     const { url, service } = await served({ policy, store: memoryStore() });
@@ -321,7 +321,7 @@ describe("a call that waits", () => {
     assert.ok(service.isOpen);
   });
 
-  it("runs, or is reserved, when it may go on, also for a slot", async () => {
+  it("runs, or is reserved, at its turn, also for a slot", async () => {
     const policy = [
       "version: 1",
       "limits:",
@@ -352,7 +352,7 @@ describe("a call that waits", () => {
     while ((await slots()) !== 1) await sleep(5);
   });
 
-  it("is decided at once where as many wait as may, and the service does not count as away", async () => {
+  it("is decided at once when the maximum of calls waits, which is no outage", async () => {
     const policy = "version: 1\nlimits: [{ name: at-once, per: [session], algorithm: concurrency, quota: 1 }]";
     const events: string[] = [];
     for (const more of [{}, { failover: { policy: parsePolicy(policy), instances: 1 } }]) {
@@ -376,7 +376,7 @@ describe("a call that waits", () => {
     assert.deepEqual(events, []);
   });
 
-  describe("whose client", () => {
+  describe("of a client", () => {
     const policy =
       "version: 1\nlimits: [{ name: row, per: [session], algorithm: token-bucket, quota: 1, window: 25s, burst: 1 }]";
     /** A call that waits in a row at the service, whose one unit is used. */
@@ -399,7 +399,7 @@ describe("a call that waits", () => {
       return { limiter, outcome, untilUsed };
     };
 
-    it("is closed fails, and its place is given back", async () => {
+    it("that is closed fails, and its turn is freed", async () => {
       const { limiter, outcome, untilUsed } = await waiting();
       const closing = limiter.close();
       assert.equal(limiter.close(), closing);
@@ -408,7 +408,7 @@ describe("a call that waits", () => {
       await untilUsed(1);
     });
 
-    it("aborts it fails, and its place is given back, although the client made a key for it", async () => {
+    it("that aborts it fails, and its turn is freed, although it had a key", async () => {
       const controller = new AbortController();
       const { limiter, outcome, untilUsed } = await waiting(controller.signal);
       const reason = new Error("enough");

@@ -36,7 +36,7 @@ function opened() {
 }
 
 describe("check", () => {
-  it("says that a policy is fine", async () => {
+  it("reports that a policy is fine", async () => {
     assert.deepEqual(await tollgate(["check", policy], folder), {
       status: 0,
       stdout: "policy.yaml: fine, 2 limits\n",
@@ -44,7 +44,7 @@ describe("check", () => {
     });
   });
 
-  it("warns of what has no effect, which is an error with --strict", async () => {
+  it("warns of parts without effect, which are errors with --strict", async () => {
     const own = write(
       "own.yaml",
       "version: 1\ntools: { search: {} }\nlimits:\n  - { name: a, per: [sesion, tool], quota: 5, quotas: { tool: { serach: 1 } } }\n",
@@ -117,7 +117,7 @@ describe("check", () => {
     });
   });
 
-  it("lists what is no YAML, and exits with 2 when there is no file", async () => {
+  it("lists invalid YAML, and exits with 2 without a file", async () => {
     const { status, stdout } = await tollgate(["check", write("bad.yaml", "a: [\n")], folder);
     assert.equal(status, 1);
     assert.match(stdout, /^bad\.yaml:\d+:\d+: policy: expected YAML or JSON/);
@@ -164,7 +164,7 @@ describe("usage and reset", () => {
     assert.equal(after.used, 0);
   });
 
-  it("grants units once for an id, and says what is wrong with a grant", async () => {
+  it("grants units once for an id, and reports a wrong grant", async () => {
     const one = ["--limit", "tool-per-session", "--session", "s2", "--tool", "search"];
     const grant = ["grant", ...target, ...one, "--duration", "1h", "--reason", "a test", "--id", "g1"];
     await tollgate([...grant, "--units", "7"], folder);
@@ -229,7 +229,7 @@ describe("usage and reset", () => {
     assert.equal((await tollgate(["revoke", ...target, ...one], folder)).status, 2);
   });
 
-  it("writes grants, revokes and resets down before they are done, as the service does", async () => {
+  it("writes grants, revokes and resets to the audit log before they happen", async () => {
     const file = join(folder, "audit.jsonl");
     const audit = ["--audit", file, "--reason", "ticket 7"];
     const one = ["--limit", "tool-per-session", "--session", "s4", "--tool", "search"];
@@ -389,7 +389,7 @@ describe("the audit log of commands", () => {
     );
   });
 
-  it("says that a grant that is not there was not revoked", async () => {
+  it("has a line for a grant that could not be revoked", async () => {
     const file = join(folder, "audit-revoke.jsonl");
     const bucket = [...target, "--limit", "tool-per-session"];
     const one = ["--session", "s", "--tool", "search", "--audit", file, "--id", "t-x"];
@@ -405,7 +405,7 @@ describe("the audit log of commands", () => {
 });
 
 describe("keys", () => {
-  it("makes no key that cannot be written down, and takes no reason that is too long", async () => {
+  it("makes no key without an audit line, and refuses a reason that is too long", async () => {
     const create = ["keys", "create", "--file", "unwritten.json", "--scope", "read"];
     for (const [more, fault] of [
       [["--audit", "none/a"], /--audit: cannot write none\/a/],
@@ -418,7 +418,7 @@ describe("keys", () => {
     }
   });
 
-  it("writes down that a revoke failed", async () => {
+  it("audits a failed revoke", async () => {
     const audit = join(folder, "keys-audit.jsonl");
     await tollgate(["keys", "create", "--file", "own.json", "--scope", "read"], folder);
     const ran = await tollgate(["keys", "revoke", "--file", "own.json", "--audit", audit, "stranger"], folder);
@@ -435,7 +435,7 @@ describe("keys", () => {
 });
 
 describe("tollgate", () => {
-  it("says its version, and helps", async () => {
+  it("prints its version and its help", async () => {
     const { version } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8"));
     assert.equal((await tollgate(["--version"], folder)).stdout, `${version}\n`);
     const help = await tollgate(["--help"], folder);
@@ -446,7 +446,7 @@ describe("tollgate", () => {
     assert.equal((await tollgate(["nonsense"], folder)).status, 2);
   });
 
-  it("says in one line that Node is too old", () => {
+  it("reports in one line that Node is too old", () => {
     const script = `
       Object.defineProperty(process.versions, "node", { value: "20.20.2" });
       await import(${JSON.stringify(new URL("../../bin/tollgate.js", import.meta.url).href)});
@@ -461,7 +461,7 @@ describe("tollgate", () => {
 });
 
 describe("demo", () => {
-  it("shows what is true, and exits with 0", async () => {
+  it("shows true figures, and exits with 0", async () => {
     const { status, stdout } = await tollgate(["demo"], folder);
     assert.equal(status, 0, stdout);
     assert.match(stdout, /process \d+ was killed with kill -9; process \d+ replaced it/);

@@ -65,7 +65,7 @@ mkdirSync(join(folder, "folder"));
 describe("the defaults", () => {
   const where = temporaryFolder();
 
-  it("do not create a store: a command that reads one says where it looked, and what to do", async () => {
+  it("do not create a store: a command that reads one prints where it looked, and what to do", async () => {
     for (const args of [
       ["usage", "--session", "s"],
       ["reset", "--yes", "--limit", "calls-per-session", "--session", "s"],
@@ -132,7 +132,7 @@ describe("the defaults", () => {
       assert.ok(page.includes(`\`${url}`), url);
   });
 
-  it("leave it open which bucket is meant: usage lists the options that each limit wants", async () => {
+  it("do not choose a bucket: usage lists the options that each limit needs", async () => {
     const { status, stdout } = await run(["usage"], where);
     assert.equal(status, 0);
     assert.match(stdout, /^calls-per-session +--session$/m);
@@ -140,7 +140,7 @@ describe("the defaults", () => {
   });
 });
 
-describe("what a command cannot use", () => {
+describe("an unusable argument", () => {
   const server = createServer().listen(0, "127.0.0.1");
   after(() => server.close());
   const memory = ["--store", "memory:", "--port", "0"];
@@ -228,7 +228,7 @@ describe("what a command cannot use", () => {
     [["demo", "--store", "sqlite:none/x.db"], /none\/x\.db: unable to open database file: its folder must be there/, 3],
   ];
 
-  it("is named with its option, its file and its place", async () => {
+  it("is reported with its option, its file and its position", async () => {
     await sqliteStore(join(folder, "state.db")).close();
     for (const [args, message, status = 2] of cases) {
       const ran = await run(args, folder);
@@ -237,7 +237,7 @@ describe("what a command cannot use", () => {
     }
   });
 
-  it("is misuse in commands inside a command, too, and the help is named", async () => {
+  it("is misuse in nested commands, too, with a hint to the help", async () => {
     for (const [args, message] of [
       [["keys", "list"], /required option '--file <file>' not specified/],
       [["keys", "revoke", "--file", "k"], /missing required argument 'id'/],
@@ -250,7 +250,7 @@ describe("what a command cannot use", () => {
     }
   });
 
-  it("is an address: the port or the host is named, and what to choose instead", async () => {
+  it("that is an address is reported with the port or the host, and what to choose instead", async () => {
     await until(() => server.listening);
     const { port } = server.address() as { port: number };
     write(

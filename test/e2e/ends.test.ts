@@ -54,7 +54,7 @@ describe("a worker that is killed from outside", () => {
 describe("an unexpected error", () => {
   const fault = 'throw new Error("unforeseen")';
 
-  it("shows its stack and ends with 70, in the command and in a worker", async () => {
+  it("prints its stack and exits with 70, in the command and in a worker", async () => {
     writeFileSync(join(folder, "short.jsonl"), '{"session":"s","turn":1,"tool":"x"}\n');
     const inCommand = preload(`crypto.randomUUID = () => { ${fault} };`);
     const inWorker = preload(`if (process.argv[2] === "worker") performance.now = () => { ${fault} };`);

@@ -79,7 +79,7 @@ describe("the environment", () => {
 });
 
 describe("the environment of serve", () => {
-  it("sets its files and its address, so that none of them is left out in silence", async () => {
+  it("sets its files and its address, so that none is silently missing", async () => {
     for (const [env, message] of [
       [{ TOLLGATE_KEYS: "none.json" }, /TOLLGATE_KEYS: .*none\.json/],
       [{ TOLLGATE_AUDIT: "none/a" }, /TOLLGATE_AUDIT: cannot write none\/a/],
@@ -102,7 +102,7 @@ describe("the environment of serve", () => {
 });
 
 describe("a variable that no command reads", () => {
-  it("is refused where it is probably a typo, and left alone elsewhere", async () => {
+  it("is refused where it is probably a typo, and ignored otherwise", async () => {
     for (const [name, meant] of [
       ["TOLLGATE_KEY", "TOLLGATE_KEYS"],
       ["TOLLGATE_KEYS_FILE", "TOLLGATE_KEYS"],
@@ -136,7 +136,7 @@ describe("a variable that no command reads", () => {
     assert.equal((await run(["usage", "--session", "s"], { ...mine, ...own })).status, 0);
   });
 
-  it("and a file that named a store are named by the fault", async () => {
+  it("and a file with a store's URL are named by the error", async () => {
     write("wrong-url", "redsi://redis\n");
     const { stderr } = await run(["usage", "--session", "s", "--store-file", "wrong-url"]);
     assert.match(stderr, /^tollgate: wrong-url \(--store-file\): expected sqlite:PATH/);
@@ -146,7 +146,7 @@ describe("a variable that no command reads", () => {
 });
 
 describe("tollgate.yaml in the folder", () => {
-  it("is the policy of each command that is told of no other", async () => {
+  it("is the default policy of each command", async () => {
     const none = await run(["check"]);
     assert.match(
       none.stderr,
@@ -165,7 +165,7 @@ describe("tollgate.yaml in the folder", () => {
 });
 
 describe("options that may be repeated", () => {
-  it("take one value each, and leave the next argument alone", async () => {
+  it("take one value each, and not the next argument", async () => {
     const create = ["keys", "create", "--file", "k.json", "--scope", "decide", "--scope", "read"];
     const made = await json([...create, "--tenant", "a", "--tenant", "b"]);
     const [key] = await json(["keys", "list", "--file", "k.json"]);
@@ -200,7 +200,7 @@ describe("--url", () => {
   });
   after(() => server.close());
 
-  it("asks a service instead of a store", async () => {
+  it("uses a service instead of a store", async () => {
     const [usage] = await json(["usage", "--session", "s"], env);
     assert.deepEqual([usage.limit, usage.used], ["per-session", 1]);
     const { TOLLGATE_URL: url = "", ...key } = env;
@@ -212,7 +212,7 @@ describe("--url", () => {
     assert.deepEqual([first.used, then.used], [1, 0]);
   });
 
-  it("speaks for a tenant", async () => {
+  it("acts for a tenant", async () => {
     await service.limiter.consume({ tool: "search", session: "acme/s2" });
     const whose = ["--session", "s2", "--as-tenant", "acme"];
     const [usage] = await json(["usage", ...whose], env);
@@ -230,7 +230,7 @@ describe("--url", () => {
     assert.equal(stderr, "");
   });
 
-  it("gives way to a store that a flag names, and is refused beside one", async () => {
+  it("loses against a store's flag in the environment, and is refused beside one", async () => {
     const flags = ["--policy", "mine.yaml", "--store", "sqlite:mine.db", "--prefix", "mine"];
     const [usage] = await json(["usage", "--session", "s", ...flags], env);
     assert.equal(usage.used, 1);
@@ -252,7 +252,7 @@ describe("--url", () => {
     assert.equal(status, 2);
   });
 
-  it("says when the key is wrong or the service is away", async () => {
+  it("reports a wrong key and an unreachable service", async () => {
     const wrong = await run(["usage", "--session", "s"], { ...env, TOLLGATE_API_KEY: "not a key" });
     assert.match(wrong.stderr, /TOLLGATE_API_KEY: expected an API key/);
     assert.equal(wrong.status, 2);
@@ -290,7 +290,7 @@ describe("--url", () => {
 const hasTerminal = /util-linux/.test(spawnSync("script", ["--version"], { encoding: "utf8" }).stdout ?? "");
 
 describe("the key file", () => {
-  it("is named by the variable of serve", async () => {
+  it("is set by the variable of serve", async () => {
     const env = { TOLLGATE_KEYS: "by-variable.json" };
     const made = await json(["keys", "create", "--scope", "read"], env);
     const [key] = await json(["keys", "list"], env);
@@ -299,7 +299,7 @@ describe("the key file", () => {
 });
 
 describe("reset without a terminal", () => {
-  it("wants --yes, and changes nothing without it", async () => {
+  it("needs --yes, and changes nothing without it", async () => {
     const { status, stdout, stderr } = await run(["reset", ...BUCKET], mine);
     assert.match(
       stderr,

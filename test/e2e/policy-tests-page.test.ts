@@ -18,7 +18,7 @@ describe("the page on policy tests", () => {
   const folder = temporaryFolder();
   writeFileSync(join(folder, "tollgate.test.yaml"), tests);
 
-  it("prints what it shows", async () => {
+  it("prints its documented output", async () => {
     writeFileSync(join(folder, "tollgate.yaml"), policy);
     assert.deepEqual(await tollgate(["test"], folder), { status: 0, stdout: shown[0], stderr: "" });
     writeFileSync(join(folder, "tollgate.yaml"), policy.replace("quota: 25", "quota: 20"));

@@ -72,7 +72,7 @@ write("wrong/tollgate.yaml", `${LIMITS}tests:\n  - { name: a, step: [] }\n`);
 const run = (name: string, ...args: string[]) => tollgate(["test", ...args], join(folder, name));
 
 describe("tollgate test", () => {
-  it("runs the tests of tollgate.yaml, and says what they did not reach", async () => {
+  it("runs the tests of tollgate.yaml, and lists what they did not reach", async () => {
     assert.deepEqual(await run("own"), {
       status: 0,
       stdout: [
@@ -227,7 +227,7 @@ describe("tollgate check", () => {
     ]);
   });
 
-  it("says that tests are fine, whether they pass or not", async () => {
+  it("reports that tests are valid, whether they pass or not", async () => {
     assert.deepEqual(await check("both", "mail.test.yaml"), {
       status: 0,
       stdout: "mail.test.yaml: fine, 2 tests\n",

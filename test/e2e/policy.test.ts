@@ -31,7 +31,7 @@ describe("policy upgrade", () => {
     assert.equal(read(file), OLD);
   });
 
-  it("says with --check what it would change, and exits with 1", async () => {
+  it("prints with --check what it would change, and exits with 1", async () => {
     const file = write("check.yaml", OLD);
     const { status, stdout, stderr } = await run("--check", file);
     const planned = LINES(file).map((line) => line.replace(": now ", ": would become "));
@@ -56,7 +56,7 @@ describe("policy upgrade", () => {
     assert.match((await run("--write", ...files)).stderr, /^one\.yaml: nothing to upgrade\ntwo/);
   });
 
-  it("says what is left to do by hand, and what is wrong with the new text, and exits with 1", async () => {
+  it("lists what is left to do by hand, and the faults of the new text, and exits with 1", async () => {
     const marked = write("marked.yaml", OLD.replace("[x]", '["!x"]'));
     const { status, stderr } = await run("--write", marked);
     assert.equal(status, 1);

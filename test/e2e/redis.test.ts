@@ -40,7 +40,7 @@ describe("a replay on Redis", () => {
     });
   }
 
-  it("ends with 3 and one line when the server is lost on the way", ownServers, async () => {
+  it("exits with 3 and one line when it loses the server", ownServers, async () => {
     const server = await startRedis();
     writeFileSync(join(folder, "long.jsonl"), '{"session":"s","turn":1,"tool":"x"}\n'.repeat(200_000));
     const args = ["replay", "long.jsonl", "--policy", "policy.yaml", "--store", server.url];
@@ -85,7 +85,7 @@ describe("the demo on Redis", () => {
 describe("doctor", ownServers, () => {
   const doctor = (url: string, ...more: string[]) => tollgate(["doctor", "--store", url, ...more], folder);
 
-  it("finds nothing wrong with a Redis that keeps every promise", async () => {
+  it("finds no problem in a Redis that keeps every promise", async () => {
     const { status, stdout } = await doctor(redis.url);
     assert.match(stdout, new RegExp(`^store +${redis.url}\nreachable +yes\nlatency +[\\d.]+ ms at the median, `));
     assert.match(stdout, /\nversion +(Redis|Valkey) [\d.]+\neviction +noeviction\npersistence +append-only file, .*\n/);
@@ -105,7 +105,7 @@ describe("doctor", ownServers, () => {
     assert.deepEqual([status, stderr], [1, ""]);
   });
 
-  it("exits with 3 when there is none, none that answers, and none that lets it in", async () => {
+  it("exits with 3 for an absent, a silent and a refusing server", async () => {
     const mute = createServer((socket) => socket.on("error", () => {})).listen(0, "127.0.0.1");
     await once(mute, "listening");
     const locked = await startRedis("--requirepass", "open sesame");
@@ -134,7 +134,7 @@ describe("doctor", ownServers, () => {
     assert.doesNotMatch(allowed.stdout + allowed.stderr, /sesame/);
   });
 
-  it("looks into a SQLite file, and refuses one that is not there or is another's", async () => {
+  it("checks a SQLite file, and refuses an absent or foreign one", async () => {
     const made = await tollgate([...replay, "--store", "sqlite:state.db"], folder);
     assert.equal(made.status, 0, made.stderr);
     const fine = await doctor("sqlite:state.db");
@@ -147,7 +147,7 @@ describe("doctor", ownServers, () => {
     assert.equal((await doctor("sqlite:policy.yaml")).status, 3);
   });
 
-  it("says how to get ioredis when it is not installed", async () => {
+  it("explains how to install ioredis", async () => {
     const env = preload(`
       import { registerHooks } from "node:module";
       registerHooks({
@@ -163,7 +163,7 @@ describe("doctor", ownServers, () => {
 });
 
 describe("a Redis URL", () => {
-  it("is refused with 2 when it is none, and its password is not shown", async () => {
+  it("is refused with 2 when it is invalid, without its password", async () => {
     const bad = [
       "redis://",
       "redis://me:secret@127.0.0.1:port",

@@ -88,7 +88,7 @@ describe("replay", () => {
     assert.ok(shares.some(([, pid]) => pid === killed) && shares.some(([, pid]) => pid === started), stdout);
   });
 
-  it("shows on memory, on purpose, that processes which count for themselves admit more", async () => {
+  it("shows on memory, on purpose, that processes with separate counts admit more", async () => {
     const trace = write("one.jsonl", '{"session":"s","turn":1,"tool":"x"}\n'.repeat(30));
     const args = ["replay", trace, "--policy", policyOf(3, 5), "--instances", "3", "--store", "memory:", "--json"];
     const { stdout, stderr } = await tollgate(args, folder);
@@ -96,7 +96,7 @@ describe("replay", () => {
     assert.match(stderr, /counts for itself/);
   });
 
-  it("counts on from an earlier run under a prefix that is given", async () => {
+  it("continues the counts of an earlier run under the same prefix", async () => {
     const trace = write("two.jsonl", '{"session":"s","turn":1,"tool":"x"}\n'.repeat(2));
     const args = [trace, "--policy", policyOf(3, 5), "--store", "sqlite:shared.db"];
     assert.equal((await replay(...args, "--prefix", "mine")).allowed, 2);
@@ -104,7 +104,7 @@ describe("replay", () => {
     assert.equal((await replay(...args, "--prefix", "mine")).allowed, 1);
   });
 
-  it("reads agents and costs, and passes a byte order mark over", async () => {
+  it("reads agents and costs, and skips a byte order mark", async () => {
     const policy = write(
       "agents.yaml",
       `version: 1

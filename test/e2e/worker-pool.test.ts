@@ -64,7 +64,7 @@ describe("a worker", { timeout: 60_000 }, () => {
     assert.ok(!isAlive(killed));
   });
 
-  it("that cannot start says why, and is still ended", async () => {
+  it("that cannot start reports why, and still exits", async () => {
     const misuse = startWorker({ prefix: "bad prefix!" });
     await assert.rejects(misuse.perform(task), isFault("misuse", /^prefix: expected/));
     await assert.rejects(misuse.restart(), /^Error: prefix: expected/);

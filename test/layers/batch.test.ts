@@ -37,7 +37,7 @@ const turns = async (count: number) => {
 };
 
 describe("the batch layer", () => {
-  it("sends what one tick asks, and what gathers meanwhile, in one batch each", async () => {
+  it("sends the requests of one tick, and those that gather meanwhile, in one batch each", async () => {
     const { store, sizes, waiting } = recordingStore();
     const layer = batchLayer(store, { size: 10, underWay: 1 });
     const early = [layer.apply([request]), layer.apply([request, request])];
@@ -66,7 +66,7 @@ describe("the batch layer", () => {
     assert.deepEqual(sizes, [2, 2, 1]);
   });
 
-  it("begins a further batch only when a whole one waits, and no more than may be under way", async () => {
+  it("starts another batch only when a full one waits, within its bound of batches in flight", async () => {
     const { store, sizes, waiting } = recordingStore();
     const layer = batchLayer(store, { size: 3, underWay: 2 });
     const ask = (count: number) => Array.from({ length: count }, () => layer.apply([request]));
@@ -89,7 +89,7 @@ describe("the batch layer", () => {
     assert.deepEqual(sizes, [2, 3, 3, 3, 1]);
   });
 
-  it("forgets no request that comes at the moment when it has nothing left to do", async () => {
+  it("drops no request that comes just when it becomes idle", async () => {
     const store: Store = {
       apply: async (requests) => requests.map(() => ({ allowed: true, nowMs: 0, steps: [] })),
       close: async () => {},
@@ -122,7 +122,7 @@ describe("the batch layer", () => {
     assert.equal((await fine).length, 1);
   });
 
-  it("takes what ends calls also when its queue is full of calls, up to as many again", async () => {
+  it("accepts ends of calls also when its queue is full of calls, up to as many again", async () => {
     const { store, waiting } = recordingStore();
     const layer = batchLayer(store, { size: 1_024, underWay: 1 });
     const many = layer.apply(Array.from({ length: MAX_QUEUED }, () => request));
@@ -142,7 +142,7 @@ describe("the batch layer", () => {
     assert.deepEqual([(await many).length, (await ends).length], [MAX_QUEUED, MAX_QUEUED]);
   });
 
-  it("refuses more than its queue holds, and takes work again afterwards", async () => {
+  it("refuses requests beyond its queue, and accepts work again afterwards", async () => {
     const { store, waiting } = recordingStore();
     const layer = batchLayer(store, { size: 1_024, underWay: 1 });
     const many = layer.apply(Array.from({ length: MAX_QUEUED }, () => request));
@@ -161,7 +161,7 @@ describe("the batch layer", () => {
     assert.equal((await again).length, 1);
   });
 
-  it("closes the store after what is under way", async () => {
+  it("closes the store after the batches in flight", async () => {
     const { store, sizes, waiting } = recordingStore();
     const layer = batchLayer(store, { size: 10, underWay: 1 });
     const asked = layer.apply([request]);

@@ -70,7 +70,7 @@ describe("beats", () => {
 });
 
 describe("a store that is overloaded", () => {
-  it("is looked for less and less often, also when it answers late, and found when it answers in time", async () => {
+  it("is probed ever more rarely, also when it answers late, and is found when it answers in time", async () => {
     const { beats, answers, limiter, has } = observed();
     await limiter.consume(call);
     answers.lateMs = 3 * DEADLINE_MS;
@@ -89,7 +89,7 @@ describe("a store that is overloaded", () => {
     await limiter.close();
   });
 
-  it("tells by a late answer how many instances there are, and is left alone the longer for it", async () => {
+  it("gives the number of instances in a late answer, and gets longer pauses for it", async () => {
     const { beats, answers, limiter, has } = observed();
     await limiter.consume(call);
     Object.assign(answers, { lateMs: 3 * DEADLINE_MS, instances: 5_000 });
@@ -102,7 +102,7 @@ describe("a store that is overloaded", () => {
     await limiter.close({ withinMs: 0 });
   });
 
-  it("is given back what it lost where that ended before, and nothing twice", async () => {
+  it("gets back lost units where an earlier raise stopped, and none twice", async () => {
     const { remote, raised, limiter, has } = observed({ size: 1, underWay: 1 }, 10_000);
     const sessions = ["a", "b", "c"];
     for (const session of sessions) await limiter.consume({ ...call, session });

@@ -80,11 +80,11 @@ async function callUntil(limiter: Limiter, event: string, isSaid: (event: string
   return made;
 }
 
-describe("units that are borrowed ahead", () => {
+describe("units that are borrowed in advance", () => {
   beforeEach(() => mock.timers.enable({ apis: ["setInterval"] }));
   afterEach(() => mock.timers.reset());
 
-  it("are decided on here: thousands of calls in a few requests, all counted, all verdicts right", async () => {
+  it("decide thousands of calls in a few requests, all counted, with correct verdicts", async () => {
     const { store, asked } = slowStore();
     const limiter = limiterOn(store, 1_000_000);
     assert.equal(await admitted(limiter, 10_000), 10_000);
@@ -100,14 +100,14 @@ describe("units that are borrowed ahead", () => {
     assert.equal(await usedOf(other), 10_001);
   });
 
-  it("one instance alone gets exactly the quota, and asks for each call near the end", async () => {
+  it("give one instance exactly the quota, and ask the store for each call near the end", async () => {
     for (const quota of [1, 2, 7, 8, 100, 1_000]) {
       const { store } = slowStore();
       assert.equal(await admitted(limiterOn(store, quota), quota + 50), quota);
     }
   });
 
-  it("are not borrowed for calls that come seldom", async () => {
+  it("are not borrowed for rare calls", async () => {
     const { store, clock, asked } = slowStore();
     const limiter = limiterOn(store, 1_000);
     for (let i = 0; i < 20; i++) {
@@ -196,7 +196,7 @@ describe("units that are borrowed ahead", () => {
     }
   });
 
-  it("are apart for callers that have other quotas in one bucket", async () => {
+  it("are separate for callers with different quotas in one bucket", async () => {
     const { store } = slowStore();
     const overrides = [{ when: { plan: "free" }, quota: 5 }];
     const policy = definePolicy({ version: 1, limits: [{ ...GLOBAL, quota: 100_000, overrides }] });
@@ -208,7 +208,7 @@ describe("units that are borrowed ahead", () => {
     assert.equal((await pro.consume(CALL)).allowed, true);
   });
 
-  it("end with their window, and a reset takes them along", async () => {
+  it("end with their window, and with a reset", async () => {
     const { store, clock } = slowStore();
     const limiter = limiterOn(store, 1_000);
     await admitted(limiter, 300);
@@ -244,7 +244,7 @@ describe("units that are borrowed ahead", () => {
     assert.equal(await admitted(limiter, 100), 70);
   });
 
-  it("are left alone by calls with a key, waits, holds, peeks and records", async () => {
+  it("are not used by calls with a key, waits, holds, peeks and records", async () => {
     const { store } = slowStore();
     const limiter = limiterOn(store, 1_000);
     await admitted(limiter, 100);
@@ -387,7 +387,7 @@ describe("units that are borrowed ahead", () => {
     }
   });
 
-  it("of an instance that died are forgotten after two seconds: they stay used, and others may borrow again", async () => {
+  it("of a dead instance are forgotten after two seconds: they stay used, and others may borrow again", async () => {
     const { store, clock, asked } = slowStore();
     const dead = limiterOn(store, 10_000);
     await admitted(dead, 2_000);
@@ -403,7 +403,7 @@ describe("units that are borrowed ahead", () => {
     assert.equal(await admitted(other, 5_000), 10_000 - 2_000 - 5_000 - lost);
   });
 
-  it("are at most so many that calls with large costs are not denied early", async () => {
+  it("are few enough that calls with large costs are not denied early", async () => {
     const { store } = slowStore();
     const [one, other] = [limiterOn(store, 10_000), limiterOn(store, 10_000)];
     let used = 0;
@@ -544,7 +544,7 @@ describe("units that are borrowed ahead", () => {
     assert.equal(await admitted(limiter, 2_000), 900);
   });
 
-  it("never over, whatever the instances, the times and the deaths; and what is given back is counted once", async () => {
+  it("never exceeds the quota, for any instances, times and crashes, and counts returned units once", async () => {
     const turn = fc.record({
       who: fc.nat({ max: 2 }),
       calls: fc.constantFrom(1, 1, 3, 10, 40),
@@ -582,7 +582,7 @@ describe("units that are borrowed ahead", () => {
     await fc.assert(property, { seed: 20_261_125, numRuns: 300 });
   });
 
-  it("a policy that lends what cannot be lent is refused", () => {
+  it("refuses a policy that lends what cannot be lent", () => {
     const refused = (limit: object, expected: string) => {
       const { store } = slowStore();
       const limits = [{ ...GLOBAL, quota: 5, ...limit }] as PolicyInput["limits"];

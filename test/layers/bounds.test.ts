@@ -27,7 +27,7 @@ const settle = (bucket: string, id: string, key: string): StoreRequest => ({
 });
 const isError = (code: string) => (error: unknown) => StoreError.isInstance(error) && error.code === code;
 
-describe("an instance whose store is unreachable, and that keeps as many buckets as it may", () => {
+describe("an instance at its bound of buckets in an outage", () => {
   const fallback = new Fallback(new Views());
   const decide = (request: StoreRequest) => fallback.decide(request, alone, NOW_MS, failure) as StoreReply;
   const judge = (...steps: Step[]) => decide({ mode: "judge", steps });
@@ -38,7 +38,7 @@ describe("an instance whose store is unreachable, and that keeps as many buckets
   judge(charge("rate", bucketOf));
   for (let i = 2; i < MAX_LOCAL; i++) judge(charge(`b${i}`, quota));
 
-  it("refuses calls that need more, also of token buckets, and serves those of buckets that it has", () => {
+  it("refuses calls that need more buckets, and serves calls of its own", () => {
     for (const limit of [quota, bucketOf]) {
       for (let i = 0; i < 3; i++) assert.throws(() => judge(charge("new", limit)), isError("capacity"));
     }
@@ -48,7 +48,7 @@ describe("an instance whose store is unreachable, and that keeps as many buckets
     assert.deepEqual(allowed, [true, true, true, true, false, false]);
   });
 
-  it("settles every hold, and knows what is sent again", () => {
+  it("settles every hold, and recognises retries", () => {
     assert.equal(usedIn("slots"), 2);
     assert.equal(decide(settle("slots", "h1", "h1")).steps[0]?.hold, "live");
     assert.notEqual(decide(settle("slots", "h1", "h1")).replay, undefined);
@@ -62,7 +62,7 @@ describe("an instance whose store is unreachable, and that keeps as many buckets
 });
 
 describe("the backlog of an instance whose store is unreachable", () => {
-  it("takes what ends calls also when it is full of calls, up to as many again", () => {
+  it("accepts ends of calls also when it is full of calls, up to as many again", () => {
     const backlog = new Backlog("instance", undefined);
     const call = (i: number): StoreRequest => ({ mode: "judge", steps: [charge(`b${i}`, quota)] });
     for (let i = 0; i < MAX_BACKLOG; i++) backlog.add(call(i), NOW_MS, [quota]);

@@ -31,7 +31,7 @@ describe("the layer that checks what a store replies", () => {
     assert.deepEqual(given, [40, { notAfterMs: 7 }, "closed"]);
   });
 
-  it("has the optional members that the store has, except answer, and no others", () => {
+  it("has the same optional members as the store, except answer", () => {
     const always = ["apply", "checkPolicy", "close", "lastFault"];
     assert.deepEqual(Object.keys(checkedLayer(plain)).sort(), always);
     const whole = {

@@ -71,7 +71,7 @@ const isDegraded = (reply: StoreReply | StoreError | null) =>
   reply !== null && !StoreError.isInstance(reply) && reply.degraded !== undefined;
 
 describe("the deadline of a call", () => {
-  it("counts the time in which it waits behind a slow batch", async () => {
+  it("includes the wait behind a slow batch", async () => {
     const { store, ask, answer, advance } = slowRemote();
     ask();
     await turns();
@@ -90,7 +90,7 @@ describe("the deadline of a call", () => {
     assert.ok(isDegraded(second.reply));
   });
 
-  it("ends also for those that were never sent", async () => {
+  it("also ends calls that were never sent", async () => {
     const { store, ask, advance, sent, events } = slowRemote();
     ask();
     await turns();
@@ -113,7 +113,7 @@ describe("the deadline of a call", () => {
     );
   });
 
-  it("ends for each call of a long queue in time, while every batch is answered in time", async () => {
+  it("ends each call of a long queue in time, while every batch is answered in time", async () => {
     const { store, ask, answer, advance } = slowRemote();
     ask();
     await turns();
@@ -127,7 +127,7 @@ describe("the deadline of a call", () => {
     assert.ok(asked.every(({ atMs }) => atMs <= DEADLINE_MS));
   });
 
-  it("counts the time in which the store is asked for the first time", async () => {
+  it("includes the first connection to the store", async () => {
     const { remote, store, ask, answer, advance } = slowRemote();
     const beat = Promise.withResolvers<void>();
     store.beat = async (member) => {
@@ -146,7 +146,7 @@ describe("the deadline of a call", () => {
     await answer();
   });
 
-  it("counts the time in which the last of an outage is booked, and what is admitted meanwhile is booked, too", async () => {
+  it("includes the last bookings of an outage, and calls admitted meanwhile are booked, too", async () => {
     const { store, remote, ask, advance, answer, layer, events } = slowRemote();
     ask();
     await turns();
@@ -176,7 +176,7 @@ describe("the deadline of a call", () => {
     assert.equal(state?.kind === "counter" && state.spent, 4);
   });
 
-  it("is one for both trips of a call whose windows were those of another day", async () => {
+  it("is shared by both trips of a call with the windows of another day", async () => {
     const clock = fakeClock(Date.UTC(2030, 0, 10));
     const memory = memoryStore({ clock });
     const left: (number | undefined)[] = [];
@@ -220,7 +220,7 @@ describe("the batch layer before a store with a deadline", () => {
     return { clock, asked, open, layer: batchLayer(store, { size: 3, underWay }, clock) };
   }
 
-  it("says how much is left for the one that has waited longest", async () => {
+  it("passes on the time left of the request that has waited longest", async () => {
     const { clock, asked, open, layer } = noting();
     const first = layer.apply([charge()]);
     await turns();
@@ -242,7 +242,7 @@ describe("the batch layer before a store with a deadline", () => {
     await layer.close();
   });
 
-  it("asks with nothing left for those whose time is over, and for no others", async () => {
+  it("sends requests with no time left only where their time is over", async () => {
     const { clock, asked, open, layer } = noting();
     const first = layer.apply([charge()]);
     await turns();
@@ -297,7 +297,7 @@ describe("the batch layer before a store with a deadline", () => {
     await layer.close();
   });
 
-  it("stays within the time left that it is given", async () => {
+  it("stays within its given time", async () => {
     const { asked, open, layer } = noting();
     const again = layer.apply([charge()], 7);
     await turns();

@@ -33,7 +33,7 @@ function instantsOf({ verdicts, decidedAtMs }: Decision) {
 }
 
 describe("denials that are kept", () => {
-  it("let everything else run, however fast a caller retries", async () => {
+  it("let other work run at any rate of retries", async () => {
     const { store } = slowStore();
     const limiter = limiterOn(store);
     await spend(() => limiter.consume(CALL), 2);
@@ -46,7 +46,7 @@ describe("denials that are kept", () => {
     assert.ok(isOver, `${asked} answers, and no timer had its turn`);
   });
 
-  it("are given again for a second without asking, and say the same instants", async () => {
+  it("are repeated for a second without the store, with the same instants", async () => {
     const { clock, store, asked } = slowStore();
     const limiter = limiterOn(store);
     const consume = () => limiter.consume(CALL);
@@ -80,7 +80,7 @@ describe("denials that are kept", () => {
     assert.equal((await limiter.consume(CALL)).allowed, true);
   });
 
-  it("are for the same call alone: another session, tool of another bucket, or cost asks", async () => {
+  it("are only for the same call: another session, bucket or cost asks the store", async () => {
     const { store, asked } = slowStore();
     const limiter = limiterOn(store);
     await spend(() => limiter.consume(CALL), 2);
@@ -140,7 +140,7 @@ describe("denials that are kept", () => {
     }
   });
 
-  it("are not given to a call that the same bucket allows more, nor to one under another mode", async () => {
+  it("are not given to a call with a larger quota in the same bucket, or under another mode", async () => {
     const overrides = [{ when: { plan: "pro" }, quota: 3 }];
     const [users, sessions] = LIMITS as [PolicyInput["limits"][number], PolicyInput["limits"][number]];
     const { store } = slowStore();
@@ -160,7 +160,7 @@ describe("denials that are kept", () => {
     assert.equal((await limiter.consume(CALL)).retryAfterMs, null);
   });
 
-  it("of another process are seen to be lifted within a second", async () => {
+  it("that another process lifts end within a second", async () => {
     const { clock, store } = slowStore();
     const [one, other] = [limiterOn(store), limiterOn(store)];
     await spend(() => one.consume(CALL), 2);
@@ -172,7 +172,7 @@ describe("denials that are kept", () => {
     assert.equal((await one.consume(CALL)).allowed, true);
   });
 
-  it("are none where units are held: those may be free again at any time", async () => {
+  it("are not kept while units are held, which may be freed at any time", async () => {
     const { store } = slowStore();
     const [one, other] = [limiterOn(store), limiterOn(store)];
     const held = await other.reserve(CALL);
@@ -183,7 +183,7 @@ describe("denials that are kept", () => {
     assert.equal((await one.consume(CALL)).allowed, true);
   });
 
-  it("are none with denyCacheMs: 0", async () => {
+  it("are not kept with denyCacheMs: 0", async () => {
     const { store, asked } = slowStore();
     const limiter = limiterOn(store, LIMITS, 0);
     await spend(() => limiter.consume(CALL), 2);
@@ -197,7 +197,7 @@ describe("denials that are kept", () => {
     );
   });
 
-  it("leave it to the store which policies it keeps, also when one is reloaded", () => {
+  it("let the store check policies, also on a reload", () => {
     const { store } = slowStore();
     const checkPolicy = () => {
       throw new Error("never kept");

@@ -65,7 +65,7 @@ describe("failover", () => {
     await limiter.close();
   });
 
-  it("admits what was left when it is alone, and books it afterwards", async () => {
+  it("admits what was left when it decides alone, and books it afterwards", async () => {
     const remote = new RemoteStore(clock);
     const { limiter, until } = instanceOf(remote);
     assert.equal(await admitted(limiter, 4), 4);
@@ -83,7 +83,7 @@ describe("failover", () => {
 
   for (const fault of ["lose-reply", "lose-request", "late", "hang"] as const) {
     const failover = fault === "hang" ? { deadlineMs: 20 } : {};
-    it(`books once what was under way: ${fault}`, async () => {
+    it(`books calls in flight once: ${fault}`, async () => {
       const remote = new RemoteStore(clock);
       const { limiter, until } = instanceOf(remote, policyOf(), failover);
       await limiter.consume(call);
@@ -96,7 +96,7 @@ describe("failover", () => {
       await limiter.close();
     });
 
-    it(`takes back what was under way and is denied: ${fault}`, async () => {
+    it(`undoes calls in flight that are denied: ${fault}`, async () => {
       const remote = new RemoteStore(clock);
       const { limiter, until } = instanceOf(remote, policyOf({ onStoreError: "deny" }), failover);
       await limiter.consume(call);
@@ -108,7 +108,7 @@ describe("failover", () => {
     });
   }
 
-  it("leaves what was under way and is denied, when another instance was told its answer meanwhile", async () => {
+  it("does not undo a denied call in flight when another instance got its answer", async () => {
     const remote = new RemoteStore(clock);
     const [one, two] = [1, 2].map(() => instanceOf(remote, policyOf({ onStoreError: "deny" })));
     assert.ok(one !== undefined && two !== undefined);
@@ -145,7 +145,7 @@ describe("failover", () => {
     await Promise.all(told.map(({ limiter }) => limiter.close()));
   });
 
-  it("tells a denial from an outage", async () => {
+  it("distinguishes a denial from an outage", async () => {
     const remote = new RemoteStore(clock);
     const { limiter } = instanceOf(remote, policyOf({ onStoreError: "deny" }));
     await limiter.consume(call);
@@ -162,7 +162,7 @@ describe("failover", () => {
     await limiter.close({ withinMs: 0 });
   });
 
-  it("still denies what was used up when it was last seen", async () => {
+  it("still denies in a bucket that was last seen used up", async () => {
     const remote = new RemoteStore(clock);
     const { limiter } = instanceOf(remote);
     await admitted(limiter, 10);
@@ -191,7 +191,7 @@ describe("failover", () => {
     await Promise.all([open.limiter.close(), local.limiter.close()]);
   });
 
-  it("decides from the first call on, when the store is away at the start: nothing, where it knows of no others", async () => {
+  it("decides from the first call on when the store is unreachable at the start: admits nothing, if it knows no other instances", async () => {
     const remote = new RemoteStore(clock);
     remote.fault = "lose-request";
     const { limiter, until } = instanceOf(remote);
@@ -204,7 +204,7 @@ describe("failover", () => {
     await limiter.close();
   });
 
-  it("gives back what the store has lost, before it asks again", async () => {
+  it("gives back what the store has lost before it asks the store again", async () => {
     const remote = new RemoteStore(clock);
     const [one, other] = [instanceOf(remote), instanceOf(remote)];
     await admitted(one.limiter, 6);
@@ -219,7 +219,7 @@ describe("failover", () => {
     await Promise.all([one.limiter.close(), other.limiter.close()]);
   });
 
-  it("is not away when the store refuses a batch for a reason of its own, and charges nothing", async () => {
+  it("stays connected when the store refuses a batch for a reason of its own, and charges nothing", async () => {
     const remote = new RemoteStore(clock);
     const { limiter, events } = instanceOf(remote);
     await limiter.consume(call);
@@ -231,7 +231,7 @@ describe("failover", () => {
     await limiter.close();
   });
 
-  it("abandons a doubtful batch once that the store refuses for good, says so, and counts again", async () => {
+  it("abandons once a batch of unknown outcome that the store refuses, reports it, and counts again", async () => {
     const remote = new RemoteStore(clock);
     const { limiter, events, until } = instanceOf(remote);
     await limiter.consume(call);
@@ -251,7 +251,7 @@ describe("failover", () => {
     await limiter.close();
   });
 
-  it("counts again after its receipts were damaged so that every number seems to be settled", async () => {
+  it("counts again after damaged receipts that settle every number", async () => {
     const remote = new RemoteStore(clock);
     const { limiter, events, until } = instanceOf(remote);
     for (let i = 0; i < 4; i++) await limiter.consume(call);
@@ -288,7 +288,7 @@ describe("failover", () => {
     await Promise.all([one.limiter.close(), two.limiter.close()]);
   });
 
-  it("counts at most that less which was booked in between by instances that had not seen the bucket", async () => {
+  it("misses at most what instances booked before they had seen the bucket", async () => {
     const remote = new RemoteStore(clock);
     const policy = policyOf({ quota: 1_000 });
     const [seen, fresh] = [instanceOf(remote, policy), instanceOf(remote, policy)];
@@ -307,7 +307,7 @@ describe("failover", () => {
     await Promise.all([seen.limiter.close(), fresh.limiter.close()]);
   });
 
-  it("holds and settles while the store is away", async () => {
+  it("holds and settles in an outage", async () => {
     const remote = new RemoteStore(clock);
     const policy = policyOf({ unit: "tokens", quota: 1_000 });
     const { limiter, until } = instanceOf(remote, policy);
@@ -326,7 +326,7 @@ describe("failover", () => {
     await limiter.close();
   });
 
-  it("says what is lost when it is closed while the store is away", async () => {
+  it("reports what is lost when it is closed in an outage", async () => {
     const remote = new RemoteStore(clock);
     const { limiter, events } = instanceOf(remote);
     await limiter.consume(call);
@@ -339,7 +339,7 @@ describe("failover", () => {
     );
   });
 
-  it("throws what only the store could do, and what no waiting mends", async () => {
+  it("throws for what only the store can do, and for permanent errors", async () => {
     const remote = new RemoteStore(clock);
     const { limiter } = instanceOf(remote);
     await limiter.consume(call);

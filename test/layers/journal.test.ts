@@ -37,7 +37,7 @@ function instanceOf(remote: RemoteStore, journal: Journal) {
 }
 
 describe("fileJournal", () => {
-  it("keeps entries in the order in which they were put, and removes them", () => {
+  it("keeps entries in their order, and removes them", () => {
     const path = join(temporaryFolder(), "journal.db");
     const first = fileJournal(path);
     first.write(
@@ -66,7 +66,7 @@ describe("fileJournal", () => {
     again.close();
   });
 
-  it("refuses a file that another has open, another program's, and what is no path", () => {
+  it("refuses a file that is open elsewhere, a foreign file, and an invalid path", () => {
     const folder = temporaryFolder();
     const path = join(folder, "journal.db");
     const journal = fileJournal(path);
@@ -81,7 +81,7 @@ describe("fileJournal", () => {
 });
 
 describe("a journal", () => {
-  it("books after a restart what was admitted before it, and counts it to the share meanwhile", async () => {
+  it("books after a restart what was admitted before it, and counts it in the share meanwhile", async () => {
     const remote = new RemoteStore(clock);
     const path = join(temporaryFolder(), "journal.db");
     const before = instanceOf(remote, fileJournal(path));
@@ -137,7 +137,7 @@ describe("a journal", () => {
     await after.limiter.close();
   });
 
-  it("admits nothing at the start without a setting of how many instances there are", async () => {
+  it("admits nothing at the start without the number of instances", async () => {
     const remote = new RemoteStore(clock);
     remote.fault = "lose-request";
     const journal = fileJournal(join(temporaryFolder(), "journal.db"));

@@ -79,7 +79,7 @@ const ALGORITHMS: Record<string, object> = {
 
 describe("a policy that is reloaded while the store is unreachable", () => {
   for (const [name, algorithm] of Object.entries(ALGORITHMS)) {
-    it(`is obeyed by the next call: ${name}`, async () => {
+    it(`applies to the next call: ${name}`, async () => {
       const { limiter, heal } = await cutOff(algorithm);
       assert.equal(await admitted(limiter, 3), 3);
       limiter.reload(policyOf({ ...algorithm, quota: 0 }));
@@ -103,7 +103,7 @@ describe("a policy that is reloaded while the store is unreachable", () => {
       await limiter.close({ withinMs: 0 });
     });
 
-    it(`forgets no use by a stop under which calls are recorded: ${name}`, async () => {
+    it(`keeps the use of calls that are recorded during a stop: ${name}`, async () => {
       const { limiter, heal } = await cutOff(algorithm);
       assert.equal(await admitted(limiter, 3), 3);
       limiter.reload(policyOf({ ...algorithm, quota: 0 }));
@@ -115,7 +115,7 @@ describe("a policy that is reloaded while the store is unreachable", () => {
       await limiter.close({ withinMs: 0 });
     });
 
-    it(`gives no fresh share, however often it is reloaded: ${name}`, async () => {
+    it(`gives no fresh share for any number of reloads: ${name}`, async () => {
       const { limiter, heal } = await cutOff(algorithm, { instances: 2 });
       const policies = [
         {},
@@ -180,7 +180,7 @@ describe("a policy that is reloaded while the store is unreachable", () => {
     await limiter.close({ withinMs: 0 });
   });
 
-  it("stops what `allow` let through", async () => {
+  it("stops calls that `allow` admitted", async () => {
     const { limiter } = await cutOff({ onStoreError: "allow" });
     assert.equal(await admitted(limiter, 30), 30);
     limiter.reload(policyOf());
@@ -190,7 +190,7 @@ describe("a policy that is reloaded while the store is unreachable", () => {
     await limiter.close({ withinMs: 0 });
   });
 
-  it("is obeyed also where units were borrowed ahead, before and since", async () => {
+  it("also applies where units were borrowed in advance, before and since", async () => {
     const lent = { algorithm: "fixed-window", window: "365d", borrow: "auto", quota: 10_000, overrides: undefined };
     const { limiter, heal } = await cutOff(lent);
     assert.equal(await admitted(limiter, 300), 300);
@@ -268,7 +268,7 @@ describe("grants and resets that an instance saw before the store was unreachabl
     });
   }
 
-  it("a reset takes a grant along", async () => {
+  it("a reset removes a grant, too", async () => {
     const remote = new RemoteStore(clock);
     const { limiter, cut } = instanceOf(remote, policyOf());
     await admitted(limiter, 10);
@@ -280,8 +280,8 @@ describe("grants and resets that an instance saw before the store was unreachabl
   });
 });
 
-describe("what was admitted under several policies", () => {
-  it("is booked once, each unit in the window of its own policy", async () => {
+describe("calls that were admitted under several policies", () => {
+  it("are booked once, each unit in the window of its own policy", async () => {
     const hour = { algorithm: "fixed-window", window: "1h", quota: 1_000 };
     const day = { algorithm: "fixed-window", window: "24h", quota: 1_000 };
     const { limiter, heal } = await cutOff(hour);
@@ -295,7 +295,7 @@ describe("what was admitted under several policies", () => {
     await limiter.close({ withinMs: 0 });
   });
 
-  it("is all booked when the algorithm changes", async () => {
+  it("are all booked when the algorithm changes", async () => {
     const tokenBucket = { algorithm: "token-bucket", window: "365d", quota: 1_000 };
     for (const [before, after] of [
       [{ quota: 1_000 }, tokenBucket],

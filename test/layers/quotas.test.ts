@@ -21,7 +21,7 @@ function limiterOn(store: Store, ...limits: readonly LimitInput[]): Limiter {
 }
 
 describe("a denial that is kept", () => {
-  it("holds for the quota that it was given under alone", async () => {
+  it("is only for the quota under which it was made", async () => {
     const { store, asked } = slowStore();
     const limiter = limiterOn(store, { name: "calls", per: ["session"], ...WINDOW, quota: FROM_CALL });
     for (let n = 0; n < 2; n++) assert.ok((await limiter.consume(CALL, claim(2))).allowed);
@@ -34,7 +34,7 @@ describe("a denial that is kept", () => {
     assert.equal((await limiter.consume(CALL, claim(2))).allowed, false);
   });
 
-  it("is given again beside a limit that is unlimited, also one that counts nothing", async () => {
+  it("is repeated beside an unlimited limit, also one that counts nothing", async () => {
     for (const free of [{}, { algorithm: "token-bucket", window: "1m" }] as const) {
       const { store, asked } = slowStore();
       const limiter = limiterOn(store, { name: "free", per: ["session"], quota: "unlimited", ...free } as LimitInput, {
@@ -88,7 +88,7 @@ describe("units that are borrowed", () => {
     assert.equal((await limiter.consume(CALL)).allowed, false);
   });
 
-  it("belong to a quota, so that what was borrowed under one is not used under another", async () => {
+  it("belong to a quota, and are not used under another", async () => {
     const { store, clock } = slowStore();
     const limiter = limiterOn(store, { ...lent, quotas: {}, quota: FROM_CALL } as LimitInput);
     for (let n = 0; n < 1_000; n++) {

@@ -29,7 +29,7 @@ const spent = (store: RemoteStore) => {
 };
 
 describe("the remote store of tests", () => {
-  it("loses requests and replies as it is told, one batch after the other", async () => {
+  it("loses requests and replies as configured, batch by batch", async () => {
     const store = new RemoteStore();
     store.faults.push("lose-request", "lose-reply", "answer");
     await assert.rejects(store.apply([request]), isStoreError("unavailable"));
@@ -41,7 +41,7 @@ describe("the remote store of tests", () => {
     assert.equal(spent(store), 3);
   });
 
-  it("hides also why a batch was refused whose reply it loses", async () => {
+  it("also hides a refusal whose reply it loses", async () => {
     const store = new RemoteStore();
     store.faults.push("lose-reply");
     await assert.rejects(store.book([request], { incarnation: "other" }), isStoreError("unavailable"));
@@ -60,7 +60,7 @@ describe("the remote store of tests", () => {
     assert.deepEqual([settled, spent(store)], [false, 0]);
   });
 
-  it("lets batches come late, in their order and at the time of then", async () => {
+  it("delivers late batches in their order and at their time", async () => {
     const clock = fakeClock(0);
     const store = new RemoteStore(clock);
     store.faults.push("late", "late");
@@ -75,7 +75,7 @@ describe("the remote store of tests", () => {
     assert.throws(() => store.deliver(), /nothing is late/);
   });
 
-  it("fails batches and beats for as long as it is away", async () => {
+  it("fails batches and beats while it is unreachable", async () => {
     const store = new RemoteStore();
     store.fault = "lose-request";
     for (let i = 0; i < 2; i++) {
@@ -87,7 +87,7 @@ describe("the remote store of tests", () => {
     await store.beat(member);
   });
 
-  it("is another one once it has lost all, or only its mark", async () => {
+  it("has a new incarnation once it has lost everything, or only its mark", async () => {
     const store = new RemoteStore();
     await store.apply([request]);
     const before = await store.beat(member);

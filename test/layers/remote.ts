@@ -95,7 +95,7 @@ export class RemoteStore implements SharedStore {
     try {
       if (fault === "lose-reply") arrive();
     } catch {
-      // What was refused is not heard of either.
+      // A refusal is lost, too.
     }
     throw new StoreError("unavailable", `the remote store: ${fault}`, { transient: true });
   }

@@ -104,7 +104,7 @@ describe("a limit by the calendar", () => {
     ["a day behind", -DAY],
     ["a year behind", -365 * DAY],
   ] as const) {
-    it(`goes by the store's time, when this machine's clock is ${how}`, async () => {
+    it(`follows the store's time, when this machine's clock is ${how}`, async () => {
       const clock = fakeClock(Date.now() + aheadMs);
       const limiter = createLimiter({ policy: { version: 1, limits: [limit] }, store: memoryStore({ clock }) });
       for (let day = 0; day < 3; day++) {

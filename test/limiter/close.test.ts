@@ -43,7 +43,7 @@ describe("closing a limiter while calls wait", () => {
     ["without a key", CALL],
     ["with a key", { ...CALL, idempotencyKey: "k1" }],
   ] as const) {
-    it(`rejects one ${name} that waits for its turn, and gives its place back`, async () => {
+    it(`rejects one ${name} that waits for its turn, and frees the turn`, async () => {
       const { clock, limiter, other, used } = pair(RATE);
       await limiter.consume(CALL);
       const waiting = limiter.consume(call, { maxWaitMs: 5_000 });
@@ -64,7 +64,7 @@ describe("closing a limiter while calls wait", () => {
     });
   }
 
-  it("rejects all of a row and all that sleep, and none is allowed afterwards", async () => {
+  it("rejects all queued and sleeping calls, and allows none afterwards", async () => {
     for (const policy of [RATE, WINDOW]) {
       const { clock, limiter, used } = pair(policy);
       await limiter.consume(CALL);
@@ -90,7 +90,7 @@ describe("closing a limiter while calls wait", () => {
     await waiting;
   });
 
-  it("rejects a call that the store gives a place while the limiter closes", async () => {
+  it("rejects a call that the store queues while the limiter closes", async () => {
     const { limiter, used, store } = pair(RATE);
     await limiter.consume(CALL);
     const { apply } = store;
@@ -109,7 +109,7 @@ describe("closing a limiter while calls wait", () => {
     assert.deepEqual(await used(), [1, 1]);
   });
 
-  it("says when a place could not be given back", async () => {
+  it("reports a turn that could not be freed", async () => {
     for (const call of [CALL, { ...CALL, idempotencyKey: "k1" }]) {
       const { limiter, events, store } = pair(RATE);
       await limiter.consume(CALL);
@@ -127,7 +127,7 @@ describe("closing a limiter while calls wait", () => {
     }
   });
 
-  it("keeps the place of a call with a key that another one has heard of", async () => {
+  it("keeps the turn of a call with a key when another caller shares it", async () => {
     const { limiter, other, clock, used } = pair(RATE);
     await limiter.consume(CALL);
     const call = { ...CALL, idempotencyKey: "k1" };
@@ -141,7 +141,7 @@ describe("closing a limiter while calls wait", () => {
     assert.deepEqual([(await again).allowed, await used()], [true, [1, 2]]);
   });
 
-  it("refuses new calls from that moment on, and is one promise", async () => {
+  it("refuses new calls from that moment on, and returns one promise", async () => {
     const { limiter } = pair(RATE);
     const closing = limiter.close();
     assert.equal(limiter.close({ withinMs: 0 }), closing);
@@ -158,7 +158,7 @@ describe("closing a limiter while calls wait", () => {
     await closing;
   });
 
-  it("refuses options that are wrong, and stays open", async () => {
+  it("refuses wrong options, and stays open", async () => {
     const { limiter } = pair(RATE);
     for (const withinMs of [-1, 0.5, 600_001, "1s" as never]) {
       await assert.rejects(limiter.close({ withinMs }), isMisuse("invalid-option", "withinMs"));
@@ -169,7 +169,7 @@ describe("closing a limiter while calls wait", () => {
   });
 });
 
-describe("closing a limiter while its store is away", () => {
+describe("closing a limiter while its store is unreachable", () => {
   const POLICY: PolicyInput = { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 10 }] };
   const clock = { nowMs: () => Date.now() };
 
@@ -214,7 +214,7 @@ describe("closing a limiter while its store is away", () => {
     assert.deepEqual([types(), await usedIn()], [["store.unreachable", "store.recovered"], 3]);
   });
 
-  it("waits for a recovery that is under way, and fails once more", async () => {
+  it("waits for a running recovery, also when that fails once more", async () => {
     const { remote, limiter, types, usedIn } = await away();
     remote.fault = "answer";
     remote.faults.push("late");
@@ -222,7 +222,7 @@ describe("closing a limiter while its store is away", () => {
     assert.deepEqual([types(), await usedIn()], [["store.unreachable", "store.recovered"], 3]);
   });
 
-  it("says what is lost only after its time is over", async () => {
+  it("reports what is lost only when its time is over", async () => {
     const { limiter, events } = await away();
     const startMs = performance.now();
     await limiter.close({ withinMs: 100 });
@@ -230,7 +230,7 @@ describe("closing a limiter while its store is away", () => {
     assert.deepEqual(events.at(-1), { type: "failover.lost", bookings: 2 });
   });
 
-  it("gives up at once where there is no time", async () => {
+  it("gives up at once with no time left", async () => {
     const { limiter, events } = await away();
     await limiter.close({ withinMs: 0 });
     assert.deepEqual(events.at(-1), { type: "failover.lost", bookings: 2 });

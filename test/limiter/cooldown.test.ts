@@ -17,7 +17,7 @@ function limiterOf(limit: Partial<CooldownLimitInput> = {}, ...more: PolicyInput
 }
 
 describe("a cooldown", () => {
-  it("denies a call within the pause, and says when the next call may begin", async () => {
+  it("denies a call within the pause, with the time of the next one", async () => {
     const { limiter, clock } = limiterOf();
     const [verdict] = (await limiter.consume(CALL)).verdicts;
     const { unit, cost, quota, capacity, remaining, windowMs, resetAfterMs } = verdict ?? assert.fail();
@@ -62,7 +62,7 @@ describe("a cooldown", () => {
     assert.equal((await limiter.consume(CALL)).retryAfterMs, 1_700);
   });
 
-  it("answers a call that is sent again as it did at first", async () => {
+  it("repeats the first answer for a retried call", async () => {
     const { limiter, clock } = limiterOf();
     await limiter.consume({ ...CALL, idempotencyKey: "k" });
     clock.advance(1_000);

@@ -132,7 +132,7 @@ for (const [name, open] of Object.entries(pairs)) {
       );
     });
 
-    it("is charged once for a retry, however that says it", async () => {
+    it("is charged once for a retry, in any spelling of the call", async () => {
       const [limiter, second] = await open();
       await limiter.consume(call);
       for (const [what, retry] of Object.entries(retries)) {
@@ -173,7 +173,7 @@ for (const [name, open] of Object.entries(pairs)) {
     const toolUnits = async (limiter: Limiter) =>
       (await limiter.usage({ tool: "search" })).find(({ limit }) => limit === "per-tool")?.used;
 
-    it("is unknown with another call, and stays whole", async () => {
+    it("is unknown with another call, and stays unchanged", async () => {
       const [limiter, second] = await open();
       const held = (await limiter.reserve(free)) as Reserved;
       for (const [what, other] of Object.entries(others)) {

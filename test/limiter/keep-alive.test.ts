@@ -80,7 +80,7 @@ function running(limiter: Limiter, options = {}) {
 }
 
 describe("a hold of run", () => {
-  it("is kept alive for the policy's maxHold: then its estimate is charged, its slot is free, and an event says so", async (test) => {
+  it("is extended for the policy's maxHold: then its estimate is charged, its slot is free, and an event is emitted", async (test) => {
     const { limiter, events, advance, used } = setUp(test);
     const { ran, began, resolve } = running(limiter);
     await began;
@@ -105,7 +105,7 @@ describe("a hold of run", () => {
     ["soon", 1_000],
     ["a day", 24 * 60 * MINUTE],
   ] as const) {
-    it(`that reached its limit takes what goes beyond its estimate once, ${what} after`, async (test) => {
+    it(`that reached its limit is charged the excess over its estimate once, ${what} after`, async (test) => {
       const { limiter, advance, used } = setUp(test, { ...POLICY, maxHold: "90s" });
       const { ran, began, resolve } = running(limiter);
       const addUsage = await began;
@@ -129,7 +129,7 @@ describe("a hold of run", () => {
     assert.deepEqual(await used(), { calls: 1, tokens: 400, refunded: 400, "at-once": 0 });
   });
 
-  it("lives for an hour where the policy says nothing, and is not ended while its call has ended before", async (test) => {
+  it("lives for an hour by default, and is not ended when its call has ended", async (test) => {
     const { maxHold: _, ...policy } = POLICY;
     const { limiter, events, advance, used } = setUp(test, policy);
     const { ran, began, resolve } = running(limiter);
@@ -196,7 +196,7 @@ describe("a hold of run", () => {
     await ran;
   });
 
-  it("has the limit of the policy that it began with", async (test) => {
+  it("has the limit of its first policy", async (test) => {
     const { limiter, events, advance } = setUp(test);
     const { ran, began, resolve } = running(limiter);
     await began;
@@ -207,7 +207,7 @@ describe("a hold of run", () => {
     await ran;
   });
 
-  it("that is nothing has no limit", async (test) => {
+  it("without units has no limit", async (test) => {
     const { limiter, events, advance } = setUp(test, { ...POLICY, limits: POLICY.limits.slice(0, 1) });
     const { promise, resolve } = Promise.withResolvers<void>();
     const ran = limiter.run({ tool: "search", session: "s1" }, () => promise);
@@ -218,7 +218,7 @@ describe("a hold of run", () => {
     assert.deepEqual(typesOf(events), []);
   });
 
-  it("says that a limit was reached, and settles late, where the estimate could not be charged", async (test) => {
+  it("emits an event at its limit, and settles late, where the estimate could not be charged", async (test) => {
     const { clock, advance } = timeOf(test);
     const events: LimiterEvent[] = [];
     const store = memoryStore({ clock });
@@ -272,7 +272,7 @@ describe("a hold of a client's run", () => {
   });
 });
 
-describe("a client whose service says nothing of use about a call that begins", () => {
+describe("a client whose service gives an unusable answer to begin", () => {
   const decision = { allowed: true, verdicts: [], retryAfterMs: null, message: null, notice: null, degraded: null };
   const terms = {
     held: ["tokens"],

@@ -15,7 +15,7 @@ const POLICY: PolicyInput = {
   ],
 };
 
-/** What anybody may write who does not know the types. */
+/** What a program without types may write. */
 type Untyped = { readonly [Verb in "reset" | "grant" | "revoke"]: (...given: unknown[]) => Promise<unknown> };
 
 async function messageOf(act: () => unknown): Promise<string> {
@@ -46,7 +46,7 @@ for (const [where, limiter] of Object.entries(limiters)) {
     revoke: (...given) => revoke.apply(limiter, given),
   };
   describe(`a name that is wrong, ${where}`, () => {
-    it("of a bucket that is only a name, is answered with how to write it", async () => {
+    it("of a bucket that is only a name, is refused with the right form", async () => {
       const given = { id: "g1", units: 1, durationMs: 1_000 };
       const told = {
         reset: await messageOf(() => untyped.reset("tokens-per-day", { session: "s1" })),
@@ -59,7 +59,7 @@ for (const [where, limiter] of Object.entries(limiters)) {
       assert.ok(told.revoke.endsWith(`Write revoke(${bucket}, id), ${rest}`), told.revoke);
     });
 
-    it("of a limit, is answered with the one that was meant", async () => {
+    it("of a limit, is refused with a suggestion", async () => {
       const bucket = { limit: "token-per-day", session: "s1" };
       const given = { id: "g1", units: 1, durationMs: 1_000 };
       for (const act of [
@@ -71,7 +71,7 @@ for (const [where, limiter] of Object.entries(limiters)) {
       }
     });
 
-    it("of a dimension that is missing, is answered with where to say it", async () => {
+    it("of a missing dimension, is refused with where to set it", async () => {
       const told = await messageOf(() => limiter.consume({ tool: "x" }));
       assert.match(told, where === "in process" ? /limiter\.for\(\{ session: … \}\)/ : /Say it with each call, or let/);
       for (const act of [
@@ -120,7 +120,7 @@ describe("a dimension that chooses the quota, the calls or the group", () => {
     await limiter.close();
   });
 
-  it("is taken beside those of per", async () => {
+  it("is accepted beside those of per", async () => {
     const policy: PolicyInput = {
       version: 1,
       tools: { read: { group: "slow", ignoreArgs: ["id"] } },
@@ -145,7 +145,7 @@ describe("a dimension that chooses the quota, the calls or the group", () => {
 });
 
 describe("a quota that is not in the policy", () => {
-  it("of a limit that is misspelt, is answered with the one that was meant", async () => {
+  it("of a misspelt limit, is refused with a suggestion", async () => {
     const call = { tool: "x", session: "s1" };
     const act = () => limiters["in process"]?.consume(call, { quotas: { "monthly-call": 3 } } as object);
     assert.match(await messageOf(act), /got "monthly-call"\. Did you mean "monthly-calls"\?$/);
@@ -158,7 +158,7 @@ describe("a quota that is not in the policy", () => {
     assert.match(await messageOf(act), /^quotas: expected a policy with a limit .* Write quota: \{ from: call, /);
   });
 
-  it("is hinted at where the policy wants it from a database", async () => {
+  it("gets a hint where the policy takes it from a database", async () => {
     for (const from of ["db", "database"]) {
       const quota = { from, default: 1, max: 2 };
       const policy = { version: 1, limits: [{ name: "a", per: ["session"], quota }] } as unknown as PolicyInput;
@@ -172,7 +172,7 @@ describe("a quota that is not in the policy", () => {
 });
 
 describe("a hold that has ended", () => {
-  it("is said to end once, by whatever ended it", async () => {
+  it("is reported once, however it ended", async () => {
     const limiter = createLimiter({ policy: POLICY, store: memoryStore() });
     const call = { tool: "model", session: "s1", cost: { tokens: 2 } };
     const [one, other] = [await limiter.reserve(call), await limiter.reserve(call)];

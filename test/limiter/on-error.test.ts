@@ -87,7 +87,7 @@ describe("onError of a limit, a tool and a policy", () => {
     SQLite: { runs: 15, newStore: () => sqliteStore(`${temporaryFolder()}/limits.db`, { clock: fakeClock() }) },
   };
   for (const [name, { runs, newStore }] of Object.entries(stores)) {
-    it(`is what a call costs, whatever its end, on ${name} and for a client`, async () => {
+    it(`decides what a call costs, for any end, on ${name} and for a client`, async () => {
       const property = fc.asyncProperty(policies, ends, async ({ policy, units, says, ofTool, ofPolicy }, end) => {
         let isDecided = false;
         const store = newStore();
@@ -120,7 +120,7 @@ describe("onError of a limit, a tool and a policy", () => {
     });
   }
 
-  it("gives back the same in a bucket that was full", async () => {
+  it("refunds the same in a full bucket", async () => {
     const { limiter } = limiterFor({ policy: policyOf([{ quota: 1, onError: "refund" }, { quota: 3 }]) });
     const fail = () => limiter.run(CALL, () => Promise.reject(broken()));
     for (let i = 0; i < 3; i++) await assert.rejects(fail(), RangeError);
@@ -144,7 +144,7 @@ describe("onError of a limit, a tool and a policy", () => {
     );
   });
 
-  it("charges what a call holds at its limit, whatever comes after", async () => {
+  it("charges the hold of a call at its limit, for any later end", async () => {
     const { clock, limiter } = limiterFor({ policy: policyOf([{ onError: "refund" }], { maxHold: "1m" }) });
     let fail = (_: Error) => {};
     const ran = limiter.run(CALL, () => new Promise((_, reject) => (fail = reject)));
@@ -187,7 +187,7 @@ describe("onError of a limit, a tool and a policy", () => {
     }
   });
 
-  it("knows a call that is sent again by what it held first", async () => {
+  it("recognises a retried call by its first hold", async () => {
     const once = { ...CALL, idempotencyKey: "k" };
     for (const [before, after, left] of [
       ["charge", "refund", 1],
@@ -211,7 +211,7 @@ describe("onError of a limit, a tool and a policy", () => {
     }
   });
 
-  it("is told to a service with the end of a call that was begun there, and of no other", async () => {
+  it("is sent to a service with the end of a call that began there, and of no other", async () => {
     const server = await served({ policy: policyOf([{ onError: "refund" }, { unit: "tokens" }]) });
     const begun = await server.post("/v1/begin", { call: CALL });
     const body = { holdId: begun.json.holdId, call: CALL, failed: true };

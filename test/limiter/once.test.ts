@@ -34,7 +34,7 @@ describe("an idempotency key", () => {
     assert.deepEqual(await used(), { calls: 1, tokens: 40, money: 0 });
   });
 
-  it("settles by what was held first, also where the repeat estimates otherwise", async () => {
+  it("settles by the first hold, also where the retry has another estimate", async () => {
     const { limiter, used } = limiterFor();
     await limiter.reserve(call);
     const again = await limiter.reserve({ ...call, cost: { tokens: 700 } });
@@ -54,7 +54,7 @@ describe("an idempotency key", () => {
     assert.deepEqual([decision.allowed, decision.replayed], [true, false]);
   });
 
-  it("is of its partition, and deduplicates what is recorded", async () => {
+  it("is scoped to its partition, and deduplicates recorded calls", async () => {
     const { limiter } = limiterFor();
     assert.equal((await limiter.record(call)).replayed, false);
     assert.equal((await limiter.record(call)).replayed, true);
@@ -74,7 +74,7 @@ describe("an idempotency key", () => {
     }
   });
 
-  it("does nothing for a peek, nor for a call that no limit counts", async () => {
+  it("has no effect on a peek, or on a call that no limit counts", async () => {
     const { limiter, used } = limiterFor();
     await limiter.peek(call);
     assert.equal((await limiter.consume(call)).replayed, false);

@@ -38,7 +38,7 @@ describe("a quota that comes with the call", () => {
     assert.equal((await limiter.peek(call)).verdicts[0]?.quota, 2);
   });
 
-  it("comes before what the limiter looks up, and asks nothing", async () => {
+  it("overrides the limiter's function, and does not call it", async () => {
     let asked = 0;
     const { limiter } = limiterOf(MONTHLY, { quotas: () => ++asked });
     assert.equal((await limiter.consume(call, claim(9))).verdicts[0]?.quota, 9);
@@ -57,7 +57,7 @@ describe("a quota that comes with the call", () => {
     assert.deepEqual([usage?.used, usage?.quota, usage?.remaining], [6, 100, 94]);
   });
 
-  it("is refused where it is none, or its limit takes none", async () => {
+  it("is refused where it is invalid, or its limit takes none", async () => {
     const plain: LimitInput = { name: "plain", per: ["tenant"], quota: 1 };
     const { limiter } = limiterOf([MONTHLY, plain]);
     const wrong = [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, "5", "none", null, undefined, {}, 5n];
@@ -90,7 +90,7 @@ describe("a quota that comes with the call", () => {
     await assert.rejects(without.consume(call, claim(5)), /no limit of the policy has quota: \{ from: call \}/);
   });
 
-  it("may be unlimited where the policy says so, and counts then", async () => {
+  it("may be unlimited where the policy allows it, and counts then", async () => {
     const open: LimitInput = {
       name: "monthly",
       per: ["tenant"],
@@ -105,7 +105,7 @@ describe("a quota that comes with the call", () => {
     assert.equal((await limiter.consume(call, claim(6))).allowed, true);
   });
 
-  it("comes after what the policy says of some calls", async () => {
+  it("loses against overrides and quotas of the policy", async () => {
     const { limiter } = limiterOf({
       ...MONTHLY,
       quotas: { tenant: { partner: 77 } },
@@ -118,7 +118,7 @@ describe("a quota that comes with the call", () => {
     );
   });
 
-  it("is kept by an idempotent retry, which gets the first answer", async () => {
+  it("is that of the first attempt for a retry, which gets the first answer", async () => {
     const { limiter } = limiterOf();
     const keyed = { ...call, idempotencyKey: "k" };
     for (let n = 0; n < 3; n++) await limiter.consume(call, claim(4));
@@ -160,7 +160,7 @@ describe("a quota that comes with the call", () => {
     assert.deepEqual([decision.allowed, decision.verdicts[0]?.quota], [true, 3]);
   });
 
-  it("is kept by a hold, and given again where another process ends it", async () => {
+  it("is kept by a hold, and passed again where another process ends it", async () => {
     const rate: LimitInput = {
       name: "monthly",
       per: ["tenant"],
@@ -230,7 +230,7 @@ describe("a quota that the limiter looks up", () => {
     );
   });
 
-  it("is not waited for by calls that no limit of it is for, nor after the limiter was closed", async () => {
+  it("does not delay calls outside of its limits, or after a close", async () => {
     let answer: (quota: number) => void = () => {};
     const { limiter, events } = limiterOf(MONTHLY, {
       quotas: () =>
@@ -255,7 +255,7 @@ describe("a quota that the limiter looks up", () => {
 });
 
 describe("two instances with different quotas of one bucket", () => {
-  it("admit together never more than the larger one", async () => {
+  it("together never admit more than the larger one", async () => {
     const store = memoryStore();
     const one = limiterOf(MONTHLY, { store, quotas: () => 5 }).limiter;
     const other = limiterOf(MONTHLY, { store, quotas: () => 8 }).limiter;

@@ -43,7 +43,7 @@ describe("reload", () => {
     ]);
   });
 
-  it("says which limits count from zero", async () => {
+  it("reports which limits count from zero", async () => {
     const { limiter, events } = limiterOf(policyOf(2));
     await limiter.consume(call);
     const next = definePolicy(policyOf(5, { algorithm: "token-bucket", window: "1h" }));
@@ -60,7 +60,7 @@ describe("reload", () => {
     );
   });
 
-  it("names limits that are new and those that are gone, so that a renamed one is seen", () => {
+  it("lists added and removed limits, so that a rename is visible", () => {
     const { limiter, events } = limiterOf(policyOf(2));
     limiter.reload(policyOf(2, { name: "all-calls" }));
     const [event] = events;
@@ -68,7 +68,7 @@ describe("reload", () => {
     assert.deepEqual([event.added, event.removed, event.restarted], [["all-calls"], ["calls"], []]);
   });
 
-  it("refuses what was bound under a policy that is gone, also where others have made the same call", async () => {
+  it("refuses dimensions that were bound under an old policy, also for cached calls", async () => {
     const { limiter } = limiterOf(policyOf(5, { overrides: [{ when: { plan: "pro" }, quota: 9 }] }));
     const pro = limiter.for({ plan: "pro" } as object);
     assert.equal((await pro.consume(call)).verdicts[0]?.quota, 9);
@@ -78,7 +78,7 @@ describe("reload", () => {
     assert.equal((await limiter.consume(call)).verdicts[0]?.remaining, 2);
   });
 
-  it("asks the limits of the policy in force for what calls cost, and which limits they are under", async () => {
+  it("uses the costs and limits of the policy in force", async () => {
     const { limiter } = limiterOf({ ...policyOf(9), tools: { x: { cost: { calls: 2 }, group: "T1" } } });
     const remaining = async () => (await limiter.consume(call)).verdicts.map((verdict) => verdict.remaining);
     assert.deepEqual([await remaining(), await remaining()], [[7], [5]]);
@@ -124,7 +124,7 @@ describe("reload", () => {
     assert.equal(await resetAfterMs("s3"), day / 2);
   });
 
-  it("changes nothing by what is no policy", async () => {
+  it("changes nothing for an invalid policy", async () => {
     const { limiter, events } = limiterOf(policyOf(2));
     assert.throws(() => limiter.reload(policyOf(-1)), isMisuse("invalid-policy"));
     assert.equal((await limiter.consume(call)).verdicts[0]?.quota, 2);
@@ -168,7 +168,7 @@ describe("reload", () => {
 });
 
 describe("watchPolicy", () => {
-  it("takes a file that has changed, and leaves the policy as it is while that is none", async () => {
+  it("applies a changed file, and keeps the policy while the file is invalid", async () => {
     const path = join(temporaryFolder(), "policy.yaml");
     const write = async (text: string) => {
       await writeFile(`${path}.new`, text);
@@ -198,7 +198,7 @@ describe("watchPolicy", () => {
     assert.equal((await limiter.peek(call)).verdicts[0]?.quota, 7);
   });
 
-  it("refuses what it cannot watch by", () => {
+  it("refuses wrong options", () => {
     const { limiter } = limiterOf(policyOf(1));
     assert.throws(() => watchPolicy("", limiter), isMisuse("invalid-option", "path"));
     assert.throws(() => watchPolicy("x", limiter, { intervalMs: 5 }), isMisuse("invalid-option", "intervalMs"));

@@ -13,7 +13,7 @@ function allowed(reservation: Reserved | Denied): Reserved {
 }
 
 describe("reserve", () => {
-  it("holds what the call is priced at, and settles to what it took", async () => {
+  it("holds the estimate of a call, and settles its usage", async () => {
     const { limiter, used } = limiterFor();
     const held = allowed(await limiter.reserve({ ...call, user: "u1", tool: "book" }));
     assert.deepEqual(
@@ -39,7 +39,7 @@ describe("reserve", () => {
     assert.deepEqual(await used(), { calls: 1, tokens: 312, money: 300 });
   });
 
-  it("books all of the actual, as a debt that the next call has to wait for", async () => {
+  it("books the whole usage, as an overshoot for which the next call has to wait", async () => {
     const { limiter, clock } = limiterFor();
     clock.advance(1_000);
     const held = allowed(await limiter.reserve({ ...call, cost: { tokens: 100 } }));
@@ -62,7 +62,7 @@ describe("reserve", () => {
     assert.equal((await held.hold.release()).replayed, true);
   });
 
-  it("settles once, however often it is asked, and refuses other numbers", async () => {
+  it("settles once for any number of equal settles, and refuses other numbers", async () => {
     const { limiter, used } = limiterFor();
     const held = allowed(await limiter.reserve(call));
     await held.hold.settle({ tokens: 50 });
@@ -75,7 +75,7 @@ describe("reserve", () => {
     assert.deepEqual(await used(), { calls: 1, tokens: 50, money: 0 });
   });
 
-  it("lets holds expire as each limit says, and makes good what is settled late", async () => {
+  it("lets holds expire as each limit says, and corrects late settles", async () => {
     const { limiter, clock, used } = limiterFor();
     const held = allowed(await limiter.reserve({ ...call, user: "u1", tool: "book" }));
     clock.advance(120_000);
@@ -98,7 +98,7 @@ describe("reserve", () => {
     assert.deepEqual((await used()).money, 0);
   });
 
-  it("says of a hold that never was that it is unknown, and books the actual", async () => {
+  it("reports an unknown hold, and books the usage", async () => {
     const { limiter, used } = limiterFor();
     const hold = limiter.getHold("never", call);
     await assert.rejects(hold.extend(), isMisuse("unknown-hold"));
@@ -108,7 +108,7 @@ describe("reserve", () => {
     assert.throws(() => limiter.getHold("a b", call), isMisuse("invalid-option", "id"));
   });
 
-  it("books an actual also where the estimate was 0", async () => {
+  it("books usage also where the estimate was 0", async () => {
     const { limiter, used } = limiterFor();
     const held = allowed(await limiter.reserve({ ...call, cost: { tokens: 0 } }));
     assert.deepEqual(
@@ -119,7 +119,7 @@ describe("reserve", () => {
     assert.deepEqual(await used(), { calls: 1, tokens: 20, money: 0 });
   });
 
-  it("refuses what it cannot hold or settle", async () => {
+  it("refuses calls that it cannot hold or settle", async () => {
     const { limiter } = limiterFor();
     await assert.rejects(limiter.reserve({ tool: "model", session: "s1" }), isMisuse("missing-cost", "cost.tokens"));
     await assert.rejects(limiter.reserve({ ...call, cost: { euros: 1 } }), isMisuse("unknown-unit"));
@@ -136,7 +136,7 @@ describe("reserve", () => {
     await assert.rejects(held.hold.settle(), isMisuse("limiter-closed"));
   });
 
-  it("holds nothing when a limit denies, and tells onDecision once", async () => {
+  it("holds nothing when a limit denies, and calls onDecision once", async () => {
     const told: boolean[] = [];
     const { limiter, used } = limiterFor({ onDecision: ({ allowed }) => told.push(allowed) });
     assert.equal((await limiter.reserve({ ...call, cost: { tokens: 1_001 } })).allowed, false);
@@ -168,7 +168,7 @@ describe("a limit of concurrency", () => {
     assert.equal((await limiter.peek(inSession)).allowed, true);
   });
 
-  it("takes no part in what is settled", async () => {
+  it("is not part of a settlement", async () => {
     const { limiter } = limiterFor();
     const held = allowed(await limiter.reserve(inSession));
     await held.hold.settle({ calls: 3 });
@@ -176,7 +176,7 @@ describe("a limit of concurrency", () => {
     assert.equal((await limiter.usage({ session: "s2" })).find(({ limit }) => limit === "at-once")?.used, 0);
   });
 
-  it("wants calls that end", async () => {
+  it("needs calls that end", async () => {
     const { limiter } = limiterFor();
     await assert.rejects(limiter.consume(inSession), isMisuse("needs-reserve", "call"));
     await assert.rejects(limiter.record(inSession), isMisuse("needs-reserve", "call"));

@@ -12,7 +12,7 @@ import { isMisuse, limiterFor, POLICY, watchable } from "./fixture.ts";
 const call: Call = { tool: "model", session: "s1", cost: { tokens: 400 } };
 
 describe("run", () => {
-  it("holds while the function runs, and settles with what it reported", async () => {
+  it("holds while the function runs, and settles the reported usage", async () => {
     const { limiter, used } = limiterFor();
     const ran = await limiter.run(call, async ({ signal, addUsage }) => {
       assert.equal(signal.aborted, false);
@@ -27,13 +27,13 @@ describe("run", () => {
     assert.deepEqual(await used(), { calls: 1, tokens: 42, money: 0 });
   });
 
-  it("takes the price where nothing was reported", async () => {
+  it("charges the estimate where nothing was reported", async () => {
     const { limiter, used } = limiterFor();
     await limiter.run(call, () => "value");
     assert.deepEqual(await used(), { calls: 1, tokens: 400, money: 0 });
   });
 
-  it("books what was reported of a unit that had no price", async () => {
+  it("books the reported usage of a unit without an estimate", async () => {
     const { limiter, used } = limiterFor();
     await limiter.run({ tool: "search", session: "s1" }, ({ addUsage }) => addUsage({ tokens: 2_000, calls: 3 }));
     assert.deepEqual(await used(), { calls: 3, tokens: 2_000, money: 0 });
@@ -73,7 +73,7 @@ describe("run", () => {
     });
   }
 
-  it("frees what it held when it was aborted before the function began", async () => {
+  it("frees its hold when it is aborted before the function starts", async () => {
     const store = watchable(memoryStore());
     const { limiter, used } = limiterFor({ store });
     const controller = new AbortController();
@@ -90,7 +90,7 @@ describe("run", () => {
     assert.deepEqual(await used(), { calls: 1, tokens: 0, money: 0 });
   });
 
-  it("lets no more run at once than a limit of concurrency says", async () => {
+  it("never exceeds a concurrency limit", async () => {
     const { limiter } = limiterFor();
     const inSession = { tool: "search", session: "s2" };
     let running = 0;
@@ -147,7 +147,7 @@ describe("run", () => {
     assert.deepEqual(await used(), { calls: 1, tokens: 42, money: 0 });
   });
 
-  it("says when a hold could not be extended or settled, and returns what the function did", async () => {
+  it("emits an event when a hold could not be extended or settled, and returns the function's result", async () => {
     const store = watchable(memoryStore());
     const { limiter, events } = limiterFor({ store });
     const { apply } = store;
@@ -165,7 +165,7 @@ describe("run", () => {
     );
   });
 
-  it("says once when its hold had expired, and settles late", async () => {
+  it("emits one event for an expired hold, and settles late", async () => {
     // The store's time moves while this process's timers stand still.
     const clock = fakeClock();
     const { limiter, events, used } = limiterFor({ store: watchable(memoryStore({ clock })) });
@@ -185,7 +185,7 @@ describe("run", () => {
     assert.deepEqual(await used(), { calls: 1, tokens: 500, money: 0 });
   });
 
-  it("refuses what is no function, and options that are wrong", async () => {
+  it("refuses a value that is no function, and wrong options", async () => {
     const { limiter } = limiterFor();
     await assert.rejects(limiter.run(call, 5 as never), isMisuse("invalid-option", "run"));
     for (const [options, path] of [

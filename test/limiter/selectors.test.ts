@@ -58,7 +58,7 @@ describe("when", () => {
     assert.match(message ?? "", /tools like this one/);
   });
 
-  it("does not require a dimension that only it looks at", async () => {
+  it("does not require a dimension that only it uses", async () => {
     const limiter = limiterFor({ name: "trial", per: ["tenant"], when: { plan: "trial" }, quota: 9 });
     assert.deepEqual((await limiter.consume(CALL)).verdicts, []);
     await assert.rejects(limiter.consume({ ...CALL, plan: "trial" }), isMisuse("missing-dimension", "tenant"));
@@ -72,7 +72,7 @@ describe("when", () => {
     }
   });
 
-  it("leaves limits for other calls out of usage, and lists those that may be meant", async () => {
+  it("leaves limits for other calls out of usage, and lists limits that may apply", async () => {
     const limiter = limiterFor(
       { name: "trial", per: ["session"], when: { plan: "trial" }, quota: 9 },
       { name: "deletes", per: ["session"], when: { tool: "delete_*" }, quota: 9 },
@@ -125,7 +125,7 @@ describe("quotas by dimension, and overrides", () => {
   });
 });
 
-describe("what a call resolves to", () => {
+describe("the charges of a call", () => {
   const value = fc.constantFrom("a", "b", "ab", 1);
   const pattern = fc.constantFrom("a", "b", "1", "a*", "*b", "*", "!a", "!*b", 1);
   const when = fc.dictionary(
@@ -153,7 +153,7 @@ describe("what a call resolves to", () => {
     });
   }
 
-  it("is what the rule says, the first time and when it was kept", async () => {
+  it("follow the rule, the first time and from the cache", async () => {
     const groups: Readonly<Record<string, string>> = { a: "b", ab: "a" };
     let found = 0;
     await fc.assert(

@@ -48,8 +48,8 @@ function limiterOn(store: Store, options: Partial<LimiterOptions> = {}) {
   return { limiter, events, setups };
 }
 
-describe("how a store is set up", () => {
-  it("is asked once the store has answered a call, and its problems are reported once", async () => {
+describe("the setup of a store", () => {
+  it("is checked once the store has answered a call, and its problems are reported once", async () => {
     const store = new Switched();
     const { limiter, setups } = limiterOn(store);
     assert.equal(store.asked, 0);
@@ -63,13 +63,13 @@ describe("how a store is set up", () => {
     await limiter.close();
   });
 
-  it("is asked also where no call asks the store", async () => {
+  it("is also checked without a call", async () => {
     const { limiter, setups } = limiterOn(new Switched());
     await until(() => setups().length === 1);
     await limiter.close();
   });
 
-  it("is reported later where the store is away at the start, and not as unknown meanwhile", async () => {
+  it("is reported later where the store is unreachable at the start, and not as unknown meanwhile", async () => {
     const store = new Switched();
     store.isAway = true;
     const { limiter, events, setups } = limiterOn(store);
@@ -82,7 +82,7 @@ describe("how a store is set up", () => {
     await limiter.close();
   });
 
-  it("is asked again when the store is back, and reported when it has changed", async () => {
+  it("is checked again when the store is back, and reported when it has changed", async () => {
     const store = new Switched();
     const { limiter, setups } = limiterOn(store);
     await limiter.consume(call);
@@ -113,7 +113,7 @@ describe("how a store is set up", () => {
     await limiter.close();
   });
 
-  it("is asked again after an outage that a fallback bridged", async () => {
+  it("is checked again after an outage with a fallback", async () => {
     let asked = 0;
     const setup = async () => {
       asked++;
@@ -134,7 +134,7 @@ describe("how a store is set up", () => {
     await limiter.close();
   });
 
-  it("is reported once as unknown where it cannot be read, and the calls go on", async () => {
+  it("is reported once as unknown where it cannot be read, and calls still work", async () => {
     const store = new Switched();
     store.checks = new StoreError("unauthorized", "no right to ask", { transient: false });
     const { limiter, setups } = limiterOn(store);
@@ -147,7 +147,7 @@ describe("how a store is set up", () => {
     await limiter.close();
   });
 
-  it("is asked no more once the limiter was closed, and reported no more", async () => {
+  it("is neither checked nor reported once the limiter is closed", async () => {
     const store = new Switched();
     store.isAway = true;
     const { limiter, events } = limiterOn(store);

@@ -34,7 +34,7 @@ for (const [name, open] of Object.entries(stores)) {
     createLimiter({ policy: { version: 1, limits }, store: open(), prefix: `shared-${opened++}` });
 
   describe(`calls without a dimension, on ${name}`, () => {
-    it("share a bucket that calls with any value are not in", async () => {
+    it("share a bucket that has no calls with a value", async () => {
       const limiter = limiterFor(perUser);
       const allowed = async (call: object) => (await limiter.consume({ tool: "x", ...call })).allowed;
       // Again and again: denials are kept, and so are prepared calls.
@@ -82,7 +82,7 @@ for (const [name, open] of Object.entries(stores)) {
       await limiter.close();
     });
 
-    it("are told apart by their idempotency keys, without a partition", async () => {
+    it("are distinguished by their idempotency keys, without a partition", async () => {
       const limiter = limiterFor(perUser, perSession);
       const call = { tool: "x", idempotencyKey: "job-1" };
       const first = await limiter.consume(call);
@@ -104,7 +104,7 @@ for (const [name, open] of Object.entries(stores)) {
 }
 
 describe("a shared bucket", () => {
-  it("is not for tools without a group, and never for a tool or arguments", async () => {
+  it("does not exist for tools without a group, and never for a tool or arguments", async () => {
     const limiter = createLimiter({
       policy: {
         version: 1,

@@ -96,7 +96,7 @@ describe("a quota that is unlimited", () => {
     });
   }
 
-  it("shows for how long a scope has been there, and never ends it", async () => {
+  it("shows how long a scope has lived, and never ends it", async () => {
     const { limiter, clock } = limiterOf({ name: "l", per: ["user"], algorithm: "elapsed", quota: "unlimited" });
     await limiter.consume(call);
     clock.advance(86_400_000);
@@ -107,7 +107,7 @@ describe("a quota that is unlimited", () => {
     assert.equal((await limiter.consume(call)).allowed, false);
   });
 
-  it("shows how long a row of equal outcomes is, and never ends it", async () => {
+  it("shows how long a streak is, and never ends it", async () => {
     const { limiter } = limiterOf({ name: "l", per: ["user"], algorithm: "streak", of: "errors", quota: "unlimited" });
     for (let n = 0; n < 5; n++) await limiter.reportOutcome(call, { error: new Error("no") });
     const { allowed, verdicts } = await limiter.consume(call);
@@ -115,7 +115,7 @@ describe("a quota that is unlimited", () => {
     assert.equal((await limiter.usage({ user: "u1" }))[0]?.used, 5);
   });
 
-  it("has nothing to count where it is a rate, and leaves the use of others as it is", async () => {
+  it("has nothing to count for a rate, and keeps the use of others", async () => {
     const { limiter, used, clock } = limiterOf({ name: "l", per: ["user"], ...PLANS, window: "1h", burst: 2 });
     for (let n = 0; n < 2; n++) await limiter.consume(call);
     clock.advance(1);
@@ -130,7 +130,7 @@ describe("a quota that is unlimited", () => {
     assert.equal((await limiter.consume(call)).allowed, true);
   });
 
-  it("takes no slots where calls at once are counted, so that there are never too many", async () => {
+  it("takes no slots of a concurrency limit, so that there are never too many", async () => {
     const { limiter, used } = limiterOf({ name: "l", per: ["user"], algorithm: "concurrency", ...PLANS });
     assert.ok((await limiter.consume(pro)).allowed);
     await assert.rejects(limiter.consume(call), isMisuse("needs-reserve"));
@@ -159,7 +159,7 @@ describe("a call that runs under a quota that is unlimited", () => {
   };
   const priced = { ...pro, cost: { tokens: 400 } };
 
-  it("is booked when it ends, by what it took, so that any number may run", async () => {
+  it("is booked when it ends, by its usage, so that any number may run", async () => {
     const { limiter, used } = limiterOf(tokens);
     const held = await Promise.all(Array.from({ length: 1_200 }, () => limiter.reserve(priced)));
     assert.ok(held.every(({ allowed }) => allowed));
@@ -186,7 +186,7 @@ describe("a call that runs under a quota that is unlimited", () => {
     assert.equal(await used(), 405);
   });
 
-  it("is settled once by its id under a policy that has a number since, and the other way round", async () => {
+  it("is settled once by its id when the policy becomes limited, and the other way round", async () => {
     const { limiter, used } = limiterOf({ ...tokens, quota: 1_000 } as LimitInput);
     const free = await limiter.reserve(priced);
     const bound = await limiter.reserve({ ...call, cost: { tokens: 300 } });
@@ -218,7 +218,7 @@ describe("a call that runs under a quota that is unlimited", () => {
 describe("a limit that is unlimited beside others", () => {
   const budget: LimitInput = { name: "budget", per: ["user"], quota: 1 };
 
-  it("is not charged by a call that another limit denies, and is no denier", async () => {
+  it("is not charged for a call that another limit denies, and denies nothing", async () => {
     const { limiter, used } = limiterOf({ name: "free", per: ["user"], quota: "unlimited" }, budget);
     assert.ok((await limiter.consume(call)).allowed);
     const denied = await limiter.consume(call);
@@ -240,7 +240,7 @@ describe("a limit that is unlimited beside others", () => {
     assert.equal((await limiter.revoke({ limit: "free", user: "u1" }, "g"))?.revoked, false);
   });
 
-  it("books a call that happened already, and counts as far as it can", async () => {
+  it("books recorded calls, and counts as far as it can", async () => {
     const { limiter, used } = limiterOf({ name: "free", per: ["user"], unit: "tokens", quota: "unlimited" });
     const most = { ...call, cost: { tokens: Number.MAX_SAFE_INTEGER } };
     for (let n = 0; n < 3; n++) assert.ok((await limiter.consume(most)).allowed);

@@ -56,7 +56,7 @@ const unreadable: Readonly<Record<string, unknown>> = {
 
 for (const place of ["a limiter", "a client"]) {
   describe(`a result, in ${place}`, () => {
-    it("ends no run, whatever it is, and equal ones are counted", async () => {
+    it("ends no run, for any value, and equal ones are counted", async () => {
       for (const [what, result] of Object.entries({ ...readable, ...unreadable })) {
         const { limiter, events } = await limiterIn(place);
         for (let i = 0; i < 3; i++) {
@@ -84,7 +84,7 @@ for (const place of ["a limiter", "a client"]) {
       await limiter.close();
     });
 
-    it("that is an error ends no run but by itself", async () => {
+    it("that is an error has no other effect on a run", async () => {
       const { limiter, events } = await limiterIn(place);
       let count = 0;
       for (const error of [10n, cycle, unreadable["a toJSON that throws"], undefined]) {
@@ -105,7 +105,7 @@ for (const place of ["a limiter", "a client"]) {
   });
 
   describe(`arguments, in ${place}`, () => {
-    it("end no run, and are counted as what JSON would say", async () => {
+    it("end no run, and are counted as their JSON", async () => {
       const { limiter } = await limiterIn(place);
       const runs = async (args: unknown) => {
         const ran = await limiter.run({ tool: "x", session: "s", args }, () => Math.random());
@@ -149,7 +149,7 @@ for (const place of ["a limiter", "a client"]) {
   });
 }
 
-describe("arguments that no limit is per", () => {
+describe("arguments that no limit needs", () => {
   it("are not read at all, without an idempotency key", async () => {
     const policy: PolicyInput = { version: 1, limits: [{ name: "calls", per: ["session"], quota: 20 }] };
     const limiter = createLimiter({ policy, store: memoryStore() });

@@ -106,7 +106,7 @@ for (const [name, make] of Object.entries(sides)) {
       );
     });
 
-    it("never charges less than what was reported beside a bad figure, nor lets one lower a total", async () => {
+    it("never charges less than the good figures beside a bad one, which lowers no total", async () => {
       const { limiter, used } = await make();
       await limiter.run(CALL, ({ addUsage }) => {
         addUsage({ tokens: 900 });
@@ -121,7 +121,7 @@ for (const [name, make] of Object.entries(sides)) {
       assert.equal((await used()).tokens, 950);
     });
 
-    it("charges a failed call the estimate of what it reported badly", async () => {
+    it("charges a failed call its estimate for a bad figure", async () => {
       const { limiter, used } = await make({ onError: "refund" });
       const failing = ({ addUsage }: RunContext) => {
         addUsage({ tokens: Number.NaN });
@@ -131,7 +131,7 @@ for (const [name, make] of Object.entries(sides)) {
       assert.deepEqual(await used(), { calls: 0, tokens: 400, money: 0 });
     });
 
-    it("charges nothing for a bad figure of a unit of which nothing was held", async () => {
+    it("charges nothing for a bad figure of a unit without a hold", async () => {
       const { limiter, events, used } = await make();
       const call = { tool: "search", session: "s1" };
       const ran = await limiter.run(call, ({ addUsage }) => addUsage({ tokens: -7 }));
@@ -139,7 +139,7 @@ for (const [name, make] of Object.entries(sides)) {
       assert.deepEqual([await used(), events.length], [{ calls: 1, tokens: 0, money: 0 }, 1]);
     });
 
-    it("charges at least the estimate where only a part is known, without an event", async () => {
+    it("charges at least the estimate for partial usage, without an event", async () => {
       const { limiter, events, used } = await make();
       await limiter.run(CALL, ({ addUsage }) => addUsage({ tokens: 30 }, { atLeast: true }));
       assert.equal((await used()).tokens, 400);
@@ -198,7 +198,7 @@ describe("a policy that is reloaded while a call runs", () => {
     }
   });
 
-  it("does not cost a client's call its result, nor the accounting of the units that are left", async () => {
+  it("does not cost a client's call its result, or the accounting of the remaining units", async () => {
     const events: LimiterEvent[] = [];
     const money = limits.filter(({ name }) => name !== "tokens");
     const { url, service } = await served({ policy: POLICY, store: memoryStore() });

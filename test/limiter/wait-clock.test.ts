@@ -101,7 +101,7 @@ for (const [name, limit] of Object.entries(LIMITS)) {
   }
 }
 
-describe("calls in the row of a token bucket", () => {
+describe("calls in the queue of a token bucket", () => {
   it("have their turns at the rate of the limit, the last one exactly at the end of its wait", async () => {
     const clock = fakeClock(START_MS);
     const policy: PolicyInput = {
@@ -128,7 +128,7 @@ describe("calls in the row of a token bucket", () => {
 });
 
 describe("a fake clock", () => {
-  it("calls timers in the order of their instants, each at its own, and not those that were cancelled", () => {
+  it("fires timers in their order, each at its instant, and no cancelled ones", () => {
     const clock = fakeClock(1_000);
     const called: (readonly [string, number])[] = [];
     const note = (name: string) => () => called.push([name, clock.nowMs()]);

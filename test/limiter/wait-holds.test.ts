@@ -67,7 +67,7 @@ for (const where of ["memory", "a slow store"]) {
       await limiter.close();
     });
 
-    it("holds what a call is priced at from its turn, and gives back what it did not take", async () => {
+    it("holds a call's estimate from its turn, and refunds the rest", async () => {
       const { limiter, advance, used } = limiterFor(RATES, where);
       const call = { ...CALL, cost: { calls: 0, tokens: 1_000 } };
       const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
@@ -114,7 +114,7 @@ describe("reserve with maxWaitMs", () => {
     await limiter.close();
   });
 
-  it("never lets two through where there was room for one, when a reservation is released", async () => {
+  it("never admits two calls in room for one, when a reservation is released", async () => {
     const { limiter, advance, nowMs } = limiterFor({
       version: 1,
       limits: [{ name: "rate", per: ["session"], algorithm: "token-bucket", window: "1s", quota: 5, burst: 1 }],
@@ -137,7 +137,7 @@ describe("reserve with maxWaitMs", () => {
     await limiter.close();
   });
 
-  it("ends what it holds, also when a reload changed how its arguments are compared while it waited", async () => {
+  it("ends its hold, also when a reload changed how its arguments are compared", async () => {
     const policyOf = (ignoreArgs: string[]): PolicyInput => ({
       version: 1,
       tools: { model: { ignoreArgs } },
@@ -159,7 +159,7 @@ describe("reserve with maxWaitMs", () => {
     await limiter.close();
   });
 
-  it("denies at once what would have to wait longer, and what can never be allowed", async () => {
+  it("denies at once a call that would have to wait longer, or can never pass", async () => {
     const { limiter, used } = limiterFor(RATES);
     await limiter.run(CALL, () => {});
     const priced = { ...CALL, cost: { calls: 1, tokens: 1 } };
@@ -223,7 +223,7 @@ describe("a run or a reservation that does not wait to the end", () => {
   }
 
   for (const verb of ["run", "reserve"] as const) {
-    it(`frees all that it held when its signal is aborted: ${verb}`, async () => {
+    it(`frees its holds when its signal is aborted: ${verb}`, async () => {
       const stop = new AbortController();
       const { asked, used, limiter, events } = await waiting(verb, {}, { signal: stop.signal });
       stop.abort(new Error("enough"));
@@ -234,7 +234,7 @@ describe("a run or a reservation that does not wait to the end", () => {
       await limiter.close();
     });
 
-    it(`keeps its place when it has a key, because it may be sent again: ${verb}`, async () => {
+    it(`keeps its turn when it has a key, because it may be retried: ${verb}`, async () => {
       const stop = new AbortController();
       const { asked, used, limiter, advance } = await waiting(verb, { idempotencyKey: "k" }, { signal: stop.signal });
       stop.abort();
@@ -265,7 +265,7 @@ describe("a run or a reservation that does not wait to the end", () => {
     });
   }
 
-  it("frees the place of a keyed hold in the store when the limiter closes", async () => {
+  it("frees the turn of a keyed hold in the store when the limiter closes", async () => {
     const clock = fakeClock();
     const store = memoryStore({ clock });
     const kept = { ...store, apply: store.apply.bind(store), close: async () => {} };

@@ -111,7 +111,7 @@ describe("a call that waits for a slot", () => {
     await Promise.all([here.close(), there.close()]);
   });
 
-  it("asks the store for the whole row, not for each call of it, and ever less often", async () => {
+  it("asks the store once for the whole queue, and ever more rarely", async () => {
     const { open, advance, count } = setUp();
     const [here, there] = [open(), open()];
     running(there);
@@ -129,7 +129,7 @@ describe("a call that waits for a slot", () => {
     await Promise.all([here.close(), there.close()]);
   });
 
-  it("leaves a slot to other processes once its own process has handed slots on for five seconds", async () => {
+  it("leaves a slot to other processes after five seconds of slots for its own", async () => {
     const { open, advance, nowMs } = setUp();
     const [here, there] = [open(), open()];
     const calls = Array.from({ length: 40 }, () => running(here, CALL, 60_000));
@@ -150,7 +150,7 @@ describe("a call that waits for a slot", () => {
     await closed;
   });
 
-  it("is denied at the end of its wait, with what the store says then, and gets the usual texts", async () => {
+  it("is denied at the end of its wait, with the store's last answer and the usual texts", async () => {
     const { open, advance } = setUp();
     const limiter = open();
     const first = running(limiter);
@@ -186,7 +186,7 @@ describe("a call that waits for a slot", () => {
     await Promise.all([here.close(), there.close()]);
   });
 
-  it("leaves the row when its signal is aborted, and the next one goes on", async () => {
+  it("leaves the queue when its signal is aborted, and the next call continues", async () => {
     const { open } = setUp();
     const limiter = open();
     const first = running(limiter);
@@ -220,7 +220,7 @@ describe("a call that waits for a slot", () => {
     await closed;
   });
 
-  it("is one of 256 at most for a bucket and a process; the next one is denied at once", async () => {
+  it("is one of at most 256 for a bucket and a process; the next one is denied at once", async () => {
     const { open } = setUp();
     const limiter = open();
     running(limiter);
@@ -239,7 +239,7 @@ describe("a call that waits for a slot", () => {
     await closed;
   });
 
-  it("does not pass those that wait, when it comes as a slot is free that they have not seen", async () => {
+  it("does not overtake waiting calls when it finds a free slot", async () => {
     const { open, advance } = setUp();
     const [here, there] = [open(), open()];
     const first = running(there);
@@ -264,7 +264,7 @@ describe("a call that waits for a slot", () => {
 
 describe("a remote caller that has gone when its call gets a slot", () => {
   for (const more of [{}, { idempotencyKey: "k" }]) {
-    it(`gives it back, and what was charged, too: ${"idempotencyKey" in more ? "with" : "without"} a key`, async () => {
+    it(`frees it, and refunds its charges: ${"idempotencyKey" in more ? "with" : "without"} a key`, async () => {
       const clock = fakeClock();
       const memory = memoryStore({ clock });
       const gone = new AbortController();
@@ -341,7 +341,7 @@ describe("a reload while calls wait for a slot", () => {
   }
 });
 
-describe("a call that is sent again while others wait for its slot", () => {
+describe("a retried call while others wait for its slot", () => {
   for (const quota of [1, 2]) {
     it(`gets its first answer, and does not wait behind them: ${quota} slots`, async () => {
       const { open, advance } = setUp({ version: 1, limits: [{ ...SLOT, quota }] });
@@ -405,7 +405,7 @@ describe("a call that several limits deny", () => {
     ],
   };
 
-  it("is denied at once where one of them denies it for longer than it may wait", async () => {
+  it("is denied at once where one of them needs a longer wait than allowed", async () => {
     const { open, nowMs } = setUp(policy);
     const limiter = open();
     running(limiter, { ...CALL, cost: { tokens: 9 } });
@@ -445,7 +445,7 @@ describe("a call that several limits deny", () => {
     await limiter.close();
   });
 
-  it("gets a slot and a turn in the row of a token bucket together", async () => {
+  it("gets a slot and a turn in the queue of a token bucket together", async () => {
     const { open, advance, nowMs } = setUp({ version: 1, limits: policy.limits.slice(0, 2) });
     const limiter = open();
     const first = running(limiter);
@@ -478,7 +478,7 @@ const act = fc.record({
   maxWaitMs: fc.constantFrom(0, 500, 60_000, 60_000, 60_000),
 });
 
-it("never lets more run than there are slots, and gives every slot back, in 100 schedules", async () => {
+it("never runs more calls than there are slots, and frees every slot, in 100 schedules", async () => {
   let waited = 0;
   await fc.assert(
     fc.asyncProperty(

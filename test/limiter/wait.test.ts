@@ -53,7 +53,7 @@ function limiterFor(policy: PolicyInput) {
 }
 
 describe("consume with maxWaitMs", () => {
-  it("resolves at the call's turn, in one question to the store", async () => {
+  it("resolves at the call's turn, with one request to the store", async () => {
     const { limiter, store, decisions } = limiterFor(RATE);
     const startMs = performance.now();
     const served: number[] = [];
@@ -69,7 +69,7 @@ describe("consume with maxWaitMs", () => {
     assert.equal(decisions.length, 4);
   });
 
-  it("denies at once what would have to wait longer, or cannot wait", async () => {
+  it("denies at once a call that would have to wait longer, or cannot wait", async () => {
     const { limiter, decisions } = limiterFor(RATE);
     await limiter.consume(CALL);
     for (const options of [{ maxWaitMs: 20 }, { maxWaitMs: 0 }, {}, undefined]) {
@@ -80,7 +80,7 @@ describe("consume with maxWaitMs", () => {
     assert.equal(decisions.length, 5);
   });
 
-  it("tries again when another limit's units are free, until the time is up", async () => {
+  it("retries when another limit's units are free, until the time is up", async () => {
     const { limiter, store, decisions } = limiterFor(WINDOW);
     const startMs = performance.now();
     const all = await Promise.all(Array.from({ length: 6 }, () => limiter.consume(CALL, { maxWaitMs: 5_000 })));
@@ -91,7 +91,7 @@ describe("consume with maxWaitMs", () => {
     assert.equal((await limiter.consume(CALL, { maxWaitMs: 5 })).allowed, false);
   });
 
-  it("lets 256 calls of a process wait for a bucket, and denies who comes then", async () => {
+  it("lets 256 calls of a process wait for a bucket, and denies the next one", async () => {
     const { limiter } = limiterFor({
       version: 1,
       limits: [{ name: "total", per: ["session"], quota: 1, resetAfterIdle: "30m" }],
@@ -113,8 +113,8 @@ describe("consume with maxWaitMs", () => {
   });
 });
 
-describe("the row of a token bucket", () => {
-  it("has 256 calls at most; the next one is denied at once", async () => {
+describe("the queue of a token bucket", () => {
+  it("has at most 256 calls; the next one is denied at once", async () => {
     const { limiter } = limiterFor({
       version: 1,
       limits: [{ name: "rate", per: ["session"], algorithm: "token-bucket", window: "1m", quota: 60, burst: 1 }],
@@ -139,7 +139,7 @@ describe("the row of a token bucket", () => {
     await assert.rejects(next, /not denied/);
   });
 
-  it("gives a call that is sent again its first turn, and not a whole wait from then on", async () => {
+  it("gives a retried call its first turn, and not another whole wait", async () => {
     const clock = fakeClock();
     const memory = memoryStore({ clock });
     // Limiters do not know the store's clock, as with a server: they wait in real time.
@@ -188,7 +188,7 @@ describe("a call that is aborted while it waits", () => {
     assert.equal(decisions.length, 1);
   });
 
-  it("keeps its place when it has a key, because it may be sent again", async () => {
+  it("keeps its turn when it has a key, because it may be retried", async () => {
     const { limiter, used } = limiterFor(RATE);
     await limiter.consume(CALL);
     const call = { ...CALL, idempotencyKey: "k1" };
@@ -202,13 +202,13 @@ describe("a call that is aborted while it waits", () => {
     assert.deepEqual(await used(), [1, 2]);
   });
 
-  it("is never asked for when its signal was aborted before", async () => {
+  it("never reaches the store when its signal was aborted before", async () => {
     const { limiter, store } = limiterFor(RATE);
     await assert.rejects(limiter.consume(CALL, { maxWaitMs: 10, signal: AbortSignal.abort() }), { name: "AbortError" });
     assert.equal(store.asked.length, 0);
   });
 
-  it("says when its place could not be given up", async () => {
+  it("emits an event when its turn could not be freed", async () => {
     const { limiter, store, events } = limiterFor(RATE);
     await limiter.consume(CALL);
     const stop = new AbortController();

@@ -25,7 +25,7 @@ function limiterOf(limits: readonly LimitInput[], store: Store = memoryStore({ c
 
 describe("a limit that warns", () => {
   for (const [name, open] of Object.entries(STORES)) {
-    it(`counts past its quota and tells the model, until another limit denies: ${name}`, async () => {
+    it(`counts beyond its quota with a notice, until another limit denies: ${name}`, async () => {
       const store = open();
       const limiter = limiterOf([SOFT, { name: "hard", per: ["session"], quota: 4, notice: { at: "never" } }], store);
       const seen = [];
@@ -54,7 +54,7 @@ describe("a limit that warns", () => {
     });
   }
 
-  it("says so in words of its own, with how much is used, and earlier where it says when", async () => {
+  it("has its own text with the use, and an earlier notice with at", async () => {
     const message = "{used} of {quota} {unit}: start to conclude.";
     const said = async (notice: LimitInput["notice"]) => {
       const limiter = limiterOf([{ ...SOFT, quota: 4, notice }]);
@@ -78,7 +78,7 @@ describe("a limit that warns", () => {
     "a quota of 0": { ...SOFT, quota: 0 },
   };
   for (const [name, limit] of Object.entries(others)) {
-    it(`denies nothing, whatever its kind: ${name}`, async () => {
+    it(`denies nothing, for any kind: ${name}`, async () => {
       const limiter = limiterOf([limit]);
       const last = [];
       for (let i = 0; i < 4; i++) last.push(await limiter.consume(CALL));
@@ -94,7 +94,7 @@ describe("a limit that warns", () => {
     });
   }
 
-  it("counts distinct values past its quota, and tells the model of those alone that are new", async () => {
+  it("counts distinct values beyond its quota, with a notice only for new ones", async () => {
     const limiter = limiterOf([{ name: "sessions", per: ["user"], distinct: "session", quota: 1, mode: "warn" }]);
     const of = async (session: string) => (await limiter.consume({ ...CALL, session })).notice?.slice(0, 8) ?? null;
     assert.deepEqual([await of("s1"), await of("s2"), await of("s1"), await of("s2")], [null, "Warning:", null, null]);
@@ -117,7 +117,7 @@ describe("a limit that warns", () => {
     assert.match(late.notice ?? "", /^Warning: the time/);
   });
 
-  it("allows while the store is unreachable, also where the limit says deny, and says nothing that it does not know", async () => {
+  it("allows in an outage, also with onStoreError deny, and shows no unknown numbers", async () => {
     const away: SharedStore = {
       apply: () => Promise.reject(new Error("away")),
       book: () => Promise.reject(new Error("away")),

@@ -34,7 +34,7 @@ limits:
   - { name: parallel-calls,   per: [session], when: { tool: [book_service] }, algorithm: concurrency, quota: 4, hold: { lease: 2m } }
 `;
 
-describe("a policy with all of it", () => {
+describe("a policy with every key", () => {
   it("judges a call by every limit that matches", async () => {
     const limiter = createLimiter({ policy: parsePolicy(EXAMPLE), store: memoryStore() });
     const call = { session: "s1", turn: "t1", user: "u1", tenant: "acme" };
@@ -68,7 +68,7 @@ describe("count", () => {
   ];
   const call = (session: string, turn = "t1") => ({ tool: "x", user: "u1", session, turn });
 
-  it("charges a value once, and lets those pass that were seen", async () => {
+  it("charges a value once, and allows seen values", async () => {
     const { limiter, clock } = limiterOf(limits);
     for (const session of ["a", "b", "a", "b", "a"]) assert.ok((await limiter.consume(call(session))).allowed);
     const denied = await limiter.consume(call("made-up"));
@@ -86,7 +86,7 @@ describe("count", () => {
     assert.equal((await limiter.usage({ user: "u1" }))[0]?.used, 1);
   });
 
-  it("is not given back, and takes no price", async () => {
+  it("is not refunded, and takes no cost", async () => {
     const { limiter } = limiterOf(limits);
     const held = await limiter.reserve(call("a"));
     assert.ok(held.allowed);
@@ -145,7 +145,7 @@ describe("streak", () => {
   };
   const call = { tool: "x", session: "s1", args: { q: 1 } };
 
-  it("denies after so many errors in a row, until another outcome or the ttl", async () => {
+  it("denies after a number of errors in a row, until another outcome or the ttl", async () => {
     const { limiter, clock } = limiterOf([errors]);
     const fail = () => limiter.reportOutcome(call, { error: new Error("broken") });
     await fail();
@@ -408,7 +408,7 @@ describe("grant", () => {
     await assert.rejects(limiter.revoke({ limit: "none" }, "a"), isMisuse("unknown-limit"));
   });
 
-  it("refuses what is no grant", async () => {
+  it("refuses a value that is no grant", async () => {
     const { limiter } = limiterOf([{ name: "calls", per: ["session"], quota: 2 }]);
     const bucket = { limit: "calls", session: "s1" };
     for (const [path, bad] of Object.entries({

@@ -66,11 +66,11 @@ describe("the judge of the load", () => {
     return ledger.judge(used).faults.map((fault) => fault.replace(/ .*:/, ""));
   }
 
-  it("finds nothing where as many ran as may", () => {
+  it("finds nothing when the maximum ran", () => {
     assert.deepEqual(faultsOf([{ session: "a", turn: "1", offered: 5, ran: 1 }]), []);
   });
 
-  it("finds one too many, one too few, and what the store counts otherwise", () => {
+  it("finds one too many, one too few, and a different count of the store", () => {
     assert.deepEqual(faultsOf([{ session: "a", turn: "1", offered: 5, ran: 2 }]), [
       "tenant-budget 2 ran, 1 may",
       "tool-per-session 2 ran, 1 may",
@@ -82,7 +82,7 @@ describe("the judge of the load", () => {
     assert.equal(counted.length, 3);
   });
 
-  it("leaves it to the order which calls of a tenant run, not how many", () => {
+  it("checks how many calls of a tenant run, not which", () => {
     const turns = (...ran: number[]) =>
       ran.map((each, i) => ({ session: `s${i >> 1}`, turn: `${i % 2}`, offered: 1, ran: each }));
     assert.deepEqual(faultsOf(turns(1, 1, 1, 0)), []);
@@ -91,7 +91,7 @@ describe("the judge of the load", () => {
     assert.deepEqual(faultsOf(turns(1, 1, 1, 1)), ["tenant-budget 4 ran, 3 may"]);
   });
 
-  it("finds a bucket that denied and is not full", () => {
+  it("finds a bucket that denied without being full", () => {
     const ledger = new Ledger(quotas);
     const bucket = ledger.offer(call("a", "1"));
     ledger.run(bucket);

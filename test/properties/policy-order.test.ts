@@ -28,7 +28,7 @@ const turn = fc.record({
 });
 
 describe("the order of limits", () => {
-  it("is irrelevant to whether calls are allowed and when to try again", async () => {
+  it("does not affect whether calls are allowed or when to retry", async () => {
     let denials = 0;
     const order = fc.shuffledSubarray(limits, { minLength: limits.length });
     await fc.assert(

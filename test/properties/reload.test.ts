@@ -177,7 +177,7 @@ describe("a limiter that is reloaded", () => {
 });
 
 describe("a limiter that is reloaded while its store is unreachable", () => {
-  it("decides as one that is made for each call beside a store that answers, and books the same", async () => {
+  it("decides and books like one that is made for each call over a reachable store", async () => {
     const modes = [{}, { onStoreError: "local" }, { mode: "shadow" }];
     await fc.assert(
       fc.asyncProperty(acts(modes, false), fc.nat(20), fc.boolean(), async (list, cutAt, keepsDenials) => {

@@ -260,7 +260,7 @@ export interface Tally {
   /** Steps of requests that got an earlier answer. */
   replays: number;
   /** Steps of requests whose answer was kept no more. */
-  afresh: number;
+  rejudged: number;
   /** Steps of requests that took a place in a row. */
   places: number;
 }
@@ -282,7 +282,7 @@ export function createTallies(): Record<LimitSpec["algorithm"], Tally> {
     charged: 0,
     refunded: 0,
     replays: 0,
-    afresh: 0,
+    rejudged: 0,
     places: 0,
   });
   return {
@@ -307,14 +307,14 @@ export function createModel(tallies: ReturnType<typeof createTallies>) {
   function tell(request: StoreRequest, before: readonly (StoredState | undefined)[], reply: StoreReply, nowMs: number) {
     const { steps, once } = request;
     const answer = before[steps.length];
-    const isAfresh = once !== undefined && answer !== undefined && reply.replay === undefined;
+    const isRejudged = once !== undefined && answer !== undefined && reply.replay === undefined;
     for (const [i, step] of steps.entries()) {
       const tally = tallies[step.limit.algorithm];
       if (reply.replay !== undefined) {
         tally.replays++;
         continue;
       }
-      if (isAfresh) tally.afresh++;
+      if (isRejudged) tally.rejudged++;
       tellTime(tally, step.bucket, before[i], nowMs);
       const stepReply = reply.steps[i];
       if (stepReply !== undefined) tellStep(tally, request, step, before[i], stepReply, reply);

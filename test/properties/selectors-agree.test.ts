@@ -72,7 +72,7 @@ function bucketsOf(
 
 for (const [store, open] of Object.entries(stores)) {
   describe(`${store} and the memory`, () => {
-    it(`decide alike on ${SCHEDULES} schedules, in buckets that only policies share`, async () => {
+    it(`decide the same on ${SCHEDULES} schedules, in buckets that only policies share`, async () => {
       let [made, denials, shared] = [0, 0, 0];
       const play = async ({
         limits,

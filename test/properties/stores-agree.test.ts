@@ -52,7 +52,7 @@ const WORTH_AT_GIVEN_TIMES: Partial<Tally> = {
   live: 0.1,
   extends: 0.05,
   forgotten: 0.002,
-  afresh: 0.005,
+  rejudged: 0.005,
 };
 
 function assertWorthRunning(tallies: Tallies, worth: Partial<Tally>): void {
@@ -72,7 +72,7 @@ function assertWorthRunning(tallies: Tallies, worth: Partial<Tally>): void {
 
 for (const [name, open] of Object.entries(stores)) {
   describe(`${name} and the kernel`, () => {
-    it(`agree on ${SCHEDULES} schedules at times that are given`, async (context) => {
+    it(`agree on ${SCHEDULES} schedules at given times`, async (context) => {
       const clock = fakeClock(Date.now() + 365 * 86_400_000);
       const store = open(clock);
       const tallies = createTallies();

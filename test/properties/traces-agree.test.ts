@@ -113,7 +113,7 @@ for (const [name, trace] of Object.entries(traces)) {
     const groups = groupsOf(trace);
     const expected = countPlainly(trace, groups);
     for (const [store, open] of Object.entries(stores)) {
-      it(`are what a plain count says, on ${store}`, async (context) => {
+      it(`equal a plain count, on ${store}`, async (context) => {
         const limiter = limiterOf(open(), groups);
         const given: string[] = [];
         for (const call of trace) {

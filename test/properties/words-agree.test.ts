@@ -183,7 +183,7 @@ function named(turns: readonly Turn[], prefix: string): Turn[] {
 }
 
 for (const [name, open] of Object.entries(stores)) {
-  describe(`${name} and the kernel, by all words`, () => {
+  describe(`${name} and the kernel, with every key`, () => {
     it(`agree on ${SCHEDULES} schedules`, async (context) => {
       const tally: Tally = { stale: 0, granted: 0, counted: 0, rows: 0, overTime: 0, shadowed: 0 };
       let schedules = 0;

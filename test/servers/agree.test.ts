@@ -99,7 +99,7 @@ for (const [name, { schedules, inPartitions, open }] of Object.entries(candidate
       return tallies;
     }
 
-    it(`agree on ${schedules} schedules at times that are given`, async (context) => {
+    it(`agree on ${schedules} schedules at given times`, async (context) => {
       const tallies = await compare(schedule, schedules, "");
       context.diagnostic(JSON.stringify(tallies));
       if (schedules >= 300) assertWorthRunning(tallies);

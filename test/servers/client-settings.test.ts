@@ -120,7 +120,7 @@ for (const [name, connect] of Object.entries(clients)) {
       assert.deepEqual(await admitted(store, name), EXACT);
     });
 
-    it("admits exactly the quota with tables of Tollgate's own, which it makes", async () => {
+    it("admits exactly the quota with Tollgate's own tables, which it creates", async () => {
       await migrate(client);
       await migrate(client);
       const store = postgresStore(client);
@@ -176,7 +176,7 @@ describe("a client that changes what the server answered", () => {
     "no rows at all": undefined,
   };
   for (const [name, rows] of Object.entries(garbage)) {
-    it(`never gets a decision by ${name}`, async () => {
+    it(`never gets a decision from ${name}`, async () => {
       const query = async () => ({ rows });
       const broken = {
         totalCount: 0,
@@ -196,7 +196,7 @@ describe("a client that changes what the server answered", () => {
   }
 });
 
-describe("a clock that says no time", () => {
+describe("a clock without a time", () => {
   const pool = server.pool();
   const NO_TIMES = [Number.NaN, undefined, null, "1893456000000", 0.5, Number.POSITIVE_INFINITY, -1, 2 ** 53, 10n];
 

@@ -196,7 +196,7 @@ describe("a master of a cluster that is killed under load", ownServers, () => {
     await killHalfWay(context, limiters, session, () => second.kill(), { server: replica, key });
   });
 
-  it("is followed by a replica that was behind, and no more is admitted than was lost", async (context) => {
+  it("is followed by a replica that was behind, and only lost units are admitted again", async (context) => {
     const { session, key } = await sessionOn(third, "behind");
     const replica = replicaOf(third);
     const kill = async () => {

@@ -54,11 +54,11 @@ const isStoreError = (code: StoreErrorCode, words: RegExp) => (error: unknown) =
   StoreError.isInstance(error) && error.code === code && words.test(error.message);
 
 for (const [name, client] of Object.entries({ pg: pool, "postgres.js": sql })) {
-  describe(`a column of one's own session table, by ${name}`, () => {
+  describe(`a column of your own session table, by ${name}`, () => {
     const call = (session: string, turn = "t1") => ({ tool: "search", session, turn });
     const limiter = createLimiter({ policy: POLICY, store: documentStore(columnOf(client, column)) });
 
-    it("holds the limits of a session, over instances and restarts", async () => {
+    it("keeps the limits of a session, over instances and restarts", async () => {
       const session = `${name} {1}`;
       await pool.query(`INSERT INTO "AgentSession" VALUES ($1, 'mine')`, [session]);
       const decisions = [];
@@ -105,7 +105,7 @@ for (const [name, client] of Object.entries({ pg: pool, "postgres.js": sql })) {
       );
     });
 
-    it("says what is wrong with the table", async () => {
+    it("reports what is wrong with the table", async () => {
       const consume = (more: object) =>
         createLimiter({ policy: POLICY, store: documentStore(columnOf(client, { ...column, ...more })) }).consume(
           call("s1"),
@@ -122,7 +122,7 @@ for (const [name, client] of Object.entries({ pg: pool, "postgres.js": sql })) {
       );
     });
 
-    it("takes ids and values of other types", async () => {
+    it("accepts ids and values of other types", async () => {
       await pool.query("CREATE TABLE IF NOT EXISTS sessions (id uuid PRIMARY KEY, state text)");
       const id = crypto.randomUUID();
       await pool.query("INSERT INTO sessions VALUES ($1)", [id]);
@@ -275,7 +275,7 @@ describe("the document store", () => {
     assert.deepEqual([...new Set(written)], ["true,true,false"]);
   });
 
-  it("refuses limits that are wider than a session when the limiter is made, and when its policy is reloaded", () => {
+  it("refuses limits beyond a session when the limiter is made, and on a reload", () => {
     const wide: PolicyInput = { version: 1, limits: [...POLICY.limits, { name: "per-user", per: ["user"], quota: 5 }] };
     const isWide = (error: unknown) =>
       MisuseError.isInstance(error) &&
@@ -287,7 +287,7 @@ describe("the document store", () => {
     assert.throws(() => limiter.reload(wide), isWide);
   });
 
-  it("fails the calls of one session alone", async () => {
+  it("fails only the calls of one session", async () => {
     sessions.set("broken", '{"mine": true}');
     const limiter = createLimiter({ policy: POLICY, store: documentStore(port) });
     const [fine, broken] = await Promise.allSettled(
@@ -300,7 +300,7 @@ describe("the document store", () => {
     assert.equal(sessions.get("broken"), '{"mine": true}');
   });
 
-  it("fails the calls of one damaged bucket alone, until a reset mends it", async () => {
+  it("fails only the calls of one damaged bucket, until a reset repairs it", async () => {
     const { port, sessions } = mapPort();
     const limiter = createLimiter({ policy: POLICY, store: documentStore(port) });
     const call = { tool: "a", session: "s1", turn: "t" };
@@ -363,7 +363,7 @@ describe("the document store", () => {
     );
   });
 
-  it("is told by its name what is wrong with it", async () => {
+  it("reports its faults by name", async () => {
     assert.throws(() => documentStore({} as never), /port: expected an object with transact/);
     assert.throws(() => columnOf(pool, { table: 'a"', column: "b" }), /table: expected a name in the database/);
     assert.throws(() => columnOf(pool, { ...column, clock: {} as never }), /clock: expected a clock/);

@@ -46,13 +46,13 @@ async function ends(context: TestContext, store: string): Promise<void> {
   assert.deepEqual([status, /calls-per-session/.test(stdout)], [0, true], "the command did not end");
 }
 
-describe("a command ends although its connection is kept at the goodbye", { concurrency: true }, () => {
-  it("by a Redis", ownServers, async (context) => {
+describe("a command ends although its server does not close the connection", { concurrency: true }, () => {
+  it("of a Redis", ownServers, async (context) => {
     const { port } = await startRedis();
     await ends(context, `redis://127.0.0.1:${await keeping(port, (bytes) => /quit/i.test(String(bytes)), "+OK\r\n")}`);
   });
 
-  it("by a Postgres", async (context) => {
+  it("of a Postgres", async (context) => {
     const url = new URL((await startPostgres()).url);
     const pool = new pg.Pool({ connectionString: url.href });
     await migrate(pool);

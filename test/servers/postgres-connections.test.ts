@@ -105,7 +105,7 @@ describe("a connection that dies silently", { concurrency: true }, () => {
     ["at the commit", "COMMIT", "a JSON column"],
   ];
   for (const [what, words, where] of cases) {
-    it(`${what} in ${where} fails one call, and gives its place in the pool back`, async () => {
+    it(`${what} in ${where} fails one call, and leaves the pool`, async () => {
       const behind = await behindProxy({ max: 1 });
       const store = STORES[where]?.(dyingAt(words, behind)) ?? assert.fail();
       await assert.rejects(ask(store, charge("dying")), failsWith("unavailable", /127\.0\.0\.1:\d+: no answer within/));
@@ -114,7 +114,7 @@ describe("a connection that dies silently", { concurrency: true }, () => {
     });
   }
 
-  it("at a rollback gives its place in the pool back", async () => {
+  it("at a rollback leaves the pool", async () => {
     const behind = await behindProxy({ max: 1 });
     const store = postgresStore(dyingAt("ROLLBACK", behind), { deadlineMs: DEADLINE_MS });
     await ask(store, charge("rolled back"));
@@ -136,7 +136,7 @@ describe("a connection that dies silently", { concurrency: true }, () => {
     }
   });
 
-  it("costs one deadline, however many of them the pool has", async () => {
+  it("costs one deadline, for any number of them in the pool", async () => {
     const { proxy, pool } = await behindProxy({ max: 8 });
     const store = postgresStore(pool, { deadlineMs: DEADLINE_MS });
     await ask(store, charge("many"));
@@ -187,8 +187,8 @@ describe("a lock on the whole table", () => {
   });
 });
 
-describe("a pool whose connections others keep", () => {
-  it("fails a call in time, and what comes late goes back at once", async () => {
+describe("a pool whose connections are all in use", () => {
+  it("fails a call in time, and returns a late connection at once", async () => {
     const pool = server.pool({ max: 2 });
     const store = postgresStore(pool, { deadlineMs: DEADLINE_MS });
     await ask(store, charge("kept"));
@@ -213,7 +213,7 @@ describe("a time limit of the client's own", () => {
   });
 });
 
-describe("a server that only reads", () => {
+describe("a read-only server", () => {
   it("loses all connections of the pool that were made before, so that the next ones find the primary", async () => {
     const pool = server.pool({ max: 4 });
     const store = postgresStore(pool, { deadlineMs: DEADLINE_MS });
@@ -235,7 +235,7 @@ describe("a server that only reads", () => {
   });
 });
 
-describe("what the setup says of a client", () => {
+describe("the setup check of a client", () => {
   const named = async (client: PostgresClient) => {
     const checks = (await postgresStore(client).setup?.()) ?? [];
     const column = await documentStore(columnOf(client, { table: "sessions", column: "state" })).setup?.();
@@ -243,14 +243,14 @@ describe("what the setup says of a client", () => {
     return checks.flatMap(({ name, problem }) => (problem === null || name === "persistence" ? [] : [name]));
   };
 
-  it("names what is missing of a pool of pg", async () => {
+  it("names the missing settings of a pool of pg", async () => {
     const bare = new pg.Pool({ connectionString: server.url });
     after(() => bare.end());
     assert.deepEqual(await named(bare), ["connectionTimeoutMillis", "listener for errors"]);
     assert.deepEqual(await named(server.pool({ connectionTimeoutMillis: 2_000 })), []);
   });
 
-  it("names what is missing of postgres.js", async () => {
+  it("names the missing settings of postgres.js", async () => {
     const [bare, full] = [postgres(server.url), postgres(server.url, LINES)];
     after(() => Promise.all([bare.end(), full.end()]));
     assert.deepEqual(await named(bare), ["connect_timeout", "socket"]);
@@ -258,8 +258,8 @@ describe("what the setup says of a client", () => {
   });
 });
 
-describe("postgres.js by the lines of the docs", () => {
-  it("has its connections back after they died silently, more often than it has connections", async () => {
+describe("postgres.js with the settings of the docs", () => {
+  it("replaces its connections after they died silently, more often than it has connections", async () => {
     const { proxy } = await behindProxy();
     const sql = postgres(server.url.replace(`:${port}/`, `:${proxy.port}/`), { ...LINES, max: 2 });
     after(() => sql.end({ timeout: 0 }));

@@ -100,7 +100,7 @@ const codesIn = (events: readonly LimiterEvent[]) =>
   events.flatMap((event) => (event.type === "store.unreachable" ? [event.error.code] : []));
 
 describe("an instance of serve", () => {
-  it(`is back soon after each of ${DROPS} times that all of its connections die silently`, async (context) => {
+  it(`recovers soon after each of ${DROPS} times that all of its connections die silently`, async (context) => {
     const instance = await opened(managed.url);
     const times: number[] = [];
     for (let drop = 0; drop < DROPS; drop++) {
@@ -110,7 +110,7 @@ describe("an instance of serve", () => {
     context.diagnostic(`back after ${times.join(", ")} ms`);
   });
 
-  it("is back after connections died and new ones were silent, too, for a while", async (context) => {
+  it("recovers after connections died and new ones were silent, too, for a while", async (context) => {
     const instance = await opened(managed.url);
     instance.proxy.freeze();
     instance.proxy.blackHole("both");
@@ -120,7 +120,7 @@ describe("an instance of serve", () => {
     context.diagnostic(`back after ${await backIn(instance)} ms`);
   });
 
-  it("follows a name to the server that was promoted, when the old one stays and only reads", async (context) => {
+  it("follows a name to the promoted server, when the old one stays and is read-only", async (context) => {
     const primary = await startPostgres();
     const instance = await opened(primary.url);
     await Promise.all(Array.from({ length: 40 }, () => instance.call()));
@@ -141,7 +141,7 @@ describe("an instance of serve", () => {
   });
 });
 
-describe("what an administrator does to the server of an instance of serve", () => {
+describe("maintenance on the server of an instance of serve", () => {
   const events: {
     readonly what: string;
     readonly begins: readonly string[];
@@ -203,7 +203,7 @@ describe("what an administrator does to the server of an instance of serve", () 
     },
   ];
   for (const { what, begins, seen, says, ends } of events) {
-    it(`${what}: calls come to ${seen.join(", ")}, and the store decides again afterwards`, async () => {
+    it(`${what}: calls become ${seen.join(", ")}, and the store decides again afterwards`, async () => {
       const instance = await opened(managed.url.replace("tollgate@", "app:secret@"));
       let met: Set<string>;
       try {
@@ -224,8 +224,8 @@ describe("what an administrator does to the server of an instance of serve", () 
   }
 });
 
-describe("an instance of serve, once more", () => {
-  it("is back after the server has crashed and started again", async () => {
+describe("an instance of serve after a crash", () => {
+  it("recovers after the server has crashed and started again", async () => {
     const instance = await opened(managed.url);
     await managed.kill();
     assert.deepEqual(await seenFor(300, instance), new Set(["instance"]));

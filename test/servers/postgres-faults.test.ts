@@ -104,7 +104,7 @@ describe("batches whose buckets overlap", () => {
 });
 
 describe("kill -9 of the server", () => {
-  it(`loses nothing acknowledged in ${ROUNDS} rounds, and the limiters go on`, async (context) => {
+  it(`loses nothing acknowledged in ${ROUNDS} rounds, and the limiters continue`, async (context) => {
     const policy: PolicyInput = {
       version: 1,
       limits: [

@@ -76,7 +76,7 @@ describe("what the Postgres store keeps", () => {
     assert.ok(leftMs > 86_000_000 && leftMs <= 86_400_000);
   });
 
-  it("is decided at the server's time, whatever the machine's", async () => {
+  it("is decided at the server's time, for any time of the machine", async () => {
     const store = postgresStore(pool);
     const [reply] = await store.apply([charge("now")]);
     const { rows } = await pool.query("SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now");
@@ -93,7 +93,7 @@ describe("what the Postgres store keeps", () => {
     assert.deepEqual(asked, ["BEGIN", "WITH", "UPDATE", "COMMIT"]);
   });
 
-  it("goes on when its rows are removed by others", async () => {
+  it("continues when other processes remove its rows", async () => {
     const store = postgresStore(pool);
     await store.apply([charge("removed")]);
     await pool.query("TRUNCATE tollgate_buckets");
@@ -102,7 +102,7 @@ describe("what the Postgres store keeps", () => {
     assert.equal(reply.steps[0]?.used, 1);
   });
 
-  it("goes away in small steps when it has expired", async () => {
+  it("removes expired rows in small steps", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const store = postgresStore(pool);
     const brief: LimitSpec = { ...limit, ttlMs: 1 };
@@ -121,13 +121,13 @@ describe("what the Postgres store keeps", () => {
   });
 });
 
-describe("what the Postgres store knows of those who share it", () => {
+describe("what the Postgres store knows of its instances", () => {
   const member = (instance: string, seen: readonly string[] = []) => ({ group: "g", instance, livesMs: 60_000, seen });
   const beat = async (instance: string, seen: readonly string[] = [], client: PostgresClient = pool) =>
     await postgresStore(client).beat(member(instance, seen));
   const MARK = "tollgate:1:$incarnation";
 
-  it("is in rows beside the buckets, and is asked for once", async () => {
+  it("is in rows beside the buckets, and is read once", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const asked: string[] = [];
     const { incarnation, nowMs } = await beat("i:1", [], listening(asked));
@@ -144,7 +144,7 @@ describe("what the Postgres store knows of those who share it", () => {
     );
   });
 
-  it("is one mark for all that come first together, on connections of their own", async () => {
+  it("is one mark for all instances that start together, on separate connections", async () => {
     for (let round = 0; round < 10; round++) {
       await pool.query("TRUNCATE tollgate_buckets");
       const beats = await Promise.all(Array.from({ length: 10 }, (_, i) => beat(`i${i}`)));
@@ -152,7 +152,7 @@ describe("what the Postgres store knows of those who share it", () => {
     }
   });
 
-  it("is a mark that another one made while this one was asked for", async () => {
+  it("is a mark that another instance made meanwhile", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const other = await pool.connect();
     await other.query(`BEGIN; INSERT INTO tollgate_buckets VALUES ('${MARK}', 'm1 theirs some', 9007199254740991)`);
@@ -161,7 +161,7 @@ describe("what the Postgres store knows of those who share it", () => {
     assert.deepEqual([incarnation, lost], ["theirs", "some"]);
   });
 
-  it("tells a table that lost all from one that lost its mark", async () => {
+  it("distinguishes a table that lost everything from one that lost its mark", async () => {
     const lost = async (left: readonly (readonly [key: string, value: string])[], seen: readonly string[]) => {
       await pool.query("TRUNCATE tollgate_buckets");
       for (const row of left) await pool.query("INSERT INTO tollgate_buckets VALUES ($1, $2, 0)", [...row]);
@@ -187,7 +187,7 @@ describe("what the Postgres store knows of those who share it", () => {
     }
   });
 
-  it("keeps its mark and what lives when what has expired goes away", async () => {
+  it("keeps its mark and live rows when expired rows are removed", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const clock = fakeClock();
     const store = postgresStore(pool, { clock });
@@ -201,7 +201,7 @@ describe("what the Postgres store knows of those who share it", () => {
     await store.book([charge("a")], { incarnation });
   });
 
-  it("loses instances whose time is over with the next beat, and shortens what a clock wrote that was ahead", async () => {
+  it("drops expired instances with the next beat, and shortens lives that a clock ahead wrote", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const clock = fakeClock();
     const store = postgresStore(pool, { clock });
@@ -222,7 +222,7 @@ describe("what the Postgres store knows of those who share it", () => {
     );
   });
 
-  it("is in a schema of one's own", async () => {
+  it("is in a separate schema", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     await pool.query("CREATE SCHEMA shared");
     await migrate(pool, { schema: "shared" });
@@ -236,14 +236,14 @@ describe("what the Postgres store knows of those who share it", () => {
     assert.equal((await store.beat(member("i2")))?.instances, 2);
   });
 
-  it("is asked of no store that is closed", async () => {
+  it("is not read in a closed store", async () => {
     const store = postgresStore(pool);
     await store.close();
     await assert.rejects(store.beat(member("i1")), isStoreError("closed", /closed/));
   });
 });
 
-describe("batches on terms", () => {
+describe("batches with terms", () => {
   const receipt = (number: number) => ({ receipt: { instance: "i1", number, from: 1 } });
 
   it("need one more row, and no other statement", async () => {
@@ -261,7 +261,7 @@ describe("batches on terms", () => {
     assert.match(`${key} ${value}`, /^tollgate:1:\$receipts:i1 r1 1 1\.0,\d+,1,o;2\.0,\d+,1,o$/);
   });
 
-  it("book each request once, also when they are sent again while they are under way", async () => {
+  it("book each request once, also when they are sent again in flight", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const stores = Array.from({ length: 4 }, () => postgresStore(server.pool(), { deadlineMs: 60_000 }));
     const ample: LimitSpec = { ...limit, quota: 10_000 };
@@ -305,7 +305,7 @@ describe("batches on terms", () => {
 });
 
 describe("overlapping batches", () => {
-  it("do not lock each other out, and admit exactly the quota", async () => {
+  it("have no deadlock, and admit exactly the quota", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const stores = Array.from({ length: 4 }, () => postgresStore(server.pool(), { deadlineMs: 60_000 }));
     const shared: LimitSpec = { ...limit, quota: 300 };
@@ -326,7 +326,7 @@ describe("overlapping batches", () => {
 });
 
 describe("migrate", () => {
-  it("may be run at once and again, in a schema of one's own", async () => {
+  it("may be run concurrently and again, in a separate schema", async () => {
     await pool.query("CREATE SCHEMA limits");
     await Promise.all(Array.from({ length: 5 }, () => migrate(pool, { schema: "limits" })));
     await migrate(sql, { schema: "limits" });
@@ -348,25 +348,25 @@ describe("migrate", () => {
   });
 });
 
-describe("what can be wrong with Postgres", () => {
+describe("a fault of Postgres", () => {
   const rejects = async (client: PostgresClient, code: StoreErrorCode, words: RegExp, schema?: string) =>
     assert.rejects(postgresStore(client, { schema }).apply([charge("a")]), isStoreError(code, words));
 
-  it("is said with what to do: tables that are not there", async () => {
+  it("is reported with what to do: absent tables", async () => {
     await pool.query("CREATE SCHEMA empty");
     await rejects(pool, "schema-version", /run migrate\(\)/, "empty");
     await rejects(sql, "schema-version", /run migrate\(\)/, "nowhere");
     await assert.rejects(migrate(pool, { schema: "nowhere" }), isStoreError("schema-version", /create it/));
   });
 
-  it("is said with what to do: a column that is not there", async () => {
+  it("is reported with what to do: an absent column", async () => {
     await pool.query("CREATE SCHEMA old");
     await migrate(pool, { schema: "old" });
     await pool.query("ALTER TABLE old.tollgate_buckets DROP COLUMN value");
     await rejects(pool, "schema-version", /run migrate\(\)/, "old");
   });
 
-  it("is said with what to do: a role without rights", async () => {
+  it("is reported with what to do: a role without rights", async () => {
     await pool.query("CREATE ROLE reader LOGIN");
     await pool.query("GRANT SELECT ON tollgate_buckets, tollgate_schema TO reader");
     const reader = server.pool({ connectionString: server.url.replace("tollgate@", "reader@") });
@@ -375,7 +375,7 @@ describe("what can be wrong with Postgres", () => {
     await rejects(postgres(server.url.replace("tollgate@", "stranger@")), "unauthorized", /needs SELECT/);
   });
 
-  it("is said: a server that only reads, a lock that others hold, a server that is away", async () => {
+  it("is reported: a read-only server, a lock that is held, an unreachable server", async () => {
     await rejects(
       server.pool({ options: "-c default_transaction_read_only=on" }),
       "read-only",
@@ -399,7 +399,7 @@ describe("what can be wrong with Postgres", () => {
     await assert.rejects(postgresStore(away).apply([charge("a")]), isAway);
   });
 
-  it("fails a damaged bucket's call alone, and a reset mends it", async () => {
+  it("fails only the call of a damaged bucket, and a reset repairs it", async () => {
     await pool.query("INSERT INTO tollgate_buckets VALUES ('damaged', 'x', $1)", [Date.now() + 60_000]);
     const store = postgresStore(pool);
     const [damaged, fine] = await store.apply([charge("damaged"), charge("fine")]);
@@ -425,7 +425,7 @@ describe("what can be wrong with Postgres", () => {
 });
 
 describe("setup", () => {
-  it("says which server it is, and whether it keeps what it acknowledged", async () => {
+  it("shows the server's version, and whether it keeps acknowledged writes", async () => {
     const setup = await postgresStore(pool).setup?.();
     assert.match(setup?.[0]?.value ?? "", /^Postgres \d+/);
     // The tests' server does without fsync.

@@ -22,7 +22,7 @@ interface Counts {
 }
 
 describe("a process on postgres.js whose server ends its connections again and again", () => {
-  it("goes on by the lines of the docs, and counts every call that it allowed", async (context) => {
+  it("continues with the settings of the docs, and counts every allowed call", async (context) => {
     const child = fork(join(import.meta.dirname, "postgresjs-worker.ts"), [server.url, "guarded"], {
       execArgv: ["--conditions=tollgate-source"],
     });

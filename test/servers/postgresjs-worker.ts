@@ -28,7 +28,7 @@ function replace(broken: typeof sql) {
 }
 if (mode === "guarded") {
   process.on("uncaughtException", (error) => {
-    if (!/[\\/]postgres[\\/].*connection\.js/.test(error.stack ?? "")) throw error;
+    if (!/[\\/]postgres[\\/].*connection\.js|TCP\.onStreamRead/.test(error.stack ?? "")) throw error;
     replace(sql);
   });
 }

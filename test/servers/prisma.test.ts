@@ -135,11 +135,11 @@ describe("80 calls at once by Prisma", () => {
   });
 });
 
-describe("what can be wrong with Postgres by Prisma", () => {
+describe("a fault of Postgres through Prisma", () => {
   const rejects = async (client: PrismaLike, code: StoreErrorCode, words: RegExp, schema?: string) =>
     assert.rejects(limiterOf(postgresStore(client, { schema })).consume(call("s1")), isStoreError(code, words));
 
-  it("is said with what to do: tables, schemas and columns that are not there", async () => {
+  it("is reported with what to do: absent tables, schemas and columns", async () => {
     await pool.query("CREATE SCHEMA empty");
     await rejects(prisma, "schema-version", /run migrate\(\)/, "empty");
     await rejects(prisma, "schema-version", /run migrate\(\)/, "nowhere");
@@ -150,7 +150,7 @@ describe("what can be wrong with Postgres by Prisma", () => {
     await rejects(prisma, "schema-version", /run migrate\(\)/, "old");
   });
 
-  it("is said with what to do: a role without rights, a role that is not there", async () => {
+  it("is reported with what to do: a role without rights, an absent role", async () => {
     await pool.query("CREATE ROLE reader LOGIN; GRANT SELECT ON tollgate_buckets, tollgate_schema TO reader");
     const reader = connect(server.url.replace("tollgate@", "reader@"));
     await rejects(reader, "unauthorized", /needs SELECT, INSERT, UPDATE and DELETE/);
@@ -158,7 +158,7 @@ describe("what can be wrong with Postgres by Prisma", () => {
     await rejects(connect(server.url.replace("/postgres", "/nothing")), "unavailable", /nothing/);
   });
 
-  it("is said: a server that only reads, a lock that others hold, a server that is away", async () => {
+  it("is reported: a read-only server, a lock that is held, an unreachable server", async () => {
     await rejects(connect(server.url, { options: "-c default_transaction_read_only=on" }), "read-only", /read-only/);
     const limiter = limiterOf(postgresStore(prisma, { deadlineMs: 50 }));
     await limiter.consume(call("locked"));
@@ -183,7 +183,7 @@ describe("what can be wrong with Postgres by Prisma", () => {
     assert.equal((await limiter.consume(call("taken"))).allowed, true);
   });
 
-  it("is said of a column of a model", async () => {
+  it("is reported for a column of a model", async () => {
     const consume = (session: string, more: object = {}) =>
       limiterOf(documentStore(columnOf(prisma, { ...column, ...more }))).consume(call(session));
     await assert.rejects(consume("made-up"), isStoreError("unknown-partition", /make the session's row/));
@@ -198,7 +198,7 @@ describe("what can be wrong with Postgres by Prisma", () => {
     await assert.rejects(consume("s1", { table: "numbers" }), isOther);
   });
 
-  it("is nothing where the role has the rights that the pages list, and no others", async () => {
+  it("does not occur when the role has exactly the rights of the docs", async () => {
     await pool.query(`
       CREATE ROLE counting LOGIN;
       GRANT SELECT ON tollgate_schema TO counting;
@@ -230,8 +230,8 @@ describe("the trace by three limiters at once, through Prisma", () => {
   });
 });
 
-describe("Prisma by the lines of the docs", () => {
-  it("has its connections back after they died silently, more often than it has connections", async () => {
+describe("Prisma with the settings of the docs", () => {
+  it("replaces its connections after they died silently, more often than it has connections", async () => {
     const proxy = await startFaultProxy(Number(new URL(server.url).port));
     const lines = { connectionTimeoutMillis: 2_000, statement_timeout: 900, query_timeout: 1_000 };
     const client = connect(server.url.replace(/:\d+\//, `:${proxy.port}/`), { ...lines, max: 2 });

@@ -132,7 +132,7 @@ describe("a Redis that answers", ownServers, () => {
     assert.ok(found.size > 1, [...found].join());
   });
 
-  it("UNBLOCKED: what an operator unblocks during a pause is settled, and later answers are the right ones", async () => {
+  it("UNBLOCKED: a call that an operator unblocks is settled, and later answers are correct", async () => {
     const server = await startRedis();
     const client = server.ioredis();
     const limiter = await counting(client, { failover: { deadlineMs: 2_000 } });
@@ -208,7 +208,7 @@ describe("a user whose rights are taken away while the store runs", ownServers, 
     const outcome = (limiter: Limiter) =>
       reasonOf(limiter).catch((error) => (StoreError.isInstance(error) ? error.code : String(error)));
 
-    it(`NOPERM: calls fail through ${name}, and are counted when the right is back`, async () => {
+    it(`NOPERM: calls fail through ${name}, and are counted when the right is restored`, async () => {
       const { server, limiter } = await started();
       server.cli("ACL", "SETUSER", "agent", "-evalsha", "-eval");
       assert.equal(await outcome(limiter), "unauthorized");

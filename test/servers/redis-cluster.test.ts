@@ -76,7 +76,7 @@ for (const [name, client] of Object.entries(clients)) {
       assert.deepEqual(await used(of), { "per-session": 20, "per-user": 20, "tenant-rate": 20, "new-sessions": 1 });
     });
 
-    it("never pass a quota, however many come at once", async () => {
+    it("never pass a quota, at any concurrency", async () => {
       const { user, tenant } = whose();
       const decisions = await Promise.all(
         Array.from({ length: 120 }, (_, i) =>
@@ -118,7 +118,7 @@ for (const [name, client] of Object.entries(clients)) {
       assert.equal((await used(of))["tenant-rate"], 2);
     });
 
-    it("are judged afresh under their key when they were denied", async () => {
+    it("are judged again under their key when they were denied", async () => {
       const of = whose();
       for (let i = 0; i < 20; i++) await limiter.consume({ tool: "a", ...of });
       const call = { tool: "a", ...of, idempotencyKey: `k-${of.user}` };

@@ -76,7 +76,7 @@ async function eventually(what: string, isSo: () => boolean): Promise<void> {
 
 describe("the store", { ...ownServers, concurrency: 8 }, () => {
   for (const [name, connect] of Object.entries(clients)) {
-    it(`leaves a connection that has fallen silent, and ends what it made when it is closed: ${name}`, async () => {
+    it(`leaves a silent connection, and closes its own clients on close: ${name}`, async () => {
       const server = await startRedis();
       const proxy = await SilentProxy.start(server.port);
       const { client, close } = await connect(proxy.port);
@@ -93,7 +93,7 @@ describe("the store", { ...ownServers, concurrency: 8 }, () => {
       if (name !== "valkey-glide") await eventually("all connections are closed", () => proxy.open === 0);
     });
 
-    it(`goes on trying while new connections fall silent, too: ${name}`, async () => {
+    it(`keeps retrying while new connections fall silent, too: ${name}`, async () => {
       const server = await startRedis();
       const proxy = await SilentProxy.start(server.port);
       const { client, close } = await connect(proxy.port);
@@ -162,7 +162,7 @@ describe("a name that moves to another server", ownServers, () => {
 });
 
 describe("the user's client", { ...ownServers, concurrency: 8 }, () => {
-  it("keeps a command that blocks it, while the store goes on without it", async () => {
+  it("keeps a command that blocks it, while the store continues without it", async () => {
     const server = await startRedis();
     const user = ofIoRedis(new Redis(server.port));
     const limiter = createLimiter({ policy: POLICY, store: redisStore(user.client) });
@@ -177,7 +177,7 @@ describe("the user's client", { ...ownServers, concurrency: 8 }, () => {
     user.close();
   });
 
-  it("is used again when it has connected again", async () => {
+  it("is used again when it has reconnected", async () => {
     const server = await startRedis();
     const proxy = await SilentProxy.start(server.port);
     const client = new Redis(proxy.port);
@@ -283,7 +283,7 @@ describe("several servers, and serve", { ...ownServers, concurrency: true }, () 
   });
 
   describe("a Sentinel that gives no answers", { concurrency: true }, () => {
-    it("keeps no client, and no command, from asking the next one", async (context) => {
+    it("does not keep clients and commands from the next one", async (context) => {
       const { master, name, sentinels } = await startSentinels();
       const deaf = await SilentProxy.start(master.port);
       deaf.isDeaf = true;
@@ -341,7 +341,7 @@ describe("several servers, and serve", { ...ownServers, concurrency: true }, () 
       return { proxy, reason, counts, child, ran };
     }
 
-    it("leaves a connection that has fallen silent, and ends although one is silent", async (context) => {
+    it("leaves a silent connection, and exits although one is silent", async (context) => {
       const server = await startRedis();
       const { proxy, reason, counts, child, ran } = await serve(context, server);
       proxy.silence();

@@ -40,7 +40,7 @@ describe("a replay by 3 instances, one of them killed", () => {
     });
   }
 
-  it("says what is wrong with a server that is away, and shows no password", async () => {
+  it("reports an unreachable server, without a password", async () => {
     for (const url of ["postgres://me:secret@127.0.0.1:1/limits", "redis+cluster://me:secret@127.0.0.1:1"]) {
       const { status, stderr } = await tollgate(["doctor", "--store", url], folder);
       assert.equal(status, 3, stderr);
@@ -49,7 +49,7 @@ describe("a replay by 3 instances, one of them killed", () => {
     }
   });
 
-  it("finds Postgres well set up, but for the tests' lack of fsync", async () => {
+  it("finds no problem in Postgres, except the tests' missing fsync", async () => {
     const { status, stdout } = await tollgate(["doctor", "--store", postgres.url], folder);
     assert.match(stdout, /version +Postgres \d/);
     assert.match(stdout, /PROBLEM.*fsync/s);

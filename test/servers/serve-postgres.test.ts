@@ -34,13 +34,13 @@ async function serve(store: string) {
 }
 
 describe("tollgate serve on Postgres", () => {
-  it("reports that the server does without fsync", async () => {
+  it("reports that the server runs without fsync", async () => {
     const { log } = await serve(server.url);
     await until(() => /"name":"persistence","value":"fsync off.*the store may break a promise/.test(log()));
     assert.doesNotMatch(log(), /setup is not known/);
   });
 
-  it("makes its tables again where they are gone, as on another server that takes the place of the first", async () => {
+  it("creates its tables again where they are gone, as on another server", async () => {
     const { consume, log } = await serve(server.url);
     assert.equal((await consume("before")).degraded, null);
     await server.pool().query("DROP TABLE tollgate_buckets, tollgate_schema");
@@ -49,7 +49,7 @@ describe("tollgate serve on Postgres", () => {
     while (!(await isBack())) assert.ok(performance.now() < endsAtMs, log());
   });
 
-  it("says why there are no tables yet, and makes them once it can", async () => {
+  it("reports why there are no tables yet, and creates them once it can", async () => {
     const { consume, log } = await serve(server.url.replace(/\/\w*$/, "/later"));
     await consume("early");
     await until(() =>

@@ -31,7 +31,7 @@ const { keys, texts } = keysOf({
 });
 
 describe("the audit log", () => {
-  it("says of a grant that is not there that nothing was revoked", async () => {
+  it("has a line for a grant that could not be revoked", async () => {
     const acts: Act[] = [];
     const { post } = await served({ keys, audit: (act) => acts.push(act) });
     const key = texts.admin;
@@ -55,7 +55,7 @@ describe("the audit log", () => {
 });
 
 describe("requests of administrators that are refused", () => {
-  it("are logged: which route, why, and whose key it was", async () => {
+  it("are logged with route, reason and key", async () => {
     const { log, lines } = kept();
     const { post } = await served({ keys, log });
     assert.equal((await post("/v1/reset", BUCKET, { key: texts.decide })).status, 403);
@@ -71,7 +71,7 @@ describe("requests of administrators that are refused", () => {
     );
   });
 
-  it("cannot fill the log: those that follow are counted", () => {
+  it("cannot fill the log: further ones are counted", () => {
     mock.timers.enable({ apis: ["setInterval"] });
     const { log, lines } = kept();
     const refusals = new Refusals(log);
@@ -96,7 +96,7 @@ describe("requests of administrators that are refused", () => {
 });
 
 describe("a policy that is refused", () => {
-  it("is an event, a line of the log and a number, and the one before it holds", async () => {
+  it("is an event, a line of the log and a number, and the previous policy stays", async () => {
     const { log, lines } = kept();
     const events: LimiterEvent[] = [];
     const { service, ask } = await served({ log, onEvent: (event) => void events.push(event) });
@@ -119,7 +119,7 @@ describe("a policy that is refused", () => {
 });
 
 describe("a hold that is not known", () => {
-  it("is an event, with what was booked; a repeated settle is none, and neither is a release", async () => {
+  it("is an event with the booked units; a repeated settle and a release emit none", async () => {
     const { log, lines } = kept();
     const events: LimiterEvent[] = [];
     const { post, ask } = await served({ log, onEvent: (event) => void events.push(event) });
@@ -142,8 +142,8 @@ describe("a hold that is not known", () => {
   });
 });
 
-describe("what a key of a tenant is told", () => {
-  it("has its own names in errors, as it said them", async () => {
+describe("an error for a key of a tenant", () => {
+  it("has the tenant's own names", async () => {
     const { post } = await served({ keys });
     const key = texts.acme;
     for (const idempotencyKey of ["job-1", "acme/job-1"]) {

@@ -26,7 +26,7 @@ async function idsOf(port: number, text: string): Promise<string> {
 }
 
 describe("x-request-id", () => {
-  it("is on every answer: that of the request, or one of the service", async () => {
+  it("is on every answer: the request's, or one of the service", async () => {
     const { url, ask, port } = await served();
     for (const { method, path } of ROUTES) {
       for (const given of ["abc-1", "a b"]) {
@@ -136,7 +136,7 @@ describe("a client", () => {
 });
 
 describe("a dimension", () => {
-  it("may have the name of what the service reads beside a call", async () => {
+  it("may have the name of an option beside a call", async () => {
     const names = ["op", "items", "usage", "result", "error", "call", "failed", "reason"];
     const limits = names.map((name) => `  - { name: "of-${name}", per: [${name}], quota: 5 }`).join("\n");
     const { post } = await served({ policy: `version: 1\nlimits:\n${limits}` });

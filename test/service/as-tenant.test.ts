@@ -21,7 +21,7 @@ const call = { tool: "search", session: "s1" };
 const limit = "per-session";
 
 describe("a tenant that a bucket is named with", () => {
-  it("and that chooses none, is refused with how to name a bound key's bucket", async () => {
+  it("and that chooses none, is refused with the form of a bound key's bucket", async () => {
     const { post } = await served({ policy, keys });
     const dimensions = { tenant: "acme", session: "s1" };
     for (const [path, more] of [
@@ -63,7 +63,7 @@ describe("asTenant", () => {
     assert.equal((await post("/v1/reset", tenant, root)).json.before.used, 1);
   });
 
-  it("gives no caller what its key does not", async () => {
+  it("gives no caller more than its key", async () => {
     const { ask, post } = await served({ policy, keys });
     const named = { limit, dimensions: { session: "s1" } };
     const other = await post("/v1/reset", { ...named, asTenant: "globex" }, { key: texts.acme });

@@ -26,7 +26,7 @@ function counting(of: typeof client): typeof client {
 }
 
 describe("a batch", () => {
-  it("answers each item in order, by itself", async () => {
+  it("answers each item in order, separately", async () => {
     const call = { tool: "search", session: "batch-1" };
     const held = await post("/v1/reserve", { call: { tool: "book", session: "batch-1" } });
     const { status, json } = await post("/v1/batch", {
@@ -91,7 +91,7 @@ describe("a batch", () => {
     assert.ok(asked >= 1 && asked <= 5, `${asked} scripts for 100 decisions`);
   });
 
-  it("charges never more than the quota, also within itself", async () => {
+  it("never charges more than the quota, also within itself", async () => {
     const items = Array.from({ length: 20 }, () => ({ op: "consume", call: { tool: "search", session: "within" } }));
     const answers = await Promise.all([1, 2, 3].map(() => post("/v1/batch", { items })));
     const allowed = answers.flatMap(({ json }) => json.items).filter(({ body }) => body.allowed);

@@ -76,7 +76,7 @@ describe("a body", () => {
     assert.match(await answerOf(socket), /^HTTP\/1\.1 200 [\s\S]*"allowed":true/);
   });
 
-  it("must say that it is JSON, and be some", async () => {
+  it("must be declared as JSON, and be valid", async () => {
     const { ask } = await served();
     for (const [type, status] of [
       ["text/plain", 415],
@@ -98,7 +98,7 @@ describe("a body", () => {
     }
   });
 
-  it("may be deep only as far as is harmless", async () => {
+  it("may be nested only to a harmless depth", async () => {
     const { ask } = await served();
     const nested = (depth: number) =>
       `{"call":{"tool":"x","session":"s","args":${"[".repeat(depth)}${"]".repeat(depth)}}}`;
@@ -130,7 +130,7 @@ describe("clients", () => {
     await stillAnswers(server);
   });
 
-  it("that say no HTTP get 400", async () => {
+  it("that do not speak HTTP get 400", async () => {
     const server = await served();
     for (const text of [
       "\0\0\0\0\r\n\r\n",
@@ -147,7 +147,7 @@ describe("clients", () => {
     await stillAnswers(server);
   });
 
-  it("that are too many are not let in", async () => {
+  it("beyond the bound are refused", async () => {
     const server = await served({}, { maxConnections: 3 });
     const sockets = [await connected(server), await connected(server), await connected(server)];
     const fourth = connect(server.port, "127.0.0.1").on("error", () => {});
@@ -176,7 +176,7 @@ describe("clients", () => {
 });
 
 describe("a flood", () => {
-  it("is answered up to the bound, and beyond it told to come again", async () => {
+  it("is answered up to the bound, and with a retry time beyond it", async () => {
     const { store, letGo } = held();
     const server = await served({ store, bounds: { maxInFlight: 20 } });
     const asked = Array.from({ length: 60 }, () => server.post("/v1/consume", BODY));
@@ -214,7 +214,7 @@ describe("a flood", () => {
     assert.deepEqual(codes, [200, 200, "too-many-waiting", "too-many-waiting"]);
   });
 
-  it("of clients that go away while they wait gives their places back", async () => {
+  it("of clients that disconnect while they wait frees their turns", async () => {
     const server = await served({ bounds: { maxWaiting: 1 } });
     const call = { tool: "search", session: "leaving", user: "leaving" };
     for (let i = 0; i < 2; i++) await server.post("/v1/consume", { call: { ...call, session: `s${i}` } });

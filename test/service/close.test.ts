@@ -38,7 +38,7 @@ async function away(closeMs: number) {
   return { remote, service, consume, types: () => events.map(({ type }) => type) };
 }
 
-describe("a service that ends while its store is away", () => {
+describe("a service that ends while its store is unreachable", () => {
   it("records what it admitted when the store is back within closeMs, and takes no new calls meanwhile", async () => {
     const { remote, service, consume, types } = await away(5_000);
     const closing = service.close();
@@ -48,7 +48,7 @@ describe("a service that ends while its store is away", () => {
     assert.deepEqual(types(), ["store.unreachable", "store.recovered"]);
   });
 
-  it("says what is lost after closeMs", async () => {
+  it("reports what is lost after closeMs", async () => {
     const { service, types } = await away(0);
     await service.close();
     assert.deepEqual(types(), ["store.unreachable", "failover.lost"]);

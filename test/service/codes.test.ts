@@ -130,7 +130,7 @@ describe("the detail of a problem", () => {
     ["/v1/batch", { item: [] }, /^body: expected only items, got "item"$/],
   ];
   for (const [path, body, detail] of cases) {
-    it(`names the word that is wrong: ${path} ${JSON.stringify(body)}`, async () => {
+    it(`names the wrong key: ${path} ${JSON.stringify(body)}`, async () => {
       const { post } = await served();
       const { status, json } = await post(path, body);
       assert.equal(status, 400);
@@ -138,7 +138,7 @@ describe("the detail of a problem", () => {
     });
   }
 
-  it("names the header that is wrong, and the bound of the service on a wait, whatever is asked for", async () => {
+  it("names the wrong header, and the service's bound on waits", async () => {
     const { post } = await served({ bounds: { maxWaitMs: 500 } });
     const call = { tool: "x", session: "s" };
     const headers = { "idempotency-key": '"a" "b"' };
@@ -154,7 +154,7 @@ describe("the detail of a problem", () => {
     }
   });
 
-  it("says which cost a hold was reserved with, where its call does not", async () => {
+  it("names the missing cost of a hold's call", async () => {
     const { post } = await served();
     const { json } = await post("/v1/settle", {
       holdId: "h1",

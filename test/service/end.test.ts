@@ -46,7 +46,7 @@ describe("the end of a call", () => {
     assert.deepEqual(await usedOf(call.session), { calls: 1, tokens: 7, refunded: 5, failing: 0, same: 1 });
   });
 
-  it("of one that failed takes what onError says, and counts for streaks of errors", async () => {
+  it("of a failed call is charged by onError, and counts for streaks of errors", async () => {
     const call = fresh();
     await post("/v1/end", { holdId: await begun(call), call, error: true });
     assert.deepEqual(await usedOf(call.session), { calls: 1, tokens: 40, refunded: 0, failing: 1, same: 0 });
@@ -58,7 +58,7 @@ describe("the end of a call", () => {
     assert.deepEqual(await usedOf(call.session), { calls: 1, tokens: 40, refunded: 5, failing: 0, same: 0 });
   });
 
-  it("that is sent again counts once, also what came of it", async () => {
+  it("that is sent again counts once, its outcome included", async () => {
     const call = fresh();
     const body = { holdId: await begun(call), call, usage: { tokens: 7 }, error: true };
     assert.equal((await post("/v1/end", body)).json.replayed, false);
@@ -108,7 +108,7 @@ describe("the end of a call", () => {
     await limiter.close();
   });
 
-  it("of a call that is run again under its key reports what came of it then, too, here and over HTTP", async () => {
+  it("of a call that runs again under its key reports its outcome again, locally and over HTTP", async () => {
     const here = createLimiter({ policy: parsePolicy(POLICY), store: memoryStore() });
     const there = createRemoteLimiter({ url: server.url });
     for (const limiter of [here, there] as Limiter[]) {

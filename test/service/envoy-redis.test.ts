@@ -71,7 +71,7 @@ const usedOf = async ({ limiter }: Instance, limit: string, dimensions: object) 
   (await limiter.usage(dimensions)).find((each) => each.limit === limit)?.used ?? 0;
 
 describe("two instances on one Redis", () => {
-  it("admit exactly the quota, and what is denied charges nothing", async () => {
+  it("admit exactly the quota, and denied requests charge nothing", async () => {
     const redis = await anyRedis();
     const both = [await instance(redis), await instance(redis)] as const;
     const user = crypto.randomUUID();
@@ -107,7 +107,7 @@ describe("two instances on one Redis", () => {
       32,
     );
     const admitted = codes.filter((code) => code === "OK").length;
-    // Nothing else denies here, so that no hold of a denied request is in anybody's way.
+    // Nothing else denies here, so that no hold of a denied request blocks another one.
     assert.equal(admitted, 100);
     await Promise.all(both.map(({ service }) => service.close()));
     assert.equal(await usedOf(both[0], "narrow", { user, tool: "narrow" }), admitted);
@@ -137,8 +137,8 @@ describe("two instances on one Redis", () => {
   });
 });
 
-describe("while Redis is away", ownServers, () => {
-  it("Envoy is told so where the limiter has no failover", async () => {
+describe("while Redis is unreachable", ownServers, () => {
+  it("Envoy gets an error where the limiter has no failover", async () => {
     const redis = await startRedis();
     const { client, service } = await instance(redis, { failover: false });
     const question = { descriptors: [{ user: "u1" }] };
@@ -150,7 +150,7 @@ describe("while Redis is away", ownServers, () => {
     assert.equal(service.counts().failed, 2);
   });
 
-  it("shares are admitted, and the answer says that it was decided without the store", async () => {
+  it("shares are admitted, and the answer shows that it was decided without the store", async () => {
     const redis = await startRedis();
     const one = await instance(redis, { failover: { instances: 4 } });
     assert.equal((await one.client.ask({ descriptors: [{ user: "u1" }] })).overallCode, "OK");
@@ -167,7 +167,7 @@ describe("while Redis is away", ownServers, () => {
   });
 });
 
-describe("requests that are under way", ownServers, () => {
+describe("requests in flight", ownServers, () => {
   it("are given up by the client, and still end", async () => {
     const redis = await startRedis();
     const { client, service, limiter } = await instance(redis, { failover: false });
@@ -219,7 +219,7 @@ describe("requests that are under way", ownServers, () => {
 const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
 
 describe("TLS", hasOpenssl ? {} : { skip: "no openssl on PATH to make certificates with" }, () => {
-  it("lets in clients with a certificate of the authority, and no others", async () => {
+  it("accepts clients with a certificate of the authority, and no others", async () => {
     const folder = temporaryFolder();
     const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
     const made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"];

@@ -68,7 +68,7 @@ describe("tollgate serve --envoy", () => {
     assert.deepEqual(await ended, [0, null]);
   });
 
-  it("answers Envoy while it leaves, and ends then", async () => {
+  it("answers Envoy while it drains, and exits then", async () => {
     const { child, url, client, ended } = await serve("--set", "drainMs=2000");
     const question = { descriptors: [{ user: "u1" }] };
     await client.ask(question);

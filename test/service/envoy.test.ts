@@ -90,7 +90,7 @@ const usedOf = async (limiter: Limiter, limit: string, dimensions: object) =>
   (await limiter.usage(dimensions)).find((each) => each.limit === limit)?.used ?? 0;
 
 describe("one descriptor", () => {
-  it("is charged until its limit denies, and is told what is left", async () => {
+  it("is charged until its limit denies, with what is left in the answer", async () => {
     const { client, limiter } = await make();
     const question = { descriptors: [{ user: "u1" }] };
     const answers = [];
@@ -111,7 +111,7 @@ describe("one descriptor", () => {
     assert.equal(await usedOf(limiter, "api-rate", { user: "u1", tool: "api" }), 5);
   });
 
-  it("that is denied is told when to come again, and why, without advice for a model", async () => {
+  it("that is denied gets the reason and the retry time, without advice for a model", async () => {
     const { client } = await make();
     const over = await client.ask({ descriptors: [{ user: "u1" }], hitsAddend: 6 });
     assert.equal(over.overallCode, "OVER_LIMIT");
@@ -125,7 +125,7 @@ describe("one descriptor", () => {
     assert.ok(Number(retry?.value) >= 1 && Number(retry?.value) <= 60);
   });
 
-  it("names the unit of a window that Envoy has a name for, and of no other", async () => {
+  it("has the unit of a window that Envoy can name, and of no other", async () => {
     const { client } = await make();
     const limitOf = async (descriptor: Record<string, string>) =>
       (await client.ask({ descriptors: [descriptor] })).statuses[0]?.currentLimit;
@@ -146,7 +146,7 @@ describe("one descriptor", () => {
     assert.equal(await unit(), "HOUR");
   });
 
-  it("passes a shadow limit, which is not told", async () => {
+  it("passes a shadow limit, which is not in the answer", async () => {
     const { client } = await make();
     for (let i = 0; i < 3; i++) {
       const { overallCode, statuses } = await client.ask({ descriptors: [{ path: "/watched", user: "u" }] });
@@ -156,7 +156,7 @@ describe("one descriptor", () => {
 });
 
 describe("hits", () => {
-  it("are the cost; a descriptor's own come first; what is not said is one", async () => {
+  it("are the cost, a descriptor's own first, and 1 by default", async () => {
     const { client, limiter } = await make();
     const used = () => usedOf(limiter, "api-rate", { user: "u1", tool: "api" });
     await client.ask({ descriptors: [{ user: "u1" }], hitsAddend: 2 });
@@ -176,7 +176,7 @@ describe("hits", () => {
     assert.equal((await client.ask(ask)).overallCode, "OVER_LIMIT");
   });
 
-  it("that say what was taken already are booked past the quota, and deny who comes later", async () => {
+  it("that were already taken are booked beyond the quota, and deny later requests", async () => {
     const { client, limiter } = await make();
     const entries = { model: "m1", user: "u1" };
     const before = { descriptors: [{ ...entries, [HITS]: { value: 0 } }] };
@@ -309,7 +309,7 @@ describe("a mapping", () => {
     assert.equal(await usedOf(limiter, "api-rate", { user: "u1", tool: "api" }), 2);
   });
 
-  it("goes by the first entry of a key", async () => {
+  it("uses the first entry of a key", async () => {
     const { client, limiter } = await make();
     await client.ask({
       descriptors: [
@@ -348,7 +348,7 @@ describe("a mapping", () => {
     assert.equal(await passed("remote_address", "remote_address", (i) => `203.0.113.${i}`), 30);
   });
 
-  it("lets pass what it does not know, and counts it", async () => {
+  it("passes unmapped descriptors, and counts them", async () => {
     const { client, service } = await make();
     const { overallCode, statuses } = await client.ask({ descriptors: [{ unmapped: "x" }, { else: "y" }] });
     assert.deepEqual([overallCode, statuses.map(({ code }) => code)], ["OK", ["OK", "OK"]]);
@@ -375,7 +375,7 @@ describe("a mapping", () => {
     }
   });
 
-  it("is over its limit where a value is longer than the limiter takes, since Envoy lets errors pass", async () => {
+  it("is over its limit for a value that is too long, because Envoy lets errors pass", async () => {
     const { client } = await make();
     const answer = await client.ask({ descriptors: [{ user: "u9", tool: "x".repeat(1_025) }, { user: "u9" }] });
     assert.equal(answer.overallCode, "OVER_LIMIT");
@@ -430,7 +430,7 @@ describe("a mapping", () => {
     });
   }
 
-  it("refuses limits of concurrency: when it is made, or where a tool comes from an entry when it is asked", async () => {
+  it("refuses concurrency limits: when it is made, or when a request names such a tool", async () => {
     const limits: PolicyInput = {
       version: 1,
       limits: [{ name: "at-once", per: ["user"], when: { tool: ["slow"] }, algorithm: "concurrency", quota: 2 }],
@@ -449,7 +449,7 @@ describe("a mapping", () => {
 });
 
 describe("answers", () => {
-  it("have header fields and metadata where they are wanted", async () => {
+  it("have header fields and metadata if configured", async () => {
     const { client } = await make({ headers: true, metadata: true });
     const answer = await client.ask({ descriptors: [{ user: "u1" }, { unmapped: "x" }] });
     const fields = Object.fromEntries(answer.responseHeadersToAdd.map(({ key, value }) => [key, value]));
@@ -462,7 +462,7 @@ describe("answers", () => {
     assert.doesNotMatch(text, /u1/);
   });
 
-  it("have neither else", async () => {
+  it("have neither by default", async () => {
     const { client } = await make();
     const answer = await client.ask({ descriptors: [{ user: "u1" }] });
     assert.deepEqual([answer.responseHeadersToAdd, answer.dynamicMetadata], [[], null]);

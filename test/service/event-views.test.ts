@@ -86,7 +86,7 @@ describe("the log", () => {
     });
   }
 
-  it("says why", () => {
+  it("shows the reason", () => {
     assert.deepEqual(linesOf(SAMPLES["store.unreachable"])[0]?.fields, {
       ...{ event: "store.unreachable", code: "unavailable", problem: "no answer" },
     });
@@ -109,7 +109,7 @@ describe("listeners", () => {
     ],
   });
 
-  it("get what the table says, without arguments", () => {
+  it("get the fields of the table, without arguments", () => {
     for (const [name, { stream }] of Object.entries<EventKind>(EVENTS)) {
       const data = dataOf(SAMPLES[name as LimiterEvent["type"]]);
       assert.deepEqual(data && Object.keys(data).toSorted(), stream?.toSorted() ?? null, name);
@@ -119,7 +119,7 @@ describe("listeners", () => {
     assert.deepEqual(data.after.dimensions, { tool: "x".repeat(200) });
   });
 
-  it("with a key of some tenants get their own buckets alone, in their own names, without reasons", () => {
+  it("with a bound key get only their own buckets, in their own names, without reasons", () => {
     const reset = (dimensions: Record<string, string>, limit: string) => {
       const usage = bucket(dimensions, limit);
       const event = { type: "bucket.reset", before: usage, after: usage, reason: "a ticket" } as const;

@@ -60,7 +60,7 @@ const listeners = async (server: Served) =>
   Number(/^tollgate_event_listeners (\d+)$/m.exec((await server.ask("GET", "/metrics")).text)?.[1]);
 
 describe("events", () => {
-  it("tell of decisions and denials: whose, and the numbers", async () => {
+  it("have decisions and denials, with dimensions and numbers", async () => {
     const server = await served();
     const listener = await Listener.open(server);
     const call = { tool: "search", session: "s1", cost: { calls: 5 }, args: { secret: 1 }, toolCallId: "call_1" };
@@ -75,7 +75,7 @@ describe("events", () => {
     listener.close();
   });
 
-  it("tell what was asked for alone", async () => {
+  it("are only of the requested types", async () => {
     const server = await served();
     const denials = await Listener.open(server, "?types=call.denied,policy.reloaded");
     await server.post("/v1/consume", { call: { tool: "search", session: "s1" } });
@@ -92,7 +92,7 @@ describe("events", () => {
     assert.deepEqual([wrong.status, wrong.json.code], [400, "invalid-query"]);
   });
 
-  it("of a bound key are of its own tenants, in its own names", async () => {
+  it("for a bound key are only of its tenants, in its own names", async () => {
     const { keys, texts } = keysOf({
       acme: { scopes: ["decide", "read"], tenants: ["acme"] },
       globex: { scopes: ["decide", "read"], tenants: ["globex"] },
@@ -119,7 +119,7 @@ describe("events", () => {
     all.close();
   });
 
-  it("tell of buckets that are changed by hand: a bound key of its own alone", async () => {
+  it("have buckets that are changed by hand, for a bound key only its own", async () => {
     const { keys, texts } = keysOf({
       acme: { scopes: ["decide", "read", "admin"], tenants: ["acme"] },
       globex: { scopes: ["read", "admin"], tenants: ["globex"] },
@@ -182,7 +182,7 @@ describe("events", () => {
     (await Listener.open(server, "", before.texts.reader)).close();
   });
 
-  it("are for so many listeners, and one that leaves makes room", async () => {
+  it("have a bound of listeners, and one that leaves makes room", async () => {
     const server = await served({ bounds: { maxListeners: 2 } });
     const [one, two] = [await Listener.open(server), await Listener.open(server)];
     const third = await server.ask("GET", "/v1/events");
@@ -196,7 +196,7 @@ describe("events", () => {
     for (const each of [two, next]) each.close();
   });
 
-  it("drop a listener that does not keep up, and no other", async () => {
+  it("drop only a listener that does not keep up", async () => {
     const server = await served({ bounds: { maxListenerBytes: 200_000 } });
     const keepsUp = await Listener.open(server);
     const socket = connect(server.port, "127.0.0.1").on("error", () => {});

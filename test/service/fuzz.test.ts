@@ -80,7 +80,7 @@ function check(request: FuzzRequest, { status, type, text }: Answer): void {
 }
 
 describe(`${COUNT} requests by chance`, () => {
-  it("are answered as they deserve, and leave nothing behind", { timeout: 600_000 }, async () => {
+  it("get correct answers, and leave nothing behind", { timeout: 600_000 }, async () => {
     const requests = new Requests(document, SEED);
     const heaps: number[] = [];
     const fine = new Map<string, number>();

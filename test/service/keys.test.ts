@@ -13,7 +13,7 @@ const newFile = () => join(folder, `keys-${++files}.json`);
 const call = { tool: "search", session: "s" };
 
 describe("a key file", () => {
-  it("is its owner's alone, and holds no secret", () => {
+  it("is readable only by its owner, and has no secret", () => {
     const file = newFile();
     const { id, key } = createKey(file, { scopes: ["decide", "read"], tenants: ["acme"], name: "agents" });
     assert.match(key, new RegExp(`^tg_${id}_[A-Za-z0-9_-]{43}$`));
@@ -28,7 +28,7 @@ describe("a key file", () => {
     assert.ok(!existsSync(`${file}.lock`));
   });
 
-  it("is shared by instances: what is made or revoked counts soon, without a restart", async () => {
+  it("is shared by instances: new and revoked keys apply soon, without a restart", async () => {
     const file = newFile();
     const first = createKey(file, { scopes: ["decide"] });
     const [one, other] = await Promise.all([1, 2].map(() => served({ keys: keyFile(file, { intervalMs: 100 }) })));
@@ -42,7 +42,7 @@ describe("a key file", () => {
     assert.deepEqual(await statusOf(second.key), [200, 200]);
   });
 
-  it("that turns bad changes nothing, and is told", async () => {
+  it("that becomes invalid changes nothing, and is reported", async () => {
     const file = newFile();
     const { key } = createKey(file, { scopes: ["decide"] });
     const errors: unknown[] = [];
@@ -53,7 +53,7 @@ describe("a key file", () => {
     assert.equal((await server.post("/v1/peek", { call }, { key })).status, 200);
   });
 
-  it("is refused when others may write it, or it is none", () => {
+  it("is refused when others may write it, or when it is invalid", () => {
     const file = newFile();
     createKey(file, { scopes: ["decide"] });
     chmodSync(file, 0o660);
@@ -67,7 +67,7 @@ describe("a key file", () => {
     assert.throws(() => revokeKey(file.replace("keys-", "other-"), "none"), { code: "invalid-option" });
   });
 
-  it("is changed by one at a time, and names what cannot be kept", () => {
+  it("is changed by one command at a time, and names what it cannot store", () => {
     const file = newFile();
     writeFileSync(`${file}.lock`, "");
     assert.throws(() => createKey(file, { scopes: ["decide"] }), /no other command changes/);

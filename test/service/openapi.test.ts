@@ -10,7 +10,7 @@ import type { paths } from "./api.gen.ts";
 import { keysOf, served } from "./served.ts";
 
 describe("the OpenAPI document", () => {
-  it("is valid OpenAPI 3.1, and served as it is made", async () => {
+  it("is valid OpenAPI 3.1, and served unchanged", async () => {
     const { ask } = await served();
     const { json, headers } = await ask("GET", "/openapi.json");
     assert.equal(headers.get("content-type"), "application/json");
@@ -31,12 +31,12 @@ describe("the OpenAPI document", () => {
     assert.equal(Object.keys(paths).length, ROUTES.length);
   });
 
-  it("is the one that the client of this test was generated from", () => {
+  it("is the source of this test's client", () => {
     const text = readFileSync(new URL("api.gen.ts", import.meta.url), "utf8");
     assert.ok(text.startsWith(documentMark()), "run `npm run openapi`");
   });
 
-  it("makes a client whose types fit what is answered", async () => {
+  it("makes a client whose types fit the answers", async () => {
     const { keys, texts } = keysOf({ all: { scopes: ["decide", "read", "admin"] } });
     const { url } = await served({ keys });
     const client = createClient<paths>({ baseUrl: url, headers: { Authorization: `Bearer ${texts.all}` } });

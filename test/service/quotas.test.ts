@@ -46,7 +46,7 @@ describe("quotas beside a call", () => {
     });
   }
 
-  it("are at most what the policy says, and refused where they are none", async () => {
+  it("are at most the policy's max, and refused where they are invalid", async () => {
     const { post } = await served({ policy: POLICY, keys: false });
     const ask = (quotas: unknown) => post("/v1/peek", { call: { ...call("acme"), cost: { tokens: 1 } }, quotas });
     for (const quota of [101, "unlimited"]) assert.equal((await ask({ monthly: quota })).json.verdicts[0].quota, 100);
@@ -55,7 +55,7 @@ describe("quotas beside a call", () => {
     assert.deepEqual([status, json.code], [400, "invalid-option"]);
   });
 
-  it("are looked up by the service where the call brings none", async () => {
+  it("are looked up by the service where the call has none", async () => {
     const { post, ask } = await served({
       policy: POLICY,
       keys: false,
@@ -101,7 +101,7 @@ describe("a client", () => {
     await limiter.close();
   });
 
-  it("is told when its key may not, and refuses quotas where the service takes none", async () => {
+  it("gets an error when its key may not, and refuses quotas where the service takes none", async () => {
     const limiter = await clientOf(texts.plain);
     await assert.rejects(limiter.consume(priced, { quotas }), /scope quotas/);
     const refused = (promise: Promise<unknown>) =>

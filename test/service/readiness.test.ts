@@ -32,7 +32,7 @@ function clientOf(port: number): Redis {
 }
 
 describe("readiness", ownServers, () => {
-  it("is lost by an instance that never saw its store, and won when that comes", async () => {
+  it("is false for an instance that never reached its store, and true once it does", async () => {
     const redis = await startRedis();
     await redis.kill();
     const client = clientOf(redis.port);
@@ -50,7 +50,7 @@ describe("readiness", ownServers, () => {
     client.disconnect();
   });
 
-  it("is kept, and said to be degraded, by one that decides by its share", async () => {
+  it("stays true, as degraded, for an instance that decides by its share", async () => {
     const redis = await startRedis("--appendonly", "yes", "--appendfsync", "always");
     const client = clientOf(redis.port);
     await new Promise((resolve) => client.once("ready", resolve));
@@ -72,7 +72,7 @@ describe("readiness", ownServers, () => {
     client.disconnect();
   });
 
-  it("is lost while a store without a fallback does not answer", async () => {
+  it("is false while a store without a fallback does not answer", async () => {
     const store = sqliteStore(join(temporaryFolder(), "state.db"));
     let isBroken = false;
     const broken: typeof store = {

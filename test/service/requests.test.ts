@@ -28,7 +28,7 @@ async function raw(bytes: Uint8Array | string, ...headers: string[]): Promise<{ 
 }
 
 describe("a body", () => {
-  it("is JSON in UTF-8, as it is: whatever else it says that it is gets a clear answer", async () => {
+  it("is uncompressed JSON in UTF-8: everything else gets a clear error", async () => {
     const json = "content-type: application/json";
     const cases: [bytes: Uint8Array | string, headers: string[], status: number, code: string][] = [
       [TEXT, [json], 200, ""],
@@ -60,7 +60,7 @@ describe("a body", () => {
     }
   });
 
-  it("is refused before it is parsed where it is deep or has many values, wherever that is", async () => {
+  it("is refused before parsing when it is deep or has many values, at any place", async () => {
     const errors: unknown[] = [];
     const log = {
       debug() {},
@@ -98,7 +98,7 @@ describe("a body", () => {
     assert.deepEqual(errors, []);
   });
 
-  it("is told at most ten of its faults, however many it has", async () => {
+  it("has at most ten reported faults", async () => {
     const wrong = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`k${i}`, {}]));
     const { json } = await server.post("/v1/peek", { call: { ...CALL, ...wrong } });
     assert.deepEqual([json.code, json.faults.length], ["invalid-body", 10]);
@@ -115,7 +115,7 @@ describe("a body", () => {
     }
   });
 
-  it("that names a tool or a value of any length is refused or charged, and costs nothing to speak of", async () => {
+  it("with a tool or a value of any length is refused or charged, and cheap", async () => {
     const tool = await server.post("/v1/peek", { call: { ...CALL, tool: "x".repeat(1_025) } });
     assert.deepEqual([tool.status, tool.json.code, tool.json.faults[0].path], [400, "invalid-dimension", "call.tool"]);
     const session = await server.post("/v1/peek", { call: { ...CALL, session: "x".repeat(65_537) } });
@@ -131,7 +131,7 @@ describe("the header Idempotency-Key", () => {
       headers: { "idempotency-key": header },
     });
 
-  it("is a string in quotes, as its draft says, or a bare key: the same one as in the body", async () => {
+  it("is a quoted string, as in the draft, or a bare key, and equals the one in the body", async () => {
     const first = await server.post("/v1/consume", { call: { ...CALL, session: "keyed", idempotencyKey: "k1" } });
     assert.equal(first.json.replayed, false);
     for (const header of ['"k1"', "k1", '"\\k1"'.replace("\\k", "k")]) {
@@ -208,7 +208,7 @@ describe("tenants whose names are alike", () => {
     c: { scopes: ["decide", "read"], tenants: [long(900)] },
   });
 
-  it("hear of their own calls alone, however long the names are", async () => {
+  it("get only their own calls, for any length of names", async () => {
     const alike = await served({ policy: POLICY, keys });
     const heard = async (key: string | undefined) => {
       const abort = new AbortController();

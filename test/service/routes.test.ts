@@ -41,7 +41,7 @@ describe("deciding routes", () => {
     assert.deepEqual([used, remaining], [6, 0]);
   });
 
-  it("hold, extend, settle, and say the same again", async () => {
+  it("hold, extend and settle, and repeat the answer", async () => {
     const call = { ...fresh(), tool: "book" };
     const held = await post("/v1/reserve", { call, leaseMs: 60_000 });
     assert.ok(fits("/v1/reserve", held.json));
@@ -60,7 +60,7 @@ describe("deciding routes", () => {
     assert.match(late.json.detail, /^holdId: expected a hold that was not settled/);
   });
 
-  it("release a hold once, and know none that was never made", async () => {
+  it("release a hold once, and refuse an unknown one", async () => {
     const call = { ...fresh(), tool: "book" };
     const { holdId } = (await post("/v1/reserve", { call })).json;
     const released = await post("/v1/release", { holdId, call });
@@ -75,7 +75,7 @@ describe("deciding routes", () => {
     assert.deepEqual([denied.status, denied.json.allowed, denied.json.holdId], [200, false, null]);
   });
 
-  it("begin a call as run does: it is charged, what else it is priced at is held, and its hold ends it", async () => {
+  it("begin a call as run does: charge it, hold the rest of its estimate, and end it by its hold", async () => {
     const call = { ...fresh(), tool: "book" };
     const begun = await post("/v1/begin", { call, leaseMs: 60_000 });
     assert.ok(fits("/v1/begin", begun.json));
@@ -97,7 +97,7 @@ describe("deciding routes", () => {
     assert.deepEqual([denied.json.allowed, denied.json.holdId], [false, null]);
   });
 
-  it("report outcomes, which streaks deny by", async () => {
+  it("report outcomes, which streaks count", async () => {
     const call = fresh();
     for (let i = 0; i < 3; i++) {
       const { status, text } = await post("/v1/report", { call, error: true });
@@ -186,7 +186,7 @@ describe("routes of administrators and readers", () => {
     assert.equal(json.items.find(({ limit }: { limit: string }) => limit === "per-session").used, 0);
   });
 
-  it("answer usage by query, and refuse a query that says two things", async () => {
+  it("answer usage by query, and refuse a contradictory query", async () => {
     for (const [query, path] of [
       ["session=a&session=b", "session"],
       ["session=", "session"],
@@ -203,7 +203,7 @@ describe("routes of administrators and readers", () => {
     assert.equal((await ask("GET", "/v1/usage?colour=red")).json.code, "invalid-call");
   });
 
-  it("show the policy as it was written, and say when it is known", async () => {
+  it("show the policy as it was written, or 304 for a known one", async () => {
     const { status, json, headers } = await ask("GET", "/v1/policy");
     assert.ok(fits("/v1/policy", json));
     assert.deepEqual([status, json.source], [200, POLICY]);
@@ -224,7 +224,7 @@ describe("the policy in force", () => {
       limits: [{ name: "per-tool", per: ["session", "tool"], quotas: { tool: { x: quota } }, quota: 1 }],
     });
 
-  it("has another version whatever differs, also where it was made before, or the limiter took it by itself", async () => {
+  it("has another version for any difference, also for a made policy and for a limiter's own reload", async () => {
     const server = await served({ policy: policyOf(5) });
     const [versions, etags] = [new Set<string>(), new Set<string | null>()];
     const see = async (quota: number) => {
@@ -254,7 +254,7 @@ describe("the policy in force", () => {
   });
 });
 
-describe("what the service tells of itself", () => {
+describe("the service's own state", () => {
   it("is up and ready", async () => {
     assert.deepEqual((await ask("GET", "/healthz")).json, { status: "up" });
     const { status, json } = await ask("GET", "/readyz");
@@ -271,14 +271,14 @@ describe("what the service tells of itself", () => {
     assert.match(text, /^tollgate_request_duration_seconds_bucket\{le="5",route="\/v1\/consume"\} [1-9]/m);
   });
 
-  it("has a page for people that loads nothing", async () => {
+  it("has an HTML page that loads nothing", async () => {
     const { text, headers } = await ask("GET", "/docs");
     assert.match(headers.get("content-security-policy") ?? "", /^default-src 'none'/);
     assert.match(text, /POST \/v1\/consume/);
     assert.doesNotMatch(text, /<script|<link|<img|https?:/);
   });
 
-  it("knows no other path, and no other method", async () => {
+  it("refuses other paths and other methods", async () => {
     const none = await ask("GET", "/v2/consume");
     assert.deepEqual([none.status, none.json.code], [404, "not-found"]);
     const wrong = await ask("GET", "/v1/consume");

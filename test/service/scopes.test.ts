@@ -21,7 +21,7 @@ const wrong: Record<string, string | undefined> = {
   "no key at all": "secret",
 };
 
-/** Who asks, and closes a stream that he gets. */
+/** A caller that closes a stream when it gets one. */
 async function statusOf(method: string, path: string, key: string | undefined): Promise<number> {
   const ends = new AbortController();
   const body = bodyFor(path);
@@ -35,7 +35,7 @@ async function statusOf(method: string, path: string, key: string | undefined): 
 
 const { url } = await served({ keys });
 
-describe("who may do what", () => {
+describe("access", () => {
   for (const { method, path, scope } of ROUTES) {
     if (scope === null) {
       it(`${method} ${path} needs no key`, async () => {
@@ -43,11 +43,11 @@ describe("who may do what", () => {
       });
       continue;
     }
-    it(`${method} ${path} wants a key`, async () => {
+    it(`${method} ${path} needs a key`, async () => {
       for (const [what, key] of Object.entries(wrong)) assert.equal(await statusOf(method, path, key), 401, what);
     });
     for (const each of SCOPES) {
-      it(`${method} ${path} ${each === scope ? "lets" : "does not let"} ${each} in`, async () => {
+      it(`${method} ${path} ${each === scope ? "accepts" : "refuses"} the scope ${each}`, async () => {
         const status = await statusOf(method, path, texts[each]);
         // What a made-up hold comes to is not about who asks.
         if (each === scope) assert.ok(status < 400 || status === 409, String(status));
@@ -56,7 +56,7 @@ describe("who may do what", () => {
     }
   }
 
-  it("is told as problems, with the way to ask", async () => {
+  it("is refused with problems that explain how to send a key", async () => {
     const { json, headers } = await ask("POST", "/v1/consume", { body: bodyFor("/v1/consume") });
     assert.equal(headers.get("content-type"), "application/problem+json");
     assert.equal(headers.get("www-authenticate"), "Bearer");
@@ -64,7 +64,7 @@ describe("who may do what", () => {
     assert.doesNotMatch(JSON.stringify(json), new RegExp(secret ?? "none"));
   });
 
-  it("is asked before the body is read", async () => {
+  it("is checked before the body is read", async () => {
     const { status } = await ask("POST", "/v1/consume", { body: "{", key: "tg_no_body" });
     assert.equal(status, 401);
   });

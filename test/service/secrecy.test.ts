@@ -71,7 +71,7 @@ describe("a secret", () => {
     });
   }
 
-  it("of what the service is made of is for its log alone", async () => {
+  it("of the service's environment is only in its log", async () => {
     const log = recording("info");
     const boom = new Error("at /etc/secret-path with password hunter2");
     const broken = await served({ store: failing(boom), log, failover: false });
@@ -88,14 +88,14 @@ describe("a secret", () => {
 });
 
 describe("problems", () => {
-  it("of a store that is busy say when to come again", async () => {
+  it("of a busy store have a retry time", async () => {
     const busy = new StoreError("busy", "others hold the lock", { transient: true });
     const { post } = await served({ store: failing(busy), failover: false });
     const { status, json, headers } = await post("/v1/consume", { call: { tool: "search", session: "s" } });
     assert.deepEqual([status, json.code, headers.get("retry-after")], [503, "busy", "1"]);
   });
 
-  it("name the place, what was expected and what kind of thing was there", async () => {
+  it("have the path, what was expected and the kind of value that was found", async () => {
     const { post } = await served();
     const faultsOf = async (path: string, body: unknown) => (await post(path, body)).json.faults;
     assert.deepEqual(await faultsOf("/v1/consume", { call: { tool: "search" } }), [
@@ -125,7 +125,7 @@ describe("problems", () => {
     }
   });
 
-  it("carry the request's id, or one that the log has", async () => {
+  it("have the request's id, or one that the log has", async () => {
     const { post } = await served();
     const own = await post("/v1/consume", { call: {} }, { headers: { "x-request-id": "abc-1" } });
     assert.equal(own.headers.get("x-request-id"), "abc-1");
@@ -181,7 +181,7 @@ describe("the audit log", () => {
     assert.equal(statSync(file).mode & 0o777, 0o600);
   });
 
-  it("keeps an act from being done that cannot be written down", async () => {
+  it("prevents an act that it cannot record", async () => {
     const { post } = await served({ audit: auditFile("/nowhere/audit.jsonl") });
     await post("/v1/consume", { call: { tool: "search", session: "s" } });
     const { status } = await post("/v1/reset", { limit: "per-session", dimensions: { session: "s" } });

@@ -34,7 +34,7 @@ async function serve(...args: string[]) {
 }
 
 describe("tollgate serve", ownServers, () => {
-  it("reports nothing of a Redis that is set up well, also at the start", async () => {
+  it("reports no problem of a well configured Redis, also at the start", async () => {
     const redis = await startRedis("--appendonly", "yes", "--appendfsync", "always");
     const { url, end, lines, log } = await serve("--store", redis.url);
     await until(() => redis.cli("INFO", "commandstats").includes("cmdstat_info:"));
@@ -57,7 +57,7 @@ describe("tollgate serve", ownServers, () => {
     assert.equal(await end(), 0);
   });
 
-  it("says why its store is away at the start, and reports the setup of another one that takes its place", async () => {
+  it("reports why its store is unreachable at the start, and checks the setup of its replacement", async () => {
     const redis = await startRedis("--maxmemory-policy", "allkeys-lru");
     await redis.kill();
     const secret = redis.url.replace("//", "//:s3cret@");

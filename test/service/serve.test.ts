@@ -71,7 +71,7 @@ async function consume(
 }
 
 describe("tollgate serve", () => {
-  it("just works: a sample policy and a file that it names", async () => {
+  it("works without options: with a sample policy and a file that it names", async () => {
     const folder = temporaryFolder();
     const started = await serve(folder);
     assert.match(started.output(), /policy .*sample-policy\.yaml: a sample/);
@@ -86,7 +86,7 @@ describe("tollgate serve", () => {
     assert.equal((await again.ended).code, 0);
   });
 
-  it("follows its policy file, and lets a bad one change nothing", async () => {
+  it("follows its policy file, and ignores an invalid one", async () => {
     const folder = temporaryFolder();
     const file = join(folder, "policy.yaml");
     writeFileSync(file, POLICY);
@@ -109,7 +109,7 @@ describe("tollgate serve", () => {
     await ended;
   });
 
-  it("wants keys where others can reach it, and says how to make one", async () => {
+  it("needs keys on a public address, and explains how to make one", async () => {
     const folder = temporaryFolder();
     const refused = await tollgate(["serve", "--port", "0", "--host", "0.0.0.0", "--store", "memory:"], folder);
     assert.equal(refused.status, 2);
@@ -146,7 +146,7 @@ describe("tollgate serve", () => {
     await ended;
   });
 
-  it("names what it cannot use, and ends with 2", async () => {
+  it("names an unusable option, and exits with 2", async () => {
     const folder = temporaryFolder();
     const port = String(await freePort());
     const first = await serve(folder, "--store", "memory:");
@@ -171,7 +171,7 @@ describe("tollgate serve", () => {
     await first.ended;
   });
 
-  it("ends well when it is asked to the moment it says that it listens", async () => {
+  it("exits cleanly when it is stopped right after it listens", async () => {
     for (let round = 1; round <= 3; round++) {
       const args = [`${ROOT}bin/tollgate.js`, "serve", "--port", "0", "--store", "memory:"];
       const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] });
@@ -181,7 +181,7 @@ describe("tollgate serve", () => {
     }
   });
 
-  it("starts while its store is away, says so, and goes on when it comes", ownServers, async () => {
+  it("starts while its store is unreachable, reports it, and continues when it returns", ownServers, async () => {
     const redis = await startRedis();
     await redis.kill();
     const started = await serve(temporaryFolder(), "--store", redis.url);
@@ -198,7 +198,7 @@ describe("tollgate serve", () => {
 const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
 
 describe("TLS", hasOpenssl ? {} : { skip: "no openssl on PATH to make a certificate with" }, () => {
-  it("is spoken with a certificate, and nothing else then", async () => {
+  it("is used with a certificate, and nothing else then", async () => {
     const folder = temporaryFolder();
     const made = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=127.0.0.1".split(
       " ",
@@ -261,7 +261,7 @@ describe("the end", () => {
     assert.equal(Number(redis.cli("GET", `${prefix}:1:{load}:per-session`)), counts.allowed, JSON.stringify(counts));
   });
 
-  it("is announced first: not ready, and answers as before, for as long as was asked for", async () => {
+  it("is announced first: not ready, but still answering, for drainMs", async () => {
     const { url, kill, ended } = await serve(temporaryFolder(), "--store", "memory:", "--set", "drainMs=1500");
     kill("SIGTERM");
     while ((await fetch(`${url}/readyz`)).status !== 503) await sleep(10);
@@ -271,7 +271,7 @@ describe("the end", () => {
     assert.equal((await ended).code, 0);
   });
 
-  it("lets what runs finish", async () => {
+  it("lets running requests finish", async () => {
     const folder = temporaryFolder();
     writeFileSync(
       join(folder, "policy.yaml"),
@@ -287,7 +287,7 @@ describe("the end", () => {
     assert.equal((await ended).code, 0);
   });
 
-  it("waits for what runs, but not for ever", async () => {
+  it("waits for running requests, within a bound", async () => {
     const folder = temporaryFolder();
     writeFileSync(
       join(folder, "policy.yaml"),
@@ -328,7 +328,7 @@ describe("the end", () => {
     assert.deepEqual(await ended, { code: 143, signal: null });
   });
 
-  it("does not hang on a client that says nothing, or listens to events", async () => {
+  it("does not hang on a silent client, or on one that listens to events", async () => {
     const { url, kill, ended } = await serve(temporaryFolder(), "--store", "memory:");
     const socket = connect(Number(new URL(url).port), "127.0.0.1").on("error", () => {});
     await once(socket, "connect");

@@ -93,7 +93,7 @@ const act = fc.oneof(
 const numbersOf = ({ verdicts }: { verdicts: { limit: string; remaining: number; quota: number }[] }) =>
   verdicts.map(({ limit, remaining, quota }) => [limit, remaining, quota]);
 
-describe("a policy that the limiter takes by itself", () => {
+describe("a policy that the limiter reloads itself", () => {
   it("keeps tenants apart by its own dimensions", async () => {
     const server = await served({ policy: shared, keys });
     const limits = [{ name: "per-project", per: ["project"], quota: 1 }];
@@ -107,7 +107,7 @@ describe("a policy that the limiter takes by itself", () => {
 });
 
 describe("tenants", () => {
-  it("leave each other's usages as they are, and see nothing of them", async () => {
+  it("neither change nor see each other's usage", async () => {
     const { ask, post } = await served({ policy, keys });
     const seen = async (tenant: string) => {
       const usages: string[] = [];
@@ -139,7 +139,7 @@ describe("tenants", () => {
     );
   });
 
-  it("see their own names as they said them, and no prefix", async () => {
+  it("see their own names, without a prefix", async () => {
     const { ask, post } = await served({ policy, keys });
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...TENANTS), call, async (tenant, said) => {
@@ -182,7 +182,7 @@ describe("tenants", () => {
     assert.equal(root.json.items.find(({ limit }: { limit: string }) => limit === "per-session").used, 1);
   });
 
-  it("choose a quota by a word that makes no bucket", async () => {
+  it("choose a quota by a dimension that makes no bucket", async () => {
     const { post } = await served({ policy, keys });
     const said = { tool: "search", session: "s", user: "u", turn: 1, plan: "pro" };
     const { json } = await post("/v1/consume", { call: said }, { key: keyOf("acme") });

@@ -82,7 +82,7 @@ async function fill(limiter: Limiter): Promise<void> {
 }
 
 describe("a memory store at its bound", () => {
-  it("lets every run end: 2,000 runs over 100 buckets leave no slot taken", async () => {
+  it("lets every run end: 2,000 runs over 100 buckets leave no slot in use", async () => {
     const { limiter, events } = limiterOf(memoryStore({ maxBuckets: 100, clock: fakeClock() }));
     for (let i = 0; i < 2_000; i++) {
       const ran = await limiter.run(call, ({ addUsage }) => addUsage({ tokens: 7 }));
@@ -110,7 +110,7 @@ describe("a memory store at its bound", () => {
     assert.deepEqual(events, []);
   });
 
-  it("answers a settle that is sent again, as long as there is room for what it remembers", async () => {
+  it("repeats a settle's answer while it has room for it", async () => {
     const { limiter } = limiterOf(memoryStore({ maxBuckets: 10, clock: fakeClock() }));
     const holds: Hold[] = [];
     for (let i = 0; i < 1_100; i++) {
@@ -193,7 +193,7 @@ for (const [name, make] of Object.entries(bounded)) {
       assert.equal((await limiter.usage({ session: "s1" }))[1]?.used, 13);
     });
 
-    it("runs calls of buckets that are there, one after the other, and reports what came of them", async () => {
+    it("runs calls of existing buckets, one after the other, and reports their outcomes", async () => {
       const { limiter, events } = await full();
       for (let i = 0; i < 50; i++) {
         const ran = await limiter.run({ ...call, turn: "full-1" }, ({ addUsage }) =>
@@ -205,7 +205,7 @@ for (const [name, make] of Object.entries(bounded)) {
       assert.equal((await limiter.usage({ session: "s1", turn: "full-1" }))[3]?.used, 50);
     });
 
-    it("stays bounded whatever is settled that was never held", async () => {
+    it("stays bounded for settles of unknown holds", async () => {
       const { limiter, most, size } = await full();
       const made = Array.from({ length: most / 4 }, (_, i) =>
         limiter.getHold(`made-up-${i}`, { ...call, turn: `made-up-${i}` }).settle({ tokens: 1, usd_micros: 1 }),

@@ -48,7 +48,7 @@ const isStoreError = (code: StoreErrorCode, words: RegExp) => (error: unknown) =
   StoreError.isInstance(error) && error.code === code && words.test(error.message);
 
 describe("the counter store", () => {
-  it("adds to plain keys, and takes back what was denied", async () => {
+  it("adds to plain keys, and undoes denied calls", async () => {
     const { port, counts, asked } = mapPort();
     const clock = fakeClock(Date.UTC(2030, 0, 1) + 90_000);
     const limiter = createLimiter({ policy: POLICY, store: counterStore(port, { clock }) });
@@ -75,7 +75,7 @@ describe("the counter store", () => {
     assert.equal((await limiter.consume(call("t2"))).allowed, true);
   });
 
-  it("answers as the memory store does, one call after the other, of limits that it knows", async () => {
+  it("answers like the memory store, call by call, for the limits that it supports", async () => {
     const limit: fc.Arbitrary<LimitSpec> = fc.oneof(
       fc.record({
         algorithm: fc.constant("budget"),
@@ -131,7 +131,7 @@ describe("the counter store", () => {
     );
   });
 
-  it("never admits more than the quota, whatever comes at once, on a real Redis", async () => {
+  it("never admits more than the quota, at any concurrency, on a real Redis", async () => {
     const policy: PolicyInput = { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 50 }] };
     const limiters = Array.from({ length: 4 }, () => createLimiter({ policy, store: counterStore(redisPort) }));
     const session = `many-${process.pid}`;
@@ -144,7 +144,7 @@ describe("the counter store", () => {
     assert.ok((await io.ttl(key)) > 0);
   });
 
-  it("takes back what it added when the port fails half way", async () => {
+  it("undoes its additions when the port fails half way", async () => {
     const { port, counts } = mapPort((key, by) => key.includes("per-minute") && by > 0);
     const limiter = createLimiter({ policy: POLICY, store: counterStore(port) });
     await assert.rejects(limiter.consume(call()), isStoreError("unavailable", /no connection/));
@@ -160,14 +160,14 @@ describe("the counter store", () => {
     );
   });
 
-  it("leaves charged what cannot be taken back", async () => {
+  it("leaves charged what it cannot undo", async () => {
     const { port, counts } = mapPort((_, by) => by < 0);
     const limiter = createLimiter({ policy: POLICY, store: counterStore(port) });
     for (let i = 0; i < 3; i++) await limiter.consume(call());
     assert.equal(counts.get("rate:1:{s1}:tool-per-turn:t1:search"), 3);
   });
 
-  it("never begins below zero when a key ends before what was denied is taken back", async () => {
+  it("never begins below zero when a key ends before an undo", async () => {
     const { port, counts } = mapPort();
     const ending: CounterPort = {
       increment(key, by, ttlSeconds) {
@@ -220,7 +220,7 @@ describe("the counter store", () => {
     assert.ok(isUnsupported(undone), "it must not be added");
   });
 
-  it("counts a calendar's windows, and says when its time is in none of those that it was given", async () => {
+  it("counts calendar windows, and reports a time outside of the given ones", async () => {
     const clock = fakeClock(Date.UTC(2030, 0, 1, 12));
     const { port, counts } = mapPort();
     const store = counterStore(port, { clock });
@@ -249,7 +249,7 @@ describe("the counter store", () => {
     assert.deepEqual([...counts.keys()], [`b:${Date.UTC(2030, 0, 1)}`, `b:${Date.UTC(2030, 0, 2)}`]);
   });
 
-  it("fails with its name and what is wrong with it", async () => {
+  it("fails with its name and the fault", async () => {
     assert.throws(() => counterStore({} as never), /port: expected an object with increment/);
     const store = counterStore(mapPort().port);
     assert.deepEqual((await store.apply([{ mode: "peek", steps: [] }])).length, 1);

@@ -1,4 +1,4 @@
-// The deadline of a port of one's own: what has waited for as long is not asked for any more.
+// The deadline of your own port: a call that has waited for as long does not reach the port.
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
@@ -11,7 +11,7 @@ const request = (session: string): StoreRequest => ({
   steps: [{ bucket: `rate:1:{${session}}:a`, limit, event: { type: "charge", cost: 1 } }],
 });
 
-it("is one for all partitions of a batch, however many there are", async () => {
+it("is one for any number of partitions of a batch", async () => {
   const asked: string[] = [];
   const port: DocumentPort = {
     deadlineMs: 60,

@@ -50,7 +50,7 @@ describe("counting in place", () => {
     ),
   );
 
-  it("is what the kernel says, whatever limits and events a bucket has in turn", async () => {
+  it("equals the kernel, for any sequence of limits and events", async () => {
     const acts = fc.array(
       fc.record({
         limit: limits,

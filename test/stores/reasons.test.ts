@@ -68,7 +68,7 @@ describe("a store that cannot be reached", () => {
     ["pg by a name with several addresses", () => postgresStore(pool("localhost"))],
   ];
   for (const [name, make] of stores) {
-    it(`is away because its port refuses connections: ${name}`, async () => {
+    it(`is unreachable because its port refuses connections: ${name}`, async () => {
       const error = await reasonOf(make());
       assert.match(error.message, REFUSED);
       assert.ok(causesOf(error).includes("ECONNREFUSED"), String(causesOf(error)));
@@ -100,7 +100,7 @@ describe("a store that cannot be reached", () => {
     `redis+sentinel://me:s3cret@127.0.0.1:${port}/main`,
     `postgres://me:s3cret@localhost:${port}/db`,
   ]) {
-    it(`is told to commands with the reason, and without the password: ${url.split(":")[0]}`, async () => {
+    it(`is reported by commands with the reason, and without the password: ${url.split(":")[0]}`, async () => {
       await assert.rejects(openStore(url), (error) => {
         assert.ok(StoreError.isInstance(error));
         assert.match(error.message, REFUSED);
@@ -110,7 +110,7 @@ describe("a store that cannot be reached", () => {
     });
   }
 
-  it("is one that does not speak TLS", async () => {
+  it("may be one that does not speak TLS", async () => {
     const plain = createServer((socket) => socket.end("-ERR\r\n")).listen(0, "127.0.0.1");
     endings.push(() => plain.close());
     await until(() => plain.listening);
@@ -120,7 +120,7 @@ describe("a store that cannot be reached", () => {
 });
 
 describe("a store that is back", ownServers, () => {
-  it("is no longer said to be unreachable", async () => {
+  it("is no longer reported as unreachable", async () => {
     const server = await startRedis();
     const client = server.ioredis();
     const store = redisStore(client);
@@ -133,7 +133,7 @@ describe("a store that is back", ownServers, () => {
   });
 });
 
-describe("a Redis whose user may not ask how it is set up", ownServers, () => {
+describe("a Redis whose user may not read its setup", ownServers, () => {
   const eventsWithout = async (...rights: string[]) => {
     const server = await startRedis("--appendonly", "yes");
     server.cli("ACL", "SETUSER", "default", ...rights);
@@ -149,7 +149,7 @@ describe("a Redis whose user may not ask how it is set up", ownServers, () => {
     return { events, url: server.url };
   };
 
-  it("is told once what cannot be known, why, and what to do: without INFO", async () => {
+  it("is reported once with what is unknown, why, and what to do: without INFO", async () => {
     const { events } = await eventsWithout("-info");
     const [event, ...more] = events;
     assert.equal(more.length, 0);
@@ -157,7 +157,7 @@ describe("a Redis whose user may not ask how it is set up", ownServers, () => {
     assert.match(event.error.message, /NOPERM.*info[^.]*\. So .*not known: allow INFO.*noeviction and appendonly yes/);
   });
 
-  it("is told that the server does not know it, and nothing of rights", async () => {
+  it("is reported as an unknown command, and not as a missing right", async () => {
     const server = await startRedis("--requirepass", "x");
     const store = redisStore(server.ioredis());
     await assert.rejects(
@@ -167,7 +167,7 @@ describe("a Redis whose user may not ask how it is set up", ownServers, () => {
     await store.close();
   });
 
-  it("is told once what cannot be known, why, and what to do: without CONFIG", async () => {
+  it("is reported once with what is unknown, why, and what to do: without CONFIG", async () => {
     const { events } = await eventsWithout("-config");
     const persistence = events.filter(
       (each) => each.type === "store.misconfigured" && each.check.name === "persistence",

@@ -135,7 +135,7 @@ const charge = (bucket: string, limit: LimitSpec = good): Step => ({
 });
 
 describe("a damaged value", () => {
-  it(`is the same to the script as to the kernel, and never makes the script fail: ${MUTATIONS} mutations`, async () => {
+  it(`means the same to the script as to the kernel, and never makes the script fail: ${MUTATIONS} mutations`, async () => {
     const counts = { damaged: 0, whole: 0, answered: 0 };
     const samples = fc.sample(turns, { seed: SEED, numRuns: MUTATIONS });
     const lane = async (own: typeof samples, name: string) => {

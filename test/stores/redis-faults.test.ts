@@ -45,7 +45,7 @@ const policy: PolicyInput = {
 
 describe("a server that refuses some of the script's commands", ownServers, () => {
   for (const right of ["set", "incrby", "pexpireat"]) {
-    it(`writes nothing of a batch that needs the right to ${right}, and says unauthorized`, async () => {
+    it(`writes nothing of a batch without the right to ${right}, and answers unauthorized`, async () => {
       const server = await startRedis();
       const store = redisStore(server.ioredis());
       await store.apply([judge(step("gone", first)), judge(step("fixed", first)), judge(step("counter", quota))]);
@@ -118,7 +118,7 @@ describe("a server that refuses some of the script's commands", ownServers, () =
     }
   });
 
-  it("fails calls of a key alone that was replaced by a hash, and beats on when its instances were", async () => {
+  it("fails only calls of a key that became a hash, and still beats when its instances did", async () => {
     const server = await startRedis();
     const events: LimiterEvent[] = [];
     const limiter = createLimiter({
@@ -152,7 +152,7 @@ describe("a server that refuses some of the script's commands", ownServers, () =
   });
 });
 
-describe("an instance whose end is none that a beat writes", () => {
+describe("an instance with an end that no beat writes", () => {
   for (const [name, endOf] of Object.entries<(nowMs: number) => string>({
     "a fraction": (nowMs) => `${nowMs + 50_000}.5`,
     "never over": () => "+inf",
@@ -211,7 +211,7 @@ describe("errors of servers", () => {
     ["An error was signalled by the server: - PermissionDenied: this user has no permissions", "unauthorized", false],
     ["An error was signalled by the server: - BusyLoadingError: Redis is loading", "loading", true],
   ];
-  it("says in plain words that ioredis is not connected, and why", () => {
+  it("explain that ioredis is not connected, and why", () => {
     const error = new Error("Stream isn't writeable and enableOfflineQueue options is false");
     assert.equal(redisError(error).message, "Redis: the client is not connected");
     assert.equal(
@@ -229,7 +229,7 @@ describe("errors of servers", () => {
 });
 
 describe("a server that starts again from an old snapshot", ownServers, () => {
-  it("is given back what each instance saw, and counts what others booked meanwhile on top", async () => {
+  it("gets back what each instance saw, on top of what others booked meanwhile", async () => {
     const server = await startRedis("--dbfilename", "dump.rdb");
     const folder = server.cli("CONFIG", "GET", "dir").split("\n")[1] ?? "";
     const instance = () => {
@@ -271,7 +271,7 @@ describe("a server that starts again from an old snapshot", ownServers, () => {
     await Promise.all([one.limiter.close(), two.limiter.close()]);
   });
 
-  it("only looks for what was lost when it has forgotten its scripts alone", async () => {
+  it("loses nothing when it has only forgotten its scripts", async () => {
     const server = await startRedis();
     const events: LimiterEvent[] = [];
     const limiter = createLimiter({

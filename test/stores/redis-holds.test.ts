@@ -217,11 +217,11 @@ describe("what has ended by now", () => {
   });
 });
 
-describe("a bucket with as many holds as it may have", () => {
+describe("a bucket with the maximum of holds", () => {
   const texts = (count: number, endMs: number, letter = "c") =>
     Array.from({ length: count }, (_, i) => `h${i},1,${endMs},${letter}`);
 
-  it("mirrors the kernel: it refuses one more, for that request alone, and books nothing of it", async () => {
+  it("mirrors the kernel: it refuses one more, only for that request, and books nothing of it", async () => {
     const pair = await emptyPair();
     await pair.write("b", `h1 n ${texts(999, NOW_MS + 50).join(";")}`, NOW_MS + 600_050);
     const most: LimitSpec = { algorithm: "concurrency", quota: 5_000 };
@@ -252,7 +252,7 @@ describe("a bucket with as many holds as it may have", () => {
     assert.match(pair.model.kept.get("b")?.text ?? "", /^h1 n h2,/);
   });
 
-  it("mirrors the kernel where another program wrote more, and more than a stack takes", async () => {
+  it("mirrors the kernel where another program wrote more, and more than the stack holds", async () => {
     for (const count of [1_001, 20_000]) {
       const pair = await emptyPair();
       await pair.write("b", `h1 n ${texts(count, NOW_MS + 50).join(";")}`, NOW_MS + 600_050);
@@ -330,7 +330,7 @@ describe("a kept answer", () => {
     await pair.apply([{ ...once({ ...charge(quota), bucket: "o" }), once: { key: "o", request: "same" } }]);
   });
 
-  it("is given although its buckets are damaged by now, and mends none", async () => {
+  it("is repeated although its buckets are damaged now, and repairs none", async () => {
     const pair = await emptyPair();
     await pair.apply([once(charge(quota))]);
     await pair.write("b", "x", NOW_MS + 5_000);
@@ -341,7 +341,7 @@ describe("a kept answer", () => {
     );
   });
 
-  it("fails its request alone where its key is of another type or damaged", async () => {
+  it("fails only its request where its key is of another type or damaged", async () => {
     const store = redisStore(io, { clock: fakeClock(NOW_MS) });
     server.cli("RPUSH", "o", "a");
     const codes = async (...requests: StoreRequest[]) =>
@@ -585,7 +585,7 @@ describe("a text without an expiry, which another program wrote", () => {
   const store = redisStore(io, { clock: fakeClock(NOW_MS) });
   const endOf = (key: string) => Number(server.cli("PEXPIRETIME", key));
 
-  it("gets the end that its holds have", async () => {
+  it("gets the end of its holds", async () => {
     const cases: [limit: LimitSpec, text: string, endMs: number][] = [
       [slots, `h1 n a,1,${NOW_MS + 50},r`, NOW_MS + 600_050],
       [slots, `h1 n a,1,${NOW_MS + 50},r;b,1,${NOW_MS + 70},R`, NOW_MS + 600_070],
@@ -606,7 +606,7 @@ describe("a text without an expiry, which another program wrote", () => {
     }
   });
 
-  it("is nothing when its holds are forgotten by now, and goes", async () => {
+  it("is empty when its holds are forgotten now, and is removed", async () => {
     const past = Date.now() - 3_600_000;
     server.cli("SET", "b", `h1 n a,1,${past},R`);
     const [reply] = await redisStore(io).apply([judge(read(slots))]);
@@ -614,7 +614,7 @@ describe("a text without an expiry, which another program wrote", () => {
     assert.equal(server.cli("GET", "b"), "");
   });
 
-  it("is left alone under a limit of another algorithm", async () => {
+  it("is unchanged under a limit of another algorithm", async () => {
     server.cli("SET", "b", `h1 n a,1,${NOW_MS + 50},r`);
     await store.apply([judge(read(quota))]);
     assert.equal(endOf("b"), -1);
@@ -626,8 +626,8 @@ describe("a text without an expiry, which another program wrote", () => {
     assert.ok(reply !== undefined && !StoreError.isInstance(reply) && reply.replay?.request === "r");
     assert.equal(endOf("o"), NOW_MS - 5 + 600_000);
     server.cli("SET", "o", `o1 r . ${NOW_MS - 600_000} 1 `);
-    const [afresh] = await store.apply([once(charge(quota))]);
-    assert.ok(afresh !== undefined && !StoreError.isInstance(afresh) && afresh.replay === undefined);
+    const [later] = await store.apply([once(charge(quota))]);
+    assert.ok(later !== undefined && !StoreError.isInstance(later) && later.replay === undefined);
     assert.equal(endOf("o"), NOW_MS + 600_000);
   });
 });

@@ -1,5 +1,5 @@
 // The script mirrors the kernel also where random schedules seldom come: a clock that is set back, changed limits, values
-// that someone wrote by hand, and the very text that is stored.
+// that another program wrote, and exactly the text that is stored.
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
@@ -79,7 +79,7 @@ describe("the script mirrors the kernel", () => {
       ]));
   }
 
-  it("in a level of another size, and in one that has just run off", () =>
+  it("in a level of another size, and in one that has just drained", () =>
     mirrors([
       [0, charge(tokenBucket, 5)],
       [1, charge({ ...tokenBucket, levelPerUnit: 3 })],
@@ -89,13 +89,13 @@ describe("the script mirrors the kernel", () => {
       [0, charge({ ...tokenBucket, levelPerUnit: 3, levelPerMs: 5 })],
     ]));
 
-  it("in a level that runs off at this very instant at a faster rate", () =>
+  it("in a level that drains at this instant at a faster rate", () =>
     mirrors([
       [0, charge({ ...tokenBucket, levelPerUnit: 3, levelPerMs: 1 }, 4)],
       [3, read({ ...tokenBucket, levelPerUnit: 3, levelPerMs: 5 })],
     ]));
 
-  it("in counts that leave the window at this very instant, and in those of another window", () =>
+  it("in counts that leave the window at this instant, and in those of another window", () =>
     mirrors([
       [0, charge(sliding, 2)],
       [100, charge(sliding, 3)],

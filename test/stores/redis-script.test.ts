@@ -67,12 +67,12 @@ describe("names in Lua", () => {
     ["repeat local a = 1 until b", ["b"]],
     ['local s = "a -- b" .. c', ["c"]],
   ] as const) {
-    it(`are told apart in ${text}`, () => assert.deepEqual(globalsOf(text), globals));
+    it(`are distinguished in ${text}`, () => assert.deepEqual(globalsOf(text), globals));
   }
 });
 
 describe("the bounds and codes on the wire", () => {
-  it("have the longest id that the kernel takes", () => {
+  it("have the longest id that the kernel accepts", () => {
     for (const [length, isTaken] of [
       [BOUNDS.maxIdLength, true],
       [BOUNDS.maxIdLength + 1, false],
@@ -84,7 +84,7 @@ describe("the bounds and codes on the wire", () => {
     }
   });
 
-  it("tell events that name a hold or a grant by their codes", () => {
+  it("mark events with a hold or a grant by their codes", () => {
     const byCode = Object.entries(EVENTS).flatMap(([name, code]) => (code <= EVENTS.grant ? [name] : []));
     assert.deepEqual(byCode, [...NAMING]);
   });

@@ -82,7 +82,7 @@ async function play(turns: readonly TermsTurn[], prefix: string, count: (what: s
   }
 }
 
-describe("the script mirrors the kernel on terms", () => {
+describe("the script mirrors the kernel with terms", () => {
   it(`on ${SCHEDULES} random schedules`, async (context) => {
     server.cli("SET", MARK_KEY, "m1 m-1 some");
     const tally = new Map<string, number>();
@@ -180,7 +180,7 @@ function isError(code: StoreErrorCode | TermsRefusal, transient = true): (error:
     error.transient === transient;
 }
 
-describe("a batch on terms", () => {
+describe("a batch with terms", () => {
   it("is not booked after its deadline, nor in another incarnation", async () => {
     const pair = new Pair(io);
     assert.equal(typeof (await pair.applyOn({ notAfterMs: NOW_MS }, [judge(charge())])), "object");
@@ -193,7 +193,7 @@ describe("a batch on terms", () => {
     assert.equal(server.cli("EXISTS", receiptsKey("one")), "0");
   });
 
-  it("that comes again is answered where all of it was booked, else refused", async () => {
+  it("that comes again is answered if it was booked whole, else refused", async () => {
     const pair = new Pair(io);
     const [one, other] = [judge(charge(1)), judge(charge(3))];
     await pair.applyOn(receipt(1), [one, one]);
@@ -219,7 +219,7 @@ describe("a batch on terms", () => {
     assert.equal(server.cli("PEXPIRETIME", receiptsKey("one")), `${NOW_MS + 60_000 + 86_400_000}`);
   });
 
-  it("is undone as far as it was booked, once, and nothing comes under its number after it was closed", async () => {
+  it("is undone once as far as it was booked, and refused after its number is closed", async () => {
     const pair = new Pair(io);
     const asked = [judge(charge(3)), judge(charge(3)), { ...judge(charge(1)), once: { key: "o", request: "r" } }];
     await pair.applyOn(receipt(1), asked);
@@ -289,7 +289,7 @@ describe("a batch on terms", () => {
     assert.deepEqual(codes, [...Array(128).fill("booked"), ...Array(72).fill("too-late")]);
   });
 
-  it("costs nothing where there are no terms", async () => {
+  it("costs nothing without terms", async () => {
     const store = asShared(redisStore(io, { clock: fakeClock(NOW_MS) }));
     const [one] = await store.book([judge(charge())], {});
     assert.ok(one !== undefined && !StoreError.isInstance(one) && one.allowed);
@@ -311,7 +311,7 @@ describe("instances that share a Redis", () => {
     return [instances, rank];
   };
 
-  it("is counted, in the order of the bytes of their names, until they leave or end", async () => {
+  it("are counted, in the byte order of their names, until they leave or expire", async () => {
     const clock = fakeClock(NOW_MS);
     const store = asShared(redisStore(io, { clock }));
     assert.deepEqual(await place(store, "b"), [1, 0]);
@@ -335,7 +335,7 @@ describe("instances that share a Redis", () => {
     assert.equal(server.cli("EXISTS", ...KEYS), "0");
   });
 
-  it("costs one beat about as much among 4,000 as among 100", async () => {
+  it("make a beat about as cheap among 4,000 as among 100", async () => {
     const store = asShared(redisStore(io, { clock: fakeClock(NOW_MS) }));
     const usPerBeat = async (count: number) => {
       const names = Array.from({ length: count }, (_, i) => `i${String(i).padStart(4, "0")}`);
@@ -352,7 +352,7 @@ describe("instances that share a Redis", () => {
     assert.ok(many < 5 * few, `${many} µs among 4,000, ${few} µs among 100`);
   });
 
-  it("is removed when its time is over, at most 100 with each beat", async () => {
+  it("are removed when they expire, at most 100 with each beat", async () => {
     const clock = fakeClock(NOW_MS);
     const store = asShared(redisStore(io, { clock }));
     for (let i = 0; i < 250; i++) await beat(store, `i${i}`);
@@ -376,7 +376,7 @@ describe("instances that share a Redis", () => {
     assert.deepEqual(await place(store, "b"), [1, 0]);
   });
 
-  it("names the buckets that it saw only where a mark has to be made", async () => {
+  it("send their seen buckets only where a mark has to be made", async () => {
     const named: number[] = [];
     const spy = {
       isCluster: false,
@@ -396,7 +396,7 @@ describe("instances that share a Redis", () => {
     assert.deepEqual(named, [0, 2]);
   });
 
-  it("hears the server's time, and one incarnation", async () => {
+  it("get the server's time, and one incarnation", async () => {
     const store = asShared(redisStore(io));
     const first = await beat(store, "a");
     const second = await beat(store, "b", { livesMs: 60_000, seen: ["gone"] });
@@ -415,7 +415,7 @@ describe("instances that share a Redis", () => {
     assert.ok(replies.every((reply) => !StoreError.isInstance(reply) && reply.allowed));
   });
 
-  it("hears of another incarnation where the mark is gone, and what was lost by what is left", async () => {
+  it("get another incarnation where the mark is gone, and what was lost from what is left", async () => {
     const store = asShared(redisStore(io));
     const incarnations = new Set<string>();
     const lost = async (seen: readonly string[]) => {
@@ -444,7 +444,7 @@ describe("instances that share a Redis", () => {
     assert.equal(incarnations.size, 8);
   });
 
-  it("hears of another incarnation from a server that was started again", ownServers, async () => {
+  it("get another incarnation from a restarted server", ownServers, async () => {
     const own = await startRedis("--appendonly", "yes", "--appendfsync", "always");
     const client = own.ioredis();
     const store = asShared(redisStore(client));
@@ -460,7 +460,7 @@ describe("instances that share a Redis", () => {
     assert.equal((await beat(store, "a")).incarnation, heard.incarnation);
   });
 
-  it("shortens the lives that a clock which was ahead wrote", async () => {
+  it("have lives shortened that a clock ahead wrote", async () => {
     const ahead = redisStore(io, { clock: fakeClock(NOW_MS + 86_400_000) });
     await beat(ahead, "a");
     const clock = fakeClock(NOW_MS);
@@ -470,7 +470,7 @@ describe("instances that share a Redis", () => {
     assert.equal((await beat(right, "b")).instances, 1);
   });
 
-  it("fails as batches do", async () => {
+  it("fail like batches", async () => {
     const store = asShared(redisStore(io));
     server.cli("SCRIPT", "FLUSH");
     assert.equal((await beat(store, "a")).instances, 1);
@@ -486,7 +486,7 @@ describe("instances that share a Redis", () => {
     await assert.rejects(beat(store, "a"), isError("closed", false));
   });
 
-  it("is unknown on a cluster, which is not a shared store", () => {
+  it("are unknown on a cluster, which is not a shared store", () => {
     const cluster = redisStore({ isCluster: true, call: () => Promise.reject(new Error("asked")) });
     assert.equal(isShared(cluster), false);
   });

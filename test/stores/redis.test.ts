@@ -32,7 +32,7 @@ const chargeOnce = (store: Store, ...buckets: string[]) =>
 const isStoreError = (code: StoreErrorCode) => (error: unknown) => StoreError.isInstance(error) && error.code === code;
 
 describe("the deadline of a Redis store", () => {
-  it("is over for what has no time left, which is not sent", async () => {
+  it("has passed for requests without time left, which are not sent", async () => {
     server.cli("FLUSHALL");
     const store = redisStore(io, { deadlineMs: 300 });
     assert.equal(store.deadlineMs, 300);
@@ -65,7 +65,7 @@ describe("what the Redis store keeps", () => {
     await limiter.close();
   });
 
-  it("gets an expiry when someone wrote it without one", async () => {
+  it("gets an expiry when another program wrote it without one", async () => {
     server.cli("FLUSHALL");
     const limits: LimitSpec[] = [
       limit,
@@ -99,7 +99,7 @@ describe("a bucket that the Redis store cannot read", () => {
     "9007199254740992",
   ];
   for (const damage of damages) {
-    it(`fails its own call alone: ${JSON.stringify(damage)}`, async () => {
+    it(`fails only its own call: ${JSON.stringify(damage)}`, async () => {
       server.cli("FLUSHALL");
       server.cli("SET", "bad", damage, "EX", "60");
       const store = redisStore(io);
@@ -113,7 +113,7 @@ describe("a bucket that the Redis store cannot read", () => {
     });
   }
 
-  it("is mended by a reset, and by nothing else", async () => {
+  it("is repaired by a reset, and by nothing else", async () => {
     server.cli("FLUSHALL");
     server.cli("SET", "bad", "x");
     const store = redisStore(io);
@@ -127,7 +127,7 @@ describe("a bucket that the Redis store cannot read", () => {
     assert.equal(server.cli("EXISTS", "bad"), "0");
   });
 
-  it("fails its own call alone when the key holds another type, which is left as it was", async () => {
+  it("fails only its own call when the key has another type, which is kept", async () => {
     server.cli("FLUSHALL");
     server.cli("RPUSH", "list", "a");
     const replies = await chargeOnce(redisStore(io), "good", "list", "other");
@@ -140,7 +140,7 @@ describe("a bucket that the Redis store cannot read", () => {
 });
 
 describe("a decision on Redis", () => {
-  it("is one script call and no other command of the client, whatever the limits", async () => {
+  it("is one script call and no other command of the client, for any limits", async () => {
     server.cli("FLUSHALL");
     const limiter = createLimiter({
       policy: {
@@ -248,7 +248,7 @@ describe("a decision on Redis", () => {
     );
   });
 
-  it("is found again when the server has forgotten the script", async () => {
+  it("still works when the server has forgotten the script", async () => {
     server.cli("FLUSHALL");
     const store = redisStore(node);
     await chargeOnce(store, "b");
@@ -267,7 +267,7 @@ describe("a Redis that is in trouble", ownServers, () => {
       return true;
     });
 
-  it("wants a password", async () => {
+  it("needs a password", async () => {
     const closed = await startRedis("--requirepass", "secret");
     await fails(closed.ioredis(), "unauthorized", false);
   });
@@ -286,7 +286,7 @@ describe("a Redis that is in trouble", ownServers, () => {
     await fails(replica.ioredis(), "read-only", true);
   });
 
-  it("has no memory left, and still answers what needs none", async () => {
+  it("has no memory left, and still answers requests that need none", async () => {
     const full = await startRedis("--maxmemory", "1mb", "--maxmemory-policy", "noeviction");
     full.cli("CONFIG", "SET", "maxmemory", "1");
     await fails(full.ioredis(), "out-of-memory", true);
@@ -330,7 +330,7 @@ describe("a Redis that is in trouble", ownServers, () => {
     stopped.resume();
   });
 
-  it("does not know the commands that are needed", async () => {
+  it("lacks the needed commands", async () => {
     const old = await startRedis("--rename-command", "PEXPIRETIME", "");
     const store = redisStore(old.ioredis());
     await chargeOnce(store, "b");
@@ -338,7 +338,7 @@ describe("a Redis that is in trouble", ownServers, () => {
   });
 });
 
-describe("how a Redis is set up", ownServers, () => {
+describe("the setup of a Redis", ownServers, () => {
   const problems = async (...settings: string[]) => {
     const own = await startRedis(...settings);
     const checks = (await redisStore(await own.nodeRedis()).setup?.()) ?? [];
@@ -356,7 +356,7 @@ describe("how a Redis is set up", ownServers, () => {
     ]);
   });
 
-  it("is said to be wrong otherwise, to doctors and as events", async () => {
+  it("is reported otherwise, by doctor and as events", async () => {
     assert.deepEqual((await problems("--maxmemory-policy", "allkeys-lru")).slice(1, 3), [
       ["eviction", "allkeys-lru", true],
       ["persistence", "no append-only file", true],

@@ -113,7 +113,7 @@ describe("the SQLite store's file", () => {
     await store.close();
   });
 
-  it("mends a damaged bucket by a reset, and by nothing else", async () => {
+  it("repairs a damaged bucket by a reset, and by nothing else", async () => {
     const file = newFile();
     const store = sqliteStore(file);
     await chargeOnce(store, "bad");
@@ -151,7 +151,7 @@ describe("the SQLite store's file", () => {
     await store.close();
   });
 
-  it("fails a call alone whose bucket a charge would make inexact, and a reset mends it", async () => {
+  it("fails only a call whose bucket a charge would make inexact, and a reset repairs it", async () => {
     const file = newFile();
     const store = sqliteStore(file);
     const sliding: LimitSpec = { algorithm: "sliding-window", quota: 60, windowMs: 60_000 };
@@ -180,7 +180,7 @@ describe("the SQLite store's file", () => {
     await store.close();
   });
 
-  it("fails the call of a damaged bucket alone", async () => {
+  it("fails only the call of a damaged bucket", async () => {
     const file = newFile();
     const store = sqliteStore(file);
     await chargeOnce(store, "good", "bad");
@@ -207,7 +207,7 @@ describe("a file that the SQLite store refuses", () => {
     await store.close();
   };
 
-  it("is no database", async () => {
+  it("that is no database", async () => {
     const file = newFile();
     writeFileSync(file, "a letter to a friend, ".repeat(100));
     await refused(file, "foreign-database", /no SQLite database/);
@@ -234,7 +234,7 @@ describe("a file that the SQLite store refuses", () => {
     await refused(file, "schema-version", /layout 2.*reads layout 1/);
   });
 
-  it("lies in a folder that is not there", async () => {
+  it("lies in an absent folder", async () => {
     await refused(join(folder, "nowhere", "x.db"), "unavailable", /nowhere.*unable to open/);
   });
 
@@ -267,7 +267,7 @@ describe("the SQLite store's lock", () => {
     await store.close();
   });
 
-  it("makes calls that queue behind one another share one deadline", async () => {
+  it("gives queued calls one shared deadline", async () => {
     const file = newFile();
     const store = sqliteStore(file, { deadlineMs: 100 });
     await chargeOnce(store, "b");
@@ -281,7 +281,7 @@ describe("the SQLite store's lock", () => {
     await store.close();
   });
 
-  it("lets the event loop turn while it waits", async () => {
+  it("yields to the event loop while it waits", async () => {
     const file = newFile();
     const store = sqliteStore(file, { deadlineMs: 100 });
     await chargeOnce(store, "b");

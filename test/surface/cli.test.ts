@@ -1,23 +1,11 @@
 // What is typed in a terminal: every command with its arguments and options, the environment variables, and the exit codes.
 
-import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import type { Command } from "commander";
+import { commands } from "../../scripts/reference/commands.ts";
 import { EXIT } from "../../src/cli/exit.ts";
-import { ROOT, sources } from "../sources.ts";
+import { sources } from "../sources.ts";
 import { assertAgreed } from "./snapshot.ts";
-
-/** The commands that `main.ts` puts together; it cannot be imported, because it runs. */
-async function commands(): Promise<Command[]> {
-  const main = readFileSync(`${ROOT}src/cli/main.ts`, "utf8");
-  const imports = [...main.matchAll(/import \{ (\w+Command) \} from "(\.\/[\w-]+\.ts)"/g)];
-  return Promise.all(
-    imports.map(async ([, name = "", path = ""]) => {
-      const file: Record<string, () => Command> = await import(new URL(path, `file://${ROOT}src/cli/`).href);
-      return (file[name] as () => Command)();
-    }),
-  );
-}
 
 function linesOf(command: Command, parent: string): string[] {
   const name = `${parent} ${command.name()}`;
@@ -43,7 +31,7 @@ function environment(all: readonly Command[]): string[] {
 }
 
 describe("the command line", () => {
-  it("is the one that was agreed on", async () => {
+  it("is as agreed", async () => {
     const all = await commands();
     assertAgreed("cli", {
       Commands: all.flatMap((command) => linesOf(command, "tollgate")),

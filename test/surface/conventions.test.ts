@@ -15,7 +15,7 @@ import { PROBLEMS } from "../../src/http/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { STORE_ERROR_CODES } from "../../src/store/error.ts";
 import { type Field, publicNames } from "./public-names.ts";
-import { keysOf } from "./schema-keys.ts";
+import { keysOf } from "../../scripts/reference/schema-keys.ts";
 
 const CAMEL = /^[a-z][a-zA-Z0-9]*$/;
 const KEBAB = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
@@ -106,7 +106,7 @@ describe("the conventions of docs/conventions.md", async () => {
     }
   });
 
-  it("2. null means that there is none: no field is both nullable and optional", () => {
+  it("2. null means absent: no field is both nullable and optional", () => {
     const both = places.filter(({ isOptional, types }) => isOptional && types.includes("null"));
     // What `request.headers.get` gives is handed over as it is.
     assert.deepEqual(whereOf(both), ["tollgate/adapters/address AddressOptions.forwardedFor"]);
@@ -172,7 +172,7 @@ describe("the conventions of docs/conventions.md", async () => {
     }
   });
 
-  it("6. what happens in a case is said by on and the case", () => {
+  it("6. what happens in a case is named on and the case", () => {
     const lines = keysOf(inPolicies[0] as Schema);
     const actions = lines.filter((line) => /: .*\b(?:allow|deny|charge|refund|skip|error)\b/.test(line));
     assert.ok(actions.length >= 5);
@@ -185,7 +185,7 @@ describe("the conventions of docs/conventions.md", async () => {
     assert.deepEqual(whereOf(listeners), []);
   });
 
-  it("7. cost is what a call is priced at before, and usage what it took", () => {
+  it("7. cost is the estimate before a call, and usage what it took", () => {
     const bodies = Object.entries(schemas).filter(([, { properties = {} }]) => "holdId" in properties);
     assert.ok(bodies.some(([, { properties = {} }]) => "usage" in properties));
     for (const [name, { properties = {} }] of bodies) assert.ok(!("cost" in properties), name);

@@ -77,7 +77,7 @@ function checkDecision({ deniedBy, verdicts, retryAfterMs, message, detail }: De
 }
 
 describe("a call that one limit denies, beside one that warns and one that counts", () => {
-  it("is denied by it whatever verb it is", async () => {
+  it("is denied by it with any verb", async () => {
     const limiter = await spent();
     const ran = await limiter.run(CALL, () => assert.fail("it ran"));
     const held = await limiter.reserve(CALL);
@@ -104,7 +104,7 @@ describe("a call that one limit denies, beside one that warns and one that count
     assert.match(decision.notice ?? "", /^Warning: the last call failed\./);
   });
 
-  it("is told so to agents and programs", async () => {
+  it("is denied in the texts for agents and programs", async () => {
     const decision = await denied();
     const { retryAfterMs } = decision;
     const fields = { allowed: false, limit: "denies", remaining: 0, retryAfterMs };
@@ -122,7 +122,7 @@ describe("a call that one limit denies, beside one that warns and one that count
     });
   });
 
-  it("is answered over HTTP with that limit alone", async () => {
+  it("is answered over HTTP with only that limit", async () => {
     const handler = fetchGuard(await spent(), { call: () => CALL })(() => new Response("no"));
     const response = await handler(new Request("http://localhost/"));
     assert.equal(response.status, 429);
@@ -132,7 +132,7 @@ describe("a call that one limit denies, beside one that warns and one that count
     assert.ok(Number(response.headers.get("retry-after")) <= 3_600);
   });
 
-  it("is answered to Envoy with that limit alone", async () => {
+  it("is answered to Envoy with only that limit", async () => {
     const decision = await denied();
     const answer = answerOf([decision], { headers: true, metadata: true, policy: null });
     assert.deepEqual(answer.statuses[0]?.currentLimit, { name: "denies", requestsPerUnit: 2, unit: "HOUR" });
@@ -143,7 +143,7 @@ describe("a call that one limit denies, beside one that warns and one that count
     assert.equal(first.structValue.fields.deniedBy.stringValue, "denies");
   });
 
-  it("is told so by the service, its events, its metrics and its client", async () => {
+  it("is denied in the service, its events, its metrics and its client", async () => {
     const { post, ask, url } = await served({ policy: JSON.stringify(POLICY) });
     const events = await fetch(`${url}/v1/events?types=denial`);
     const limiter = createRemoteLimiter({ url });
@@ -170,7 +170,7 @@ describe("a call that one limit denies, beside one that warns and one that count
     await limiter.close();
   });
 
-  it("is counted for OpenTelemetry by the mode of each limit that it did not fit into", async () => {
+  it("is counted for OpenTelemetry by the mode of each exceeded limit", async () => {
     const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
     const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
     const meters = new MeterProvider({ readers: [reader] });
@@ -204,7 +204,7 @@ describe("a call that one limit denies, beside one that warns and one that count
     await Promise.all([limiter.close(), meters.shutdown(), tracers.shutdown()]);
   });
 
-  it("is counted so by a replay", async () => {
+  it("is counted in the same way by a replay", async () => {
     const limits = POLICY.limits.filter(({ algorithm }) => algorithm !== "streak");
     const policy = JSON.stringify({ ...POLICY, limits });
     const decide = await replayJob({ policy, store: "memory:", prefix: "replay" });
@@ -213,7 +213,7 @@ describe("a call that one limit denies, beside one that warns and one that count
     assert.deepEqual(told, [null, null, "denies"]);
   });
 
-  it("waits for that limit alone", async () => {
+  it("waits only for that limit", async () => {
     const clock = fakeClock(0);
     const limiter = createLimiter({ policy: POLICY, store: memoryStore({ clock }) });
     await spend(limiter);

@@ -14,7 +14,7 @@ function linesOf([name, { fields, stream, log }]: [string, EventKind]): string[]
 }
 
 describe("the events", () => {
-  it("are those that were agreed on", () => {
+  it("are as agreed", () => {
     const sections = { "Events of a limiter": EVENTS, "Events of the service alone": CALL_EVENTS };
     const lines = Object.entries<Readonly<Record<string, EventKind>>>(sections).map(([title, events]) => {
       return [title, Object.entries(events).toSorted().flatMap(linesOf)] as const;

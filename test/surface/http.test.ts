@@ -3,64 +3,10 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { openApiDocument } from "../../src/service/openapi.ts";
+import { contentOf, DOCUMENT, keysOf, operationOf } from "../../scripts/reference/http.ts";
 import { PROBLEMS } from "../../src/http/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { assertAgreed } from "./snapshot.ts";
-
-interface Schema {
-  readonly $ref?: string;
-  readonly type?: string;
-  readonly const?: unknown;
-  readonly anyOf?: readonly Schema[];
-  readonly items?: Schema;
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly required?: readonly string[];
-}
-
-interface Content {
-  readonly content?: Readonly<Record<string, { readonly schema: Schema }>>;
-}
-
-interface Operation {
-  readonly operationId: string;
-  readonly parameters?: readonly { readonly name: string; readonly in: string }[];
-  readonly requestBody?: Content;
-  readonly responses: Readonly<Record<string, Content>>;
-}
-
-interface Document {
-  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
-  readonly components: { readonly schemas: Readonly<Record<string, Schema>> };
-}
-
-const document = JSON.parse(JSON.stringify(openApiDocument(ROUTES))) as Document;
-
-function operationOf(method: string, path: string): Operation {
-  return document.paths[path]?.[method.toLowerCase()] as Operation;
-}
-
-/** A schema as its name, or as its keys. */
-function shapeOf(schema: Schema): string {
-  if (schema.$ref !== undefined) return schema.$ref.replace(/^.*\//, "");
-  if (schema.anyOf !== undefined) return schema.anyOf.map(shapeOf).join(" | ");
-  if (schema.const !== undefined) return JSON.stringify(schema.const);
-  if (schema.items !== undefined) return `[${shapeOf(schema.items)}]`;
-  return schema.properties === undefined ? (schema.type ?? "any") : keysOf(schema);
-}
-
-function keysOf({ properties = {}, required = [] }: Schema): string {
-  const keys = Object.entries(properties).map(([name, schema]) => {
-    return `${name}${required.includes(name) ? "" : "?"}: ${shapeOf(schema)}`;
-  });
-  return `{ ${keys.join(", ")} }`;
-}
-
-function contentOf({ content = {} }: Content): string {
-  return Object.entries(content)
-    .map(([type, { schema }]) => (type === "application/json" ? shapeOf(schema) : type))
-    .join(" | ");
-}
 
 function sections(): Record<string, readonly string[]> {
   const routes = ROUTES.flatMap(({ method, path, scope }) => {
@@ -74,18 +20,18 @@ function sections(): Record<string, readonly string[]> {
       ...answers,
     ];
   });
-  const schemas = Object.entries(document.components.schemas).map(([name, schema]) => `${name}: ${keysOf(schema)}`);
+  const schemas = Object.entries(DOCUMENT.components.schemas).map(([name, schema]) => `${name}: ${keysOf(schema)}`);
   const problems = Object.entries(PROBLEMS).map(([code, [status]]) => `${status} ${code}`);
   return { Routes: routes, Schemas: schemas.toSorted(), Problems: problems.toSorted() };
 }
 
 describe("the HTTP surface", () => {
-  it("is the one that was agreed on", () => {
+  it("is as agreed", () => {
     assertAgreed("http", sections());
   });
 
   it("leaves answers open and closes requests", () => {
-    const { schemas } = document.components;
+    const { schemas } = DOCUMENT.components;
     const whole = (name: string): string => {
       const text = JSON.stringify(schemas[name] ?? {});
       return [text, ...[...text.matchAll(/schemas\/(\w+)"/g)].map(([, inner = ""]) => whole(inner))].join();

@@ -15,7 +15,7 @@ function inOpenTelemetry({ name, kind, unit, labels, otelLabels }: Metric): stri
 }
 
 describe("the metrics", () => {
-  it("are those that were agreed on", () => {
+  it("are as agreed", () => {
     const ofLimiter: readonly Metric[] = Object.values(LIMITER_METRICS);
     const ofService: readonly Metric[] = Object.values(SERVICE_METRICS);
     assertAgreed("metrics", {

@@ -29,7 +29,7 @@ function shownTypes(types: readonly string[]): string {
 describe("the names that users import", async () => {
   const names = await publicNames();
 
-  it("are those that were agreed on", () => {
+  it("are as agreed", () => {
     const sections = Object.groupBy(names, ({ subpath }) => subpath);
     const lines = Object.entries(sections).map(([subpath, own = []]) => [subpath, own.flatMap(linesOf)] as const);
     assertAgreed("names", Object.fromEntries(lines));

@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { policySchemaJson, policyTestSchemaJson } from "../../scripts/schema.ts";
-import { type KeySchema, keysOf } from "./schema-keys.ts";
+import { type KeySchema, keysOf } from "../../scripts/reference/schema-keys.ts";
 import { assertAgreed } from "./snapshot.ts";
 
 describe("the keys of a policy", () => {
-  it("are those that were agreed on", () => {
+  it("are as agreed", () => {
     const { tests: _tests, ...properties } = JSON.parse(policySchemaJson()).properties;
     assertAgreed("policy", {
       Policy: keysOf({ properties }),

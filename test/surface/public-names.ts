@@ -25,6 +25,8 @@ export interface Field {
   readonly types: readonly string[];
   /** Where the field is an object written in place: its own fields. */
   readonly fields: readonly Field[];
+  /** Its doc comment as one line, empty without one. */
+  readonly comment: string;
 }
 
 /** One name that a subpath exports. */
@@ -42,8 +44,15 @@ interface Manifest {
   readonly exports: Readonly<Record<string, string | { readonly "tollgate-source": string }>>;
 }
 
-/** Every name of every subpath, sorted. */
-export async function publicNames(): Promise<PublicName[]> {
+let known: Promise<PublicName[]> | undefined;
+
+/** Every name of every subpath, sorted. They are read once: that takes seconds. */
+export function publicNames(): Promise<PublicName[]> {
+  known ??= readNames();
+  return known;
+}
+
+async function readNames(): Promise<PublicName[]> {
   const { exports } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8")) as Manifest;
   // What is exported as a type alone is not there at run time, whatever it is.
   const subpaths = await Promise.all(
@@ -106,9 +115,17 @@ function fieldsOf(checker: Checker, type: Type, depth: number): Field[] {
       isOptional: (symbol.flags & SymbolFlags.Optional) !== 0,
       types: shownTypes(inner.map((each) => shownType(checker, each))),
       fields: !isMethod && depth < 2 && isInPlace(present) ? fieldsOf(checker, present, depth + 1) : [],
+      comment: commentOf(symbol),
     };
   });
   return fields.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function commentOf(symbol: SymbolOf): string {
+  const node = symbol.declarations[0]?.resolve();
+  const text = node?.getSourceFile().text.slice(node.pos, node.end) ?? "";
+  const [, comment = ""] = /^\s*\/\*\*(.*?)\*\//s.exec(text) ?? [];
+  return comment.replaceAll(/\s*\n\s*\*? */g, " ").trim();
 }
 
 /** Sorted, and with the two values of a boolean as the boolean. */

@@ -25,7 +25,7 @@ limits:
   assert.equal((await limiter.usage({ tenant: "unheard-of" }))[0]?.quota, 1);
 });
 
-it("takes a quota that is at hand with the call, and tells a typo when it is compiled", async () => {
+it("takes a quota from the call, and a typo does not compile", async () => {
   const limiter = createLimiter({
     policy: {
       version: 1,

@@ -23,7 +23,7 @@ function faultsOf(quotas: object) {
 describe("a pattern in tools", () => {
   const limits: LimitInput[] = [{ name: "credits", per: ["session"], unit: "credits", quota: 100 }];
 
-  it("says what calls of each tool that it matches cost", async () => {
+  it("sets the cost of each tool that it matches", async () => {
     const limiter = limiterFor({ version: 1, tools: { "mcp__github__*": { cost: { credits: 60 } } }, limits });
     const call = { tool: "mcp__github__search", session: "s1" };
     assert.equal((await limiter.consume(call)).allowed, true);
@@ -32,7 +32,7 @@ describe("a pattern in tools", () => {
     assert.equal((await limiter.consume({ ...call, tool: "search" })).verdicts[0]?.cost, 0);
   });
 
-  it("gives way, as a whole, to a tool's own entry and to a pattern before it", async () => {
+  it("loses, as a whole, against a tool's own entry and an earlier pattern", async () => {
     const limiter = limiterFor({
       version: 1,
       tools: {
@@ -48,7 +48,7 @@ describe("a pattern in tools", () => {
     assert.equal(await costOf("mcp__github__merge"), 0);
   });
 
-  it("says the group, the arguments that are ignored, and what a failed call costs, too", async () => {
+  it("sets the group, the ignored arguments, and onError, too", async () => {
     const limiter = limiterFor({
       version: 1,
       tools: { "write_*": { group: "write", ignoreArgs: ["at"], onError: "refund" } },
@@ -75,7 +75,7 @@ describe("a pattern in tools", () => {
     );
   });
 
-  it("is told from tools' names in what models read", async () => {
+  it("is not a tool's name in texts for models", async () => {
     const policy: PolicyInput = {
       version: 1,
       tools: { "mcp__*": {}, search: {} },
@@ -93,7 +93,7 @@ describe("a pattern in tools", () => {
 });
 
 describe("quotas", () => {
-  it("are by the dimension that they name, wherever it stands in per", async () => {
+  it("belong to the dimension that they name, at any place in per", async () => {
     for (const per of [["tool", "session"], ["session", "tool"], ["session"]]) {
       const limiter = limiterFor({
         version: 1,
@@ -117,7 +117,7 @@ describe("quotas", () => {
 });
 
 describe("a value behind ! in when", () => {
-  it("is left out", async () => {
+  it("is ignored", async () => {
     const limiter = limiterFor({
       version: 1,
       limits: [{ name: "all-others", per: ["session"], when: { tool: ["*", "!delete_*"] }, quota: 1 }],

@@ -65,7 +65,7 @@ describe("waiting for a denial", () => {
     }
   });
 
-  it("has a text for a person and one for the model, without a question mark", async () => {
+  it("has a text for people and one for the model, without a question mark", async () => {
     const limiter = limiterOf([{ name: "budget", per: ["session"], quota: 1 }]);
     const textOf = (decision: Decision): number =>
       decision.allowed ? 0 : decision.message.length + decision.detail.length;
@@ -74,7 +74,7 @@ describe("waiting for a denial", () => {
   });
 });
 
-describe("who denied", () => {
+describe("the denying limit", () => {
   it("is one field, also beside limits that warn or count", async () => {
     const limiter = limiterOf([
       { name: "no-progress", per: ["session"], algorithm: "streak", of: "errors", quota: 1, mode: "warn" },

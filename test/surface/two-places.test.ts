@@ -13,7 +13,7 @@ import { temporaryFolder } from "../temporary.ts";
 
 const CALL = { tool: "search", session: "s1" };
 
-describe("what is left of a token bucket", () => {
+describe("the remaining units of a token bucket", () => {
   it("is never more than its capacity, in a verdict, in usage and in headers", async () => {
     const limiter = createLimiter({
       policy: { version: 1, limits: [{ name: "a", per: ["session"], quota: 5, window: "1m", burst: 10 }] },
@@ -31,7 +31,7 @@ describe("what is left of a token bucket", () => {
 });
 
 describe("a dimension that only chooses a quota", () => {
-  it("is not asked of calls, and tollgate check does not say so", async () => {
+  it("is optional in calls, also in the output of tollgate check", async () => {
     const file = join(temporaryFolder(), "policy.yaml");
     const override = "overrides: [{ when: { plan: pro }, quota: 50 }]";
     writeFileSync(file, `version: 1\nlimits:\n  - { name: calls, per: [session], quota: 5, ${override} }\n`);

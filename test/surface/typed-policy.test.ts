@@ -22,7 +22,7 @@ class Search {
   }
 }
 
-it("has a limiter that a field, a parameter and a call can name", async () => {
+it("has a limiter type that a field, a parameter and a call can name", async () => {
   const search = new Search(createLimiter({ policy, store: memoryStore() }));
   const call = { tool: "search", session: "s1", workspace: "w1" };
   assert.deepEqual(

@@ -241,7 +241,7 @@ describe("a wrong test", () => {
     });
   }
 
-  it("is said with all of its faults", () => {
+  it("is reported with all of its faults", () => {
     const faults = ofSteps({ call: "x", expect: "deny", times: 0 }, { wait: 1 });
     assert.equal(faults.length, 3);
   });
@@ -255,7 +255,7 @@ describe("a wrong test", () => {
 });
 
 describe("a right test", () => {
-  it("may say everything", () => {
+  it("may have every key", () => {
     const steps = [
       { call: { tool: "x", cost: { tokens: 5 }, args: { a: [1] } }, usage: { tokens: 4 }, result: null, notice: false },
       { call: "x", cost: { tokens: 5 }, times: 2, as: "a", expect: "allowed", remaining: { tokens: 1 }, exceeded: [] },

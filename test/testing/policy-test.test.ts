@@ -46,7 +46,7 @@ const tokens = policyOf({ name: "tokens", per: ["session"], unit: "tokens", quot
 const slots = policyOf({ name: "slots", per: ["session"], algorithm: "concurrency", quota: 2 });
 
 describe("a test of a policy", () => {
-  it("says what a quota for each day of a calendar allows", async () => {
+  it("tests a quota for each calendar day", async () => {
     await passes(
       chat,
       [
@@ -85,7 +85,7 @@ describe("a test of a policy", () => {
     );
   });
 
-  it("takes durations in parts, and waits that are rounded up to whole seconds, as failures print them", async () => {
+  it("accepts durations in parts, and waits rounded up to whole seconds, as failures print them", async () => {
     const policy = policyOf({ name: "minute", per: ["session"], algorithm: "sliding-window", window: "1m", quota: 1 });
     const steps = (retryAfter: string): PolicyTestStep[] => [
       { call: "x" },
@@ -134,7 +134,7 @@ describe("a test of a policy", () => {
     assert.ok(performance.now() - beganMs < 10_000);
   });
 
-  it("holds what a call is expected to cost, and books what it took", async () => {
+  it("holds a call's estimate, and books its usage", async () => {
     await passes(tokens, [
       { call: { tool: "model", cost: { tokens: 4_000 } }, usage: { tokens: 3_127 }, remaining: { tokens: 6_873 } },
       { call: "model", cost: { tokens: 6_873 }, as: "long" },
@@ -145,7 +145,7 @@ describe("a test of a policy", () => {
     ]);
   });
 
-  it("gives back what a failed call took where the policy says so", async () => {
+  it("refunds a failed call where the policy says so", async () => {
     const policy: PolicyInput = { ...two, onError: "refund" };
     await passes(policy, [{ call: "search", error: true, times: 5, remaining: { "per-session": 2 } }]);
     await passes(two, [
@@ -159,7 +159,7 @@ describe("a test of a policy", () => {
     ]);
   });
 
-  it("keeps calls open, beyond their lease, until they are ended or have run for maxHold", async () => {
+  it("keeps calls open beyond their lease, until they end or reach maxHold", async () => {
     await passes(slots, [
       { call: "slow", times: 2, as: "slow" },
       { wait: "50m" },
@@ -199,7 +199,7 @@ describe("a test of a policy", () => {
     ]);
   });
 
-  it("sees limits that only warn or count", async () => {
+  it("includes limits that only warn or count", async () => {
     const policy = policyOf(
       { name: "soft", per: ["session"], quota: 1, mode: "warn" },
       { name: "counted", per: ["session"], quota: 2, mode: "shadow" },
@@ -213,7 +213,7 @@ describe("a test of a policy", () => {
     ]);
   });
 
-  it("reads what the model is told", async () => {
+  it("checks the texts for the model", async () => {
     const policy = policyOf({
       name: "per-session",
       per: ["session"],
@@ -261,7 +261,7 @@ describe("a test of a policy", () => {
     ]);
   });
 
-  it("takes amounts as a policy does, wherever it says units", async () => {
+  it("accepts amounts wherever it has units, as a policy does", async () => {
     const policy: PolicyInput = {
       version: 1,
       limits: [
@@ -336,7 +336,7 @@ describe("a test of a policy", () => {
     }
   });
 
-  it("is run from the policy where none are given", async () => {
+  it("runs the policy's own tests by default", async () => {
     await testPolicy({ ...two, tests: [testOf([{ call: "search", times: 2 }])] });
     await assert.rejects(
       testPolicy({ ...two, tests: [testOf([{ call: "search", times: 3 }])] }),
@@ -347,7 +347,7 @@ describe("a test of a policy", () => {
 });
 
 describe("a failed test of a policy", () => {
-  it("says where, what was called, expected and found, and what each limit said", async () => {
+  it("has the position, the call, what was expected and found, and each limit's verdict", async () => {
     const policy = policyOf(
       { name: "messages-per-day", per: ["user"], window: "day", quota: 2 },
       { name: "spend", per: ["user"], unit: "usd_micros", quota: 5_000_000 },
@@ -419,7 +419,7 @@ describe("a failed test of a policy", () => {
     assert.match(again, / remaining time: expected 1h, got 2h\n/);
   });
 
-  it("says what a streak counts, which no call has a price in", async () => {
+  it("names what a streak counts, for which calls have no cost", async () => {
     const policy = policyOf({ name: "row", per: ["session"], algorithm: "streak", of: "results", quota: 2 });
     const error = await failureOf(policy, [
       { call: "x", result: null, times: 2 },
@@ -499,7 +499,7 @@ describe("a failed test of a policy", () => {
     it(`of ${JSON.stringify(steps.at(-1))}`, async () => assert.match(await failureOf(policy, steps), expected));
   }
 
-  it("names the limit that denied another call than expected", async () => {
+  it("names a limit that denied unexpectedly", async () => {
     const policy = policyOf({ name: "short", per: ["session"], quota: 1 }, { name: "other", per: ["user"], quota: 9 });
     const steps: PolicyTestStep[] = [{ call: "x" }, { call: "x", expect: "denied", by: "other" }];
     assert.match(await failureOf(policy, steps), / by: expected other, got short\n/);
@@ -515,7 +515,7 @@ describe("a failed test of a policy", () => {
     assert.match(text, /step 2/);
   });
 
-  it("says that no limit is for a call, and what time would take too long", async () => {
+  it("reports a call without limits, and a time that is too long", async () => {
     const policy = policyOf({ name: "a", per: ["session"], when: { tool: "other" }, quota: 1 });
     assert.match(
       await failureOf(policy, [{ call: "x", remaining: { a: 1 } }]),
@@ -531,7 +531,7 @@ describe("a failed test of a policy", () => {
     );
   });
 
-  it("says what the store refuses", async () => {
+  it("has the store's refusal", async () => {
     assert.match(
       await failureOf(tokens, [{ call: "x", cost: { tokens: 1 }, times: 1_001, as: "a" }]),
       /step 1, call 1001 of 1001, .*\n.*\n +store: expected an answer, got .*holds/,
@@ -585,7 +585,7 @@ describe("the coverage of policy tests", () => {
 });
 
 describe("the coverage of unlimited quotas", () => {
-  it("names those that no call had, and expects no call to exceed them", async () => {
+  it("lists unlimited quotas that no call had, and needs no call that exceeds them", async () => {
     const some = { algorithm: "concurrency", quota: 1, quotas: { plan: { pro: 2, max: "unlimited" } } } as const;
     const policy = compiledPolicy(
       policyOf(

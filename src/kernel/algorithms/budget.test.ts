@@ -11,7 +11,7 @@ function counter(spent: number, expiresAtMs: number): CounterState {
 }
 
 describe("budget", () => {
-  it("is a counter whose units come back while a caller waits only where nothing restarts the ttl", () => {
+  it("is a counter whose units come back during a wait only where nothing restarts the ttl", () => {
     assert.equal(budget.kind, "counter");
     assert.deepEqual([FROM_LAST, FROM_FIRST].map(budget.refills), [false, true]);
     assert.equal(budget.capacity(FROM_LAST), 5);
@@ -32,7 +32,7 @@ describe("budget", () => {
     }
   });
 
-  it("books past the quota, and saturates at 2^53 - 1", () => {
+  it("books beyond the quota, and saturates at 2^53 - 1", () => {
     const most = Number.MAX_SAFE_INTEGER;
     const cases: [spent: number | undefined, cost: number, expected: number][] = [
       [undefined, 6, 6],
@@ -51,7 +51,7 @@ describe("budget", () => {
     }
   });
 
-  it("has used what is spent, also past a quota that was lowered", () => {
+  it("counts spent units as used, also beyond a quota that was lowered", () => {
     assert.equal(budget.used(FROM_LAST, undefined, 1000), 0);
     assert.equal(budget.used(FROM_LAST, counter(3, 1100), 1099), 3);
     assert.equal(budget.used({ ...FROM_LAST, quota: 1 }, counter(3, 1100), 1099), 3);
@@ -75,7 +75,7 @@ describe("budget", () => {
     }
   });
 
-  it("writes a plain integer and reads nothing else", () => {
+  it("writes a plain integer, and reads only that", () => {
     for (const spent of [0, 1, 10, Number.MAX_SAFE_INTEGER]) {
       const text = budget.encode(counter(spent, 7));
       assert.equal(text, String(spent));

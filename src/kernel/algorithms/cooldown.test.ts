@@ -30,7 +30,7 @@ describe("cooldown", () => {
     assert.equal(cooldown.freeAfterMs(LIMIT, state, 0, 1000), 0);
   });
 
-  it("begins the pause with each call that passes, whatever the call costs", () => {
+  it("begins the pause with each call that passes, at any cost", () => {
     const state = begun(1000, 1100);
     assert.deepEqual(cooldown.book(LIMIT, state, 7, 1050), begun(1050, 1150));
     assert.deepEqual(cooldown.book(LIMIT, state, MAX, 1000), begun(1000, 1100));
@@ -47,7 +47,7 @@ describe("cooldown", () => {
     assert.equal(Math.min(cooldown.freeAfterMs(LONGER, short, 1, 1000), short.expiresAtMs - 1000), 100);
   });
 
-  it("ends the pause of a call that is taken back, and of no other call", () => {
+  it("ends the pause of a call that is undone, and of no other call", () => {
     const state = begun(1000, 1100);
     assert.deepEqual(cooldown.takeBack?.(LIMIT, state, begun(1000, 1100), 1, 1010), begun(1000, 0));
     assert.equal(cooldown.takeBack?.(LIMIT, state, begun(990, 1090), 1, 1010), state);
@@ -71,7 +71,7 @@ describe("cooldown", () => {
     assert.equal(cooldown.decode("p1 5", -1), null);
   });
 
-  it("lets any two calls through at least a pause apart, and one at the promised instant", () => {
+  it("allows two calls at least a pause apart, and a call at the promised instant", () => {
     const property = fc.property(
       fc.integer({ min: 1, max: 50 }),
       fc.array(fc.integer({ min: 0, max: 30 }), { minLength: 1, maxLength: 40 }),
@@ -92,7 +92,7 @@ describe("cooldown", () => {
     fc.assert(property, { seed: 20_261_129, numRuns: 500 });
   });
 
-  it("divides nothing while the store is away, and pauses longer among more instances", () => {
+  it("is not divided in an outage, and is longer among more instances", () => {
     const { outage } = cooldown;
     assert.deepEqual(outage.slowed(LIMIT, 4), { ...LIMIT, pauseMs: 400 });
     assert.equal(outage.lifeMs(LIMIT), 100);

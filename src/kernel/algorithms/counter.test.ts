@@ -16,7 +16,7 @@ function markOf(i: number): string {
 }
 
 describe("a counter that has seen values", () => {
-  it("knows those that it has seen, and no others", () => {
+  it("knows the values that it has seen, and no others", () => {
     assert.equal(hasSeen(state(5), A), false);
     assert.equal(hasSeen(state(5, A), A), true);
     assert.equal(hasSeen(state(5, A), B), false);
@@ -25,7 +25,7 @@ describe("a counter that has seen values", () => {
     assert.equal(hasSeen(state(5, A, B), "000000000000aabb"), false);
   });
 
-  it("remembers 1,000 values, and nothing beyond them", () => {
+  it("remembers 1,000 values, and no more", () => {
     assert.deepEqual(withSeen(state(5), A), state(5, A));
     assert.deepEqual(withSeen(state(5, A), B), state(5, A, B));
     const marks = Array.from({ length: MAX_SEEN }, (_, i) => markOf(i));

@@ -9,13 +9,13 @@ function seen(firstMs: number, expiresAtMs: number): ElapsedState {
 }
 
 describe("elapsed", () => {
-  it("is time that does not come back while a caller waits", () => {
+  it("is time that does not come back during a wait", () => {
     assert.equal(elapsed.kind, "elapsed");
     assert.equal(elapsed.refills(LIMIT), false);
     assert.equal(elapsed.capacity(LIMIT), 50);
   });
 
-  it("begins with the first call, and ends when the scope was idle", () => {
+  it("begins with the first call, and ends after an idle time", () => {
     const cases: [string, ElapsedLimit, ElapsedState | undefined, cost: number, nowMs: number, ElapsedState][] = [
       ["the first call", LIMIT, undefined, 0, 1000, seen(1000, 1100)],
       ["whatever it costs", LIMIT, undefined, 7, 1000, seen(1000, 1100)],
@@ -29,7 +29,7 @@ describe("elapsed", () => {
     }
   });
 
-  it("has used the time since then, never less than nothing", () => {
+  it("counts the time since the first call as used, at least 0", () => {
     assert.equal(elapsed.used(LIMIT, undefined, 1000), 0);
     for (const [nowMs, used] of [
       [999, 0],

@@ -45,7 +45,7 @@ describe("fixed-window", () => {
     }
   });
 
-  it("has used what is spent, also past a quota that was lowered", () => {
+  it("counts spent units as used, also beyond a quota that was lowered", () => {
     assert.equal(fixedWindow.used(EPOCH, undefined, 1200), 0);
     assert.equal(fixedWindow.used(EPOCH, counter(3, 1300), 1299), 3);
     assert.equal(fixedWindow.used({ ...EPOCH, quota: 1 }, counter(3, 1300), 1299), 3);
@@ -83,7 +83,7 @@ const CALENDAR: CalendarWindowLimit = {
 };
 
 describe("fixed-window of a calendar", () => {
-  it("knows nothing of a time before the first boundary, or from the last one on", () => {
+  it("decides nothing before the first boundary, or from the last one on", () => {
     const cases: [nowMs: number, stale: boolean][] = [
       [999, true],
       [1000, false],
@@ -113,7 +113,7 @@ describe("fixed-window of a calendar", () => {
     assert.deepEqual([endOf(EPOCH, 1250), endOf(FIRST_USE, 1250)], [1300, 1350]);
   });
 
-  it("keeps the end of a bucket, and what it has seen, whatever boundaries are given next", () => {
+  it("keeps the end and the values of a bucket when other boundaries follow", () => {
     const seen = { ...counter(2, 1031), seen: "00000000000000aa" };
     assert.deepEqual(fixedWindow.book(CALENDAR, seen, 1, 1020), { ...seen, spent: 3 });
     const moved: CalendarWindowLimit = { ...CALENDAR, boundaries: [1010, 1020, 1090] };

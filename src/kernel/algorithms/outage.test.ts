@@ -63,7 +63,7 @@ describe("a bucket that was seen before an outage", () => {
 describe("bookings of one window", () => {
   const sliceAt = (limit: FixedWindowLimit, atMs: number) => fixedWindow.outage.sliceOf(limit, atMs);
 
-  it("are added up, and those of the next window are apart", () => {
+  it("are added up, but not with those of the next window", () => {
     assert.equal(sliceAt(epoch, NOW_MS), sliceAt(epoch, NOW_MS + 59_999));
     assert.notEqual(sliceAt(epoch, NOW_MS), sliceAt(epoch, NOW_MS + 60_000));
     assert.equal(sliceAt(firstUse, NOW_MS), sliceAt(firstUse, NOW_MS + 60_000));
@@ -73,7 +73,7 @@ describe("bookings of one window", () => {
 });
 
 describe("a state that a store keeps in memory", () => {
-  it("is written over by a later one of its kind, unless that cannot be the same object", () => {
+  it("is replaced in place by a later state of its kind, where it can be the same object", () => {
     for (const limit of [LIMITS.budget, LIMITS["token-bucket"]]) {
       assert.ok(limit !== undefined);
       const { book, overwrite } = algorithmOf(limit);
@@ -90,7 +90,7 @@ describe("a state that a store keeps in memory", () => {
 });
 
 describe("the numbers of a limit", () => {
-  it("say which kind of window it is, and what Redis needs of it", () => {
+  it("have the kind of window, and the numbers that Redis needs", () => {
     const numbersOf = (limit: FixedWindowLimit) => fixedWindow.wire.numbersOf(limit).slice(1);
     assert.deepEqual(numbersOf(epoch), [9, 60_000, 0]);
     assert.deepEqual(numbersOf(firstUse), [9, 60_000, 1]);

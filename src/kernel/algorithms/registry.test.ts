@@ -51,7 +51,7 @@ describe("registry", () => {
     }
   });
 
-  it("writes nothing where nothing is ever spent", () => {
+  it("writes nothing for an algorithm that spends nothing", () => {
     assert.equal(encodeSpent({ kind: "concurrency", expiresAtMs: 7 }), "");
   });
 

@@ -33,7 +33,7 @@ describe("sliding-window", () => {
     }
   });
 
-  it("frees units one sub-window after the other, the oldest first", () => {
+  it("frees units by sub-window, the oldest first", () => {
     const given = state(103, [1, 0, 1, 3]); // 3 free at 1109, 1 at 1119, 1 at 1139
     const cases: [quota: number, units: number, nowMs: number, expected: number][] = [
       [6, 1, 1030, 0],
@@ -116,7 +116,7 @@ describe("sliding-window", () => {
     assert.equal(slidingWindow.used(limit, given, 1000), 5);
   });
 
-  it("moves what another window length counted, whole, to its newest end", () => {
+  it("moves the counts of another window length, whole, to its newest end", () => {
     const given = state(100, [1, 3]); // until 1009
     const cases: [windowMs: number, newest: number, freeAtMs: number][] = [
       [200, 50, 1219], // sub-windows of 20 ms: 1000 to 1019

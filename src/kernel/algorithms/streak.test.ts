@@ -17,7 +17,7 @@ describe("streak", () => {
     assert.deepEqual(streak.notAhead(limit, state, 999), { ...state, expiresAtMs: 1099 });
   });
 
-  it("is a row that nothing shortens while a caller waits", () => {
+  it("is a streak that no wait shortens", () => {
     assert.equal(streak.kind, "streak");
     assert.equal(streak.refills(LIMIT), false);
     assert.equal(streak.capacity(LIMIT), 3);
@@ -45,13 +45,13 @@ describe("streak", () => {
     assert.deepEqual(streak.book(LIMIT, undefined, 5, 1050), row("-", 0, 1050), "ends at once");
   });
 
-  it("has used the row", () => {
+  it("counts the streak as used", () => {
     assert.equal(streak.used(LIMIT, undefined, 1000), 0);
     assert.equal(streak.used(LIMIT, row("error", 2, 1100), 1000), 2);
     assert.equal(streak.used(LIMIT, row("error", 7, 1100), 1000), 7);
   });
 
-  it("frees everything when the row is forgotten", () => {
+  it("frees everything when the streak is forgotten", () => {
     const cases: [count: number, units: number, nowMs: number, expected: number][] = [
       [2, 1, 1000, 0],
       [3, 1, 1000, 100],

@@ -117,7 +117,7 @@ describe("holds on a token bucket", () => {
     }
   });
 
-  it("give back nothing twice: not what the time since has given, nor what another hold did", () => {
+  it("give back no unit twice: neither what has flowed back, nor what another hold gave back", () => {
     const a = bucket(TOKEN_BUCKET);
     a.ask(1000, hold("a", 3, 100, "charge"));
     a.ask(1000, hold("b", 2, 100, "charge"));
@@ -126,7 +126,7 @@ describe("holds on a token bucket", () => {
     assert.equal(a.ask(1007, settle("b", 0)).used, 5, "so b gives nothing back");
   });
 
-  it("stay at an equal level, as those have that were forced onto a level that is full", () => {
+  it("stay at an equal level, like those that were forced onto a full level", () => {
     const a = bucket(TOKEN_BUCKET);
     const room = Math.floor(2 ** 52 / 10);
     a.ask(1000, hold("a", room, 100, "charge"), "force");
@@ -136,7 +136,7 @@ describe("holds on a token bucket", () => {
     assert.deepEqual(levels(a.holds()), { b: room * 10 });
   });
 
-  it("give back at their end what is left of them then, whenever the bucket is touched", () => {
+  it("give back at their end what is left then, whenever the next request comes", () => {
     const make = () => {
       const a = bucket(TOKEN_BUCKET);
       a.ask(1000, hold("a", 3, 5, "refund"));
@@ -158,7 +158,7 @@ describe("holds on a token bucket", () => {
     assert.equal(early.used(1005), 0);
   });
 
-  it("give nothing back at a rate of another unit, and leave the level and its end as they are", () => {
+  it("give nothing back when the unit of the level has changed, and leave the level and its end", () => {
     for (const [levelPerUnit, levelPerMs] of [
       [1, 1],
       [1000, 30],
@@ -171,7 +171,7 @@ describe("holds on a token bucket", () => {
     }
   });
 
-  it("give back by the pace that is now, and sink no level below zero", () => {
+  it("give back at the present pace, and lower no level below zero", () => {
     const a = bucket({ ...TOKEN_BUCKET, burst: 9 });
     a.ask(1000, hold("a", 5, 50, "charge"));
     a.ask(1015, hold("b", 1, 50, "charge"));

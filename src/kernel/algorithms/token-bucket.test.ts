@@ -24,7 +24,7 @@ describe("token-bucket", () => {
     assert.equal(tokenBucket.capacity(LIMIT), 5);
   });
 
-  it("lets the level fall at the rate, and counts a begun unit as used", () => {
+  it("lowers the level at the rate, and counts a part of a unit as used", () => {
     const cases: [string, TokenBucketState | undefined, nowMs: number, expected: number][] = [
       ["nothing", undefined, 1000, 0],
       ["full", FULL, 1000, 5],
@@ -93,7 +93,7 @@ describe("token-bucket", () => {
     }
   });
 
-  it("keeps the very level when only the burst or the pace was changed", () => {
+  it("keeps the exact level when only the burst or the pace changes", () => {
     const given = state(1000, 41, 1014);
     assert.deepEqual(tokenBucket.book(LIMIT, given, 0, 1000), given);
     assert.equal(tokenBucket.used({ ...LIMIT, burst: 2 }, given, 1000), 5);
@@ -101,7 +101,7 @@ describe("token-bucket", () => {
     assert.equal(tokenBucket.used({ ...LIMIT, levelPerMs: 40 }, given, 1001), 1);
   });
 
-  it("books past the burst, and lets the debt run off at the rate", () => {
+  it("books beyond the burst, and lets the overshoot drain at the rate", () => {
     const cases: [string, TokenBucketState | undefined, cost: number, nowMs: number, TokenBucketState][] = [
       ["at once", undefined, 6, 1000, state(1000, 60, 1020)],
       ["onto a full bucket", FULL, 1, 1000, state(1000, 60, 1020)],
@@ -158,7 +158,7 @@ describe("token-bucket", () => {
     assert.equal(given.expiresAtMs, 1000 + burst);
   });
 
-  it("takes back what was not needed, but no more than is left of all that was booked up to it", () => {
+  it("gives back unneeded units, but no more than is left of the level up to the hold", () => {
     const cases: [string, TokenBucketState, Level, units: number, nowMs: number, expected: number][] = [
       ["nothing", FULL, level(1000, 50), 0, 1000, 0],
       ["at once", FULL, level(1000, 50), 3, 1000, 30],

@@ -75,7 +75,7 @@ describe("a bucket with entries", () => {
     return { ...common, expiresAtMs, expired: false, levelAfter: null, ...more };
   };
 
-  it("is kept until what its holds will spend has ended, and no hold is remembered", () => {
+  it("is kept until its holds have ended and are forgotten", () => {
     const ttlMs = 1_000_000;
     const cases: [string, LimitSpec, "charge" | "refund", expiresAtMs: number][] = [
       ["remembered", QUOTA, "charge", 1050 + REMEMBERED_MS],
@@ -122,7 +122,7 @@ describe("a bucket with entries", () => {
     );
   });
 
-  it("is not written by what books nothing, also when a hold has expired in between", () => {
+  it("is not written by a request that books nothing, also when a hold has expired", () => {
     for (const limit of ALL) {
       for (const onExpiry of ["charge", "refund"] as const) {
         const a = bucket(limit);
@@ -163,7 +163,7 @@ describe("a bucket with entries", () => {
     }
   });
 
-  it("is emptied by a reset, of what is remembered too", () => {
+  it("is emptied by a reset, remembered holds included", () => {
     const a = bucket(QUOTA);
     a.ask(1000, take(1));
     a.ask(1000, hold("a", 1, 20, "charge"));
@@ -173,7 +173,7 @@ describe("a bucket with entries", () => {
     assert.equal(a.ask(1030, settle("a", 0)).hold, "unknown");
   });
 
-  it("has at most 1,000: one more is an error and no denial, unless one has expired", () => {
+  it("refuses the 1,001st hold with an error, unless an expired one can be dropped", () => {
     const limit: LimitSpec = { ...QUOTA, quota: MAX };
     const full = (...first: Entry[]) => {
       const rest = Array.from({ length: MAX_ENTRIES - first.length }, (_, i) => live(`h${i}`, 5000 + i));
@@ -225,7 +225,7 @@ describe("a bucket with entries", () => {
     assert.deepEqual(a.state, { kind: "token-bucket", expiresAtMs: 1004, baseMs: 1000, level: 10, levelPerUnit: 10 });
   });
 
-  it("is nothing under a key that keeps an answer", () => {
+  it("is empty under a key that keeps an answer", () => {
     const answer: StoredState = {
       kind: "once",
       expiresAtMs: 9000,
@@ -241,7 +241,7 @@ describe("a bucket with entries", () => {
     assert.equal(bucket(QUOTA, answer).used(1000), 0);
   });
 
-  it("counts holds past a capacity that was lowered, until they end", () => {
+  it("counts holds beyond a lowered capacity, until they end", () => {
     const a = bucket(QUOTA);
     a.ask(1000, hold("a", 2, 50, "refund"));
     a.ask(1000, hold("b", 2, 80, "refund"));

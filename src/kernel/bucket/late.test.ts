@@ -170,7 +170,7 @@ describe("undo", () => {
     }
   });
 
-  it("leaves a booking whose answer was given to another caller", () => {
+  it("does not undo a booking whose answer another caller got", () => {
     const once = { key: "o", request: "r" };
     const request = { mode: "judge", steps: [{ bucket: "b", limit: quota, event: charge(3) }], once } as const;
     const booked = decide(request, [undefined, undefined], NOW_MS).next ?? [];
@@ -184,7 +184,7 @@ describe("undo", () => {
 });
 
 describe("use that was lost", () => {
-  it("is given back once, to the highest view, on top of what was spent since", () => {
+  it("is given back once, up to the highest view, on top of later use", () => {
     for (const limit of [quota, epoch, sliding]) {
       const bucket = bucketOf(limit);
       bucket.ask(charge(1), NOW_MS + 500);
@@ -196,7 +196,7 @@ describe("use that was lost", () => {
     }
   });
 
-  it("is the higher of what is there and what was seen, where some was kept", () => {
+  it("is the higher of the present and the seen use, where a part was kept", () => {
     const bucket = bucketOf(quota);
     bucket.ask(charge(4), NOW_MS);
     assert.equal(bucket.ask(raise(3, NOW_MS, "some"), NOW_MS + 1), 4);

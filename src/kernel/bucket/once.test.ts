@@ -61,7 +61,7 @@ describe("a request that is sent again", () => {
     assert.deepEqual(keysOf(ask([])), ["answer"]);
   });
 
-  it("gets the first answer once more, and is booked once", () => {
+  it("gets the first answer again, and is booked once", () => {
     const { apply, kept } = store();
     const first = apply(ask([take(2), hold("h", 3)]), 1000);
     assert.equal(first.replay, undefined);
@@ -82,7 +82,7 @@ describe("a request that is sent again", () => {
     assert.equal(elsewhere.replay, undefined);
   });
 
-  it("is known for ten minutes from the first answer, however often it is sent", () => {
+  it("is known for ten minutes from the first answer, for any number of retries", () => {
     const { apply, kept } = store();
     apply(ask([take(1)]), 1000);
     const answer = kept.get("answer");
@@ -97,7 +97,7 @@ describe("a request that is sent again", () => {
     assert.equal(kept.get("answer")?.expiresAtMs, 1000 + 2 * REMEMBERED_MS);
   });
 
-  it("is judged afresh when it was denied", () => {
+  it("is judged again when it was denied", () => {
     const { apply, kept } = store();
     apply({ mode: "judge", steps: ask([take(5)]).steps }, 1000);
     const denied = apply(ask([take(1)]), 1000);
@@ -109,7 +109,7 @@ describe("a request that is sent again", () => {
     assert.deepEqual(apply(ask([take(1)]), 1101).replay, { request: "r1", hold: null, units: [1] });
   });
 
-  it("repeats what was forced, also what would have been denied", () => {
+  it("repeats a forced answer, also one that would have been a denial", () => {
     const { apply, kept } = store();
     const request = ask([take(7), take(1)], { mode: "force" });
     const first = apply(request, 1000);
@@ -118,7 +118,7 @@ describe("a request that is sent again", () => {
     assert.deepEqual(kept.get("b0"), { kind: "counter", spent: 7, expiresAtMs: 1100 });
   });
 
-  it("is not looked up nor kept by a peek", () => {
+  it("is neither looked up nor kept by a peek", () => {
     const { apply, kept } = store();
     const peek = ask([take(1)], { mode: "peek" });
     assert.equal(apply(peek, 1000).replay, undefined);
@@ -148,7 +148,7 @@ describe("a request that is sent again", () => {
     assert.deepEqual(decide(request, [full, undefined], 1000), { reply: null, next: null });
   });
 
-  it("takes nothing for an answer but an answer", () => {
+  it("accepts only an answer as an answer", () => {
     const state: StoredState = { kind: "counter", spent: 1, expiresAtMs: 9000 };
     const { reply, next } = decide(ask([take(1)]), [undefined, state], 1000);
     assert.deepEqual([reply?.allowed, reply?.replay, next?.[1]?.kind], [true, undefined, "once"]);
@@ -156,7 +156,7 @@ describe("a request that is sent again", () => {
 });
 
 describe("a kept answer", () => {
-  it("says what each step took, and the hold", () => {
+  it("has what each step took, and the hold", () => {
     const events: StepEvent[] = [
       take(4),
       { type: "settle", id: "s", units: 9 },

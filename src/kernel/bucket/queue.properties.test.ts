@@ -172,7 +172,7 @@ it("keeps the bound where holds wait in the queue, and are settled in part or as
   assert.ok(waited > SCHEDULES / 20);
 });
 
-it("serves calls for one token bucket in the order in which they came", () => {
+it("serves calls of one token bucket in their order", () => {
   fc.assert(
     fc.property(bucket, fc.array(turns, { minLength: 4, maxLength: 30 }), (limit, schedule) => {
       const calls = schedule.map((turn) => ({

@@ -75,7 +75,7 @@ function bucket(limit: LimitSpec, state?: StoredState) {
 }
 
 describe("a hold", () => {
-  it("is denied as a charge of its units would be, and then keeps them from others", () => {
+  it("is denied like a charge of its units, else keeps them from other calls", () => {
     for (const limit of ALL) {
       const a = bucket(limit);
       const name = JSON.stringify(limit);
@@ -117,7 +117,7 @@ describe("a hold", () => {
     }
   });
 
-  it("is settled: the actual units are spent at that time, also past the capacity", () => {
+  it("is settled: the used units are spent at that time, also beyond the capacity", () => {
     const end = 1050 + REMEMBERED_MS;
     const cases: [
       string,
@@ -178,7 +178,7 @@ describe("a hold", () => {
     }
   });
 
-  it("is settled for far more than was held, and what follows is denied for as long as the debt lasts", () => {
+  it("is settled for far more than was held, and later calls are denied until the overshoot has drained", () => {
     const cases: [string, LimitSpec, retryAfterMs: number][] = [
       ["ttl from last", { ...QUOTA, quota: 1100, ttlMs: 1000 }, 1000],
       ["ttl from first", { ...FIRST, quota: 1100, ttlMs: 1000 }, 1000],
@@ -222,7 +222,7 @@ describe("a hold", () => {
     }
   });
 
-  it("expires in the order of ends, whatever the order of making", () => {
+  it("expires in the order of ends, not of creation", () => {
     const a = bucket(FIRST);
     a.ask(1000, hold("late", 1, 80, "charge"));
     a.ask(1000, hold("early", 1, 30, "charge"));
@@ -243,7 +243,7 @@ describe("a hold", () => {
     assert.equal(b.used(1180), 0);
   });
 
-  it("needs a unit to be free when it is of none, and then is nothing", () => {
+  it("of no units needs a free unit, and then is empty", () => {
     for (const limit of ALL) {
       const a = bucket(limit);
       assert.deepEqual(a.ask(1000, hold("a", 0, 50, "charge")), reply(true, 0, 0, 0));
@@ -253,7 +253,7 @@ describe("a hold", () => {
     }
   });
 
-  it("is forced past the capacity, up to 2^53 - 1 used", () => {
+  it("is forced beyond the capacity, up to 2^53 - 1 used", () => {
     const a = bucket(QUOTA, counter(4, 1100));
     assert.deepEqual(a.ask(1000, hold("a", 3, 50, "refund"), "force"), reply(false, 7, 100, 100));
     assert.deepEqual(a.ask(1000, hold("b", MAX, 20, "refund"), "force"), reply(false, MAX, 100, null));

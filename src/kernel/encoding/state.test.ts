@@ -367,7 +367,7 @@ describe("a state as text", () => {
     }
   });
 
-  it("is read back as it was, whatever it was", () => {
+  it("is read back unchanged, for any state", () => {
     const counts = { held: 0, once: 0, spent: 0, levels: 0, queued: 0, late: 0 };
     const property = fc.property(states, (made) => {
       const state = structuredClone(made); // what is made has no prototype

@@ -18,7 +18,7 @@ function faultsOf(input: unknown): string[] {
 const MOST = "values with *, and overrides with lists or !, in the whole policy";
 
 describe("readPolicy", () => {
-  it("finds what contradicts itself", () => {
+  it("finds contradictions", () => {
     const cases: [string, object[], ...faults: string[]][] = [
       ["none", [{ quota: 1 }, { quota: 1 }]],
       [
@@ -72,7 +72,7 @@ describe("readPolicy", () => {
     );
   });
 
-  it("refuses quotas that calls bring where not each of them could be one of the limit's", () => {
+  it("refuses quotas from calls where the limit could not have each of them", () => {
     const from = (usual: unknown, max: unknown) => ({ from: "call", default: usual, max });
     const rate = { algorithm: "token-bucket", window: "1h" };
     const most = Math.floor(2 ** 51 / 3_600_000);
@@ -110,7 +110,7 @@ describe("readPolicy", () => {
     }
   });
 
-  it("says of all limits at once what is wrong with them", () => {
+  it("reports the faults of all limits at once", () => {
     const limits = [
       { name: "a", per: [], quota: 1, colour: "red" },
       { name: "b", per: [], quota: "$5" },
@@ -135,7 +135,7 @@ describe("readPolicy", () => {
     assert.deepEqual("faults" in none && none.faults.map(({ path }) => path), ["version", "limits"]);
   });
 
-  it("refuses a calendar that there is not, and its words elsewhere", () => {
+  it("refuses an unknown calendar, and its keys elsewhere", () => {
     const TIMEZONE = "a time zone by its IANA name, such as Europe/Berlin";
     const calendar = { quota: 1 };
     const but = "but where the window is a day, week or month";
@@ -168,7 +168,7 @@ describe("readPolicy", () => {
     }
   });
 
-  it("refuses what cannot be counted", () => {
+  it("refuses counts that are impossible", () => {
     const count = { per: ["user"], distinct: "session", quota: 1_000 };
     const most = "at most 1000 values that are counted";
     const cases: [limit: object, ...faults: string[]][] = [
@@ -218,7 +218,7 @@ describe("readPolicy", () => {
     }
   });
 
-  it("takes dollars for one unit alone", () => {
+  it("accepts dollars only for usd_micros", () => {
     const expected = "an amount without $, which is for unit: usd_micros";
     const money = { per: [], unit: "usd_micros", quota: "$5", quotas: { plan: { pro: "$0.50" } } };
     const bucket = {
@@ -271,7 +271,7 @@ describe("readPolicy", () => {
     ]);
   });
 
-  it("says which keys lead to a fault", () => {
+  it("has the keys that lead to a fault", () => {
     const result = readPolicy(policy({ quota: 1 }, { quota: -1 }));
     const keys = "faults" in result ? result.faults.map((fault) => fault.keys) : [];
     assert.deepEqual(keys, [["limits", 1, "quota"]]);
@@ -283,7 +283,7 @@ describe("readPolicy", () => {
     }
   });
 
-  it("refuses the key __proto__ wherever it stands, and does not follow a cycle for ever", () => {
+  it("refuses the key __proto__ everywhere, and stops at a cycle", () => {
     const reserved = "another name; a reserved one";
     const cases: [text: string, path: string][] = [
       ['{"__proto__":5}', "__proto__"],

@@ -108,7 +108,7 @@ describe("hints", () => {
     );
   });
 
-  it("say which key of a limit was meant", () => {
+  it("suggest a key of a limit", () => {
     check(
       [
         [{ qouta: 5 }, "qouta", 'Did you mean "quota"?'],
@@ -170,7 +170,7 @@ describe("hints", () => {
     );
   });
 
-  it("say which key of another part was meant", () => {
+  it("suggest a key of another part", () => {
     check(
       [
         [{ Limits: [] }, "Limits", 'Did you mean "limits"?'],
@@ -220,7 +220,7 @@ describe("hints", () => {
     );
   });
 
-  it("say what a value is called here", () => {
+  it("suggest Tollgate's word for a value", () => {
     const called = (key: string, name: string, more = "") =>
       `It is called "${name}" here: write ${key}: ${name}${more}.`;
     const window = ", with quota and window";
@@ -522,7 +522,7 @@ describe("hints", () => {
     );
   });
 
-  it("take little time, whatever stands there", () => {
+  it("take little time for any input", () => {
     const texts = [
       "a".repeat(99),
       "1 ".repeat(49),

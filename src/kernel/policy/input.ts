@@ -143,7 +143,7 @@ export interface BudgetLimitInput extends CounterInput {
 /** Units for each window. */
 export interface FixedWindowLimitInput extends CounterInput {
   readonly algorithm: "fixed-window";
-  /** The length of the window; `day`, `week` or `month` is one of the calendar. */
+  /** A `day`, `week` or `month` of the calendar; or a duration, with `algorithm: fixed-window`. */
   readonly window: DurationInput;
   /** Where windows begin: at multiples of their length since 1970 (`epoch`, the default), or with the first charge (`first-use`). */
   readonly align?: "epoch" | "first-use" | undefined;
@@ -152,7 +152,7 @@ export interface FixedWindowLimitInput extends CounterInput {
 /** Units for each day, week or month of the calendar. */
 export interface CalendarLimitInput extends CounterInput {
   readonly algorithm?: "fixed-window" | undefined;
-  /** A `day`, `week` or `month` of the calendar. */
+  /** A `day`, `week` or `month` of the calendar; or a duration, with `algorithm: fixed-window`. */
   readonly window: "day" | "week" | "month";
   /** The time zone of windows that are a `day`, `week` or `month`, by its IANA name. Default `UTC`. */
   readonly timezone?: string | undefined;

@@ -48,10 +48,10 @@ describe("an old word", () => {
     [{ algorithm: "quota" }, "algorithm: Write algorithm: budget."],
   ];
   for (const [written, ...said] of cases) {
-    it(`is told apart: ${JSON.stringify(written)}`, () => assert.deepEqual(saidOf(written), said));
+    it(`is recognised: ${JSON.stringify(written)}`, () => assert.deepEqual(saidOf(written), said));
   }
 
-  it("is none where the value is nothing that the word took", () => {
+  it("is no old word with a value that the word never took", () => {
     for (const written of [
       { match: [] },
       { match: "a b" },
@@ -75,7 +75,7 @@ describe("an old word", () => {
     }
   });
 
-  it("is none in words of today", () => {
+  it("is not found in present words", () => {
     const limit = { when: { tool: ["a"], tier: "gold" }, quotas: { tool: { a: 1 } }, distinct: "tier", per: ["tier"] };
     assert.deepEqual(saidOf({ ...limit, overrides: [{ when: { tier: "gold" }, quota: 1 }], window: "day" }), []);
     for (const input of [null, 5, [], {}, { tools: [], limits: {} }, { tools: { a: 1 }, limits: [1] }]) {
@@ -113,7 +113,7 @@ describe("the tier of a tool", () => {
   });
 });
 
-describe("what means something else today", () => {
+describe("a text with another meaning today", () => {
   it("is found in names of tools, in match, quotas and when", () => {
     const limits = [
       { ...LIMIT, match: ["!a", "b"], quotas: { "x*": 1, y: 2 } },

@@ -26,7 +26,7 @@ const MAX = Number.MAX_SAFE_INTEGER;
 const COUNTED = { isCounted: true, claims: null, windowMs: null };
 
 describe("compiledPolicy", () => {
-  it("fills in what a policy leaves out", () => {
+  it("fills in missing keys of a policy", () => {
     const made = compiledPolicy(policy({ quota: 5 }));
     assert.equal(made.partition, "session");
     assert.equal(made.toolNamed("any tool"), undefined);
@@ -64,7 +64,7 @@ describe("compiledPolicy", () => {
     assert.equal(made.maxHoldMs, 3_600_000);
   });
 
-  it("keeps what a policy says", () => {
+  it("keeps the values of a policy", () => {
     const made = compiledPolicy({
       version: 1,
       partition: "tenant",
@@ -149,7 +149,7 @@ describe("compiledPolicy", () => {
     assert.equal(made.bucketWords.has("plan") && made.bucketWords.has("group") && !made.bucketWords.has("cost"), true);
   });
 
-  it("says how a limit speaks", () => {
+  it("keeps the texts of a limit", () => {
     const spoken = (limit: object) => {
       const { mode, notice, message, allotment } = compiled({ quota: 5, ...limit });
       assert.equal(allotment?.noticeBelow, notice.at === null ? 0 : 5 * (1 - notice.at + 1e-9));
@@ -280,7 +280,7 @@ describe("compiledPolicy", () => {
     assert.deepEqual([...made.dimensions].slice(DIMENSIONS.length), ["plan"]);
   });
 
-  it("gives time and rows their numbers", () => {
+  it("gives times and streaks their numbers", () => {
     const cases: [limit: object, quota: number, LimitSpec][] = [
       [{ algorithm: "elapsed", quota: "30m" }, 1_800_000, { algorithm: "elapsed", quota: 1_800_000, ttlMs: 30 * DAY }],
       [{ algorithm: "elapsed", quota: "1ms", per: ["turn"] }, 1, { algorithm: "elapsed", quota: 1, ttlMs: DAY }],
@@ -317,7 +317,7 @@ describe("compiledPolicy", () => {
     assert.equal(spans.overrides[0]?.quota, 2000);
   });
 
-  it("says how the windows of a calendar lie", () => {
+  it("gives the numbers of calendar windows", () => {
     const calendar = { algorithm: "fixed-window", quota: 5, window: "day" };
     const made = compiled(calendar);
     assert.deepEqual(made.calendar, { every: "day", timezone: "UTC", anchorDay: 1 });
@@ -396,7 +396,7 @@ describe("compiledPolicy", () => {
     );
   });
 
-  it("has a version that differs where what it says does, and does not where only its tests do", () => {
+  it("has another version when its content differs, and the same when only its tests differ", () => {
     const made = compiledPolicy(policy({ quota: 5 }));
     assert.match(made.version, /^[0-9a-f]{32}$/);
     assert.equal(compiledPolicy(policy({ quota: 5 })).version, made.version);
@@ -404,7 +404,7 @@ describe("compiledPolicy", () => {
     assert.notEqual(compiledPolicy(policy({ quota: 6 })).version, made.version);
   });
 
-  it("returns a policy that was made before as it is, and makes immutable ones", () => {
+  it("returns a made policy unchanged, and freezes it", () => {
     const made = compiledPolicy(policy({ quota: 5 }));
     assert.equal(compiledPolicy(made), made);
     assert.equal(Object.isFrozen(made), true);
@@ -427,7 +427,7 @@ describe("compiledPolicy", () => {
     assert.equal(compiledPolicy(ofAnotherCopy), ofAnotherCopy);
   });
 
-  it("throws every fault that was found", () => {
+  it("throws all faults", () => {
     const twice = policy({ quota: -1 }, { quota: 1.5 });
     assert.throws(
       () => compiledPolicy(twice),
@@ -436,7 +436,7 @@ describe("compiledPolicy", () => {
     for (const input of [null, undefined, 5, "x"]) assert.throws(() => compiledPolicy(input as never), MisuseError);
   });
 
-  it("does not keep what it was given", () => {
+  it("does not keep a reference to its input", () => {
     const per: LimitInput["per"][number][] = ["tool"];
     const cost = { tokens: 5 };
     const made = compiledPolicy({ version: 1, tools: { search: { cost } }, limits: [{ name: "a", per, quota: 1 }] });

@@ -45,7 +45,7 @@ function entries(count: number, value: unknown): object {
 }
 
 describe("the words of a policy", () => {
-  it("refuses what is no policy", () => {
+  it("refuses a value that is no policy", () => {
     for (const [input, got] of [
       [undefined, "nothing"],
       [null, "null"],
@@ -86,7 +86,7 @@ describe("the words of a policy", () => {
     );
   });
 
-  it("refuses what is no limit", () => {
+  it("refuses a value that is no limit", () => {
     const cases: [limit: unknown, ...faults: string[]][] = [
       [5, "limits[0]: a limit; 5"],
       [[], "limits[0]: a limit; []"],
@@ -100,7 +100,7 @@ describe("the words of a policy", () => {
     for (const [limit, ...faults] of cases) assert.deepEqual(faultsOf({ version: 1, limits: [limit] }), faults);
   });
 
-  it("says of each word what it expected and what it found", () => {
+  it("reports for each key what was expected and what was found", () => {
     const cases: [limit: object, path: string, expected: string, got: string][] = [
       [{ name: "A" }, "name", NAME, '"A"'],
       [{ name: "" }, "name", NAME, '""'],
@@ -279,7 +279,7 @@ describe("the words of a policy", () => {
     }
   });
 
-  it("says the same of tools and their costs", () => {
+  it("does the same for tools and their costs", () => {
     const cases: [tools: object, path: string, expected: string, got: string][] = [
       [{ search: 5 }, "tools.search", "a tool", "5"],
       [{ "": {} }, 'tools[""]', "a name that is not empty", '""'],

@@ -35,7 +35,7 @@ const KINDS: Readonly<Record<string, Written>> = {
 };
 
 describe("an algorithm that is not written", () => {
-  it("is the only one that the other keys fit", () => {
+  it("is the only one that fits the other keys", () => {
     const calendar = { algorithm: "fixed-window", quota: 5, align: "calendar", boundaries: [0, 0, 0] };
     for (const window of ["day", "week", "month"]) assert.deepEqual(specOf({ window }), calendar);
     assert.deepEqual(specOf({ window: "1m", burst: 9 }), {
@@ -48,7 +48,7 @@ describe("an algorithm that is not written", () => {
     assert.equal(specOf({ algorithm: undefined, window: "week" })?.algorithm, "fixed-window");
   });
 
-  it("has to be written for a window of another length, and does not change one that is", () => {
+  it("has to be written for a window of another length, and never replaces a written one", () => {
     const faultAt = (limit: Written, path: string) => {
       const result = readPolicy({ version: 1, limits: [{ name: "a", per: [], quota: 5, ...limit }] });
       const faults = "faults" in result ? result.faults : [];
@@ -78,7 +78,7 @@ describe("defaults", () => {
   };
 
   for (const [kind, limit] of Object.entries(KINDS)) {
-    it(`hold for a limit that does not say them itself: ${kind}`, () => {
+    it(`apply to a limit without the key: ${kind}`, () => {
       const { onMissing, onStoreError, mode, notice, calendar, leaseMs, onExpiry } = compiled(limit, {
         defaults: DEFAULTS,
       });
@@ -91,7 +91,7 @@ describe("defaults", () => {
       assert.deepEqual([leaseMs, onExpiry], isHeld ? [9_000, "refund"] : [120_000, "charge"]);
     });
 
-    it(`give way, as whole keys, to what a limit says: ${kind}`, () => {
+    it(`are replaced, as whole keys, by those of a limit: ${kind}`, () => {
       const own = { onMissing: "error", onStoreError: "allow", mode: "enforce", notice: { message: "soon" } };
       const held = kind === "elapsed" || kind === "streak" ? {} : { hold: {} };
       const zone = kind === "calendar" ? { timezone: "UTC" } : {};
@@ -115,7 +115,7 @@ describe("defaults", () => {
     assert.deepEqual(faults({ defaults: { quota: 5 }, limits }), ['defaults.quota "quota"']);
   });
 
-  it("that say nothing change nothing", () => {
+  it("that are empty change nothing", () => {
     const defaults = { mode: undefined, hold: {}, notice: {} };
     const { mode, notice, leaseMs } = compiled({ quota: 5, mode: undefined }, { defaults });
     assert.deepEqual([mode, notice.at, leaseMs], ["enforce", 0.8, 120_000]);
@@ -156,7 +156,7 @@ describe("keys that begin with x-", () => {
 });
 
 describe("a scope that begins again", () => {
-  it("does so when it was idle, after its first charge, or never", () => {
+  it("begins again after an idle time, after its first charge, or never", () => {
     const DAY = 86_400_000;
     const cases: [limit: Written, ttlMs: number, ttlFrom: "first" | "last"][] = [
       [{ resetAfterIdle: "2h" }, DAY / 12, "last"],
@@ -176,7 +176,7 @@ describe("a scope that begins again", () => {
 });
 
 describe("a limit that warns", () => {
-  it("gives its notice when it is exceeded, and earlier only where it says so", () => {
+  it("gives its notice when it is exceeded, and earlier only with at", () => {
     for (const [kind, limit] of Object.entries(KINDS)) {
       assert.equal(compiled({ ...limit, mode: "warn" }).notice.at, null, kind);
       assert.equal(compiled({ ...limit, mode: "warn", notice: { at: 0.5 } }).notice.at, 0.5, kind);

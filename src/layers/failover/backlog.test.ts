@@ -35,14 +35,14 @@ function booked(limits: readonly LimitSpec[], backlog = new Backlog("i1", undefi
 }
 
 describe("what was admitted on one bucket under several limits", () => {
-  it("is one sum where the limits differ in their quota alone", () => {
+  it("is one sum where the limits differ only in their quota", () => {
     const plan = { ...quota, quota: 5 };
     assert.deepEqual(booked([quota, plan, quota]), [{ limit: quota, cost: 3, atMs: NOW_MS + 2_000 }]);
     const fast = { ...tokenBucket, levelPerUnit: tokenBucket.levelPerUnit / 2 };
     assert.deepEqual(booked([tokenBucket, fast]), [{ limit: fast, cost: 2, atMs: NOW_MS + 60_000 }]);
   });
 
-  it("keeps the level of a token bucket when a call without a price comes between", () => {
+  it("keeps the level of a token bucket across a call without a price", () => {
     const backlog = new Backlog("i1", undefined);
     for (const cost of [2, 0, 1, 0]) backlog.add(requestOf(tokenBucket, cost), NOW_MS, [tokenBucket]);
     assert.deepEqual(
@@ -51,7 +51,7 @@ describe("what was admitted on one bucket under several limits", () => {
     );
   });
 
-  it("is booked apart where they end otherwise, in the order in which they were used last", () => {
+  it("is booked separately where units end differently, in the order of last use", () => {
     const short = { ...quota, ttlMs: 60_000 };
     const first = { ...quota, ttlFrom: "first" } as const;
     const hour = { algorithm: "fixed-window", quota: 100, windowMs: 3_600_000, align: "epoch" } as const;
@@ -66,7 +66,7 @@ describe("what was admitted on one bucket under several limits", () => {
     assert.equal(booked([sliding, { ...sliding, windowMs: 2 * sliding.windowMs }]).length, 2);
   });
 
-  it("is booked apart in windows of a calendar that begin alike and end otherwise", () => {
+  it("is booked separately in calendar windows with equal beginnings and different ends", () => {
     assert.deepEqual(
       booked([day, month, day]).map(({ limit, cost }) => [limit, cost]),
       [

@@ -217,7 +217,7 @@ describe("instances that are cut off with equal views, and whose policies change
     "token-bucket": (burst) => ({ algorithm: "token-bucket", burst, levelPerUnit: DAY_MS, levelPerMs: 1 }),
   };
   for (const [name, limitOf] of Object.entries(families)) {
-    it(`admit together never more than was left under the largest quota so far: ${name}`, () => {
+    it(`together admit at most what was left under the largest quota so far: ${name}`, () => {
       fc.assert(
         fc.property(fc.integer({ min: 0, max: 12 }), calls, (seen, list) => {
           const pairs = Array.from({ length: count }, () => new Pair());

@@ -80,7 +80,7 @@ describe("an outage", () => {
     assert.deepEqual(events, ["left: gone", "returned after 30 ms"]);
   });
 
-  it("goes on when a probe fails, is not answered, or the last bookings fail", async () => {
+  it("continues when a probe fails or gets no answer, or when the last bookings fail", async () => {
     const { outage, events, does, advance, turns } = machine();
     outage.leave(failure("gone"));
     await turns();
@@ -112,7 +112,7 @@ describe("the probes of an outage", () => {
     for (const { outage } of [atOnce, later]) outage.close();
   });
 
-  it("come less and less often, and at the first pace again when something was made good", async () => {
+  it("become rarer, and return to the first pace after progress", async () => {
     const { outage, probesAtMs, does, advance } = machine();
     outage.leave(failure("gone"));
     await advance(8_000);
@@ -151,7 +151,7 @@ describe("the probes of an outage", () => {
     }
   });
 
-  it("end with the process: in a pause, while one is under way, and while the last bookings are done", async () => {
+  it("end with the process: in a pause, in flight, and during the last bookings", async () => {
     for (const under of ["pause", "probe", "finish"]) {
       const { outage, events, probesAtMs, does, advance } = machine();
       const work = Promise.withResolvers<void>();
@@ -172,13 +172,13 @@ describe("the probes of an outage", () => {
 });
 
 describe("the gate of an outage", () => {
-  it("lets a call through at once when nothing is awaited", async () => {
+  it("lets a call pass at once when there is nothing to wait for", async () => {
     const { outage, clock } = machine();
     assert.equal(await outage.pass(clock.nowMs() + 250), 250);
     assert.equal(await outage.pass(clock.nowMs()), 0);
   });
 
-  it("lets calls wait until what is awaited is done, or until their own deadlines", async () => {
+  it("lets calls wait until it opens, or until their own deadlines", async () => {
     const { outage, clock, advance } = machine();
     const awaited = Promise.withResolvers<void>();
     const held = outage.hold(awaited.promise);
@@ -194,7 +194,7 @@ describe("the gate of an outage", () => {
     assert.deepEqual([left, outage.isHeld], [{ short: 0, long: 150 }, false]);
   });
 
-  it("throws to calls what it was held for, and is open then", async () => {
+  it("rejects calls with the reason of its end, and is open then", async () => {
     const { outage, clock } = machine("new");
     const wrong = new StoreError("unauthorized", "no", { transient: false });
     outage.hold(Promise.reject(wrong));
@@ -202,7 +202,7 @@ describe("the gate of an outage", () => {
     assert.deepEqual([outage.state, outage.isHeld], ["new", false]);
   });
 
-  it("lets calls wait for what came last", async () => {
+  it("lets calls wait for the latest reason", async () => {
     const { outage, clock, turns } = machine();
     const [one, two] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     outage.hold(one.promise);

@@ -19,7 +19,7 @@ describe("the pace of beats", () => {
     });
   }
 
-  it("lets no instance say that it lives for longer than the stores allow", () => {
+  it("lets no instance live for longer than the stores allow", () => {
     assert.equal(LONGEST_LIFE_MS, livesMs(MANY));
   });
 });

@@ -27,7 +27,7 @@ const viewOf = (limit: LimitSpec, used: number, endsAtMs = NOW_MS + 30_000, gran
 });
 
 describe("shareOf", () => {
-  it("gives all of what is left away, and nothing else, when all take theirs", () => {
+  it("divides exactly what is left among all instances", () => {
     const anyLeft = fc.integer({ min: 0, max: 1_000_000 });
     fc.assert(
       fc.property(anyLeft, fc.integer({ min: 1, max: 100 }), (left, instances) => {
@@ -53,7 +53,7 @@ function sharedBy(step: Step, view: View | undefined, place: Place | null, nowMs
 describe("the share of a limit", () => {
   const four = { instances: 4, rank: 0 };
 
-  it("is one of what was left", () => {
+  it("is a share of what was left", () => {
     const view = viewOf(quota, 90);
     const { free, maxOvershoot, spent } = sharedBy(stepOn(quota), view, four);
     assert.equal(free, 3);
@@ -63,13 +63,13 @@ describe("the share of a limit", () => {
     assert.equal(sharedBy(stepOn(quota), view, four, NOW_MS + 30_000).free, 25);
   });
 
-  it("is one of everything where nothing was seen, or that has ended, or is of another algorithm", () => {
+  it("is a share of the whole quota when the view is absent, ended, or of another algorithm", () => {
     for (const view of [undefined, viewOf(quota, 90, NOW_MS), viewOf(tokenBucket, 9)]) {
       assert.equal(sharedBy(stepOn(quota), view, four).free, 25);
     }
   });
 
-  it("follows the limit of the step, and not the one that was seen", () => {
+  it("follows the limit of the step, and not the seen limit", () => {
     const view = viewOf(quota, 90);
     for (const [units, free] of [
       [0, 0],
@@ -82,7 +82,7 @@ describe("the share of a limit", () => {
     assert.equal(sharedBy(stepOn(quota, { hints: { onStoreError: "local" } }), view, four).free, 10);
   });
 
-  it("counts what was granted, and nothing where more was used than there is", () => {
+  it("counts grants, and is 0 when more was used than allotted", () => {
     assert.equal(sharedBy(stepOn(quota), viewOf(quota, 110, NOW_MS + 1, 30), four).free, 5);
     assert.equal(sharedBy(stepOn(quota), viewOf(quota, 130), four).free, 0);
     const granted = { ...viewOf(quota, 90, NOW_MS + 30_000, 20), grantEndsAtMs: NOW_MS + 10 };
@@ -90,7 +90,7 @@ describe("the share of a limit", () => {
     assert.equal(sharedBy(stepOn(quota), granted, four, NOW_MS + 10).free, 3);
   });
 
-  it("is nothing if the number of instances is unknown", () => {
+  it("is 0 if the number of instances is unknown", () => {
     const { free, maxOvershoot } = sharedBy(stepOn(quota), viewOf(quota, 0), null);
     assert.equal(free, 0);
     assert.equal(maxOvershoot, null);
@@ -107,7 +107,7 @@ describe("the share of a limit", () => {
     assert.equal(sharedBy(stepOn(quota, { hints: { onStoreError: "local" } }), undefined, null).maxOvershoot, null);
   });
 
-  it("of a pause is a call for each of its pauses, which is as many times as long as there are instances", () => {
+  it("of a pause is one call for each pause, which is N times as long for N instances", () => {
     const pause = { algorithm: "cooldown", quota: 1, pauseMs: 2_000 } as const;
     for (const rank of [0, 3]) {
       const place = { instances: 4, rank };
@@ -119,7 +119,7 @@ describe("the share of a limit", () => {
     }
   });
 
-  it("of a token bucket is one of its rate, its burst and what is free in it", () => {
+  it("of a token bucket divides its rate, its burst and its free units", () => {
     const { limit, spent } = sharedBy(stepOn(tokenBucket), viewOf(tokenBucket, 6, NOW_MS + 600), {
       instances: 2,
       rank: 1,

@@ -13,7 +13,7 @@ function seen(views: Views, bucket: string, used: number): void {
 }
 
 describe("the buckets that were seen", () => {
-  it("are there once each, as they were seen last, also when a generation has ended in between", () => {
+  it("are kept once each, in their last form, also across a generation", () => {
     const views = new Views();
     for (const bucket of ["used", "reset"]) seen(views, bucket, 5);
     for (let i = 0; i < 25_000; i++) seen(views, `b${i}`, 1);

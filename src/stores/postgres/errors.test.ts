@@ -35,14 +35,14 @@ describe("errors of Postgres", () => {
     }
   });
 
-  it("say the cause, where Node has it only in the errors below", () => {
+  it("have the cause, where Node has it only in nested errors", () => {
     const causes = ["::1", "127.0.0.1"].map((host) => new Error(`connect ECONNREFUSED ${host}:5432`));
     const message = "Postgres: connect ECONNREFUSED ::1:5432; connect ECONNREFUSED 127.0.0.1:5432";
     assert.equal(postgresError(new AggregateError(causes)).message, message);
     assert.equal(postgresError(Object.assign(new Error(""), { code: "EPIPE" })).message, "Postgres: EPIPE");
   });
 
-  it("say the state, the server where it is known, and what to do", () => {
+  it("have the SQLSTATE, the server where it is known, and what to do", () => {
     const full = Object.assign(new Error("could not extend file"), { code: "53100" });
     assert.equal(
       postgresError(full, { where: " at db:5432" }).message,

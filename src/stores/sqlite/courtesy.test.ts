@@ -32,7 +32,7 @@ describe("courtesy at SQLite's lock", () => {
     assert.equal(courtesy.pauseMs(1, 1_001), 2);
   });
 
-  it("asks again within one to four ms", () => {
+  it("retries within one to four ms", () => {
     const courtesy = new Courtesy();
     assert.deepEqual([courtesy.lost(0, 0), courtesy.lost(0, 1)], [1, 4]);
   });

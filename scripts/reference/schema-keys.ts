@@ -1,9 +1,17 @@
-// The keys that a JSON schema knows, one place a line.
+// The keys that a JSON schema knows, with what it says of each: for the snapshot of the surface, and for the reference.
 
 /** As much of a schema as its keys need. */
 export interface KeySchema {
+  readonly description?: string;
   readonly const?: unknown;
   readonly enum?: readonly unknown[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly exclusiveMinimum?: number;
+  readonly pattern?: string;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly maxLength?: number;
   readonly anyOf?: readonly KeySchema[];
   readonly items?: KeySchema;
   readonly not?: unknown;
@@ -11,18 +19,32 @@ export interface KeySchema {
   readonly additionalProperties?: KeySchema | boolean;
 }
 
-interface Place {
+/** One key at one place, such as `limits[].mode`. */
+export interface Place {
   readonly words: Set<string>;
   /** The algorithms whose limits have the key. */
   readonly algorithms: Set<string>;
+  /** The schemas of the key, with the algorithm of the limit that each belongs to, or an empty text. */
+  readonly schemas: { readonly algorithm: string; readonly schema: KeySchema }[];
 }
 
 /** A line for each place, such as `limits[].mode: enforce | warn`, sorted. Keys of some algorithms alone say which. */
 export function keysOf(schema: KeySchema): string[] {
+  const places = placesOf(schema);
+  const algorithms = algorithmsOf(places.values());
+  return [...places].map(([path, place]) => lineOf(path, place, algorithms.size)).toSorted();
+}
+
+/** The keys by their places, in the order of the schema. */
+export function placesOf(schema: KeySchema): Map<string, Place> {
   const places = new Map<string, Place>();
   visit(schema, "", "", places);
-  const algorithms = new Set([...places.values()].flatMap((place) => [...place.algorithms]));
-  return [...places].map(([path, place]) => lineOf(path, place, algorithms.size)).toSorted();
+  return places;
+}
+
+/** All algorithms whose limits have one of the keys. */
+export function algorithmsOf(places: Iterable<Place>): Set<string> {
+  return new Set([...places].flatMap((place) => [...place.algorithms]));
 }
 
 function lineOf(path: string, { words, algorithms }: Place, all: number): string {
@@ -41,15 +63,17 @@ function visit(schema: KeySchema, path: string, algorithm: string, places: Map<s
   if (typeof schema.additionalProperties === "object") visit(schema.additionalProperties, `${path}.*`, inner, places);
 }
 
-function visitKey(value: KeySchema, path: string, algorithm: string, places: Map<string, Place>): void {
-  const place = places.get(path) ?? { words: new Set(), algorithms: new Set() };
+function visitKey(schema: KeySchema, path: string, algorithm: string, places: Map<string, Place>): void {
+  const place = places.get(path) ?? { words: new Set(), algorithms: new Set(), schemas: [] };
   places.set(path, place);
-  for (const word of wordsOf(value)) place.words.add(word);
+  for (const word of wordsOf(schema)) place.words.add(word);
   if (algorithm !== "") place.algorithms.add(algorithm);
-  visit(value, path, algorithm, places);
+  place.schemas.push({ algorithm, schema });
+  visit(schema, path, algorithm, places);
 }
 
-function wordsOf(schema: KeySchema): string[] {
+/** The words that a value may be. */
+export function wordsOf(schema: KeySchema): string[] {
   const words = [...(schema.enum ?? []), ...(schema.const === undefined ? [] : [schema.const])].map(String);
   return [...words, ...(schema.anyOf ?? []).flatMap(wordsOf)];
 }
