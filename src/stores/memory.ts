@@ -44,29 +44,44 @@ const OPTIONS = {
  */
 export function memoryStore(options: MemoryStoreOptions = {}): Store {
   const { maxBuckets, clock } = readOptions(OPTIONS, options);
-  const states = new BoundedStates(maxBuckets);
-  let isClosed = false;
-  const readClock = () => {
-    if (isClosed) throw closedError("memory");
-    return (clock ?? systemClock).nowMs();
-  };
-  const answer = (request: StoreRequest, nowMs: number): StoreAnswer => {
-    const before = states.read(request);
+  return new MemoryStore(maxBuckets, clock);
+}
+
+class MemoryStore implements Store {
+  readonly clock: Clock | undefined;
+  readonly #states: BoundedStates;
+  #isClosed = false;
+
+  constructor(maxBuckets: number, clock: Clock | undefined) {
+    this.clock = clock;
+    this.#states = new BoundedStates(maxBuckets);
+  }
+
+  async apply(requests: readonly StoreRequest[]): Promise<StoreAnswer[]> {
+    const nowMs = this.#nowMs();
+    return requests.map((request) => this.#decide(request, nowMs));
+  }
+
+  answer(request: StoreRequest): StoreAnswer {
+    return this.#decide(request, this.#nowMs());
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#states.clear();
+  }
+
+  /** @throws StoreError `closed` */
+  #nowMs(): number {
+    if (this.#isClosed) throw closedError("memory");
+    return (this.clock ?? systemClock).nowMs();
+  }
+
+  #decide(request: StoreRequest, nowMs: number): StoreAnswer {
+    const before = this.#states.read(request);
     const { reply, next } = decide(request, before, nowMs);
     if (reply === null) return tooManyHolds();
-    if (next === null || states.write(request, before, next, reply, nowMs)) return reply;
-    return new StoreError("capacity", `the memory store holds its ${maxBuckets} buckets`, { transient: true });
-  };
-  return {
-    clock,
-    async apply(requests) {
-      const nowMs = readClock();
-      return requests.map((request) => answer(request, nowMs));
-    },
-    answer: (request) => answer(request, readClock()),
-    async close() {
-      isClosed = true;
-      states.clear();
-    },
-  };
+    if (next === null || this.#states.write(request, before, next, reply, nowMs)) return reply;
+    return new StoreError("capacity", `the memory store holds its ${this.#states.max} buckets`, { transient: true });
+  }
 }

@@ -90,8 +90,7 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
       const locked = listIn(await query(lock, [partition]));
       const [count, json, spelled, serverMs] = locked as [number, string, string, number];
       if (count !== 1) {
-        const rows = count === 0 ? "no row" : "more than one row";
-        const message = `${from} has ${rows} whose "${id}" is the call's partition: make the session's row before its first call`;
+        const message = `${from} has ${count === 0 ? "no" : "more than one"} row whose "${id}" is the call's partition: make the session's row before its first call`;
         throw new StoreError("unknown-partition", message, { transient: false });
       }
       const changed = change(json, clock === undefined ? serverMs : clock.nowMs(), spelled);

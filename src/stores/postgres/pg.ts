@@ -88,6 +88,7 @@ class Connections {
     undo?: (ask: Query) => Promise<unknown>,
   ): Promise<Value> {
     const client = await this.#connect(waitMs);
+    const where = client.host === undefined ? "" : ` at ${client.host}:${client.port}`;
     let isLost = false;
     // A connection that ends between two statements says so by an event, which ends the process without a listener.
     const lose = () => {
@@ -96,7 +97,7 @@ class Connections {
     client.on?.("error", lose);
     const ask: Query = async (text, values = []) => {
       try {
-        return firstColumns((await answered(waitMs, client.query(text, [...values]), at(client))).rows);
+        return firstColumns((await answered(waitMs, client.query(text, [...values]), where)).rows);
       } catch (error) {
         if (isConnectionLost(error)) lose();
         if (error instanceof SilentError || isReadOnly(error)) this.#distrust(client);
@@ -148,11 +149,6 @@ function connectError(error: unknown, where: string, waitMs: number): StoreError
   if (!(error instanceof LateError)) return postgresError(error, { where });
   const message = `Postgres${where}: the pool had no connection free within ${waitMs} ms: see what keeps them, or raise its max`;
   return new StoreError("unavailable", message, { transient: true });
-}
-
-/** Where a connection leads, for messages. */
-function at({ host, port }: PgClient): string {
-  return host === undefined ? "" : ` at ${host}:${port}`;
 }
 
 /** Which server a pool is for, as far as its options say so, and nothing of their secrets. */

@@ -13,9 +13,14 @@ const BY_WORD: Record<string, readonly [code: StoreErrorCode, transient: boolean
   NOREPLICAS: ["read-only", true],
   OOM: ["out-of-memory", true],
   LOADING: ["loading", true],
+  BUSY: ["unavailable", true],
+  UNBLOCKED: ["unavailable", true],
+  MASTERDOWN: ["unavailable", true],
+  CLUSTERDOWN: ["unavailable", true],
+  TRYAGAIN: ["unavailable", true],
+  MOVED: ["unavailable", true],
+  ASK: ["unavailable", true],
 };
-/** With any other word the server refuses the same request again. */
-const TRANSIENT_WORDS = new Set(["BUSY", "UNBLOCKED", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK"]);
 
 /** How valkey-glide names a server's error, where it does not repeat the server's word. */
 const BY_KIND: Record<string, string> = {
@@ -78,23 +83,18 @@ export function redisError(error: unknown, fault?: Error): StoreError {
   return new StoreError(code, `${subject}: ${reasonOf(shown)}`, { transient, cause: error });
 }
 
-interface ServerError {
-  readonly word: string;
-  readonly text: string;
-}
-
-function meaningOf(server: ServerError | null): readonly [code: StoreErrorCode, transient: boolean] {
+function meaningOf(server: ReturnType<typeof serverError>): readonly [code: StoreErrorCode, transient: boolean] {
   // The client could not ask, or was not answered.
   if (server === null) return ["unavailable", true];
   const { word, text } = server;
   if (word === "ERR" && IS_OLD.test(text)) return ["too-old", false];
   if (word === "ERR" && NO_RIGHT.test(text)) return ["unauthorized", false];
   if (word === "ERR" && IS_FULL.test(text)) return ["unavailable", true];
-  return BY_WORD[word] ?? ["unavailable", TRANSIENT_WORDS.has(word)];
+  return BY_WORD[word] ?? ["unavailable", false];
 }
 
 /** The server's error, or `null` where an error is the client's own. */
-function serverError(error: unknown): ServerError | null {
+function serverError(error: unknown): { readonly word: string; readonly text: string } | null {
   const message = messageOf(error);
   const [, kind = "", detail = ""] = /signalled by the server: - (\w+): ?(.*)$/s.exec(message) ?? [];
   if (kind !== "") return { word: BY_KIND[kind] ?? kind, text: detail };

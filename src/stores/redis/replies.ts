@@ -70,8 +70,10 @@ class Reader {
         return { allowed: false, stale: true, nowMs, steps: [] };
       case REPLIES.damaged:
         return damagedKey(this.#keys[this.#next() - 1] ?? "");
-      case REPLIES.wrongType:
-        return wrongType(this.#keys[this.#next() - 1] ?? "");
+      case REPLIES.wrongType: {
+        const message = `the key ${this.#keys[this.#next() - 1] ?? ""} holds another type than a string`;
+        return new StoreError("wrong-type", message, { transient: false });
+      }
       case REPLIES.tooManyHolds:
         return tooManyHolds();
       case REPLIES.queued:
@@ -147,8 +149,4 @@ export function textIn(value: unknown): string {
 function answeredBefore(text: string, key: string): StoreAnswer {
   const state = decodeState(text, 0);
   return state?.kind === "once" ? replayOf(state) : damagedKey(key);
-}
-
-function wrongType(key: string): StoreError {
-  return new StoreError("wrong-type", `the key ${key} holds another type than a string`, { transient: false });
 }

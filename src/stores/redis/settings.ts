@@ -8,7 +8,7 @@ import { type ClientKind, connectionOf, type RedisClient } from "./client.ts";
 export function clientCheck(client: RedisClient): SetupCheck {
   const { kind } = connectionOf(client);
   const { options = {} } = client as { readonly options?: ClientOptions };
-  const problems = (PROBLEMS[kind]?.(options) ?? []).filter((problem) => problem !== false);
+  const problems = (PROBLEMS[kind]?.(options) ?? []).filter((problem) => problem !== null);
   return { name: "client", value: kind, problem: problems.length === 0 ? null : problems.join("; ") };
 }
 
@@ -25,7 +25,7 @@ interface ClientOptions {
   readonly socket?: { readonly reconnectStrategy?: unknown; readonly socketTimeout?: unknown };
 }
 
-type Problems = readonly (string | false)[];
+type Problems = readonly (string | null)[];
 
 const PROBLEMS: Partial<Record<ClientKind, (options: ClientOptions) => Problems>> = {
   "ioredis or iovalkey": ioredisProblems,
@@ -34,16 +34,19 @@ const PROBLEMS: Partial<Record<ClientKind, (options: ClientOptions) => Problems>
 };
 
 function ioredisProblems(options: ClientOptions): Problems {
-  return [
-    !reconnectsOnReadonly(options.reconnectOnError) &&
-      'it stays with a server that has become a replica: set reconnectOnError to (error) => error.message.startsWith("READONLY")',
-    typeof options.socketTimeout !== "number" &&
-      "it keeps a connection that gives no answers: set socketTimeout to 5000",
-    Array.isArray(options.sentinels) &&
-      typeof options.sentinelCommandTimeout !== "number" &&
-      "it waits for a Sentinel that gives no answers, and asks no other: set sentinelCommandTimeout to 500",
-    typeof options.retryStrategy !== "function" && "it never connects again: leave out retryStrategy",
+  const problems = [
+    reconnectsOnReadonly(options.reconnectOnError)
+      ? null
+      : 'it stays with a server that has become a replica: set reconnectOnError to (error) => error.message.startsWith("READONLY")',
+    typeof options.socketTimeout === "number"
+      ? null
+      : "it keeps a connection that gives no answers: set socketTimeout to 5000",
+    Array.isArray(options.sentinels) && typeof options.sentinelCommandTimeout !== "number"
+      ? "it waits for a Sentinel that gives no answers, and asks no other: set sentinelCommandTimeout to 500"
+      : null,
+    typeof options.retryStrategy === "function" ? null : "it never connects again: leave out retryStrategy",
   ];
+  return problems;
 }
 
 const READONLY = new Error("READONLY You can't write against a read only replica.");
@@ -58,12 +61,15 @@ function reconnectsOnReadonly(reconnectOnError: unknown): boolean {
 }
 
 function ioredisClusterProblems(options: ClientOptions): Problems {
-  return [
-    sendsAgain(options) &&
-      "a call may be charged twice when a connection breaks: set redisOptions.autoResendUnfulfilledCommands to false, and retryDelayOnFailover to 0",
-    typeof options.redisOptions?.socketTimeout !== "number" &&
-      "it keeps a connection that gives no answers: set redisOptions.socketTimeout to 5000",
+  const problems = [
+    sendsAgain(options)
+      ? "a call may be charged twice when a connection breaks: set redisOptions.autoResendUnfulfilledCommands to false, and retryDelayOnFailover to 0"
+      : null,
+    typeof options.redisOptions?.socketTimeout === "number"
+      ? null
+      : "it keeps a connection that gives no answers: set redisOptions.socketTimeout to 5000",
   ];
+  return problems;
 }
 
 /** Commands whose answer was lost with a connection. Elsewhere receipts see to it that they are charged once. */
@@ -75,10 +81,11 @@ function sendsAgain(options: ClientOptions): boolean {
 }
 
 function nodeRedisProblems({ socket = {} }: ClientOptions): Problems {
-  return [
-    socket.reconnectStrategy === false && "it never connects again: leave out socket.reconnectStrategy",
-    socket.reconnectStrategy === undefined &&
-      typeof socket.socketTimeout === "number" &&
-      "it ends for good when nothing is sent for socketTimeout: leave out socket.socketTimeout, or set socket.reconnectStrategy, too",
+  const problems = [
+    socket.reconnectStrategy === false ? "it never connects again: leave out socket.reconnectStrategy" : null,
+    socket.reconnectStrategy === undefined && typeof socket.socketTimeout === "number"
+      ? "it ends for good when nothing is sent for socketTimeout: leave out socket.socketTimeout, or set socket.reconnectStrategy, too"
+      : null,
   ];
+  return problems;
 }

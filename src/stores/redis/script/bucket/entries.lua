@@ -99,7 +99,6 @@ local function without(entries, entry)
   return list
 end
 
--- The entries without those of an id.
 local function without_id(entries, id)
   local list = {}
   for _, entry in ipairs(entries) do
