@@ -11,6 +11,7 @@ import type { LimiterOptions } from "./limiter/options.ts";
 export type { FailoverOptions, Journal } from "./layers/failover.ts";
 export type { Limiter } from "./limiter/api.ts";
 export { type CallOptions, checkMaxWait, type QuotaOptions, type WaitOptions } from "./limiter/call-options.ts";
+export type { NamedBucket } from "./limiter/bucket-name.ts";
 export type { CloseOptions } from "./limiter/close.ts";
 export { createHostedLimiter } from "./limiter/create.ts";
 export type { HoldLimit, LimiterEvent } from "./limiter/events.ts";

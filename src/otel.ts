@@ -1,5 +1,5 @@
-// OpenTelemetry for a limiter: metrics, and spans where they are wanted. It speaks to the API alone: the program decides
-// what is exported, and where to.
+// OpenTelemetry for a limiter: metrics, and spans as an option. It uses the API alone: the program decides what is exported,
+// and where to.
 
 import { metrics, SpanStatusCode, trace } from "@opentelemetry/api";
 import type { Attributes, Meter, Span, Tracer } from "@opentelemetry/api";
@@ -14,9 +14,9 @@ import { VERSION } from "./version.ts";
 
 /** What is reported to OpenTelemetry. */
 export interface OtelOptions {
-  /** What makes the metrics. Default: the global provider's, as it is when the limiter is made. */
+  /** Makes the metrics. Default: the global provider's meter at the time when the limiter is made. */
   readonly meter?: Meter | undefined;
-  /** What makes spans. Default: the global provider's. */
+  /** Makes the spans. Default: the global provider's tracer. */
   readonly tracer?: Tracer | undefined;
   /** Whether each `consume`, `record`, `peek`, `reserve` and `run` has a span. Default `false`. */
   readonly spans?: boolean | undefined;
@@ -76,20 +76,16 @@ export function otel(options: OtelOptions = {}): Telemetry {
   };
 }
 
-interface Tracing extends Pick<Required<TelemetryHooks>, "around"> {
-  /** Adds a decision to the span of its operation: the function of `run` may throw after it. */
-  describeSpan(decision: Decision): void;
-}
-
-/** Has a span around each operation, active in it. */
-function tracing(tracer: Tracer, toolOf: (tool: unknown) => string): Tracing {
+/** Runs each operation in an active span of its own. */
+function tracing(tracer: Tracer, toolOf: (tool: unknown) => string) {
   const made = new WeakSet<Span>();
   return {
-    describeSpan(decision) {
+    /** Adds a decision to the span of its operation: the function of `run` may throw after it. */
+    describeSpan(decision: Decision): void {
       const span = trace.getActiveSpan();
       if (span !== undefined && made.has(span)) span.setAttributes(decisionAttributes(decision));
     },
-    around(operation, call, work) {
+    around<Answer extends Decision>(operation: Operation, call: Call, work: () => Promise<Answer>): Promise<Answer> {
       const attributes = startAttributes(operation, call, toolOf);
       return tracer.startActiveSpan(`tollgate.${operation}`, { attributes }, async (span) => {
         made.add(span);

@@ -12,7 +12,7 @@ export type { SessionKey } from "./session-id/keys.ts";
 export interface SessionIdOptions {
   /** 1 to 16: the first signs, all verify. */
   readonly keys: readonly SessionKey[];
-  /** How long a token is good, ms, from 1,000 to 2^53 - 1. Default 86,400,000 (24 hours). */
+  /** How long a token is valid, ms, from 1,000 to 2^53 - 1. Default 86,400,000 (24 hours). */
   readonly maxAgeMs?: number | undefined;
   /** For tests. Default: the machine's clock. */
   readonly clock?: { nowMs(): number } | undefined;
@@ -37,14 +37,14 @@ export interface SessionOwner {
   readonly user?: string | number | undefined;
 }
 
-/** A session that is ours. */
+/** A session whose token was verified. */
 export interface VerifiedSession {
   /** The dimension `session`: 22 characters, random, the same for every token of this issue. */
   readonly session: string;
   readonly issuedAtMs: number;
 }
 
-/** Issues session ids, and knows them again. */
+/** Issues and verifies session ids. */
 export interface SessionIds {
   /**
    * A token for a new session, some 80 to 110 characters that need no escaping in a header, a cookie or a URL.
@@ -63,11 +63,11 @@ export interface SessionIds {
 /** `v1.key.id.issued.mac`. The last character of each of two fields has bits that must be 0: one text for each token. */
 const TOKEN = /^(v1\.([\w-]{1,32})\.([\w-]{21}[AQgw])\.([0-9a-z]{1,11}))\.([\w-]{42}[AEIMQUYcgkosw048])$/;
 const MAX_LENGTH = 512;
-/** What is taken for a token that has no parts, so that it costs what a token costs. */
+/** Verified in place of a malformed token, so that it takes the same time. */
 const DECOY_PARTS = ["", `v1.k1.${"A".repeat(22)}.00000000`, "", "", "0", "A".repeat(43)];
 
 /**
- * Makes what issues session ids and verifies them.
+ * Makes an issuer and verifier of session ids.
  *
  * @throws MisuseError `invalid-option`
  *
@@ -101,7 +101,7 @@ export function createSessionIds(options: SessionIdOptions): SessionIds {
     async verify(token, owner) {
       const bound = boundTo(owner);
       const { keys, decoy } = await ringOf();
-      // Whatever is wrong, one MAC is computed and compared; only then is it asked what was wrong.
+      // Every token costs one MAC, so that the time does not say what is wrong with it.
       const parts = typeof token === "string" && token.length <= MAX_LENGTH ? TOKEN.exec(token) : null;
       const [, head = "", keyId = "", session = "", issued = "", mac = ""] = parts ?? DECOY_PARTS;
       const key = keys.get(keyId);

@@ -3,10 +3,9 @@
 import type { BucketDimensions } from "../kernel/call.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import type { Limiter } from "../limiter.ts";
+import type { Limiter, NamedBucket } from "../limiter.ts";
 import {
   checkAsTenant,
-  type NamedBucket,
   prefixOf,
   shownChange,
   shownUsages,

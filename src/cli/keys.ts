@@ -51,9 +51,8 @@ function withFile(command: Command): Command {
 
 async function printNew({ file, scope, tenant, name, json, ...options }: CreateOptions): Promise<void> {
   for (const each of scope) if (!isScope(each)) throw wrongScope(each);
-  const made = makeKey({ scopes: scope.filter(isScope), tenants: tenant, name });
-  const { stored, key } = made;
-  await changeKeys(options, { act: "key-create", target: stored.id, ...knownOf(stored) }, () => addKey(file, made));
+  const { stored, key } = makeKey({ scopes: scope.filter(isScope), tenants: tenant, name });
+  await changeKeys(options, { act: "key-create", target: stored.id, ...knownOf(stored) }, () => addKey(file, stored));
   console.log(json ? JSON.stringify({ id: stored.id, key }) : key);
 }
 

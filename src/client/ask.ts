@@ -8,18 +8,16 @@ import type { ClientContext } from "./context.ts";
 import { type Replies, replyTo } from "./replies.ts";
 import type { BatchItem, SingleRequest } from "./wire.ts";
 
-/** Decides instead of the service. `isInDoubt`: the service may have decided, but its answer was lost. */
-export type DecideLocally<Local> = (away: Away, isInDoubt: boolean) => Promise<Local>;
-
 /**
  * Asks the service, or decides locally while the service is unreachable.
  *
+ * @param decideLocally `isInDoubt`: the service may have decided, but its answer was lost
  * @param options `maxWaitMs`: how long the call may wait at the service. While the service is unreachable no call waits.
  */
 export async function askOr<Op extends keyof Replies, Local>(
   context: ClientContext,
   item: BatchItem<Op>,
-  decideLocally: DecideLocally<Local>,
+  decideLocally: (away: Away, isInDoubt: boolean) => Promise<Local>,
   options: WaitOptions = {},
 ): Promise<Replies[Op] | Local> {
   const { wire, away } = context;
@@ -70,21 +68,13 @@ export async function askAlone<Op extends keyof Replies>(
   return replyTo(op, await context.wire.send(request));
 }
 
-/**
- * Validates the options of a call that may have only a signal, then as `checkReady`.
- *
- * @throws MisuseError `invalid-option`
- */
+/** Validates the options of a call that may have only a signal, then as `checkReady`. Throws `invalid-option`. */
 export function checkSendable(context: ClientContext, options: CallOptions = {}): void {
   checkCallOptions(options);
   checkReady(context, options.signal);
 }
 
-/**
- * Throws when a call must not be sent.
- *
- * @throws MisuseError `limiter-closed`; the signal's reason
- */
+/** Throws when a call must not be sent: `limiter-closed`, or the signal's reason. */
 export function checkReady(context: ClientContext, signal: AbortSignal | undefined): void {
   signal?.throwIfAborted();
   checkOpen(context);

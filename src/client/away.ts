@@ -17,7 +17,7 @@ import type { ClientFailover } from "./options.ts";
 import { ServiceViews } from "./service-views.ts";
 import { MAX_ITEMS, type Wire } from "./wire.ts";
 
-/** The start of keys, which are only in this process. */
+/** The prefix of keys, which exist only in this process. */
 const PREFIX = "rate";
 
 /** A limiter for the time in which the service is unreachable. */
@@ -37,7 +37,7 @@ export class Away implements OutageWork {
   /** Called when every booking was sent, for a client that is being closed. */
   #drained: () => void = () => {};
   /** Whether `policy.differs` was emitted for this policy. */
-  #isDifferenceTold = false;
+  #hasEmittedDifference = false;
 
   /** @throws MisuseError `invalid-policy` */
   constructor(wire: Wire, { policy, instances }: ClientFailover, emit: (event: LimiterEvent) => void) {
@@ -88,8 +88,8 @@ export class Away implements OutageWork {
   }
 
   learn(...seen: Parameters<ServiceViews["learn"]>): void {
-    if (this.views.learn(...seen) || this.#isDifferenceTold) return;
-    this.#isDifferenceTold = true;
+    if (this.views.learn(...seen) || this.#hasEmittedDifference) return;
+    this.#hasEmittedDifference = true;
     this.#emit({ type: "policy.differs" });
   }
 
@@ -98,7 +98,7 @@ export class Away implements OutageWork {
     const changed = changedLimits(this.views.policy, next);
     this.limiter.reload(next);
     this.views.policy = next;
-    this.#isDifferenceTold = false;
+    this.#hasEmittedDifference = false;
     this.#emit({ type: "policy.reloaded", version: next.version, restarted: [], ...changed });
   }
 

@@ -6,11 +6,7 @@ import { formatGot, MisuseError } from "../kernel/errors.ts";
 /** The most bytes of an answer: a batch of 256 decisions on 200 limits each has fewer. */
 export const MAX_REPLY_BYTES = 16_000_000;
 
-/**
- * Writes a body as JSON.
- *
- * @throws MisuseError `invalid-call`
- */
+/** Writes a body as JSON. Throws `invalid-call`. */
 export function jsonText(body: unknown): string {
   try {
     return JSON.stringify(body, (_, value) => writable(value)) ?? "null";

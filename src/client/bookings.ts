@@ -61,10 +61,7 @@ export class Bookings {
     return counts;
   }
 
-  /**
-   * @param isSent whether the service may have got it already
-   * @throws StoreError `overloaded`
-   */
+  /** `isSent`: the service may have got it already. Throws StoreError `overloaded`. */
   add(booking: Booking, isSent: boolean): void {
     if (this.#entries.length >= (booking.endsCall ? 2 * MAX_BOOKINGS : MAX_BOOKINGS)) {
       const message = `the service is away, and ${MAX_BOOKINGS} bookings wait for it`;
@@ -74,9 +71,8 @@ export class Bookings {
   }
 
   /**
-   * Sends the first bookings, after the earlier ones were answered: only then is it known how a hold ends.
-   *
-   * @throws StoreError when the service is unreachable again: unanswered bookings are kept
+   * Sends the first bookings, after the earlier ones were answered: only then is it known how a hold ends. Throws StoreError when
+   * the service is unreachable again; unanswered bookings are kept.
    */
   send(wire: Asks): Promise<void> {
     const sent = this.#sending.then(() => this.#sendFirst(wire));

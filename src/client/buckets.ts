@@ -10,7 +10,7 @@ import { askAlone } from "./ask.ts";
 import { jsonText } from "./body.ts";
 import type { ClientContext } from "./context.ts";
 import type { Replies } from "./replies.ts";
-import type { ServiceViews } from "./service-views.ts";
+import type { TouchEvent } from "./service-views.ts";
 
 export async function readUsages(
   context: ClientContext,
@@ -31,9 +31,6 @@ export async function readUsages(
   }
 }
 
-/** How a bucket is changed without a call. */
-export type ChangeEvent = Parameters<ServiceViews["touched"]>[1];
-
 /**
  * Changes one bucket of the service.
  *
@@ -45,7 +42,7 @@ export async function changeBucket<Op extends "reset" | "grant" | "revoke">(
   op: Op,
   bucket: NamedBucket,
   more: object,
-  event: ChangeEvent,
+  event: TouchEvent,
   options: ChangeOptions,
 ): Promise<{ readonly reply: Replies[Op]; readonly reason: string | null }> {
   refuseQuotas(options);

@@ -18,11 +18,7 @@ export interface EndableHold extends Hold {
   end(actual: Cost, outcome: Outcome, sent: SentOutcome): Promise<unknown>;
 }
 
-/**
- * The hold of an id.
- *
- * @throws MisuseError `invalid-option`
- */
+/** The hold of an id. Throws `invalid-option`. */
 export function serviceHold(context: ClientContext, id: string, call: Call, quotas: SentQuotas): EndableHold {
   checkHoldId(id);
   const endBy = async (

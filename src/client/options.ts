@@ -70,11 +70,7 @@ export interface ClientOptions<Given = Policy | PolicyInput>
   readonly failover?: ClientFailover<Given> | undefined;
 }
 
-/**
- * The options with their defaults, and the URL without a slash at its end.
- *
- * @throws MisuseError `invalid-option`
- */
+/** The options with their defaults, and the URL without a slash at its end. Throws `invalid-option`. */
 export function readClientOptions(options: ClientOptions) {
   const { url, ...read } = readOptions(OPTIONS, options);
   if (read.failover !== undefined) readOptions(FAILOVER_OPTIONS, read.failover, "failover");

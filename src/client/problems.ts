@@ -39,13 +39,12 @@ const CODE_BY_STATUS: Readonly<Record<number, StoreErrorCode>> = {
   405: "unsupported-request",
 };
 
-/** The text for a status without a problem, as from another server. */
-const OTHERWISE: Readonly<Record<number, string>> = { 404: ": there is no service of Tollgate at this URL" };
-
 /** The failure of an answer with a status other than 2xx. */
 export function failureOf(status: number, body: unknown): Failure {
   const { code, detail, faults } = problemOf(body);
-  const text = `the service answered ${status}${detail === "" ? (OTHERWISE[status] ?? "") : `: ${detail}`}`;
+  const isOtherServer = status === 404 && detail === "";
+  const reason = isOtherServer ? "there is no service of Tollgate at this URL" : detail;
+  const text = `the service answered ${status}${reason === "" ? "" : `: ${reason}`}`;
   if (NOT_NOW.has(status)) {
     const known = STORE_ERRORS.has(code) ? (code as StoreErrorCode) : "unavailable";
     const error = new StoreError(known, text, { transient: true });
@@ -77,12 +76,8 @@ export function invalidReply(what: string): StoreError {
 
 /** The problem in a body; an empty one where another server answered. */
 function problemOf(body: unknown) {
-  const { data } = problemSchema.safeParse(body);
-  const { code = "", detail = "", faults = [] } = data ?? {};
+  const { code = "", detail = "", faults = [] } = problemSchema.safeParse(body).data ?? {};
   // The library names fields of a call without the prefix.
-  return {
-    code,
-    detail,
-    faults: faults.map((fault) => ({ ...fault, path: fault.path.replace(/^call\./, "") }) as Fault),
-  };
+  const named = faults.map((fault) => ({ ...fault, path: fault.path.replace(/^call\./, "") }) as Fault);
+  return { code, detail, faults: named };
 }

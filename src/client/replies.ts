@@ -56,11 +56,7 @@ const SCHEMAS: Readonly<Record<keyof Replies, z.ZodType>> = {
   revoke: revokedSchema,
 };
 
-/**
- * Validates the body of an answer to an operation.
- *
- * @throws StoreError `invalid-reply`
- */
+/** Validates the body of an answer to an operation. Throws StoreError `invalid-reply`. */
 export function replyTo<Op extends keyof Replies>(op: Op, body: unknown): Replies[Op] {
   const read = SCHEMAS[op].safeParse(body);
   if (!read.success) throw invalidReply(`something else than an answer to ${op}: ${faultIn(op, body, read.error)}`);

@@ -24,7 +24,7 @@ export interface HttpRequest {
 }
 
 /** The answer's body, or the failure. */
-export interface Answered {
+interface Answered {
   readonly answer: unknown;
   readonly failure: Failure | null;
 }

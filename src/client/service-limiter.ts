@@ -1,6 +1,7 @@
 // A limiter that has a service. Each method is the way of one call: the call under a key, one request to the service (or this
 // process's own decision while the service is unreachable), the decision.
 
+import { countdown } from "../clock.ts";
 import { type BucketDimensions, type Call, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import type { BucketUsage, Decision, Denied } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
@@ -34,7 +35,7 @@ import type {
   WaitOptions,
 } from "../limiter.ts";
 import { checkReady, checkSendable } from "./ask.ts";
-import { changeBucket, type ChangeEvent, readUsages, refuseQuotas } from "./buckets.ts";
+import { changeBucket, readUsages, refuseQuotas } from "./buckets.ts";
 import type { ClientContext } from "./context.ts";
 import { decideRemotely } from "./decide.ts";
 import { publicHold, serviceHold } from "./hold.ts";
@@ -104,28 +105,29 @@ export class ServiceLimiter implements Limiter {
   }
 
   async reset(bucket: NamedBucket, options: ChangeOptions = {}): Promise<Reset> {
-    checkBucket("reset", bucket);
-    const { reply, reason } = await this.#change("reset", bucket, {}, { type: "reset" }, options);
+    const named = this.#named("reset", bucket);
+    const { reply, reason } = await changeBucket(this.#context, "reset", named, {}, { type: "reset" }, options);
     const { before, after } = reply;
     emitEvent(this.#context, { type: "bucket.reset", before, after, reason });
     return { before, after };
   }
 
   async grant(bucket: NamedBucket, grant: Grant, options: ChangeOptions = {}): Promise<BucketUsage> {
-    checkBucket("grant", bucket);
+    const named = this.#named("grant", bucket);
     checkGrant(grant);
     const { id, units, durationMs: leaseMs } = grant;
     const event = { type: "grant", id, units, leaseMs } as const;
-    const { reply, reason } = await this.#change("grant", bucket, { grant }, event, options);
+    const { reply, reason } = await changeBucket(this.#context, "grant", named, { grant }, event, options);
     const { after } = reply;
     emitEvent(this.#context, { type: "bucket.granted", grant, after, reason });
     return after;
   }
 
   async revoke(bucket: NamedBucket, id: string, options: ChangeOptions = {}): Promise<Revoked> {
-    checkBucket("revoke", bucket);
+    const named = this.#named("revoke", bucket);
     checkGrantId("id", id);
-    const { reply, reason } = await this.#change("revoke", bucket, { id }, { type: "revoke", id }, options);
+    const event = { type: "revoke", id } as const;
+    const { reply, reason } = await changeBucket(this.#context, "revoke", named, { id }, event, options);
     const { revoked, after } = reply;
     if (revoked) emitEvent(this.#context, { type: "bucket.revoked", id, after, reason });
     return { revoked, after };
@@ -164,14 +166,10 @@ export class ServiceLimiter implements Limiter {
     return closeOnce(this.#context, options, (withinMs) => closeClient(this.#context, withinMs));
   }
 
-  #change<Op extends "reset" | "grant" | "revoke">(
-    op: Op,
-    bucket: NamedBucket,
-    more: object,
-    event: ChangeEvent,
-    options: ChangeOptions,
-  ) {
-    return changeBucket(this.#context, op, mergeDimensions(this.#bound, bucket, "bucket"), more, event, options);
+  /** A bucket with its bound dimensions. */
+  #named(verb: "reset" | "grant" | "revoke", bucket: NamedBucket): NamedBucket {
+    checkBucket(verb, bucket);
+    return mergeDimensions(this.#bound, bucket, "bucket");
   }
 
   /** A call with its bound dimensions. */
@@ -192,8 +190,8 @@ export class ServiceLimiter implements Limiter {
 }
 
 async function closeClient({ wire, away, ending }: ClientContext, withinMs: number): Promise<void> {
-  const endsAtMs = performance.now() + withinMs;
+  const leftMs = countdown(withinMs);
   ending.abort(limiterClosed());
   await wire.close();
-  await away?.close(Math.max(0, endsAtMs - performance.now()));
+  await away?.close(leftMs());
 }

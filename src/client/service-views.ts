@@ -8,11 +8,12 @@ import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import type { Step, StepEvent, StepReply } from "../kernel/request.ts";
 import { StoreTime } from "../layers/failover/store-time.ts";
 import { Views } from "../layers/failover/views.ts";
+import type { NamedBucket } from "../limiter/bucket-name.ts";
 import { CalendarSpecs } from "../limiter/calendar-specs.ts";
 import { onErrorOf } from "../limiter/charge-plan.ts";
 
 /** What changes a bucket without a call. */
-type TouchEvent = Extract<StepEvent, { readonly type: "grant" | "revoke" | "reset" }>;
+export type TouchEvent = Extract<StepEvent, { readonly type: "grant" | "revoke" | "reset" }>;
 
 /** What a call was priced at, and what it costs when it fails. */
 export interface Prices {
@@ -65,11 +66,7 @@ export class ServiceViews {
   }
 
   /** Remembers how a bucket stands that this process has reset, granted units to, or revoked a grant of. */
-  touched(
-    { limit: name, ...dimensions }: BucketDimensions & { readonly limit: string },
-    event: TouchEvent,
-    usage: BucketUsage,
-  ): void {
+  touched({ limit: name, ...dimensions }: NamedBucket, event: TouchEvent, usage: BucketUsage): void {
     const limit = this.#limitNamed(name);
     const bucket = limit === undefined ? null : this.#bucketOf(limit, dimensions);
     if (bucket?.limit.unit !== usage.unit) return;

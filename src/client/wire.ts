@@ -77,7 +77,8 @@ export class Wire {
       }
       const text = jsonText({ op, ...body });
       const timer = setTimeout(() => {
-        item.reject(unansweredInTime(this.#options));
+        const message = `the service at ${this.#options.url}: no answer within ${this.deadlineMs} ms`;
+        item.reject(new StoreError("unavailable", message, { transient: true }));
         // Items end in the order in which they were asked, except those that are sent again.
         while (this.#queue[0]?.isOver === true) this.#queue.shift();
       }, leftMs);
@@ -205,9 +206,4 @@ function commasIn(text: string): number {
   let count = 0;
   for (let at = text.indexOf(","); at !== -1; at = text.indexOf(",", at + 1)) count++;
   return count;
-}
-
-function unansweredInTime({ url, deadlineMs }: WireOptions): StoreError {
-  const message = `the service at ${url}: no answer within ${deadlineMs} ms`;
-  return new StoreError("unavailable", message, { transient: true });
 }

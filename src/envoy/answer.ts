@@ -73,18 +73,12 @@ function statusOf(decision: Decision | null, policy: CompiledPolicy | null): Sta
   const code = decision.allowed ? "OK" : "OVER_LIMIT";
   const verdict = tightestOf([decision]);
   if (verdict === undefined) return { code };
+  const { limit: name, quota, remaining, resetAfterMs } = verdict;
   return {
     code,
-    currentLimit: {
-      name: verdict.limit,
-      requestsPerUnit: Math.min(verdict.quota, MAX_UINT32),
-      unit: unitOf(verdict, policy),
-    },
-    limitRemaining: Math.min(verdict.remaining, MAX_UINT32),
-    durationUntilReset: {
-      seconds: Math.floor(verdict.resetAfterMs / 1_000),
-      nanos: (verdict.resetAfterMs % 1_000) * 1_000_000,
-    },
+    currentLimit: { name, requestsPerUnit: Math.min(quota, MAX_UINT32), unit: unitOf(verdict, policy) },
+    limitRemaining: Math.min(remaining, MAX_UINT32),
+    durationUntilReset: { seconds: Math.floor(resetAfterMs / 1_000), nanos: (resetAfterMs % 1_000) * 1_000_000 },
   };
 }
 
@@ -132,15 +126,8 @@ function metadataOf(decisions: readonly (Decision | null)[]): Struct {
     degraded: decision?.degraded != null,
     ...(decision?.deniedBy == null ? {} : { deniedBy: decision.deniedBy }),
     verdicts: (decision?.verdicts ?? []).map(({ limit, allowed, exceeded, mode, unit, cost, quota, remaining }) => {
-      return {
-        limit,
-        allowed,
-        exceeded,
-        mode,
-        unit,
-        cost,
-        ...(quota === null ? {} : { quota, remaining: remaining ?? 0 }),
-      };
+      const counts = quota === null ? {} : { quota, remaining: remaining ?? 0 };
+      return { limit, allowed, exceeded, mode, unit, cost, ...counts };
     }),
   }));
   return { fields: { descriptors: plainValue(list) } };

@@ -21,11 +21,7 @@ export class Decider {
     this.#limiter = limiter;
   }
 
-  /**
-   * A decision for each call, in order.
-   *
-   * @throws as the limiter; only usage that was recorded is charged then
-   */
+  /** A decision for each call, in order. Throws as the limiter; only usage that was recorded is charged then. */
   async decide(asked: readonly (Asked | null)[], signal: AbortSignal): Promise<(Decision | null)[]> {
     const isAlone = asked.filter((each) => each !== null).length === 1;
     // Asked in one tick, so that they are one request to the store.

@@ -1,5 +1,6 @@
 // Envoy's rate limit service on a limiter, so that Envoy, Istio and agentgateway can use it as their global limiter.
 
+import { countdown } from "../clock.ts";
 import { isTooLong as isValueTooLong } from "../kernel/call.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import { readOptions } from "../kernel/options.ts";
@@ -45,9 +46,7 @@ export interface EnvoyService {
    */
   listen(options?: EnvoyListenOptions): Promise<{ readonly host: string; readonly port: number }>;
   counts(): EnvoyCounts;
-  /**
-   * Refuses new requests and waits for those in flight, at most `graceMs` (default 5,000). The limiter stays open.
-   */
+  /** Refuses new requests and waits for those in flight, at most `graceMs` (default 5,000). The limiter stays open. */
   close(options?: EnvoyCloseOptions): Promise<void>;
 }
 
@@ -121,9 +120,9 @@ export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyServ
     counts: () => ({ ...counts, unsettled: decider.unsettled }),
     async close(options = {}) {
       const { graceMs } = readOptions(CLOSE_OPTIONS, options);
-      const endsAtMs = performance.now() + graceMs;
+      const leftMs = countdown(graceMs);
       await listening?.stop(graceMs);
-      await decider.settled(Math.max(0, endsAtMs - performance.now()));
+      await decider.settled(leftMs());
     },
   };
 }
@@ -171,10 +170,8 @@ function hitsOf({ hitsAddend: own }: Descriptor, { hitsAddend }: Request): numbe
 function checkRequest({ domain, descriptors }: Request): void {
   if (domain === "") throw new RefusedRequest("INVALID_ARGUMENT", "the domain is empty");
   if (descriptors.length < 1 || descriptors.length > MAX_DESCRIPTORS) {
-    throw new RefusedRequest(
-      "INVALID_ARGUMENT",
-      `expected 1 to ${MAX_DESCRIPTORS} descriptors, got ${descriptors.length}`,
-    );
+    const message = `expected 1 to ${MAX_DESCRIPTORS} descriptors, got ${descriptors.length}`;
+    throw new RefusedRequest("INVALID_ARGUMENT", message);
   }
   for (const { hitsAddend, isNegativeHits } of descriptors) {
     if (isNegativeHits === true) throw new RefusedRequest("UNIMPLEMENTED", "hits are not given back");

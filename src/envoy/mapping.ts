@@ -56,7 +56,7 @@ export interface Asked {
 }
 
 /** Finds what to ask for a descriptor: `null` when no rule is for it. */
-export type Mapper = (domain: string, entries: readonly Entry[], hits: number) => Asked | null;
+type Mapper = (domain: string, entries: readonly Entry[], hits: number) => Asked | null;
 
 /** Where the parts of a mapping stand that was read from a text. */
 const places = new WeakMap<object, (keys: Keys) => string>();

@@ -60,11 +60,7 @@ export const CLOSE_OPTIONS = {
 
 export interface EnvoyCloseOptions extends OptionsOf<typeof CLOSE_OPTIONS> {}
 
-/**
- * The address with its defaults.
- *
- * @throws MisuseError `invalid-option`
- */
+/** The address with its defaults. Throws `invalid-option`. */
 export function readListenOptions(options: EnvoyListenOptions) {
   const read = readOptions(LISTEN_OPTIONS, options);
   if (read.tls !== undefined) readOptions(TLS_OPTIONS, read.tls, "tls");

@@ -51,11 +51,7 @@ export interface Listening {
   stop(graceMs: number): Promise<void>;
 }
 
-/**
- * Listens.
- *
- * @throws MisuseError `invalid-option` when the packages are not installed; an Error when the address cannot be bound
- */
+/** Listens. Throws `invalid-option` without the packages, and an Error when the address cannot be bound. */
 export async function listenGrpc(
   host: string,
   port: number,

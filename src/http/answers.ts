@@ -2,6 +2,7 @@
 // fields: a later service may send more.
 
 import { z } from "zod";
+import type { Decision } from "../kernel/decision.ts";
 import { MAX_LEASE_MS } from "../kernel/policy/schema-values.ts";
 import { PROBLEM_CODES } from "./problem-table.ts";
 import { id64, units } from "./requests.ts";
@@ -55,13 +56,10 @@ const decisionFields = {
   decidedAtMs: z.int().min(0),
 };
 
+type Decided = Pick<Decision, "allowed" | "deniedBy" | "message" | "detail">;
+
 /** Whether a denied call has its limit and its texts, and an allowed call none of them. */
-const isDecided = ({
-  allowed,
-  deniedBy,
-  message,
-  detail,
-}: Record<"deniedBy" | "message" | "detail", string | null> & { allowed: boolean }) =>
+const isDecided = ({ allowed, deniedBy, message, detail }: Decided) =>
   [deniedBy, message, detail].every((text) => (text === null) === allowed);
 
 /** A decision is a value: a denied one is an answer like any other. */
@@ -71,13 +69,11 @@ const heldFields = {
   ...decisionFields,
   holdId: id64.nullable().meta({ description: "Ends the call. `null` when denied." }),
 };
-const isHeld = ({ allowed, holdId }: { allowed: boolean; holdId: string | null }) => (holdId !== null) === allowed;
+/** Whether an allowed call has a hold, and a denied call none. */
+const isHeld = (held: Decided & { readonly holdId: string | null }) =>
+  isDecided(held) && (held.holdId !== null) === held.allowed;
 
-export const reservedSchema = z
-  .object(heldFields)
-  .refine(isDecided, AGREE)
-  .refine(isHeld, AGREE)
-  .meta({ id: "Reserved" });
+export const reservedSchema = z.object(heldFields).refine(isHeld, AGREE).meta({ id: "Reserved" });
 
 const runFields = {
   heldUnits: z.array(z.string()).meta({ description: "Units of which some are held." }),
@@ -109,7 +105,6 @@ export function runFactsOf({ heldUnits, units, leaseMs, maxHoldMs, wantsOutcome 
 
 export const begunSchema = z
   .object({ ...heldFields, ...runFields })
-  .refine(isDecided, AGREE)
   .refine(isHeld, AGREE)
   .meta({ id: "Begun" });
 

@@ -5,7 +5,7 @@ import type { MisuseCode } from "../kernel/errors.ts";
 import type { StoreErrorCode } from "../store/error.ts";
 
 /** The status of a problem, and what it means for the caller. */
-export type ProblemKind = readonly [status: number, meaning: string];
+type ProblemKind = readonly [status: number, meaning: string];
 
 /** Problems of the service itself. */
 const OWN = {

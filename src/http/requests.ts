@@ -55,7 +55,7 @@ const quotas = z.record(z.string(), claimed).optional().meta({
 });
 
 export const consumeSchema = words({ call: callSchema, quotas, maxWaitMs }).meta({ id: "Consume" });
-/** Of a call alone. */
+/** The body of `record` and `peek`. */
 export const callBodySchema = words({ call: callSchema, quotas }).meta({ id: "CallBody" });
 export const reserveSchema = words({ call: callSchema, quotas, leaseMs: leaseMs.optional(), maxWaitMs }).meta({
   id: "Reserve",

@@ -2,7 +2,7 @@
 // policy has, each of a bounded number, and of a call only its tool, where the policy names it.
 
 import type { Call } from "../kernel/call.ts";
-import type { Decision, Verdict } from "../kernel/decision.ts";
+import type { Decision } from "../kernel/decision.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { EVENTS } from "../events.ts";
 import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
@@ -87,7 +87,10 @@ export class Recorder implements TelemetryHooks {
     for (const { exceeded, limit, mode } of verdicts) {
       if (exceeded) this.#denials.of(this.#limits.of(limit), mode).put(1);
     }
-    if (allowed || isRecorded) this.#used(verdicts);
+    if (!allowed && !isRecorded) return;
+    for (const { limit, unit, cost } of verdicts) {
+      if (cost > 0) this.#usage.of(this.#limits.of(limit), this.#units.of(unit)).put(cost);
+    }
   }
 
   took(operation: Operation, seconds: number, error: unknown): void {
@@ -103,12 +106,6 @@ export class Recorder implements TelemetryHooks {
     this.#available.put(1);
     this.#over(0);
     for (const outcome of ["booked", "dropped", "raised"] as const) this.#bookings.of(outcome).put(event[outcome]);
-  }
-
-  #used(verdicts: readonly Verdict[]): void {
-    for (const { limit, unit, cost } of verdicts) {
-      if (cost > 0) this.#usage.of(this.#limits.of(limit), this.#units.of(unit)).put(cost);
-    }
   }
 
   #over(units: number | null): void {

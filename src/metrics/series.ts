@@ -1,4 +1,4 @@
-// The series of a metric, by the values of its labels: looked up without making what was made before.
+// The series of a metric, by the values of its labels. Each series is made once.
 
 import { OTHER } from "./attributes.ts";
 import type { Metric } from "./table.ts";
@@ -54,18 +54,18 @@ export class Family {
   }
 }
 
-/** The values of a label that come from outside: those beyond a number of them are one. */
+/** Bounds the values of a label that come from outside: further values become `_OTHER`. */
 export class Names {
-  readonly #most: number;
+  readonly #max: number;
   readonly #known = new Set<string>();
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(max: number) {
+    this.#max = max;
   }
 
   of(name: string): string {
     if (this.#known.has(name)) return name;
-    if (this.#known.size >= this.#most) return OTHER;
+    if (this.#known.size >= this.#max) return OTHER;
     this.#known.add(name);
     return name;
   }

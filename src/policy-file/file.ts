@@ -34,11 +34,7 @@ export function parsePolicy(text: string, source = UNNAMED): Policy {
   return readPolicyText(text, source).policy;
 }
 
-/**
- * Reads a policy as `parsePolicy` does, and finds its warnings and the place of its parts when asked.
- *
- * @throws MisuseError `invalid-policy`
- */
+/** Reads a policy as `parsePolicy` does, with functions for its warnings and for the place of its parts. */
 export function readPolicyText(
   text: string,
   source = UNNAMED,
@@ -92,15 +88,13 @@ export function loadPolicy(path: string): Policy {
 
 function readText(path: string): string {
   try {
-    if (statSync(path).size > MAX_TEXT) throw tooLarge(path);
+    if (statSync(path).size > MAX_TEXT) {
+      throw new MisuseError("invalid-policy", { path, expected: `at most ${MAX_TEXT} bytes`, got: "more" });
+    }
     return readFileSync(path, "utf8");
   } catch (error) {
     if (MisuseError.isInstance(error)) throw error;
     const got = error instanceof Error ? error.message : String(error);
     throw new MisuseError("invalid-policy", { path: formatGot(path), expected: "a policy file that can be read", got });
   }
-}
-
-function tooLarge(source: string): MisuseError {
-  return new MisuseError("invalid-policy", { path: source, expected: `at most ${MAX_TEXT} bytes`, got: "more" });
 }

@@ -3,8 +3,9 @@
 
 import { formatPath } from "../kernel/policy/contradictions.ts";
 import { changedMeanings, type Edit, oldWordsIn } from "../kernel/policy/old-words.ts";
+import type { Keys } from "../kernel/policy/place.ts";
 import { readYaml } from "./yaml-text.ts";
-import type { Keys, YamlPart } from "./yaml-place.ts";
+import type { YamlPart } from "./yaml-place.ts";
 
 /** One part of a policy that changed, or has to be changed. */
 export interface PolicyChange {
@@ -17,7 +18,7 @@ export interface PolicyChange {
 }
 
 /** A policy that was rewritten. */
-export interface UpgradedPolicy {
+interface UpgradedPolicy {
   /** The new text; the old one where nothing changed. */
   readonly text: string;
   readonly changes: readonly PolicyChange[];
@@ -35,7 +36,7 @@ export function upgradePolicy(text: string, source = "policy"): UpgradedPolicy {
   const { value, at, part } = readYaml(text, source, "invalid-policy");
   const words = oldWordsIn(value).map((word) => ({ ...word, place: part(word.keys) }));
   if (words.length === 0) return { text, changes: [], byHand: [] };
-  const changeOf = (keys: Keys, told: string) => ({ at: at(keys, "key"), path: formatPath(keys), text: told });
+  const changeOf = (keys: Keys, note: string) => ({ at: at(keys, "key"), path: formatPath(keys), text: note });
   const changes: PolicyChange[] = [];
   const byHand: PolicyChange[] = [];
   const splices = new Map<number, readonly Splice[]>();

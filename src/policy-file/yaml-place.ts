@@ -3,8 +3,7 @@
 
 import { isAlias, isMap, isNode, isScalar, isSeq, visit } from "yaml";
 import type { Alias, Node, Pair, Scalar, YAMLMap } from "yaml";
-
-export type Keys = readonly (string | number)[];
+import type { Keys } from "../kernel/policy/place.ts";
 
 /** A document that was parsed, and what its aliases name; `undefined` where that is unknown. */
 export interface Parsed {

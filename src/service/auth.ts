@@ -15,19 +15,14 @@ export interface Caller {
 }
 
 /** A caller where no key is needed. */
-export const ANYBODY: Caller = { keyId: null, tenants: null, mayClaim: true };
+export const CALLER_WITHOUT_KEY: Caller = { keyId: null, tenants: null, mayClaim: true };
 const KEY = /^[Bb]earer +tg_([a-z0-9]{1,32})_([A-Za-z0-9_-]{43})$/;
 /** Compared with the secret of an unknown id, so that it takes as long as a known id. */
 const NO_KEY = new Uint8Array(32);
 
-/**
- * The caller of a request, when its key has the scope.
- *
- * @param authorization the header field
- * @throws ProblemError 401 without a valid key, 403 without the scope
- */
+/** The caller of a request, by its header. Throws ProblemError 401 without a valid key, and 403 without the scope. */
 export function callerOf(keys: Keys | false, authorization: string | null, scope: Scope): Caller {
-  if (keys === false) return ANYBODY;
+  if (keys === false) return CALLER_WITHOUT_KEY;
   if (authorization === null) throw unauthorized("An API key is needed: send Authorization: Bearer tg_….");
   const [, id, secret] = KEY.exec(authorization) ?? [];
   if (id === undefined || secret === undefined) {

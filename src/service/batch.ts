@@ -16,12 +16,15 @@ interface ItemAnswer {
   readonly body: unknown;
 }
 
-interface Op {
+interface Op extends Pick<Route, "run"> {
   readonly schema: z.ZodType;
-  readonly run: Route["run"];
 }
 
 type Ops = ReadonlyMap<string, Op>;
+
+interface BatchBody {
+  readonly items: readonly unknown[];
+}
 
 /** The route for batches of what these routes do. */
 export function batchRoute(routes: readonly Route[]): Route {
@@ -49,22 +52,16 @@ export function batchRoute(routes: readonly Route[]): Route {
     // Each item is checked by itself, so that one that is wrong fails alone.
     reads: words({ items: z.array(z.unknown()).min(1).max(MAX_ITEMS) }),
     response: z.object({ items: z.array(z.object({ status: z.int(), body: answer })) }).meta({ id: "BatchAnswer" }),
-    run: (asking, body) => runAll(ops, asking, body as { readonly items: readonly unknown[] }),
+    run: (asking, body) => runAll(ops, asking, body as BatchBody),
   };
 }
 
-async function runAll(
-  ops: Ops,
-  asking: Asking,
-  { items }: { readonly items: readonly unknown[] },
-): Promise<{ readonly items: readonly ItemAnswer[] }> {
+async function runAll(ops: Ops, asking: Asking, { items }: BatchBody): Promise<{ readonly items: ItemAnswer[] }> {
   if (asking.request.headers.has("idempotency-key")) {
     throw invalidHeader("an idempotencyKey in each item", "a header");
   }
   const { maxBatchItems } = asking.context.bounds;
-  if (items.length > maxBatchItems) {
-    throw invalidBody("items", `at most ${maxBatchItems}`, kindOf(items));
-  }
+  if (items.length > maxBatchItems) throw invalidBody("items", `at most ${maxBatchItems}`, kindOf(items));
   return { items: await Promise.all(items.map((item) => runOne(ops, asking, item))) };
 }
 

@@ -13,21 +13,19 @@ const MAX_DEPTH = 80;
 const MAX_VALUES = 100_000;
 /** Most keys of one object, except arguments and results: a call has fewer dimensions and costs. */
 const MAX_KEYS = 64;
-/** Without one of these no key of a text in JSON is `__proto__`. */
-const HIDING = /__proto__|\\u00/;
+/** A JSON text without a match has no key `__proto__`. */
+const RESERVED_KEY = /__proto__|\\u00/;
 const JSON_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset[ \t]*=[ \t]*"?utf-?8"?[ \t]*)?;?[ \t]*$/i;
 
-/**
- * Reads and parses a body.
- *
- * @throws ProblemError 400, 413, 415
- */
+/** Reads and parses a body. Throws ProblemError 400, 413, 415. */
 export async function readBody(request: Request, maxBytes: number): Promise<unknown> {
   const { headers } = request;
   checkHeaders(headers);
   const length = headers.get("content-length");
   if (length !== null && Number(length) > maxBytes) throw tooLarge(maxBytes);
-  const text = textOf(length === null ? await readCounted(request, maxBytes) : await readAll(request));
+  // The server reads no more than the length that was announced.
+  const bytes = length === null ? await readCounted(request, maxBytes) : await request.arrayBuffer().catch(cutOff);
+  const text = textOf(bytes);
   checkShape(text);
   let value: unknown;
   try {
@@ -35,7 +33,7 @@ export async function readBody(request: Request, maxBytes: number): Promise<unkn
   } catch {
     throw new ProblemError("invalid-json", "The body is no JSON.");
   }
-  if (HIDING.test(text) && hasReservedKey(value)) {
+  if (RESERVED_KEY.test(text) && hasReservedKey(value)) {
     throw invalidBody("__proto__", "another name", "a reserved one");
   }
   return value;
@@ -84,11 +82,7 @@ function endOfString(text: string, start: number): number {
   }
 }
 
-/**
- * Checks a value by its schema.
- *
- * @throws ProblemError 400 with the path of each fault, and the kind of what stands there
- */
+/** Checks a value by its schema. Throws ProblemError 400 with the path of each fault and the kind of its value. */
 export function parseBy<Output>(schema: z.ZodType<Output>, value: unknown): Output {
   const crowded = crowdedIn(value, []);
   if (crowded !== null) throw invalidBody(crowded, `at most ${MAX_KEYS} keys`, "more");
@@ -98,11 +92,6 @@ export function parseBy<Output>(schema: z.ZodType<Output>, value: unknown): Outp
   const issues = result.error.issues.toSorted((one, other) => Number(isUnknown(other)) - Number(isUnknown(one)));
   const faults = issues.slice(0, MAX_FAULTS).map((issue) => faultOf(issue, value));
   throw invalidRequest("invalid-body", faults);
-}
-
-/** The server reads no more than the length that was announced. */
-async function readAll(request: Request): Promise<Uint8Array> {
-  return new Uint8Array(await request.arrayBuffer().catch(cutOff));
 }
 
 async function readCounted(request: Request, maxBytes: number): Promise<Uint8Array> {
@@ -123,7 +112,7 @@ async function readCounted(request: Request, maxBytes: number): Promise<Uint8Arr
 }
 
 /** A body as text, without a byte order mark. */
-function textOf(bytes: Uint8Array): string {
+function textOf(bytes: Uint8Array | ArrayBuffer): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
@@ -132,7 +121,7 @@ function textOf(bytes: Uint8Array): string {
 }
 
 function cutOff(): never {
-  throw new ProblemError("client-gone", "The body ended before its end.");
+  throw new ProblemError("client-gone", "The body was cut off.");
 }
 
 function tooLarge(maxBytes: number): ProblemError {
@@ -169,18 +158,16 @@ function isUnknown({ code }: z.core.$ZodIssue): boolean {
 
 function faultOf(issue: z.core.$ZodIssue, value: unknown): Fault {
   const path = pathOf(issue.path);
-  if (issue.code === "unrecognized_keys") return { path, expected: issue.message, got: keysOf(issue.keys) };
+  if (issue.code === "unrecognized_keys") {
+    const names = issue.keys.slice(0, MAX_FAULTS).map((key) => JSON.stringify(cut(key)));
+    return { path, expected: issue.message, got: cut(names.join(", ")) };
+  }
   const keys = issue.path.map((key) => (typeof key === "number" ? key : String(key)));
   return { path, expected: expectedOf(issue), got: kindOf(valueAt(value, keys)) };
 }
 
 function pathOf(keys: readonly PropertyKey[]): string {
   return keys.length === 0 ? "body" : cut(keys.map(String).join("."));
-}
-
-function keysOf(keys: readonly string[]): string {
-  const shown = keys.slice(0, MAX_FAULTS).map((key) => JSON.stringify(cut(key)));
-  return cut(shown.join(", "));
 }
 
 function cut(text: string): string {

@@ -50,14 +50,9 @@ export interface ServiceBounds extends OptionsOf<typeof SERVICE_BOUNDS> {}
 export type Bounds = SettledOptions<typeof SERVICE_BOUNDS>;
 
 export const SERVICE_BOUND_NAMES: readonly string[] = Object.keys(SERVICE_BOUNDS);
-export const LISTEN_BOUND_NAMES: readonly string[] = Object.keys(LISTEN_BOUNDS);
-export const BOUND_NAMES = [...SERVICE_BOUND_NAMES, ...LISTEN_BOUND_NAMES];
+export const BOUND_NAMES = [...SERVICE_BOUND_NAMES, ...Object.keys(LISTEN_BOUNDS)];
 
-/**
- * The bounds with their defaults.
- *
- * @throws MisuseError `invalid-option`
- */
+/** The bounds with their defaults. Throws `invalid-option`. */
 export function boundsOf(given: ServiceBounds = {}): Bounds {
   return readOptions(SERVICE_BOUNDS, given, "bounds");
 }

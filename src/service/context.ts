@@ -17,8 +17,6 @@ import type { Refusals } from "./refusals.ts";
 export interface PolicyInForce {
   readonly policy: CompiledPolicy;
   readonly source: string;
-  /** Names the meaning of the policy. */
-  readonly version: string;
   /** Names the source: its hash. */
   readonly etag: string;
 }
@@ -38,8 +36,6 @@ export interface ServiceContext {
   /** The problem of a request that failed. A fault of the service itself is logged. */
   problemFor(error: unknown, request: Request, place: CallPlace): ProblemError;
   readonly inForce: PolicyInForce;
-  /** The OpenAPI document, as text. */
-  openApi(): string;
   /** `leaving`: it says that it is not ready. `stopping`: it takes no new work. */
   phase: "open" | "leaving" | "stopping";
   /** Requests in flight, without calls that wait for their turn. */

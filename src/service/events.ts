@@ -13,7 +13,7 @@ import { ProblemError } from "./problems.ts";
 import { shownNames, type Tenants } from "./tenants.ts";
 
 /** The events that a listener gets. */
-export interface Subscription {
+interface Subscription {
   /** Bound tenants get only events of their own buckets and calls. */
   readonly tenants: Tenants;
   readonly types: ReadonlySet<string>;
@@ -40,11 +40,7 @@ export class Events {
     this.#metrics = metrics;
   }
 
-  /**
-   * A stream of events.
-   *
-   * @throws ProblemError 503 above `maxListeners`
-   */
+  /** A stream of events. Throws ProblemError 503 above `maxListeners`. */
   listen(subscription: Subscription): ReadableStream<Uint8Array> {
     const { maxListeners, maxListenerBytes, heartbeatMs } = this.#bounds;
     if (this.#listeners.size >= maxListeners) {

@@ -3,12 +3,11 @@
 
 import type { Call } from "../kernel/call.ts";
 import { runFor } from "./acts/as-caller.ts";
-import { ANYBODY, type Caller, callerOf } from "./auth.ts";
+import { CALLER_WITHOUT_KEY, type Caller, callerOf } from "./auth.ts";
 import { parseBy, readBody } from "./body.ts";
 import type { ServiceContext } from "./context.ts";
 import type { Log } from "./log.ts";
 import { type CallPlace, invalidHeader, notFor, PROBLEM_TYPE, ProblemError, stopping } from "./problems.ts";
-import { LOGGED_SCOPE } from "./refusals.ts";
 import { REQUEST_ID_HEADER, requestIdOf } from "./request-ids.ts";
 import type { Route } from "./route.ts";
 
@@ -66,13 +65,13 @@ async function act(context: ServiceContext, route: Route, request: Request): Pro
   return new Response(JSON.stringify(value), { status: 200, headers: { ...fixed, [REQUEST_ID_HEADER]: id } });
 }
 
-/** The caller, if it may ask. A caller that may not administer is logged. */
+/** The caller, if it may ask. A request that is refused on a route of administrators is logged. */
 function callerFor({ keys, refusals }: ServiceContext, { path, scope }: Route, authorization: string | null): Caller {
-  if (scope === null) return ANYBODY;
+  if (scope === null) return CALLER_WITHOUT_KEY;
   try {
     return callerOf(keys, authorization, scope);
   } catch (error) {
-    if (scope === LOGGED_SCOPE && error instanceof ProblemError) {
+    if (scope === "admin" && error instanceof ProblemError) {
       refusals.add({ path, code: error.problem.code, keyId: error.keyId });
     }
     throw error;

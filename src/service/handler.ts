@@ -12,7 +12,6 @@ import { codeOf, logEvent } from "./event-log.ts";
 import { Events } from "./events.ts";
 import { answer, problemResponse, unrouted } from "./exchange.ts";
 import { Metrics } from "./metrics.ts";
-import { openApiDocument } from "./openapi.ts";
 import { checkServiceOptions, type ServiceOptions } from "./options.ts";
 import { Policies } from "./policies.ts";
 import { problemOf } from "./problems.ts";
@@ -143,7 +142,6 @@ function contextOf(options: ServiceOptions, policies: Policies, stop: AbortSigna
   });
   const events = new Events(bounds, () => policies.inForce(limiter).policy, metrics);
   const limiter = limiterOf(options, policies.read(options.policy), { metrics, readiness, events });
-  let openApi: string | undefined;
   return {
     limiter,
     bounds,
@@ -166,10 +164,6 @@ function contextOf(options: ServiceOptions, policies: Policies, stop: AbortSigna
     },
     get inForce() {
       return policies.inForce(limiter);
-    },
-    openApi() {
-      openApi ??= JSON.stringify(openApiDocument(ROUTES));
-      return openApi;
     },
     phase: "open",
     inFlight: 0,

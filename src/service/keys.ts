@@ -60,11 +60,7 @@ export function keyFile(path: string, options: WatchOptions = {}): Keys {
   return { find: (id) => keys.get(id), close };
 }
 
-/**
- * What a key file holds.
- *
- * @throws MisuseError `invalid-option`
- */
+/** What a key file holds. Throws `invalid-option`. */
 export function readKeys(path: string): readonly StoredKey[] {
   let parsed: unknown;
   try {
@@ -116,18 +112,8 @@ export interface NewKey {
   readonly name?: string | undefined;
 }
 
-/** A new key that is in no file yet, and its text. */
-export interface MadeKey {
-  readonly stored: StoredKey;
-  readonly key: string;
-}
-
-/**
- * Makes a key.
- *
- * @throws MisuseError `invalid-option`
- */
-export function makeKey({ scopes, tenants, name }: NewKey): MadeKey {
+/** Makes a key that is in no file yet, and its text. Throws `invalid-option`. */
+export function makeKey({ scopes, tenants, name }: NewKey): { readonly stored: StoredKey; readonly key: string } {
   // 60 bits, in letters that cannot be mistaken for each other.
   const id = Array.from(randomBytes(12), (byte) => "abcdefghijkmnpqrstuvwxyz23456789"[byte % 32]).join("");
   const secret = randomBytes(32).toString("base64url");
@@ -149,25 +135,21 @@ export function makeKey({ scopes, tenants, name }: NewKey): MadeKey {
   return { stored: checked.data, key: `tg_${id}_${secret}` };
 }
 
-/**
- * Adds a key to a file, which is made when it is not there.
- *
- * @throws MisuseError `invalid-option`
- */
-export function addKey(path: string, { stored }: MadeKey): void {
+/** Adds a key to a file, which is made when it is not there. Throws `invalid-option`. */
+export function addKey(path: string, stored: StoredKey): void {
   changeFile(path, (keys) => [...keys, stored]);
 }
 
 /**
  * Makes a key, and adds it to a file, which is made when it is not there.
  *
- * @returns the key's text, which cannot be had again
+ * @returns the key's text, which is kept nowhere
  * @throws MisuseError `invalid-option`
  */
 export function createKey(path: string, wanted: NewKey): { readonly id: string; readonly key: string } {
-  const made = makeKey(wanted);
-  addKey(path, made);
-  return { id: made.stored.id, key: made.key };
+  const { stored, key } = makeKey(wanted);
+  addKey(path, stored);
+  return { id: stored.id, key };
 }
 
 /**

@@ -1,5 +1,5 @@
-// The service's log: JSON lines by pino. What goes in are words of the service's own: method, path, status, times, ids of
-// keys and requests; never a body, a header or a dimension's value.
+// The service's log: JSON lines by pino. It has methods, paths, statuses, times, and ids of keys and requests; never a body,
+// a header or a dimension's value.
 
 import { destination, pino } from "pino";
 

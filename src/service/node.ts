@@ -122,9 +122,9 @@ function fetchHere(service: Service, request: Request): Promise<Response> | Resp
   return problemResponse(new ProblemError("other-host", detail, { headers: { connection: "close" } }), request);
 }
 
-/** The answer to a request whose target or host cannot be read. */
+/** The answer to a request whose URL or `Host` cannot be read. */
 function badRequest(): Response {
-  return problemResponse(new ProblemError("invalid-request", "The target or the host is none."), null);
+  return problemResponse(new ProblemError("invalid-request", "The URL or the header Host cannot be read."), null);
 }
 
 /** Bytes that are no request, by the code of the parser's error. */

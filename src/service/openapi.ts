@@ -9,8 +9,11 @@ import type { Route } from "./route.ts";
 const VERSION = "1.0.0";
 const REF = "#/components/schemas/";
 
+/** The schemas of the document by name. Operations refer to them, and so do other schemas. */
+type Schemas = Record<string, object>;
+
 export function openApiDocument(routes: readonly Route[]): object {
-  const schemas: Record<string, object> = {};
+  const schemas: Schemas = {};
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
     paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: operation(route, schemas) };
@@ -33,9 +36,6 @@ export function openApiDocument(routes: readonly Route[]): object {
     },
   };
 }
-
-/** The schemas of the document by name. Operations refer to them, and so do other schemas. */
-type Schemas = Record<string, object>;
 
 const REQUEST_ID = {
   description: "Names the request: the one that it came with, else one that the service made. Its log has it, too.",
@@ -116,13 +116,8 @@ function reference(schema: z.ZodType, schemas: Schemas): object {
   return { $ref: `${REF}${id}` };
 }
 
-interface JsonSchemaOf {
-  readonly zodSchema: z.core.$ZodTypes;
-  readonly jsonSchema: object;
-}
-
 /** Dimensions of the policy's own stand beside words of other types, which the types of clients could not say. */
-function widened({ zodSchema, jsonSchema }: JsonSchemaOf): void {
+function widened({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodTypes; jsonSchema: object }): void {
   const { def } = zodSchema._zod;
   if (def.type === "object" && def.catchall?._zod.def.type === "union") {
     Object.assign(jsonSchema, { additionalProperties: true });

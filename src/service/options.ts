@@ -61,11 +61,7 @@ export interface ServiceOptions extends OptionsOf<typeof OPTIONS> {
   readonly keys: Keys | false;
 }
 
-/**
- * Refuses options that are wrong, except those that the limiter checks itself.
- *
- * @throws MisuseError `invalid-option`
- */
+/** Throws `invalid-option` when an option is wrong. The limiter checks its own options. */
 export function checkServiceOptions(options: ServiceOptions): void {
   readOptions(OPTIONS, options);
   checkTelemetry(options.telemetry);

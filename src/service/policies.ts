@@ -22,11 +22,7 @@ export class Policies {
     this.#options = options;
   }
 
-  /**
-   * Reads a policy.
-   *
-   * @throws MisuseError `invalid-policy`
-   */
+  /** Reads a policy. Throws `invalid-policy`. */
   read(given: ServiceOptions["policy"]): CompiledPolicy {
     const { log, policySource } = this.#options;
     const { policy, warnings } = readPolicy(given, policySource);
@@ -64,5 +60,5 @@ function logWarning(log: Log, { code, at, path, message, hint }: PolicyWarning):
 }
 
 function asWritten(policy: CompiledPolicy, source = JSON.stringify(writtenPolicy(policy), null, 2)): PolicyInForce {
-  return { policy, source, version: policy.version, etag: hash("sha256", source).slice(0, 32) };
+  return { policy, source, etag: hash("sha256", source).slice(0, 32) };
 }

@@ -1,5 +1,5 @@
-// Faults as answers: application/problem+json (RFC 9457). They show the place and the kind of the caller's fault, and nothing of
-// the service's inside.
+// Faults as answers: application/problem+json (RFC 9457). They show the place and the kind of the caller's fault, and
+// no internals of the service.
 
 import type { z } from "zod";
 import { type Fault, formatFault, formatGot, type MisuseCode, MisuseError } from "../kernel/errors.ts";

@@ -1,4 +1,4 @@
-// From a query to dimensions.
+// Reads the query of `GET /v1/usage`.
 
 import type { BucketDimensions } from "../kernel/call.ts";
 import { formatGot } from "../kernel/errors.ts";
@@ -14,11 +14,7 @@ export interface UsageQuery {
   readonly pageSize: number;
 }
 
-/**
- * The dimensions that a query names, `args` as JSON, and the page.
- *
- * @throws ProblemError 400
- */
+/** The dimensions that a query names, with `args` parsed as JSON, and the page. Throws ProblemError 400. */
 export function usageQuery(url: string): UsageQuery {
   const dimensions: Record<string, unknown> = {};
   let [skip, pageSize] = [0, MAX_PAGE];

@@ -13,7 +13,7 @@ import { codeOf } from "./event-log.ts";
 /** The state of an instance, as `/readyz` answers it. */
 export type Readiness = Readonly<z.infer<typeof readySchema>>;
 
-/** How long an answer of the store holds. */
+/** How long an answer of the store is used again. */
 const HOLDS_MS = 1_000;
 
 export class ReadinessWatch {
@@ -26,7 +26,7 @@ export class ReadinessWatch {
   #failingSinceMs: number | null = null;
   readonly #logChange: (error: unknown) => void;
 
-  /** @param logChange gets the error when the store stops to answer, and `null` when it answers again */
+  /** @param logChange gets the error when the store stops answering, and `null` when it answers again */
   constructor(store: Store, deadlineMs: number, hasShare: boolean, logChange: (error: unknown) => void) {
     this.#logChange = logChange;
     this.#store = store;
@@ -53,7 +53,9 @@ export class ReadinessWatch {
       const awayMs = Math.round(performance.now() - sinceMs);
       return { status: this.#hasShare ? "degraded" : "away", reason, awayMs };
     }
-    const error = await this.#ask();
+    const atMs = performance.now();
+    if (this.#asked === null || atMs - this.#asked.atMs > HOLDS_MS) this.#asked = { atMs, answer: this.#probe() };
+    const error = await this.#asked.answer;
     const wasFailing = this.#failingSinceMs !== null;
     if ((error !== null) !== wasFailing) {
       this.#failingSinceMs = error === null ? null : performance.now();
@@ -64,12 +66,6 @@ export class ReadinessWatch {
   }
 
   /** The error with which the store answers the smallest request; `null` when the store works. */
-  #ask(): Promise<unknown> {
-    const atMs = performance.now();
-    if (this.#asked === null || atMs - this.#asked.atMs > HOLDS_MS) this.#asked = { atMs, answer: this.#probe() };
-    return this.#asked.answer;
-  }
-
   async #probe(): Promise<unknown> {
     try {
       const [reply] = await within(this.#deadlineMs, this.#store.apply([{ mode: "peek", steps: [] }]));

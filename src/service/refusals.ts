@@ -1,17 +1,16 @@
 // Log lines for requests of administrators that were refused for their key. A caller without a key can send any number of them,
 // so they are counted, and one line in ten seconds has the count.
 
-import type { Scope } from "./keys.ts";
 import type { Log } from "./log.ts";
 import type { ProblemCode } from "../http/problem-table.ts";
 
-/** The least time between two lines about the same, ms. */
+/** The least time between two lines for the same path and code, ms. */
 const INTERVAL_MS = 10_000;
 
-export interface Refusal {
+interface Refusal {
   readonly path: string;
   readonly code: ProblemCode;
-  /** Of a key that is known and lacks the scope; `null` where the caller is not known. */
+  /** The id of a known key that lacks the scope; `null`: the caller is unknown. */
   readonly keyId: string | null;
 }
 
@@ -21,8 +20,6 @@ interface Pending {
   requests: number;
   readonly timer: ReturnType<typeof setInterval>;
 }
-
-export const LOGGED_SCOPE: Scope = "admin";
 
 /** Logs refusals: the first of each path and code at once, and those that follow together. */
 export class Refusals {

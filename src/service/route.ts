@@ -9,23 +9,23 @@ export interface Route {
   readonly path: `/${string}`;
   /** Its name in the OpenAPI document, by which generated clients call it. */
   readonly operationId: string;
-  /** What a key must have; `null` if no key is needed. */
+  /** The scope that a key needs; `null`: the route needs no key. */
   readonly scope: Scope | null;
   readonly summary: string;
-  /** Of the body; absent where there is none. */
+  /** The schema of the body; absent: the route takes none. */
   readonly request?: z.ZodType;
-  /** What of it is checked before it runs, where it checks the rest itself. */
+  /** The schema of what is checked before `run`, where `run` checks the rest of the body itself. */
   readonly reads?: z.ZodType;
-  /** Of the query, for the document. */
+  /** The schema of the query, for the OpenAPI document. */
   readonly query?: z.ZodObject;
-  /** Of a JSON answer, or the media type of another. */
+  /** The schema of a JSON answer, or the media type of any other answer. */
   readonly response: z.ZodType | string;
-  /** Further statuses of an answer that is no problem, for the document. */
+  /** Further statuses of answers that are not problems, for the OpenAPI document. */
   readonly also?: Readonly<Record<number, string>>;
   /** Whether the header `Idempotency-Key` names the call. */
   readonly isOnce?: boolean;
   /** Whether it is answered also while the service is full or stopping, and not counted as in flight. */
   readonly isAlways?: boolean;
-  /** What is answered: a value as JSON with 200, `null` as 204, or a response as it is. */
+  /** Returns the answer: a value is sent as JSON with 200, `null` as 204, and a `Response` as it is. */
   run(asking: Asking, body: unknown): unknown;
 }

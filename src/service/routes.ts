@@ -12,22 +12,21 @@ import { callerOf } from "./auth.ts";
 import { batchRoute } from "./batch.ts";
 import type { Asking } from "./context.ts";
 import { docsPage, problemsPage } from "./docs-page.ts";
+import { openApiDocument } from "./openapi.ts";
 import { invalidQuery, notFor, ProblemError, stopping } from "./problems.ts";
 import { usageQuery } from "./query.ts";
 import * as requests from "../http/requests.ts";
 import type { Route } from "./route.ts";
-
-type Run<Body> = (asking: Asking, body: Body) => unknown;
 
 /** A route that changes something: its body has passed its schema. */
 function post<Body>(
   scope: "decide" | "admin",
   name: string,
   summary: string,
-  run: Run<Body>,
+  run: (asking: Asking, body: Body) => unknown,
   more: Pick<Route, "request" | "response" | "isOnce"> & Partial<Pick<Route, "operationId">>,
 ): Route {
-  return { method: "POST", path: `/v1/${name}`, operationId: name, scope, summary, run: run as Run<unknown>, ...more };
+  return { method: "POST", path: `/v1/${name}`, operationId: name, scope, summary, run: run as Route["run"], ...more };
 }
 
 /** What decides calls, and what follows from that: also as items of a batch. */
@@ -134,7 +133,7 @@ const READING: readonly Route[] = [
 ];
 
 /** A route about the service itself, which needs no key. */
-function tell(
+function serviceRoute(
   path: Route["path"],
   operationId: string,
   summary: string,
@@ -144,28 +143,40 @@ function tell(
   return { method: "GET", path, operationId, scope: null, summary, response, isAlways: true, run };
 }
 
-const TELLING: readonly Route[] = [
-  tell("/healthz", "getHealth", "Whether the process is up", answers.healthSchema, () => ({ status: "up" })),
+const ABOUT_SERVICE: readonly Route[] = [
+  serviceRoute("/healthz", "getHealth", "Whether the process is up", answers.healthSchema, () => ({ status: "up" })),
   {
-    ...tell("/readyz", "getReadiness", "Whether this instance should get requests", answers.readySchema, answerReady),
+    ...serviceRoute(
+      "/readyz",
+      "getReadiness",
+      "Whether this instance should get requests",
+      answers.readySchema,
+      answerReady,
+    ),
     also: { 503: "Not to be sent requests" },
   },
-  tell("/metrics", "getMetrics", "Numbers of the service, for Prometheus", "text/plain", answerMetrics),
-  tell("/openapi.json", "getOpenApi", "This API as OpenAPI 3.1", "application/json", answerOpenApi),
-  tell("/docs", "getDocs", "This API for people", "text/html", () => docsPage(ROUTES)),
-  tell("/problems", "getProblems", "The page that the type of a problem names", "text/html", problemsPage),
+  serviceRoute("/metrics", "getMetrics", "Numbers of the service, for Prometheus", "text/plain", answerMetrics),
+  serviceRoute("/openapi.json", "getOpenApi", "This API as OpenAPI 3.1", "application/json", answerOpenApi),
+  serviceRoute("/docs", "getDocs", "This API for people", "text/html", () => docsPage(ROUTES)),
+  serviceRoute("/problems", "getProblems", "The page that the type of a problem names", "text/html", problemsPage),
 ];
 
-export const ROUTES: readonly Route[] = [...DECIDING, batchRoute(DECIDING), ...READING, ...ADMINISTRATING, ...TELLING];
+export const ROUTES: readonly Route[] = [
+  ...DECIDING,
+  batchRoute(DECIDING),
+  ...READING,
+  ...ADMINISTRATING,
+  ...ABOUT_SERVICE,
+];
 
 function answerPolicy({ context, caller, request }: Asking): Response {
   if (caller.tenants !== null) throw new ProblemError("not-for-tenants", "The policy is for keys of no tenant.");
-  const { source, version, etag: hash } = context.inForce;
+  const { source, etag: hash, policy } = context.inForce;
   const etag = `"${hash}"`;
   const headers = { etag, "cache-control": "no-cache" };
   const known = (request.headers.get("if-none-match") ?? "").split(",").map((each) => each.trim().replace(/^W\//, ""));
   if (known.includes(etag) || known.includes("*")) return new Response(null, { status: 304, headers });
-  return new Response(JSON.stringify({ version, source }), {
+  return new Response(JSON.stringify({ version: policy.version, source }), {
     headers: { ...headers, "content-type": "application/json" },
   });
 }
@@ -201,10 +212,13 @@ async function answerReady({ context: { readiness, phase } }: Asking): Promise<R
 }
 
 async function answerMetrics({ context: { metrics, inFlight, inForce } }: Asking): Promise<Response> {
-  const text = await metrics.text(inFlight, inForce.version);
+  const text = await metrics.text(inFlight, inForce.policy.version);
   return new Response(text, { headers: { "content-type": metrics.contentType } });
 }
 
-function answerOpenApi({ context }: Asking): Response {
-  return new Response(context.openApi(), { headers: { "content-type": "application/json" } });
+let openApi: string | undefined;
+
+function answerOpenApi(): Response {
+  openApi ??= JSON.stringify(openApiDocument(ROUTES));
+  return new Response(openApi, { headers: { "content-type": "application/json" } });
 }

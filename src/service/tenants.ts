@@ -1,11 +1,12 @@
 // Keeps the tenants of bound keys apart: the limiter gets their names of sessions, users and the like under the tenant's name,
-// and answers show the names without it. Whose a bucket is follows from the names; there is no other list.
+// and answers show the names without it. The names alone say which tenant a bucket belongs to.
 
 import type { BucketDimensions, Call } from "../kernel/call.ts";
 import { valueIn } from "../kernel/charge.ts";
 import type { BucketUsage, Usage } from "../kernel/decision.ts";
-import { formatGot, MisuseError } from "../kernel/errors.ts";
+import { formatGot, MisuseError, withFaults } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
+import type { NamedBucket } from "../limiter.ts";
 import { ProblemError } from "./problems.ts";
 
 /** Dimensions whose values mean the same for every tenant. */
@@ -13,9 +14,6 @@ const SHARED: ReadonlySet<string> = new Set(["tenant", "model", "tool", "group",
 
 /** The tenants that a key is bound to; `null` for all. */
 export type Tenants = readonly string[] | null;
-
-/** A bucket that a request names by its limit and dimensions. */
-export type NamedBucket = BucketDimensions & { readonly limit: string };
 
 const namesByPolicy = new WeakMap<CompiledPolicy, ReadonlySet<string>>();
 
@@ -32,10 +30,8 @@ function namesOf(policy: CompiledPolicy): ReadonlySet<string> {
 }
 
 /**
- * The tenant of a request.
- *
- * @throws ProblemError 403 for a tenant that the key is not bound to
- * @throws MisuseError `missing-dimension` where the key has several and the request names none
+ * The tenant of a request. Throws ProblemError 403 for a tenant that the key is not bound to, and `missing-dimension` where the
+ * key has several tenants and the request names none.
  */
 export function tenantOf(tenants: readonly string[], tenant: unknown): string {
   const [only, ...others] = tenants;
@@ -51,9 +47,7 @@ export function tenantOf(tenants: readonly string[], tenant: unknown): string {
 
 /**
  * The tenant whose buckets a request is about: `asTenant`, else the tenant that the key is bound to. `null`: the key is not
- * bound, and names buckets as they are.
- *
- * @throws as `tenantOf` and `checkAsTenant`
+ * bound, and names buckets as they are. Throws as `tenantOf` and `checkAsTenant`.
  */
 export function bucketTenant(tenants: Tenants, asTenant: string | undefined, tenant: unknown): string | null {
   if (asTenant === undefined) return tenants === null ? null : tenantOf(tenants, tenant);
@@ -61,11 +55,7 @@ export function bucketTenant(tenants: Tenants, asTenant: string | undefined, ten
   return tenantOf(tenants ?? [asTenant], asTenant);
 }
 
-/**
- * Checks an `asTenant`.
- *
- * @throws MisuseError `invalid-dimension`, also where the request names another tenant
- */
+/** Checks an `asTenant`. Throws `invalid-dimension`, also where the request names another tenant. */
 export function checkAsTenant(asTenant: string, tenant: unknown): void {
   // `encodeURIComponent` throws for half of a surrogate pair.
   if (/\p{Surrogate}/u.test(asTenant)) {
@@ -127,11 +117,11 @@ function namesUnder<Words extends object>(policy: CompiledPolicy, tenant: string
  * Whether a bucket of a limit belongs to one tenant. Those per tool only are shared, and so is the one that all calls share
  * which lack the names that it is per.
  */
-export function isOwned(policy: CompiledPolicy, limit: string, dimensions: BucketDimensions): boolean {
+function isOwned(policy: CompiledPolicy, limit: string, dimensions: BucketDimensions): boolean {
   const found = policy.limits.find(({ name }) => name === limit);
   if (found === undefined) return false;
-  const isSaid = (name: string) => found.onMissing !== "shared" || (valueIn(dimensions, name) ?? null) !== null;
-  return found.per.some((name) => (name === "tenant" || namesOf(policy).has(name)) && isSaid(name));
+  const isBucketKey = (name: string) => found.onMissing !== "shared" || (valueIn(dimensions, name) ?? null) !== null;
+  return found.per.some((name) => (name === "tenant" || namesOf(policy).has(name)) && isBucketKey(name));
 }
 
 /** Which of some tenants a bucket belongs to; `null` where it is another's, or of all. */
@@ -185,21 +175,20 @@ export function shownNames(
   return Object.fromEntries(shown);
 }
 
-/** An error of the limiter, as a caller with such a key may see it: with its own names as it said them. */
+/** An error of the limiter, with names as the caller of a bound key wrote them. */
 export function shownError(policy: CompiledPolicy, tenants: Tenants, error: unknown): unknown {
   if (tenants === null || !MisuseError.isInstance(error)) return error;
   const names = namesOf(policy);
   const prefixes = tenants.map((tenant) => `"${prefixOf(tenant)}`);
-  const faults = error.faults.map((fault) => {
+  return withFaults(error, (fault) => {
     const { path, got } = fault;
     const prefix = prefixes.find((each) => got.startsWith(each));
     const isName = names.has(path) || path === "idempotencyKey";
     return prefix === undefined || !isName ? fault : { ...fault, got: `"${got.slice(prefix.length)}` };
   });
-  return new MisuseError(error.code, faults);
 }
 
-/** What stands before a tenant's names. */
+/** The prefix of a tenant's names. */
 export function prefixOf(tenant: string): string {
   return `${encodeURIComponent(tenant)}/`;
 }

@@ -2,20 +2,12 @@
 
 import type { GrantBody, ResetBody, RevokeBody } from "../../http/requests.ts";
 import type { BucketUsage } from "../../kernel/decision.ts";
-import type { Reset, Revoked } from "../../limiter.ts";
+import type { NamedBucket, Reset, Revoked } from "../../limiter.ts";
 import { type Act, audited } from "../audit.ts";
 import type { Asking } from "../context.ts";
 import { ProblemError } from "../problems.ts";
 import { cursorAfter, type UsageQuery } from "../query.ts";
-import {
-  bucketTenant,
-  type NamedBucket,
-  shownChange,
-  shownUsages,
-  tenantBucket,
-  tenantDimensions,
-  withAdvice,
-} from "../tenants.ts";
+import { bucketTenant, shownChange, shownUsages, tenantBucket, tenantDimensions, withAdvice } from "../tenants.ts";
 
 export async function usage(
   { context, caller }: Asking,

@@ -7,11 +7,7 @@ import { ProblemError, stopping } from "../problems.ts";
 
 type RemoteWait = Pick<Parameters<HostedLimiter["consumeFor"]>[1], "maxWaitMs" | "signal" | "abandoned">;
 
-/**
- * Decides a call that may wait for its turn.
- *
- * @param maxWaitMs `undefined`: it does not wait
- */
+/** Decides a call that may wait for its turn. Without `maxWaitMs` it does not wait. */
 export async function inTime<Answer>(
   { context, request }: Asking,
   maxWaitMs: number | undefined,
