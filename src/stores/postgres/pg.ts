@@ -88,7 +88,7 @@ class Connections {
     undo?: (ask: Query) => Promise<unknown>,
   ): Promise<Value> {
     const client = await this.#connect(waitMs);
-    const where = client.host === undefined ? "" : ` at ${client.host}:${client.port}`;
+    const at = client.host === undefined ? "" : ` at ${client.host}:${client.port}`;
     let isLost = false;
     // A connection that ends between two statements says so by an event, which ends the process without a listener.
     const lose = () => {
@@ -97,7 +97,7 @@ class Connections {
     client.on?.("error", lose);
     const ask: Query = async (text, values = []) => {
       try {
-        return firstColumns((await answered(waitMs, client.query(text, [...values]), where)).rows);
+        return firstColumns((await answered(waitMs, client.query(text, [...values]), at)).rows);
       } catch (error) {
         if (isConnectionLost(error)) lose();
         if (error instanceof SilentError || isReadOnly(error)) this.#distrust(client);
