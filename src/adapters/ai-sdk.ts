@@ -10,7 +10,7 @@ import { denialIn, speakingModel } from "./ai-sdk/last-answer.ts";
 import { type ModelMiddleware, modelMiddleware } from "./ai-sdk/model.ts";
 import { noteFor, withNotices } from "./ai-sdk/notices.ts";
 import { type AiSdkRun, thrownIn } from "./ai-sdk/steps.ts";
-import { Guard, type GuardOptions, plainLimiter } from "./guard.ts";
+import { Guard, type GuardOptions } from "./guard.ts";
 import type { ModelOptions } from "./model-calls.ts";
 
 export type { ModelMiddleware } from "./ai-sdk/model.ts";
@@ -82,7 +82,7 @@ export function aiSdkGuard(limiter: unknown, options: AiSdkOptions<unknown> = {}
   checkOptionKeys(options, ["maxDenials", "maxWaitMs", "dimensions"]);
   const { dimensions = () => ({}), ...guardOptions } = options;
   if (typeof dimensions !== "function") throw invalidOption("dimensions", "a function", dimensions);
-  const guard = new Guard(plainLimiter(limiter), guardOptions, "limiter.for({ … }) or the option dimensions");
+  const guard = new Guard(limiter as Limiter, guardOptions, "limiter.for({ … }) or the option dimensions");
   const whose: Whose = (call) => mergeDimensions({}, (dimensions(call) ?? {}) as Dimensions, "dimensions");
   const isSpent = (run: AiSdkRun) => guard.isSpentBy(thrownIn(run));
   return {

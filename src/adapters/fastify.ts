@@ -49,7 +49,7 @@ export function fastifyGuard<
   limiter: Limiter<P, Bound>,
   options: HttpOptions<Input, [], Returned & OnlyMade<P, Returned>>,
 ): (scope: FastifyScope) => Promise<void> {
-  const hook = hookOf(limiter, options);
+  const hook = fastifyRouteGuard<P, Bound, Returned, Input>(limiter, options);
   const plugin = async (scope: FastifyScope) => {
     scope.addHook("onRequest", hook);
   };
@@ -68,13 +68,6 @@ export function fastifyRouteGuard<
   Returned extends Made<P, Bound>,
   Input = FastifyRequest,
 >(limiter: Limiter<P, Bound>, options: HttpOptions<Input, [], Returned & OnlyMade<P, Returned>>): Hook<NoInfer<Input>> {
-  return hookOf(limiter, options);
-}
-
-function hookOf<P extends Policy, Bound extends string, Input>(
-  limiter: Limiter<P, Bound>,
-  options: HttpOptions<Input, [], unknown>,
-): Hook<Input> {
   const judge = judgeOf(limiter, options);
   return async (request, reply) => {
     const answer = await judge(request, () => goneWith(reply.raw ?? {}));

@@ -5,7 +5,7 @@ import type { Call } from "../kernel/call.ts";
 import { type Denied, LimitExceededError } from "../kernel/decision.ts";
 import { checkOptionKeys, invalidOption, MisuseError, withFaults } from "../kernel/errors.ts";
 import { type AddUsage, checkMaxWait, type Limiter, type Ran, type RunContext } from "../limiter.ts";
-import { Pace, type Reading, readIterator } from "./guard/reading.ts";
+import { openAnswer, Pace, type Reading, readIterator } from "./guard/reading.ts";
 
 /** How an agent's run is guarded. */
 export interface GuardOptions {
@@ -48,15 +48,9 @@ interface AskOptions {
 /** A call, or what makes it: where that throws, the call could not be judged. */
 type Asked = Call | (() => Call);
 
-/** What a program may read of a denial. */
 export function fieldsOf({ verdicts, deniedBy, retryAfterMs }: Denied): DenialFields {
   const remaining = verdicts.find(({ limit }) => limit === deniedBy)?.remaining ?? 0;
   return { allowed: false, limit: deniedBy, remaining, retryAfterMs };
-}
-
-/** A limiter as adapters use it: what the compiler knows of its policy is checked at run time. */
-export function plainLimiter(limiter: unknown): Limiter {
-  return limiter as Limiter;
 }
 
 /** What a notice is about: of several, the model needs the latest alone. */
@@ -197,13 +191,7 @@ export class Guard {
   async *iterate<Value>(call: Asked, iterate: () => AsyncIterable<Value>, signal?: AbortSignal): AsyncGenerator<Value> {
     const begun = await this.begin(call, { signal });
     if (!begun.allowed) throw this.deniedError(begun);
-    let values: AsyncIterable<Value>;
-    try {
-      values = iterate();
-    } catch (error) {
-      await begun.end(error);
-      throw error;
-    }
+    const values = await openAnswer(begun, iterate);
     yield* readIterator(values, begun, () => false, signal);
   }
 }

@@ -62,7 +62,7 @@ export function goneWith(response: Closing): Gone {
 const GONE: Answer = { allowed: false, status: 499, fields: {}, body: "" };
 
 /**
- * What judges requests.
+ * Makes the function that judges requests for a server's adapter.
  *
  * @throws MisuseError `invalid-option`
  */
@@ -96,11 +96,14 @@ export function judgeOf<P extends Policy, Bound extends string, Input, More exte
     const seconds = retryAfterSeconds(decision);
     const retry: Fields = seconds === null ? {} : { "Retry-After": String(seconds) };
     const body = JSON.stringify(problemOf(decision));
-    return { allowed: false, status: 429, fields: { ...fields, ...retry, "Content-Type": PROBLEM }, body };
+    return {
+      allowed: false,
+      status: 429,
+      fields: { ...fields, ...retry, "Content-Type": "application/problem+json" },
+      body,
+    };
   };
 }
-
-const PROBLEM = "application/problem+json";
 
 /** A response with fields that it did not have; one that switches protocols is left alone. */
 export function withFields(response: Response, fields: Fields): Response {

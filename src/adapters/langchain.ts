@@ -9,7 +9,7 @@ import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { AnyOf, Lacking, OnlyDimensions, OnlyUnits, Served, Serving, UnitOf } from "../kernel/policy/typed.ts";
 import type { AddUsage, Limiter } from "../limiter.ts";
-import { Guard, type GuardOptions, plainLimiter } from "./guard.ts";
+import { Guard, type GuardOptions } from "./guard.ts";
 import { deniedAnswer, deniedResult, hasCalls, lastAnswer, modelNameOf, readMessages } from "./langchain/messages.ts";
 import { reportedOf, shownError, withNotice } from "./langchain/messages.ts";
 import { type Run, Runs } from "./langchain/runs.ts";
@@ -62,11 +62,14 @@ export function langchainGuard<
     Serving<P, Bound | "session" | "turn">,
 ): Middleware;
 export function langchainGuard(limiter: unknown, options: Written = {}): Middleware {
-  checkOptions(options);
+  checkOptionKeys(options, ["maxDenials", "maxWaitMs", "dimensions", "model"]);
+  if (options.dimensions !== undefined && typeof options.dimensions !== "function") {
+    throw invalidOption("dimensions", "a function", options.dimensions);
+  }
   const { model, dimensions: _, ...guardOptions } = options;
   const dimensions = options.dimensions as LangchainOptions["dimensions"];
   const calls = modelCalls(model ?? {});
-  const runs = new Runs(() => new Guard(plainLimiter(limiter), guardOptions, PLACES));
+  const runs = new Runs(() => new Guard(limiter as Limiter, guardOptions, PLACES));
   const whose = ({ state, runtime }: Asked): Dimensions => {
     const { thread_id: session, run_id: turn = state[RUN] } = runtime.configurable ?? {};
     const given = (dimensions?.(runtime) ?? {}) as Dimensions;
@@ -77,14 +80,8 @@ export function langchainGuard(limiter: unknown, options: Written = {}): Middlew
     stateSchema: z.object({ [RUN]: z.string().optional() }),
     beforeAgent: () => ({ [RUN]: crypto.randomUUID() }),
     afterAgent: (state) => runs.forget(state[RUN]),
-    wrapToolCall: (request, handler) => {
-      return callTool(
-        runs.of(request.state[RUN]),
-        () => whose(request),
-        request,
-        () => handler(request),
-      );
-    },
+    wrapToolCall: async (request, handler) =>
+      callTool(runs.of(request.state[RUN]), whose(request), request, () => handler(request)),
     async wrapModelCall(request, handler) {
       const run = runs.of(request.state[RUN]);
       // A middleware outside of this one may have turned the fault into a result.
@@ -102,10 +99,9 @@ export function langchainGuard(limiter: unknown, options: Written = {}): Middlew
   return middleware as unknown as Middleware;
 }
 
-/** Calls a tool under its limits. */
 async function callTool<Result>(
   run: Run,
-  whose: () => Dimensions,
+  whose: Dimensions,
   { toolCall, runtime }: ToolCallRequest,
   handler: () => Result | PromiseLike<Result>,
 ): Promise<Result | ToolMessage> {
@@ -124,7 +120,7 @@ async function callTool<Result>(
   };
   try {
     const { signal } = runtime;
-    const ran = await run.guard.run({ ...whose(), tool: name, args, toolCallId: id }, call, { signal });
+    const ran = await run.guard.run({ ...whose, tool: name, args, toolCallId: id }, call, { signal });
     if (ran.allowed) return withNotice(result as Result, ran);
     run.denial = ran.message;
     return deniedResult(toolCall, ran);
@@ -134,7 +130,6 @@ async function callTool<Result>(
   }
 }
 
-/** Calls the model under its limits. */
 async function callModel(
   { guard }: Run,
   whose: Dimensions,
@@ -168,12 +163,4 @@ interface Asked {
 
 function withoutTools<Request extends { toolChoice?: unknown }>({ toolChoice: _, ...request }: Request) {
   return { ...request, tools: [] };
-}
-
-function checkOptions(options: Written): void {
-  checkOptionKeys(options, ["maxDenials", "maxWaitMs", "dimensions", "model"]);
-  const { dimensions } = options;
-  if (dimensions !== undefined && typeof dimensions !== "function") {
-    throw invalidOption("dimensions", "a function", dimensions);
-  }
 }

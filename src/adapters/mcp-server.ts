@@ -7,7 +7,7 @@ import { checkOptionKeys, formatGot, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { AnyOf, Lacking, OnlyDimensions, Served, Serving } from "../kernel/policy/typed.ts";
 import type { Limiter } from "../limiter.ts";
-import { fieldsOf, Guard, plainLimiter } from "./guard.ts";
+import { fieldsOf, Guard } from "./guard.ts";
 import { intercept, type Judge, lowLevel, type Server } from "./mcp-server/intercept.ts";
 import { type McpRequest, requestOf, verified } from "./mcp-server/request.ts";
 
@@ -69,7 +69,7 @@ export function mcpServerGuard(limiter: unknown, options: McpServerOptions<unkno
   for (const [name, option] of Object.entries({ dimensions, onFault })) {
     if (typeof option !== "function") throw invalidOption(name, "a function", option);
   }
-  const guard = new Guard(plainLimiter(limiter), { maxWaitMs }, "the option dimensions, or bound by limiter.for");
+  const guard = new Guard(limiter as Limiter, { maxWaitMs }, "the option dimensions, or bound by limiter.for");
   const judge: Judge = async ({ name: tool, arguments: args, task }, context, run) => {
     if (typeof tool !== "string" || tool === "") throw rpcError(INVALID_PARAMS, "No tool is named");
     const { id, signal } = context.mcpReq ?? { id: context.requestId, signal: context.signal };

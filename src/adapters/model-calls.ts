@@ -64,11 +64,7 @@ export interface Reported {
 /** Calls of a model, as its limits see them. */
 export type ModelCalls = ReturnType<typeof modelCalls>;
 
-/**
- * Calls of a model.
- *
- * @throws MisuseError `invalid-option`
- */
+/** @throws MisuseError `invalid-option` */
 export function modelCalls(options: ModelOptions) {
   checkOptionKeys(options, ["tool", "model", "estimate", "maxWaitMs", "costOf"], "model");
   const { tool = "model", model, estimate, maxWaitMs = 0, costOf } = options;
@@ -85,7 +81,7 @@ export function modelCalls(options: ModelOptions) {
     /** Reports what an answer took, as far as the provider does. Never throws. */
     book(addUsage: AddUsage, read: () => Reported): void {
       try {
-        book(addUsage, read(), costOf);
+        reportUsage(addUsage, read(), costOf);
       } catch (error) {
         unusable(addUsage, "usage that can be read", error);
       }
@@ -109,7 +105,7 @@ function nameIn(asked: unknown): string | undefined {
   return typeof asked === "string" && asked !== "" ? asked : undefined;
 }
 
-function book(addUsage: AddUsage, reported: Reported, costOf: ModelOptions["costOf"]): void {
+function reportUsage(addUsage: AddUsage, reported: Reported, costOf: ModelOptions["costOf"]): void {
   const { input, output, total, usage, fault } = countsOf(reported);
   if (input === undefined && output === undefined && (total === undefined || costOf !== undefined)) {
     if (fault !== undefined) addUsage({}, { atLeast: true, fault });

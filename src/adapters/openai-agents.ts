@@ -6,7 +6,7 @@ import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { AnyOf, Lacking, OnlyDimensions, OnlyUnits, Served, Serving, UnitOf } from "../kernel/policy/typed.ts";
 import type { Limiter } from "../limiter.ts";
-import { Guard, type GuardOptions, plainLimiter } from "./guard.ts";
+import { Guard, type GuardOptions } from "./guard.ts";
 import type { ModelOptions } from "./model-calls.ts";
 import { type AnyModel, guardModel } from "./openai-agents/model.ts";
 import { type FunctionTool, invokeGuarded } from "./openai-agents/tool.ts";
@@ -71,10 +71,10 @@ export function openaiAgentsGuard(
   const { dimensions = () => ({}), ...guardOptions } = options;
   if (typeof dimensions !== "function")
     throw invalidOption("dimensions", "a function of the run's context", dimensions);
-  const outsideOfRuns = new Guard(plainLimiter(limiter), guardOptions);
+  const outsideOfRuns = new Guard(limiter as Limiter, guardOptions);
   const runs = new WeakMap<object, Guard>();
   const begin = (runContext: RunContext): Guard => {
-    const turn = plainLimiter(limiter).for({ turn: crypto.randomUUID() });
+    const turn = (limiter as Limiter).for({ turn: crypto.randomUUID() });
     const whose = turn.for(dimensions(runContext.context as never) as Dimensions);
     const guard = new Guard(whose, guardOptions, "the option dimensions, or in limiter.for({ … })");
     runs.set(runContext, guard);

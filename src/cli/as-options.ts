@@ -25,7 +25,6 @@ const OPTIONS: Readonly<Record<string, string>> = {
   tenants: "--tenant",
   url: "--url",
 };
-const NUMBERS: ReadonlySet<string> = new Set(BOUND_NAMES);
 const GIVEN: ReadonlySet<string> = new Set([...DIMENSIONS, ...DERIVED_DIMENSIONS]);
 
 /**
@@ -66,5 +65,5 @@ export function dimensionOption(name: string): string {
 
 function optionOf(path: string): string {
   const name = path.replace(/^bounds\./, "");
-  return NUMBERS.has(name) ? `--set ${name}` : (OPTIONS[path] ?? path);
+  return BOUND_NAMES.includes(name) ? `--set ${name}` : (OPTIONS[path] ?? path);
 }

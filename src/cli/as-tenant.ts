@@ -52,10 +52,13 @@ export function fetchAs(tenant: string): typeof fetch {
   };
 }
 
-/** What to add where a tenant is named beside names that a bound key has under its tenant; `null` for nothing. */
-export function tenantAdvice({ tenant, ...said }: BucketDimensions): string | null {
-  const { tool: _, group: __, args: ___, model: ____, ...names } = said;
-  const isWhole = (value: unknown) => String(value).startsWith(prefixOf(String(tenant)));
-  if (tenant === undefined || !Object.values(names).some((name) => !isWhole(name))) return null;
-  return `For the buckets of a key that is bound to ${tenant}, say --as-tenant ${tenant}.`;
+/** Prints advice where a tenant is named beside names that a key bound to it would have under their tenant's prefix. */
+export function adviseTenant(
+  { asTenant, json }: { readonly asTenant?: string; readonly json?: boolean },
+  dimensions: BucketDimensions,
+): void {
+  const { tenant, tool: _, group: __, args: ___, model: ____, ...names } = dimensions;
+  if (asTenant !== undefined || json || tenant === undefined) return;
+  if (Object.values(names).every((name) => String(name).startsWith(prefixOf(String(tenant))))) return;
+  console.error(`For the buckets of a key that is bound to ${tenant}, say --as-tenant ${tenant}.`);
 }

@@ -1,5 +1,4 @@
-// The audit log of the command line: the same lines as the service's, by the same rule, that nothing is done which is not
-// written down.
+// The audit log of the command line: the service's lines, and its rule that a change is written down before it is made.
 
 import { userInfo } from "node:os";
 import type { Command } from "commander";
@@ -8,16 +7,14 @@ import { type Act, type Audit, audited, auditFile, lineOf } from "../service/aud
 import { withAdvice } from "../service/tenants.ts";
 import { withEnvironment } from "./defaults.ts";
 import { writing } from "./files.ts";
-import { type Buckets, tenantAdvice } from "./as-tenant.ts";
+import { type Buckets, adviseTenant } from "./as-tenant.ts";
 import { type BucketOptions, dimensionsOf, withLimiter } from "./input.ts";
 
-/** Options of a command that changes something. */
 export interface AuditOptions {
   readonly audit?: string;
   readonly reason?: string;
 }
 
-/** Options of a command that changes a bucket. */
 export interface ChangeOptions extends BucketOptions, AuditOptions {
   readonly limit: string;
 }
@@ -31,7 +28,6 @@ export function withAuditOption(command: Command): Command {
     .option("--reason <text>", "why, for the audit log");
 }
 
-/** Adds the options of a command that changes a bucket. */
 export function withChangeOptions(command: Command): Command {
   return withAuditOption(command).requiredOption("--limit <name>", "the limit's name");
 }
@@ -59,14 +55,12 @@ export function changeBucket<Result>(
   about: Pick<Act, "act" | "units" | "durationMs" | "grantId">,
   change: (limiter: Buckets, bucket: BucketDimensions & { readonly limit: string }) => Promise<Result>,
 ): Promise<Result> {
-  const { limit, reason = null } = options;
+  const { limit, asTenant, reason = null } = options;
   const whole = dimensionsOf(options);
+  adviseTenant(options, whole);
   const { args: _, ...named } = whole;
-  const { asTenant } = options;
   const dimensions = asTenant === undefined ? named : { ...named, tenant: asTenant };
   const bucket = { ...whole, limit };
-  const advice = asTenant === undefined && !options.json ? tenantAdvice(whole) : null;
-  if (advice !== null) console.error(advice);
   if (options.url !== undefined && options.audit === undefined)
     return withLimiter(options, (limiter) => change(limiter, bucket));
   const act: Act = { ...about, reason, actor: cliActor(), keyId: null, limit, dimensions };

@@ -18,13 +18,6 @@ interface CheckOptions {
   readonly json?: boolean;
 }
 
-/** What faults and warnings have in common. */
-interface Found {
-  readonly at?: string | undefined;
-  readonly path: string;
-  readonly hint?: string | null | undefined;
-}
-
 export function checkCommand(): Command {
   return new Command("check")
     .description("check a policy file: errors, and parts that have no effect, with line and column")
@@ -57,7 +50,9 @@ function check(named: string | undefined, { policy, strict = false, json = false
     if (strict && found.length > 0) process.exitCode = EXIT.finding;
   } catch (error) {
     if (!MisuseError.isInstance(error)) throw error;
-    if (json) console.log(JSON.stringify(error.faults.map(faultRow)));
+    const messageOf = ({ expected, got }: Fault) => `expected ${expected}, got ${got}`;
+    const rows = error.faults.map((fault) => rowOf(fault, "error", "invalid-policy", messageOf(fault)));
+    if (json) console.log(JSON.stringify(rows));
     else for (const fault of error.faults) console.log(formatFault(fault));
     process.exitCode = EXIT.finding;
   }
@@ -75,12 +70,8 @@ function tell(file: string, policy: CompiledPolicy, warnings: readonly PolicyWar
   if (own.length > 0) console.log(`Dimensions of this policy's own: ${own.join(", ")}`);
 }
 
-function faultRow(fault: Fault) {
-  return rowOf(fault, "error", "invalid-policy", `expected ${fault.expected}, got ${fault.got}`);
-}
-
 /** What `--json` prints of a fault or a warning. */
-function rowOf({ at = "", path, hint = null }: Found, level: string, code: string, message: string) {
+function rowOf({ at = "", path, hint = null }: Fault | PolicyWarning, level: string, code: string, message: string) {
   const [line = null, column = null] = /:(\d+):(\d+)$/.exec(at)?.slice(1).map(Number) ?? [];
   return { level, code, path, line, column, message, hint };
 }

@@ -33,30 +33,23 @@ export function collect(value: string, before: readonly string[] = []): readonly
   return [...before, value];
 }
 
-/**
- * The whole number of an option.
- *
- * @throws MisuseError `invalid-option`
- */
+/** @throws MisuseError `invalid-option` */
 export function wholeNumber(option: string, text: string, min: number, max = Number.MAX_SAFE_INTEGER): number {
   const number = /^\d+$/.test(text) ? Number(text) : null;
   if (number !== null && number >= min && number <= max) return number;
   throw invalidOption(option, `a whole number from ${min} to ${max}`, number ?? text);
 }
 
-/** The policy that `--policy` names. */
 export function policyIn(file: string): CompiledPolicy {
   return readPolicyText(readInput(file, "--policy"), file).policy;
 }
 
-/** Adds `--policy`. */
 export function withPolicyOption(command: Command, more = ""): Command {
   const option = withEnvironment("--policy <file>", `the policy, in YAML or JSON${more}`, "POLICY");
   const policy = existsSync(LOCAL_POLICY) ? LOCAL_POLICY : SAMPLE_POLICY;
   return command.addOption(option.default(policy, `${LOCAL_POLICY} in this folder, else a sample policy`));
 }
 
-/** Adds `--store` and `--store-file`. */
 export function withStoreOption(command: Command, need: StoreNeed): Command {
   const option = withEnvironment("--store <url>", `where the state lives: ${storeUrls(need)}`, "STORE");
   return withStoreFile(command.addOption(option.default(DEFAULT_STORE)), "STORE_FILE");

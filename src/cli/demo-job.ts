@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { createLimiter } from "../limiter.ts";
 import { openStore } from "./store-url.ts";
 
-/** The settings of a demo's worker. */
 export interface DemoSettings {
   readonly directory: string;
   readonly quota: number;
@@ -22,32 +21,16 @@ export function toolFile(directory: string, side: (typeof SIDES)[number]): strin
   return join(directory, `sent-${side}.log`);
 }
 
-/** The usual limiter of agent servers, in short: it counts in the memory of one process. */
-class ToolRateLimiter {
-  readonly #sessionCounts = new Map<string, number>();
-  readonly #maxPerSession: number;
-
-  constructor(maxPerSession: number) {
-    this.#maxPerSession = maxPerSession;
-  }
-
-  tryCall(tool: string): boolean {
-    const count = this.#sessionCounts.get(tool) ?? 0;
-    if (count >= this.#maxPerSession) return false;
-    this.#sessionCounts.set(tool, count + 1);
-    return true;
-  }
-}
-
 export async function demoJob(settings: DemoSettings): Promise<(tool: string) => Promise<null>> {
   const { directory, quota, store: url, prefix } = settings;
-  const perProcess = new ToolRateLimiter(quota);
+  // The usual limiter of agent servers, in short: it counts in the memory of one process.
+  let callsHere = 0;
   const { store } = await openStore(url);
   const limits = [{ name: "tool-per-session", per: ["session", "tool"], quota, resetAfterIdle: "1h" } as const];
   const limiter = createLimiter({ policy: { version: 1, limits }, store, prefix, failover: false });
   const run = (side: (typeof SIDES)[number]) => appendFileSync(toolFile(directory, side), `${process.pid}\n`);
   return async (tool) => {
-    if (perProcess.tryCall(tool)) run("perProcess");
+    if (callsHere++ < quota) run("perProcess");
     const decision = await limiter.consume({ tool, session: "s1" });
     if (decision.allowed) run("tollgate");
     return null;

@@ -32,12 +32,11 @@ export function demoCommand(): Command {
 async function demo({ store }: { readonly store?: string }): Promise<void> {
   if (store !== undefined) await probeStore(store, "shared");
   await withTemporaryFolder(async (directory) => {
-    const prefix = freshPrefix("demo");
     const settings: DemoSettings = {
       directory,
       quota: QUOTA,
       store: store ?? `sqlite:${join(directory, "tollgate.db")}`,
-      prefix,
+      prefix: freshPrefix("demo"),
     };
     const workers = Array.from({ length: PROCESSES }, () => new Worker<string, null>("demo", settings));
     try {

@@ -24,20 +24,18 @@ const OF_KEYS = /KEY/;
  */
 export function checkVariables(program: Command, running: Command, env: NodeJS.ProcessEnv = process.env): void {
   const known = new Set([API_KEY, ...variablesOf(program)]);
-  const isFine = (name: string) => known.has(name) || OF_KUBERNETES.test(name);
   for (const name of Object.keys(env)) {
     const word = wordOf(name);
-    if (word === null || isFine(name)) continue;
+    if (word === null || known.has(name) || OF_KUBERNETES.test(name)) continue;
     const advice = adviceOn(name, word, known, running);
     if (advice === null) continue;
-    // The value may be a secret.
-    const fault = {
+    throw new MisuseError("invalid-option", {
       path: name,
       expected: "the name of a variable that Tollgate reads",
+      // The value may be a secret.
       got: "one that it does not read",
-    };
-    const hint = `${advice} If it is not for Tollgate, rename it.`;
-    throw new MisuseError("invalid-option", { ...fault, hint });
+      hint: `${advice} If it is not for Tollgate, rename it.`,
+    });
   }
 }
 

@@ -19,7 +19,6 @@ const WORKER_EXITS: Readonly<Record<WorkerFault["kind"], number>> = {
 /** A file, an address or a key that the command was given cannot be used: the message is for the user as it is. */
 export class CommandError extends Error {}
 
-/** The exit code for an error that ended a command. */
 export function exitCodeOf(error: unknown): number {
   if (StoreError.isInstance(error)) return EXIT.store;
   if (error instanceof WorkerError) return WORKER_EXITS[error.fault.kind];
@@ -28,7 +27,7 @@ export function exitCodeOf(error: unknown): number {
   return error.code === "grant-exists" ? EXIT.finding : EXIT.misuse;
 }
 
-/** The message for an error that ended a command: in the words of its options, with the stack where it is Tollgate's fault. */
+/** The message for an error that ended a command: it names the command's options, and has the stack for a fault of Tollgate. */
 export function messageOf(error: unknown): string {
   const shown = MisuseError.isInstance(error) ? asOptions(error) : error;
   const isError = shown instanceof Error;

@@ -27,11 +27,7 @@ export function readInput(file: string, option?: string, advice?: string): strin
   }
 }
 
-/**
- * Does something that writes to a file.
- *
- * @throws CommandError for what the system refuses
- */
+/** Runs `write`. What the system refuses becomes a CommandError. */
 export function writing<Result>(file: string, option: string, write: () => Result): Result {
   try {
     return write();
@@ -41,20 +37,12 @@ export function writing<Result>(file: string, option: string, write: () => Resul
   }
 }
 
-/**
- * Throws unless a file can be appended to; it is made where there is none.
- *
- * @throws CommandError
- */
+/** Throws a CommandError unless the file can be appended to. A file that does not exist is created. */
 export function checkAppendable(file: string, option: string): void {
   writing(file, option, () => closeSync(openSync(file, "a", 0o600)));
 }
 
-/**
- * Runs `use`, and gives faults of this code that name no place the file as theirs.
- *
- * @throws MisuseError
- */
+/** Runs `use`. Faults of this code that name no place get the file as their place. */
 export function inFile<Result>(file: string, kind: MisuseCode, use: () => Result): Result {
   try {
     return use();
@@ -77,11 +65,7 @@ export function readTls(cert: string, key: string): { readonly cert: string; rea
   return texts;
 }
 
-/**
- * Throws unless a file has certificates of authorities.
- *
- * @throws CommandError
- */
+/** Throws a CommandError unless the file has certificates of authorities. */
 export function checkAuthority(file: string, option: string): void {
   const message = `${option}: ${file} has no certificate in PEM`;
   const ca = readInput(file, option);

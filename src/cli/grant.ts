@@ -47,7 +47,9 @@ async function grant(options: GrantOptions): Promise<void> {
   const { before, after } = await changeBucket(options, act, async (limiter, bucket) => {
     const known = json ? [] : await readable(limiter, bucket);
     const after = await limiter.grant(bucket, { id, units, durationMs }, { reason });
-    return { before: known.find((each) => isSame(each, after)) ?? null, after };
+    const isSame = ({ limit, dimensions }: BucketUsage) =>
+      limit === after.limit && isDeepStrictEqual(dimensions, after.dimensions);
+    return { before: known.find(isSame) ?? null, after };
   });
   if (json) console.log(JSON.stringify(after));
   else {
@@ -64,10 +66,6 @@ async function readable(limiter: Buckets, { limit: _, ...dimensions }: BucketDim
   } catch {
     return [];
   }
-}
-
-function isSame(one: BucketUsage, other: BucketUsage): boolean {
-  return one.limit === other.limit && isDeepStrictEqual(one.dimensions, other.dimensions);
 }
 
 /** What came of a grant that is not kept: of a token bucket, or of a window that ends at this instant. */

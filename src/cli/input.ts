@@ -1,4 +1,4 @@
-// What several subcommands take: files, dimensions, a policy with its store.
+// What several subcommands take: the dimensions of a bucket, and a limiter on a store or of a service.
 
 import { type Command, Option } from "commander";
 import { createRemoteLimiter } from "../client.ts";
@@ -35,7 +35,6 @@ export interface BucketOptions extends WellKnownBucket {
   readonly json?: boolean;
 }
 
-/** Adds `--prefix`. */
 export function withPrefixOption(command: Command): Command {
   return command.addOption(withEnvironment("--prefix <prefix>", "what keys begin with", "PREFIX").default("rate"));
 }
@@ -101,14 +100,12 @@ export async function withLimiter<Result>(
   options: BucketOptions,
   use: (limiter: Buckets, policy: CompiledPolicy | null) => Promise<Result>,
 ): Promise<Result> {
-  return options.url === undefined
-    ? withStoreLimiter(options, use)
-    : withServiceLimiter(options.url, options.asTenant, use);
+  return options.url === undefined ? withStoreLimiter(options, use) : withServiceLimiter(options.url, options, use);
 }
 
 async function withServiceLimiter<Result>(
   url: string,
-  asTenant: string | undefined,
+  { asTenant }: BucketOptions,
   use: (limiter: Buckets, policy: null) => Promise<Result>,
 ): Promise<Result> {
   const limiter = createRemoteLimiter({
@@ -120,16 +117,12 @@ async function withServiceLimiter<Result>(
   try {
     return await use(limiter, null);
   } catch (error) {
-    throw refusedBy(error);
+    // A wrong key, or a path that the service does not have, is misuse: the service itself works.
+    const isRefused = StoreError.isInstance(error) && ["unauthorized", "unsupported-request"].includes(error.code);
+    throw isRefused ? new CommandError(error.message, { cause: error }) : error;
   } finally {
     await limiter.close();
   }
-}
-
-/** A wrong key, or a path that the service does not have, is a misuse and no trouble of the service. */
-function refusedBy(error: unknown): unknown {
-  const isRefused = StoreError.isInstance(error) && ["unauthorized", "unsupported-request"].includes(error.code);
-  return isRefused ? new CommandError(error.message, { cause: error }) : error;
 }
 
 async function withStoreLimiter<Result>(
@@ -156,6 +149,6 @@ async function withStoreLimiter<Result>(
 /** The limits are those of the sample, which may not be the ones that were meant. */
 function ofSample(error: unknown): unknown {
   if (!MisuseError.isInstance(error) || error.code !== "unknown-limit") return error;
-  const ofSample = "(of the sample: name yours with --policy)";
-  return withFaults(error, (fault) => ({ ...fault, expected: `${fault.expected} ${ofSample}` }));
+  const advice = "(of the sample: name yours with --policy)";
+  return withFaults(error, (fault) => ({ ...fault, expected: `${fault.expected} ${advice}` }));
 }

@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { Command } from "commander";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
-import { closest } from "../kernel/spelling.ts";
+import { typoHint } from "../kernel/spelling.ts";
 import { checkChangeOptions } from "../limiter/grant.ts";
 import { type Act, audited } from "../service/audit.ts";
 import { addKey, makeKey, readKeys, revokeKey, SCOPES, type Scope, type StoredKey } from "../service/keys.ts";
@@ -100,8 +100,7 @@ function wrongScope(scope: string): MisuseError {
     const hint = `Write ${parts.map((part) => `--scope ${part}`).join(" ")}.`;
     return new MisuseError("invalid-option", { ...fault, hint });
   }
-  const meant = closest(scope, SCOPES);
-  return new MisuseError("invalid-option", meant === null ? fault : { ...fault, hint: `Did you mean "${meant}"?` });
+  return new MisuseError("invalid-option", { ...fault, ...typoHint(scope, SCOPES) });
 }
 
 /** Does something with a key file, whose faults name the options here. */

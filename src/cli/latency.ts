@@ -1,5 +1,3 @@
-// How long things took.
-
 /** The percentile of some times in milliseconds, to the microsecond: 0.5 is the median, 1 the worst. */
 export function percentileMs(timesMs: readonly number[], share: number): number {
   const sorted = timesMs.toSorted((a, b) => a - b);

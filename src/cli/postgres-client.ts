@@ -54,11 +54,7 @@ export async function connectPostgres(url: string, makesTables: boolean): Promis
 
 /** A pool whose server may not be there yet, and whether it has Tollgate's tables. */
 export interface KeptPostgres extends OpenClient<PostgresClient> {
-  /**
-   * Refuses to go on while there are no tables.
-   *
-   * @throws StoreError why there are none yet
-   */
+  /** Throws a StoreError with the reason while there are no tables. */
   checkReady(): void;
   /** The tables are gone, perhaps because it is another server now: they are made again. */
   lost(): void;

@@ -99,7 +99,6 @@ function parseServer(text: string): RedisAddress | null {
 export async function connectRedis(address: RedisAddress): Promise<OpenClient<RedisClient>> {
   const client = await clientOf(address, () => null);
   const fault = eventsOf(client).lastFault;
-  // The client tells why by an event; its promises say only that the connection was closed.
   // The client emits the reason; its promises only reject with a closed connection.
   const reasons: Error[] = [];
   client.on("error", (error: Error) => reasons.push(error));

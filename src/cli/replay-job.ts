@@ -5,7 +5,6 @@ import { createLimiter } from "../limiter.ts";
 import { parsePolicy } from "../policy-file/file.ts";
 import { openStore } from "./store-url.ts";
 
-/** The settings of a replay's worker. */
 export interface ReplaySettings {
   readonly policy: string;
   readonly store: string;

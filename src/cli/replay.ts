@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import { resolveMatches } from "../kernel/charge.ts";
-import { invalidOption, MisuseError } from "../kernel/errors.ts";
+import { invalidOption, MisuseError, withFaults } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { amount } from "../kernel/words.ts";
 import { createLimiter } from "../limiter.ts";
@@ -17,7 +17,7 @@ import { runReplay, type Totals } from "./replay-run.ts";
 import { probeStore, storeLabel, storeUrls } from "./store-url.ts";
 import { formatList } from "./table.ts";
 import { withTemporaryFolder } from "./temporary-folder.ts";
-import { misuseAt, parseTrace, type TracedCall } from "./trace.ts";
+import { parseTrace, type TracedCall } from "./trace.ts";
 
 const MAX_INSTANCES = 64;
 
@@ -85,12 +85,12 @@ function checkCalls(policy: CompiledPolicy, prefix: string, trace: readonly Trac
     try {
       resolveMatches(policy, prefix, call);
     } catch (error) {
-      throw MisuseError.isInstance(error) ? misuseAt(file, line, error) : error;
+      if (!MisuseError.isInstance(error)) throw error;
+      throw withFaults(error, (fault) => ({ ...fault, at: `${file}:${line}` }));
     }
   }
 }
 
-/** What `--json` prints. */
 function summary(totals: Totals, policy: CompiledPolicy, { instances, store }: Played) {
   return {
     calls: totals.calls,

@@ -32,7 +32,6 @@ async function reset(options: ResetOptions): Promise<void> {
   else console.log(`Before:\n${formatUsages([found.before])}\nAfter:\n${formatUsages([found.after])}`);
 }
 
-/** Whose bucket it is, in words. */
 function whose(options: ResetOptions): string {
   const named = Object.entries(dimensionsOf(options)).map(
     ([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`,

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import { fileJournal } from "../journal.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import { closest } from "../kernel/spelling.ts";
+import { typoHint } from "../kernel/spelling.ts";
 import { type FailoverOptions, refusePolicy } from "../limiter.ts";
 import { parsePolicy } from "../policy-file/file.ts";
 import { watchedFile } from "../policy-file/watched-file.ts";
@@ -207,7 +207,7 @@ function boundsOf(pairs: readonly string[]): { bounds: ServiceBounds; listening:
 
 function wrongBound(pair: string): MisuseError {
   const [name = ""] = pair.split("=");
-  const fault = { path: "--set", expected: `name=number of ${BOUND_NAMES.join(", ")}`, got: formatGot(pair) };
-  const meant = BOUND_NAMES.includes(name) ? null : closest(name, BOUND_NAMES);
-  return new MisuseError("invalid-option", meant === null ? fault : { ...fault, hint: `Did you mean "${meant}"?` });
+  const expected = `name=number of ${BOUND_NAMES.join(", ")}`;
+  const hint = BOUND_NAMES.includes(name) ? {} : typoHint(name, BOUND_NAMES);
+  return new MisuseError("invalid-option", { path: "--set", expected, got: formatGot(pair), ...hint });
 }

@@ -3,7 +3,6 @@
 import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store/error.ts";
 
-/** A client, and how to close it. */
 export interface OpenClient<Client> {
   readonly client: Client;
   close(): Promise<void>;

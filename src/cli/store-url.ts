@@ -97,11 +97,7 @@ function onceReady(store: Store, { checkReady, lost }: KeptPostgres): Store {
   return forward(store, whenReady);
 }
 
-/**
- * Opens a store, asks it for nothing once, and closes it: what can be wrong with it shows before anything else is done.
- *
- * @throws as `openStore`
- */
+/** Opens a store, sends it one empty request, and closes it, so that a store that fails is found first. */
 export async function probeStore(url: string, need: StoreNeed): Promise<void> {
   const { store, close } = await openStore(url, need);
   try {
@@ -111,11 +107,7 @@ export async function probeStore(url: string, need: StoreNeed): Promise<void> {
   }
 }
 
-/**
- * The smallest request there is: it names no bucket, and changes nothing.
- *
- * @throws StoreError
- */
+/** Sends a request that names no bucket and changes nothing. Throws a StoreError where that fails. */
 export async function askNothing(store: Store): Promise<void> {
   const [reply] = await store.apply([{ mode: "peek", steps: [] }]);
   if (StoreError.isInstance(reply)) throw reply;

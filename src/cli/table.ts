@@ -1,5 +1,3 @@
-// Tables for terminals.
-
 import { stripVTControlCharacters } from "node:util";
 
 /** Rows under a heading, in columns; numbers to the right. */

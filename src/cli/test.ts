@@ -76,7 +76,6 @@ function countText(results: readonly PolicyTestResult[]): string {
   return count === 0 ? passed : `${passed}, ${count} failed`;
 }
 
-/** What `--json` prints. */
 function reportOf(tested: readonly Tested[], coverages: ReadonlyMap<string, Coverage>) {
   const results = tested.flatMap((file) => file.results);
   return {

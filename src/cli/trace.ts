@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import type { Call } from "../kernel/call.ts";
-import { formatGot, MisuseError, withFaults } from "../kernel/errors.ts";
+import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { valueAt } from "../kernel/policy/place.ts";
 
 const error = "a string that is not empty, or a safe integer";
@@ -63,9 +63,4 @@ function parseJson(json: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** The misuse of a call, with the line on which the call stands. */
-export function misuseAt(source: string, line: number, error: MisuseError): MisuseError {
-  return withFaults(error, (fault) => ({ ...fault, at: `${source}:${line}` }));
 }

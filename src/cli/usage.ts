@@ -8,7 +8,7 @@ import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { MONEY_UNIT, quantityOf } from "../kernel/quantity.ts";
 import { nounOf } from "../kernel/words.ts";
 import { dimensionOption } from "./as-options.ts";
-import { tenantAdvice } from "./as-tenant.ts";
+import { adviseTenant } from "./as-tenant.ts";
 import { policyLabel, SAMPLE_POLICY } from "./defaults.ts";
 import { type BucketOptions, dimensionsOf, withBucketOptions, withLimiter } from "./input.ts";
 import { formatList, formatTable } from "./table.ts";
@@ -31,8 +31,7 @@ async function usage(options: BucketOptions): Promise<void> {
   else if (policy === null) console.log("No limit of the service has all of its dimensions given.");
   else console.log(`No limit has all of its dimensions given. What is missing:\n${formatMissing(policy, dimensions)}`);
   if (policy !== null && !options.json) for (const line of otherQuotas(policy, dimensions, usages)) console.log(line);
-  const advice = options.asTenant === undefined && !options.json ? tenantAdvice(dimensions) : null;
-  if (advice !== null) console.error(advice);
+  adviseTenant(options, dimensions);
   if (policy !== null && options.policy === SAMPLE_POLICY) console.error(`policy ${policyLabel(options.policy)}`);
 }
 
@@ -61,7 +60,6 @@ function otherQuotas({ limits }: CompiledPolicy, given: BucketDimensions, usages
   });
 }
 
-/** Usages as a table. */
 export function formatUsages(usages: readonly BucketUsage[]): string {
   return formatTable(
     ["limit", "whose", "used", "quota", "granted", "remaining", "resets in"],

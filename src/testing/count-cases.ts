@@ -18,7 +18,7 @@ const LONGEST_MS = 36_500 * 86_400_000;
 
 const inShadow = (step: Step): Step => ({ ...step, shadow: true });
 
-const valueCases: readonly StoreCase[] = [quota(2), window].flatMap((limit): StoreCase[] => [
+const valueCases = [quota(2), window].flatMap((limit) => [
   storeCase(`${limit.algorithm}: charges a value once, and lets it pass when nothing is left`, async (t) => {
     const values = [A, A, B, C, A, B].map((mark) => count("b", limit, mark));
     const replies = await t.sendAll(values.map((step) => ({ mode: "judge", steps: [step] })));
@@ -51,7 +51,8 @@ const valueCases: readonly StoreCase[] = [quota(2), window].flatMap((limit): Sto
   }),
 ]);
 
-const shadowCases: readonly StoreCase[] = [
+export const countCases: readonly StoreCase[] = [
+  ...valueCases,
   storeCase("denies nothing by a step in shadow, and books it past its quota when the others allow", async (t) => {
     const steps = [inShadow(charge("b", quota(1), 2)), charge("c", quota(4), 2)];
     const replies = [await t.ask("judge", ...steps), await t.ask("judge", ...steps), await t.ask("judge", ...steps)];
@@ -67,9 +68,6 @@ const shadowCases: readonly StoreCase[] = [
     assert.equal((await t.ask("force", step, charge("none", quota(0)))).allowed, false);
     assert.equal(await t.usedOf("b", quota(1)), 2);
   }),
-];
-
-const lastingCases: readonly StoreCase[] = [
   storeCase("keeps what never begins again for as long as a policy can say", async (t) => {
     const waitMs = 40 * 86_400_000;
     const idle = { algorithm: "budget", quota: 2, ttlMs: LONGEST_MS, ttlFrom: "last" } as const;
@@ -87,5 +85,3 @@ const lastingCases: readonly StoreCase[] = [
     }
   }),
 ];
-
-export const countCases: readonly StoreCase[] = [...valueCases, ...shadowCases, ...lastingCases];

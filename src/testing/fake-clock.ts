@@ -45,7 +45,6 @@ export interface SteppedClock extends FakeClock {
   nextAtMs(): number | null;
 }
 
-/** Makes a fake clock that says when its next timer is due. */
 export function steppedClock(nowMs: number): SteppedClock {
   let pending: { readonly atMs: number; readonly run: () => void }[] = [];
   return {

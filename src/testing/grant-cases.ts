@@ -43,10 +43,8 @@ export const grantCases: readonly StoreCase[] = [
     assert.deepEqual(after.grants, [short, long]);
     await t.judge(charge("b", limit, 6));
     await t.advance(10);
-    const [shortLater, longLater] = [
-      { ...short, endsAfterMs: 30 },
-      { ...long, endsAfterMs: 70 },
-    ];
+    const shortLater = { ...short, endsAfterMs: 30 };
+    const longLater = { ...long, endsAfterMs: 70 };
     assert.deepEqual((await t.peek(read("b", limit))).grants, [shortLater, longLater]);
     assert.deepEqual((await t.peek(charge("b", limit, 1))).grants, undefined);
     has(await t.peek(revoke("b", limit, "long")), { hold: "live", granted: 2, grants: [shortLater] });

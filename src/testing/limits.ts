@@ -23,7 +23,6 @@ export const tokenBucket = {
   levelPerMs: 1,
 } as const satisfies LimitSpec;
 export const slots = { algorithm: "concurrency", quota: 5 } as const satisfies LimitSpec;
-
 export const elapsed = { algorithm: "elapsed", quota: 50, ttlMs: 100 } as const satisfies LimitSpec;
 export const streak = { algorithm: "streak", quota: 2, ttlMs: 100 } as const satisfies LimitSpec;
 export const window: LimitSpec = { algorithm: "fixed-window", quota: 2, windowMs: WINDOW_MS, align: "first-use" };

@@ -7,7 +7,7 @@ import type { CompiledPolicy } from "../kernel/limit.ts";
 import { type PolicyFault, policyFault } from "../kernel/policy/contradictions.ts";
 import { isObject } from "../kernel/policy/place.ts";
 import { isMoneyText, MONEY_UNIT } from "../kernel/quantity.ts";
-import { closest } from "../kernel/spelling.ts";
+import { typoHint } from "../kernel/spelling.ts";
 import { parseSpan, SPAN_PATTERN } from "./policy-test-amounts.ts";
 import type { PolicyTest, PolicyTestBucketName, PolicyTestCall, PolicyTestStep } from "./policy-test-input.ts";
 import { DEFAULT_AT, instantMs, MAX_CALLS } from "./policy-test-schema.ts";
@@ -15,14 +15,8 @@ import { DEFAULT_AT, instantMs, MAX_CALLS } from "./policy-test-schema.ts";
 export type Keys = readonly (string | number)[];
 
 /** A fault of a part of the tests, with the keys that lead to that part. */
-export function faultAt({ keys, expected, got, hint, isKey }: PolicyFault, at: Keys): PolicyFault {
-  const fault = policyFault([...at, ...keys], expected, got);
-  return { ...fault, ...(hint === undefined ? {} : { hint }), ...(isKey === undefined ? {} : { isKey }) };
-}
-
-/** A fault with the word that was probably meant, if there is one. */
-export function withHint(fault: PolicyFault, meant: string | null): PolicyFault {
-  return meant === null ? fault : { ...fault, hint: `Did you mean "${meant}"?` };
+export function faultAt(fault: PolicyFault, at: Keys): PolicyFault {
+  return { ...fault, ...policyFault([...at, ...fault.keys], fault.expected, fault.got) };
 }
 
 /** The faults of tests whose schema is right. */
@@ -30,8 +24,8 @@ export function contradictions(tests: readonly PolicyTest[], policy: CompiledPol
   const faults = tests.flatMap((test, i) => testFaults(test, policy).map((fault) => faultAt(fault, [i])));
   const steps = tests.flatMap((test) => test.steps);
   const calls = steps.reduce((sum, step) => sum + ("call" in step ? (step.times ?? 1) : 0), 0);
-  const isTooLong = calls > MAX_CALLS;
-  if (isTooLong) faults.push(policyFault([], `at most ${MAX_CALLS} calls in all tests together`, String(calls)));
+  if (calls > MAX_CALLS)
+    faults.push(policyFault([], `at most ${MAX_CALLS} calls in all tests together`, String(calls)));
   return faults;
 }
 
@@ -125,7 +119,7 @@ function unknownName(
   isKey: boolean,
   name = String(keys.at(-1)),
 ): PolicyFault {
-  return { ...withHint(policyFault(keys, expected, formatGot(name)), closest(name, known)), isKey };
+  return { ...policyFault(keys, expected, formatGot(name)), ...typoHint(name, known), isKey };
 }
 
 /** Limits, units and dimensions that the policy does not have, and amounts in another unit than they stand for. */
@@ -190,13 +184,14 @@ function unitOf(limit: string, { limits }: CompiledPolicy): string | undefined {
 
 /** The costs in a step, and the keys that lead to them. */
 function costsIn(step: PolicyTestStep): (readonly [keys: Keys, costs: object])[] {
-  const own = (["cost", "usage"] as const).map(
-    (word) => [[word], word in step ? (step as PolicyTestCall)[word] : undefined] as const,
-  );
-  const inCall = "call" in step && isObject(step.call) ? step.call.cost : undefined;
-  return [...own, [["call", "cost"], inCall] as const].flatMap(([keys, costs]) =>
-    isObject(costs) ? [[keys, costs] as const] : [],
-  );
+  const { cost, usage, call } = step as Partial<PolicyTestCall>;
+  const inCall = isObject(call) ? call.cost : undefined;
+  const found: (readonly [Keys, unknown])[] = [
+    [["cost"], cost],
+    [["usage"], usage],
+    [["call", "cost"], inCall],
+  ];
+  return found.flatMap(([keys, costs]) => (isObject(costs) ? [[keys, costs] as const] : []));
 }
 
 /** What is wrong with an amount in a unit: dollars, or a duration, are for one unit alone. */

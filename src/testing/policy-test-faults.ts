@@ -8,8 +8,8 @@ import { type PolicyFault, policyFault } from "../kernel/policy/contradictions.t
 import { isObject, valueAt } from "../kernel/policy/place.ts";
 import { withoutExtensions } from "../kernel/policy/settled.ts";
 import { durationFrom } from "../kernel/policy/values.ts";
-import { closest } from "../kernel/spelling.ts";
-import { contradictions, faultAt, type Keys, withHint } from "./policy-test-contradictions.ts";
+import { closest, didYouMean } from "../kernel/spelling.ts";
+import { contradictions, faultAt, type Keys } from "./policy-test-contradictions.ts";
 import type { PolicyTest } from "./policy-test-input.ts";
 import { policyTestFileSchema, policyTestsSchema, stepKeys, STEP_WORDS, TEST_FILE_KEYS } from "./policy-test-schema.ts";
 import { TEST_KEYS } from "./policy-test-schema.ts";
@@ -49,18 +49,20 @@ function faultsOf(issue: Issue, input: unknown, around: Keys): PolicyFault[] {
   const given = valueAt(input, keys);
   if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey([...keys, key], given));
   if (issue.code === "invalid_union" && keys.at(-2) === "steps") return stepFaults(issue, input, keys);
-  const fault = policyFault(keys, issue.message, formatGot(given));
-  const hint = hintFor(keys, given);
-  return [hint === null ? fault : { ...fault, hint }];
+  return [withHint(policyFault(keys, issue.message, formatGot(given)), hintFor(keys, given))];
+}
+
+function withHint(fault: PolicyFault, hint: string | null): PolicyFault {
+  return hint === null ? fault : { ...fault, hint };
 }
 
 /** What people write for `allowed` and `denied`. */
-const EXPECTED: Readonly<Record<string, string>> = {
-  allow: "allowed",
-  true: "allowed",
-  deny: "denied",
-  false: "denied",
-};
+const EXPECTED = new Map([
+  ["allow", "allowed"],
+  ["true", "allowed"],
+  ["deny", "denied"],
+  ["false", "denied"],
+]);
 /** Words of a test that are durations, or may be. */
 const SPANS: readonly unknown[] = ["wait", "retryAfter", "duration", "used", "remaining", "quota"];
 
@@ -72,8 +74,8 @@ function hintFor(keys: Keys, given: unknown): string | null {
   }
   const text = String(given).slice(0, 64);
   if (word === "expect") {
-    const meant = (Object.hasOwn(EXPECTED, text) ? EXPECTED[text] : undefined) ?? closest(text, ["allowed", "denied"]);
-    return meant === null || meant === undefined ? null : `Write ${meant}.`;
+    const meant = EXPECTED.get(text) ?? closest(text, ["allowed", "denied"]);
+    return meant === null ? null : `Write ${meant}.`;
   }
   const span =
     typeof given === "string" && [word, within].some((each) => SPANS.includes(each)) ? durationFrom(text) : null;
@@ -89,7 +91,7 @@ function stepFaults(issue: Extract<Issue, { code: "invalid_union" }>, input: unk
     const fault = policyFault(keys, `a step with exactly one of ${STEP_WORDS.join(", ")}`, formatGot(step));
     const given = isObject(step) && word === undefined ? Object.keys(step) : [];
     const meant = given.map((key) => closest(key, STEP_WORDS)).find((each) => each !== null);
-    return [withHint(fault, meant ?? null)];
+    return [withHint(fault, didYouMean(meant ?? null))];
   }
   return (issue.errors[STEP_WORDS.indexOf(word)] ?? []).flatMap((inner) => faultsOf(inner, input, keys));
 }
@@ -99,7 +101,7 @@ function unknownKey(keys: Keys, around: unknown): PolicyFault {
   const key = String(keys.at(-1));
   const meant = closest(key, known);
   const expected = meant === null ? `only ${known.join(", ")}` : "a known key";
-  return { ...withHint(policyFault(keys, expected, formatGot(key)), meant), isKey: true };
+  return { ...withHint(policyFault(keys, expected, formatGot(key)), didYouMean(meant)), isKey: true };
 }
 
 /** The keys that there are where an unknown one stands. */

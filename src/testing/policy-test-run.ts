@@ -18,6 +18,11 @@ import { DEFAULT_AT, instantMs } from "./policy-test-schema.ts";
 
 /** Most times that open calls extend their holds in one step. */
 const MAX_EXTENSIONS = 20_000;
+const TOO_LONG: Mismatch = {
+  word: "wait",
+  expected: `at most ${MAX_EXTENSIONS} extensions of open calls in one step`,
+  got: "more: end the calls before it, or give their limits a longer lease",
+};
 
 /** What came of one test. */
 export interface PolicyTestResult {
@@ -49,8 +54,7 @@ export async function runPolicyTests(
 ): Promise<readonly PolicyTestResult[]> {
   const results: PolicyTestResult[] = [];
   for (const test of tests) {
-    const play = new Play(policy, test, coverage);
-    results.push({ name: test.name, failure: await play.run() });
+    results.push({ name: test.name, failure: await new Play(policy, test, coverage).run() });
   }
   return results;
 }
@@ -190,7 +194,7 @@ class Play {
     const untilMs = this.#clock.nowMs() + ms;
     let extensions = 0;
     for (let next = this.#clock.nextAtMs(); next !== null && next <= untilMs; next = this.#clock.nextAtMs()) {
-      if (++extensions > MAX_EXTENSIONS) return [tooLong()];
+      if (++extensions > MAX_EXTENSIONS) return [TOO_LONG];
       this.#clock.advance(next - this.#clock.nowMs());
       await turns();
     }
@@ -259,11 +263,6 @@ function numbered(value: unknown, n: number): unknown {
   if (Array.isArray(value)) return value.map((inner) => numbered(inner, n));
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, numbered(inner, n)]));
-}
-
-function tooLong(): Mismatch {
-  const expected = `at most ${MAX_EXTENSIONS} extensions of open calls in one step`;
-  return { word: "wait", expected, got: "more: end the calls before it, or give their limits a longer lease" };
 }
 
 /** Lets everything go on that waits for no timer. Timers and immediates may be a test runner's fakes; this is neither. */

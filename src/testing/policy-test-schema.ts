@@ -129,18 +129,14 @@ const test = object("a test", {
   }),
 });
 
-/** The keys of a test. */
 export const TEST_KEYS: readonly string[] = Object.keys(test.shape);
 
-/** The tests of a policy. */
 export const policyTestsSchema = list(test, "a list of tests", MAX_TESTS).min(1, { error: "at least one test" });
 
-/** A file of tests. */
 export const policyTestFileSchema = object("a file of tests: { policy, tests }", {
   $schema: z.string({ error: "a path or an address" }).optional(),
   policy: text(/^.{1,1000}$/s, "the path of a policy"),
   tests: policyTestsSchema,
 });
 
-/** The keys of a file of tests. */
 export const TEST_FILE_KEYS: readonly string[] = Object.keys(policyTestFileSchema.shape);

@@ -8,9 +8,9 @@ import { booking, epoch, large, onShared, toWindow } from "./shared-cases.ts";
 import { charge, hold, reset } from "./steps.ts";
 import { each, first, type StoreCase } from "./trial.ts";
 
-const receipt = (number: number, more: Partial<ReceiptTerms> = {}) => {
-  return { receipt: { instance: "i1", number, from: 1, ...more } };
-};
+const receipt = (number: number, more: Partial<ReceiptTerms> = {}) => ({
+  receipt: { instance: "i1", number, from: 1, ...more },
+});
 const undo = (request: StoreRequest): StoreRequest => ({ ...request, mode: "undo" });
 const closed = (number: number, more: Partial<ReceiptTerms> = {}) => receipt(number, { closes: true, ...more });
 

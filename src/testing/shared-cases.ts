@@ -10,7 +10,6 @@ import { quota, WINDOW_MS } from "./limits.ts";
 import { charge } from "./steps.ts";
 import { answered, type StoreCase, Trial } from "./trial.ts";
 
-/** One run of a case for shared stores. */
 export class SharedTrial extends Trial<SharedStore> {
   beat(instance: string, more: Partial<Member> = {}): Promise<Beat> {
     return this.store.beat({ group: "g", instance, livesMs: 1_000, seen: [], ...more });
@@ -42,9 +41,10 @@ export function onShared(name: string, run: (trial: SharedTrial) => Promise<void
 export const large = quota(99);
 export const epoch = { algorithm: "fixed-window", quota: 99, windowMs: WINDOW_MS, align: "epoch" } as const;
 
-export const booking = (bucket: string, cost = 1, limit: LimitSpec = large): StoreRequest => {
-  return { mode: "judge", steps: [charge(bucket, limit, cost)] };
-};
+export const booking = (bucket: string, cost = 1, limit: LimitSpec = large): StoreRequest => ({
+  mode: "judge",
+  steps: [charge(bucket, limit, cost)],
+});
 
 /** Lets time pass until a window of the epoch begins, and returns that instant. */
 export async function toWindow(t: Trial): Promise<number> {

@@ -119,7 +119,6 @@ export class Trial<Tested extends Store = Store> {
   }
 }
 
-/** A case of the contract. */
 export function storeCase(name: string, run: (trial: Trial) => Promise<void>): StoreCase {
   return {
     name,

@@ -310,7 +310,8 @@ describe("the end", () => {
     const redis = await startRedis();
     const { url, kill, ended } = await serve(temporaryFolder(), "--store", redis.url);
     const call = { tool: "x", session: "s", turn: 1 };
-    assert.equal((await consume(url, call)).json.degraded, null);
+    // A busy machine may take longer than the deadline for the first call.
+    while ((await consume(url, call)).json.degraded !== null) await sleep(10);
     redis.pause();
     assert.equal((await consume(url, call)).json.allowed, true);
     const startedMs = performance.now();

@@ -1,7 +1,7 @@
 // A middleware for language models: each call of the model is judged, and booked with the tokens that it took.
 
 import type { Dimensions } from "../../kernel/call.ts";
-import { readStream } from "../guard/reading.ts";
+import { openAnswer, readStream } from "../guard/reading.ts";
 import type { Guard } from "../guard.ts";
 import { type ModelOptions, modelCalls, type Reported } from "../model-calls.ts";
 
@@ -80,13 +80,10 @@ export function modelMiddleware(guard: Guard, whose: WhoseModel, options: ModelO
         book(begun.addUsage, () => reportedOf(part.usage, model, modelId, hasAnswer));
         return true;
       };
-      try {
+      return openAnswer(begun, async () => {
         const result = await doStream();
         return { ...result, stream: readStream<Part>(result.stream, begun, onPart, params.abortSignal) };
-      } catch (error) {
-        await begun.end(error);
-        throw error;
-      }
+      });
     },
   };
 }

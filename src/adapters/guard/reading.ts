@@ -11,6 +11,16 @@ export interface Reading {
   readonly pace: Pace;
 }
 
+/** Opens the answer of a call that has begun. An error ends the call. */
+export async function openAnswer<Answer>(reading: Reading, open: () => Answer | PromiseLike<Answer>): Promise<Answer> {
+  try {
+    return await open();
+  } catch (error) {
+    await reading.end(error);
+    throw error;
+  }
+}
+
 /** Whether an answer is being read. */
 export class Pace {
   #waiting = 0;
@@ -51,55 +61,37 @@ export function readStream<Piece>(
   onPiece: OnPiece<Piece>,
   signal: AbortSignal | undefined,
 ): ReadableStream<Piece> {
-  const source = new StreamSource(stream.getReader(), reading, onPiece, signal);
-  // It fetches only what its reader asks for, so that an unread stream can be recognised.
-  const watched = new ReadableStream<Piece>(source, { highWaterMark: 0 });
-  endWhenUnreachable(watched, reading, source.reader);
+  const reader = stream.getReader();
+  const watched = new ReadableStream<Piece>(
+    {
+      start(controller) {
+        endWhenAborted(signal, reading, reader, weak(controller));
+      },
+      async pull(controller) {
+        try {
+          const { done, value } = await reading.pace.wait(reader.read());
+          if (!done) {
+            // A reader that has read the last piece that matters may stop there.
+            if (onPiece(value)) void reading.end();
+            controller.enqueue(value);
+            return;
+          }
+          await reading.end();
+          controller.close();
+        } catch (error) {
+          await reading.end(error ?? new Error(CUT));
+          controller.error(error);
+        }
+      },
+      async cancel(reason) {
+        await Promise.all([reader.cancel(reason), reading.end(reason ?? new Error(CUT))]);
+      },
+    },
+    // It fetches only what its reader asks for, so that an unread stream can be recognised.
+    { highWaterMark: 0 },
+  );
+  endWhenUnreachable(watched, reading, reader);
   return watched;
-}
-
-class StreamSource<Piece> {
-  readonly reader: ReadableStreamDefaultReader<Piece>;
-  readonly #reading: Reading;
-  readonly #onPiece: OnPiece<Piece>;
-  readonly #signal: AbortSignal | undefined;
-
-  constructor(
-    reader: ReadableStreamDefaultReader<Piece>,
-    reading: Reading,
-    onPiece: OnPiece<Piece>,
-    signal: AbortSignal | undefined,
-  ) {
-    this.reader = reader;
-    this.#reading = reading;
-    this.#onPiece = onPiece;
-    this.#signal = signal;
-  }
-
-  start(controller: ReadableStreamDefaultController<Piece>): void {
-    endWhenAborted(this.#signal, this.#reading, this.reader, weak(controller));
-  }
-
-  async pull(controller: ReadableStreamDefaultController<Piece>): Promise<void> {
-    try {
-      const { done, value } = await this.#reading.pace.wait(this.reader.read());
-      if (!done) {
-        // A reader that has read the last piece that matters may stop there.
-        if (this.#onPiece(value)) void this.#reading.end();
-        controller.enqueue(value);
-        return;
-      }
-      await this.#reading.end();
-      controller.close();
-    } catch (error) {
-      await this.#reading.end(error ?? new Error(CUT));
-      controller.error(error);
-    }
-  }
-
-  async cancel(reason: unknown): Promise<void> {
-    await Promise.all([this.reader.cancel(reason), this.#reading.end(reason ?? new Error(CUT))]);
-  }
 }
 
 /** The same pieces, whose call ends with them. */
@@ -115,45 +107,29 @@ export function readIterator<Piece>(
       await iterator.return?.();
     },
   };
-  const watched = new WatchedIterator(iterator, source, reading, onPiece);
+  const watched: AsyncIterableIterator<Piece> = {
+    async next() {
+      try {
+        const result = await reading.pace.wait(iterator.next());
+        if (result.done === true) await reading.end();
+        else if (onPiece(result.value)) void reading.end();
+        return result;
+      } catch (error) {
+        await reading.end(error ?? new Error(CUT));
+        throw error;
+      }
+    },
+    async return() {
+      await Promise.all([source.cancel(), reading.end(new Error(CUT))]);
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
   endWhenAborted(signal, reading, source, null);
   endWhenUnreachable(watched, reading, source);
   return watched;
-}
-
-class WatchedIterator<Piece> implements AsyncIterableIterator<Piece> {
-  readonly #iterator: AsyncIterator<Piece>;
-  readonly #source: Source;
-  readonly #reading: Reading;
-  readonly #onPiece: OnPiece<Piece>;
-
-  constructor(iterator: AsyncIterator<Piece>, source: Source, reading: Reading, onPiece: OnPiece<Piece>) {
-    this.#iterator = iterator;
-    this.#source = source;
-    this.#reading = reading;
-    this.#onPiece = onPiece;
-  }
-
-  async next(): Promise<IteratorResult<Piece>> {
-    try {
-      const result = await this.#reading.pace.wait(this.#iterator.next());
-      if (result.done === true) await this.#reading.end();
-      else if (this.#onPiece(result.value)) void this.#reading.end();
-      return result;
-    } catch (error) {
-      await this.#reading.end(error ?? new Error(CUT));
-      throw error;
-    }
-  }
-
-  async return(): Promise<IteratorResult<Piece>> {
-    await Promise.all([this.#source.cancel(), this.#reading.end(new Error(CUT))]);
-    return { done: true, value: undefined };
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
 }
 
 type Weak<Value extends object> = Pick<WeakRef<Value>, "deref">;
@@ -167,12 +143,12 @@ function weak<Value extends object>(value: Value): Weak<Value> {
 const unreachable =
   typeof FinalizationRegistry === "undefined" ? null : new FinalizationRegistry<() => void>((end) => end());
 
-/** Ends a call whose answer can be read no more. What is captured here must not reach `answer`. */
+/** Ends a call whose answer can be read no more. */
 function endWhenUnreachable(answer: object, reading: Reading, source: Source): void {
   unreachable?.register(answer, endingOf(reading, source));
 }
 
-/** A function of its own, so that its closure has no `answer`. */
+/** A function of its own, so that its closure does not keep `answer` reachable. */
 function endingOf(reading: Reading, source: Source): () => void {
   return () => drop(reading, source, new ReaderGoneError());
 }

@@ -59,7 +59,7 @@ export function lastAnswer(answer: AIMessage, denial: string): AIMessage {
   const { id, text } = answer;
   // Another id than the silent answer's: readers of the stream would take it for one that they have seen.
   const said = isSilent ? { content: denial } : { id, content: text };
-  return new AIMessage({ ...said, usage_metadata: usageOf(answer) } as Fields);
+  return new AIMessage({ ...said, usage_metadata: answer.usage_metadata } as Fields);
 }
 
 /** Whether there is nothing in an answer for a reader: no text, and nothing to look at or to listen to. */
@@ -90,7 +90,7 @@ export function shownError(
 /** What a provider reports about an answer, and the model that was asked. */
 export function reportedOf(answer: Answer, asked: unknown): Reported {
   const message = messageOf(answer);
-  const usage = usageOf(answer);
+  const usage = message?.usage_metadata as Usage | undefined;
   const { model_name, model = model_name, model_provider } = message?.response_metadata ?? {};
   return {
     input: usage?.input_tokens,
@@ -114,10 +114,6 @@ interface Usage {
   readonly total_tokens?: number;
   readonly input_token_details?: { readonly cache_read?: number; readonly cache_creation?: number };
   readonly output_token_details?: { readonly reasoning?: number };
-}
-
-function usageOf(answer: Answer): Usage | undefined {
-  return messageOf(answer)?.usage_metadata;
 }
 
 /** The model's message. Where the answer is structured, LangChain hands on all messages that led to it. */

@@ -2,10 +2,10 @@
 
 import { invalidOption } from "../../kernel/errors.ts";
 import type { AddUsage } from "../../limiter.ts";
-import { readIterator } from "../guard/reading.ts";
+import { openAnswer, readIterator } from "../guard/reading.ts";
 import type { Guard } from "../guard.ts";
 import { type ModelOptions, modelCalls, type Reported, withMethods } from "../model-calls.ts";
-import { keptOf, missingText, readRequest, type Request as Read } from "./results.ts";
+import { keptOf, missingText, readRequest, type Request } from "./results.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: models of every provider must fit.
 /** A model of the SDK. */
@@ -14,10 +14,6 @@ export interface AnyModel {
   getStreamedResponse(request: any): AsyncIterable<any>;
 }
 // biome-ignore-end lint/suspicious/noExplicitAny: until here.
-
-interface Request extends Read {
-  readonly signal?: AbortSignal;
-}
 
 /** The usage of an answer. Details are one object, or one for each request. */
 interface Usage {
@@ -62,13 +58,9 @@ export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, o
         book(begun.addUsage, () => reportedOf(response ?? {}));
         return true;
       };
-      let events: AsyncIterable<Parameters<typeof onEvent>[0]>;
-      try {
-        events = model.getStreamedResponse(readRequest(request));
-      } catch (error) {
-        await begun.end(error);
-        throw error;
-      }
+      const events: AsyncIterable<Parameters<typeof onEvent>[0]> = await openAnswer(begun, () =>
+        model.getStreamedResponse(readRequest(request)),
+      );
       for await (const event of readIterator(events, begun, onEvent, request.signal)) {
         if (event.type !== "response_done" || event.response === undefined) {
           yield event;
@@ -84,9 +76,9 @@ export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, o
 }
 
 /** An answer that says something where the model says nothing to a denial, and the text that was missing. */
-function spoken(request: Read, response: Response) {
+function spoken(request: Request, response: Response) {
   const own = (response.output ?? []) as readonly object[];
-  const missing = missingText(request, { output: own });
+  const missing = missingText(request, own);
   const kept = keptOf(request, own);
   const output = missing === null ? kept : [...kept.filter(({ type }) => type !== "message"), message(missing)];
   return { missing, response: output === own ? response : { ...response, output } };

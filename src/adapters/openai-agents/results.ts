@@ -20,10 +20,7 @@ export interface Request {
   readonly tools?: readonly unknown[];
   readonly handoffs?: readonly unknown[];
   readonly outputType?: unknown;
-}
-
-interface Response {
-  readonly output: readonly Item[];
+  readonly signal?: AbortSignal;
 }
 
 /** The notice of a call, and a digest of its result: the SDK does not pass the run to the model. */
@@ -53,7 +50,6 @@ export function noteFor(run: object, id: string | undefined, value: unknown, { n
   if (noted.size > MAX_NOTED) noted.delete(noted.keys().next().value ?? "");
 }
 
-/** Remembers the text of a denied call. */
 export function noteDenial(text: string): void {
   denials.delete(text);
   denials.add(text);
@@ -78,7 +74,7 @@ export function readRequest<Asked extends Request>(request: Asked): Asked {
 }
 
 /** The text of the last denial among the newest results. */
-export function denialIn({ input }: Request): string | null {
+function denialIn({ input }: Request): string | null {
   if (!Array.isArray(input)) return null;
   const begin = input.findLastIndex(({ type }) => type !== "function_call_result") + 1;
   return (
@@ -93,7 +89,7 @@ export function denialIn({ input }: Request): string | null {
  * The text with which an answer to a denial has to end, because it says nothing; `null` where it says something, goes on
  * with calls, or has to be of another type.
  */
-export function missingText(request: Request, { output }: Response): string | null {
+export function missingText(request: Request, output: readonly Item[]): string | null {
   if (request.outputType !== undefined && request.outputType !== "text") return null;
   const goesOn = keptOf(request, output).some((item) => item.type !== "message" && item.type !== "reasoning");
   return goesOn || output.some(isSaid) ? null : denialIn(request);
