@@ -1,10 +1,10 @@
 // A batch inside a transaction, for stores that read states, let the kernel decide, and write what changed. Whether the batch
 // may be booked at all, and what was booked of it before, is in receipts.ts.
 
-import { keysOf } from "../kernel/decide.ts";
+import { decide, keysOf } from "../kernel/decide.ts";
 import type { StoreRequest } from "../kernel/request.ts";
 import type { StoredState } from "../kernel/state.ts";
-import { decide, type ReadState, validTime } from "./check.ts";
+import { type ReadState, validTime } from "./check.ts";
 import { damagedKey, tooManyHolds } from "./error.ts";
 import type { StoreAnswer } from "./store.ts";
 

@@ -18,7 +18,7 @@ const COUNT = "a whole number from 0 to 2^53 - 1";
 const FOUND: ReadonlySet<unknown> = new Set(["live", "late", "unknown"]);
 
 /** Whether a value is a time: whole milliseconds since 1970. */
-export function isTime(value: unknown): value is number {
+function isTime(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= MAX_TIME_MS;
 }
 
@@ -43,6 +43,17 @@ export function wholeIn(value: unknown): number {
   if (typeof value === "bigint") return Number(value);
   const text = value instanceof Uint8Array ? new TextDecoder().decode(value) : value;
   return typeof text === "string" && /^-?[0-9]+$/.test(text) ? Number(text) : Number.NaN;
+}
+
+/** The JSON value that a client or a port may give as text or as bytes; anything else as it is. */
+export function jsonIn(value: unknown): unknown {
+  const text = value instanceof Uint8Array ? new TextDecoder().decode(value) : value;
+  if (typeof text !== "string") return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }
 
 /**

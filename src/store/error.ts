@@ -80,5 +80,5 @@ export function tooFewReplies(): StoreError {
 
 /** The error for a request to which `decide` gives no reply. */
 export function tooManyHolds(): StoreError {
-  return new StoreError("too-many-holds", `a bucket has ${MAX_ENTRIES} holds, as many as it may`, { transient: true });
+  return new StoreError("too-many-holds", `a bucket has ${MAX_ENTRIES} holds and takes no more`, { transient: true });
 }

@@ -5,7 +5,7 @@ import { MARK_KEY, MAX_RECEIPTS, RECEIPTS_KEPT_MS, receiptsKey } from "../kernel
 import type { Step, StoreRequest } from "../kernel/request.ts";
 import type { ReceiptsState } from "../kernel/state.ts";
 import { type DecidedBatch, decideBatch } from "./batch.ts";
-import { type ReadState, validTime } from "./check.ts";
+import type { ReadState } from "./check.ts";
 import { StoreError } from "./error.ts";
 import { type ReceiptTerms, type Terms, TermsError } from "./shared-store.ts";
 import type { StoreAnswer } from "./store.ts";
@@ -23,7 +23,6 @@ export function bookBatch(
   nowMs: number,
   { notAfterMs = nowMs, incarnation, receipt }: Terms,
 ): DecidedBatch {
-  validTime(nowMs);
   if (nowMs > notAfterMs) throw new TermsError("too-late", `it is ${nowMs - notAfterMs} ms after the batch's deadline`);
   if (incarnation !== undefined) {
     const mark = read(MARK_KEY);
@@ -35,7 +34,6 @@ export function bookBatch(
   return receipt === undefined ? decideBatch(requests, read, nowMs) : decideWithReceipt(requests, read, nowMs, receipt);
 }
 
-/** @throws TermsError `too-late`; StoreError `overloaded` */
 function decideWithReceipt(
   requests: readonly StoreRequest[],
   read: (key: string) => ReadState,

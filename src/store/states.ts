@@ -9,9 +9,9 @@ import { KEPT_ENDS, newIn, roomFor, SWEPT_PER_NEW } from "./room.ts";
 // Buckets looked at before a new one is refused for want of room: a bound on how long that may take.
 const SWEPT_AT_CAPACITY = 1_000;
 
-/** The states of some buckets, and kept answers. */
 export class BoundedStates {
-  readonly #max: number;
+  /** Most buckets, and answers for idempotency keys. */
+  readonly max: number;
   readonly #buckets = new Map<string, StoredState>();
   /** Up to where buckets were looked at for expiry. */
   #hand = this.#buckets.entries();
@@ -21,9 +21,8 @@ export class BoundedStates {
   #ageing = this.#ends.entries();
   #oldest: readonly [key: string, state: StoredState] | null = null;
 
-  /** @param max most buckets, and answers for idempotency keys */
   constructor(max: number) {
-    this.#max = max;
+    this.max = max;
   }
 
   /** What is kept for each key of a request, in the order of `keysOf`. */
@@ -34,7 +33,6 @@ export class BoundedStates {
     return states;
   }
 
-  /** The state of one bucket. */
   get(bucket: string): StoredState | undefined {
     return this.#buckets.get(bucket);
   }
@@ -73,7 +71,7 @@ export class BoundedStates {
 
   #makeRoom(request: StoreRequest, next: States, reply: StoreReply, nowMs: number): boolean {
     this.#sweep(next.length * SWEPT_PER_NEW, nowMs);
-    const most = roomFor(request, reply, this.#max);
+    const most = roomFor(request, reply, this.max);
     const isThere = (key: string) => this.#buckets.has(key);
     const hasRoom = () => this.#buckets.size + newIn(request, (i) => next[i] !== undefined, isThere) <= most;
     if (hasRoom()) return true;
@@ -92,7 +90,7 @@ export class BoundedStates {
 
   /** Drops the oldest answers of ended holds: those for which there is no room, and some that have expired. */
   #forgetEnds(nowMs: number): void {
-    const most = Math.max(KEPT_ENDS, this.#max - this.#buckets.size);
+    const most = Math.max(KEPT_ENDS, this.max - this.#buckets.size);
     for (let dropped = 0; this.#ends.size > 0; ) {
       if (this.#oldest === null) {
         const { done, value } = this.#ageing.next();

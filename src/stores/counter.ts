@@ -113,20 +113,10 @@ async function takeBack(port: CounterPort, { key, cost, ttlSeconds }: Count): Pr
   if (left < 0) await port.increment(key, Math.min(cost, -left), ttlSeconds);
 }
 
-/** What a step adds, and to which key. */
-interface Count {
-  readonly key: string;
-  readonly cost: number;
-  readonly quota: number;
-  readonly ttlSeconds: number;
-  /** Longest time until it counts from zero. */
-  readonly leftMs: number;
-  readonly isStale: boolean;
-  readonly shadow: boolean;
-}
+type Count = NonNullable<ReturnType<typeof countOf>>;
 
-/** What a step adds; `null` where a counter cannot do it. */
-function countOf({ bucket, limit, event, shadow = false }: Step, nowMs: number): Count | null {
+/** What a step adds, and to which key; `null` where a counter cannot do it. */
+function countOf({ bucket, limit, event, shadow = false }: Step, nowMs: number) {
   const { asCounter, isStale } = algorithmOf(limit);
   const counter = asCounter(limit, nowMs);
   if (event.type !== "charge" || event.seen !== undefined || counter === null) return null;
@@ -136,6 +126,7 @@ function countOf({ bucket, limit, event, shadow = false }: Step, nowMs: number):
     cost: event.cost,
     quota,
     ttlSeconds: Math.ceil(ttlMs / 1_000),
+    /** Longest time until it counts from zero. */
     leftMs,
     isStale: isStale?.(limit, nowMs) ?? false,
     shadow,

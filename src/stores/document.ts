@@ -11,7 +11,7 @@ import type { StoreRequest } from "../kernel/request.ts";
 import type { StoredState } from "../kernel/state.ts";
 import { encodeState } from "../kernel/encoding/state.ts";
 import { decideBatch } from "../store/batch.ts";
-import { decodeState, type ReadState } from "../store/check.ts";
+import { decodeState, jsonIn, type ReadState } from "../store/check.ts";
 import { asStoreError, closedError, StoreError } from "../store/error.ts";
 import { KEPT_ENDS, newIn, roomFor } from "../store/room.ts";
 import type { Batching, Store, StoreAnswer } from "../store/store.ts";
@@ -29,12 +29,10 @@ export interface DocumentStoreOptions {
 const OPTIONS = { clock: clockOption } satisfies TableOf<DocumentStoreOptions>;
 
 const BATCHING: Batching = { size: 64, underWay: 4 };
-/** Most partitions of a batch that are changed at the same time. */
 const MAX_CHANGING_PARTITIONS = 8;
 /** Most keys that calls may make in one value: what ends a call may make more (`roomFor`). */
 const MAX_KEYS = 10_000;
 
-/** Each key's text, and when it ends. */
 type Kept = readonly [text: string, expiresAtMs: number];
 
 /**
@@ -194,23 +192,12 @@ function endOfEntry(entry: unknown): number {
 
 /** What a value, `{ "tollgate": 1, "keys": { … } }`, has for each key; `null` where it is damaged as a whole. */
 function keysIn(value: unknown): Readonly<Record<string, unknown>> | null {
-  const json = parsed(value);
+  const json = jsonIn(value);
   if (isEmpty(json)) return {};
   const { tollgate, keys, ...others } = Object(json) as Record<string, unknown>;
   // What another program has added would be lost where the value is written.
   if (tollgate !== 1 || Object.keys(others).length > 0) return null;
   return typeof keys === "object" && keys !== null ? (keys as Record<string, unknown>) : null;
-}
-
-/** What a port gives as text, or as bytes, is read: not every driver reads JSON columns by itself. */
-function parsed(value: unknown): unknown {
-  const text = value instanceof Uint8Array ? new TextDecoder().decode(value) : value;
-  if (typeof text !== "string" || text === "") return text;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
 }
 
 /** Whether nothing was written yet: NULL, or what columns have as their default, `{}`, `[]` and the empty text. */

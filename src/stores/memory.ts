@@ -49,13 +49,11 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
 
 class MemoryStore implements Store {
   readonly clock: Clock | undefined;
-  readonly #maxBuckets: number;
   readonly #states: BoundedStates;
   #isClosed = false;
 
   constructor(maxBuckets: number, clock: Clock | undefined) {
     this.clock = clock;
-    this.#maxBuckets = maxBuckets;
     this.#states = new BoundedStates(maxBuckets);
   }
 
@@ -84,6 +82,6 @@ class MemoryStore implements Store {
     const { reply, next } = decide(request, before, nowMs);
     if (reply === null) return tooManyHolds();
     if (next === null || this.#states.write(request, before, next, reply, nowMs)) return reply;
-    return new StoreError("capacity", `the memory store holds its ${this.#maxBuckets} buckets`, { transient: true });
+    return new StoreError("capacity", `the memory store holds its ${this.#states.max} buckets`, { transient: true });
   }
 }

@@ -3,11 +3,11 @@
 
 import { type Clock, clockOption, LateError, within } from "../clock.ts";
 import { readOptions, type TableOf, whole } from "../kernel/options.ts";
-import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import type { StoreRequest } from "../kernel/request.ts";
 import { validTime } from "../store/check.ts";
 import { closedError, type StoreError } from "../store/error.ts";
 import { type SharedStore, type Terms, TermsError } from "../store/shared-store.ts";
-import type { Batching, SetupCheck, Store } from "../store/store.ts";
+import type { Batching, SetupCheck, Store, StoreAnswer } from "../store/store.ts";
 import { type Part, partsOf, type ScriptCall, scriptCall } from "./redis/arguments.ts";
 import { beatThrough } from "./redis/beat.ts";
 import type { RedisClient, Send } from "./redis/client.ts";
@@ -87,20 +87,16 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   return new RedisStore(client, deadlineMs, clock);
 }
 
-/** Books nothing, but the server knows the script afterwards. */
-const EMPTY_BATCH: ScriptCall = { keys: [], values: [[], [], [], []] };
-
 class RedisStore implements Store {
   readonly batching = BATCHING;
   /** Absent on a cluster, which has no single server that could keep receipts or lose what it held. */
   readonly book?: SharedStore["book"];
   readonly beat?: SharedStore["beat"];
   readonly #client: RedisClient;
-  readonly #isCluster: boolean;
   readonly #route: Route;
   readonly lastFault: LastFault;
   readonly deadlineMs: number;
-  readonly clock?: Clock;
+  readonly clock: Clock | undefined;
   readonly #apply: Script;
   /** Whether the server may not know the script: the next beat loads it. */
   #mustLoadScript = true;
@@ -112,11 +108,10 @@ class RedisStore implements Store {
     this.#client = client;
     this.#route = new Route(client);
     this.lastFault = eventsOf(client).lastFault;
-    this.#isCluster = this.#route.isCluster;
     this.deadlineMs = deadlineMs;
-    if (clock !== undefined) this.clock = clock;
+    this.clock = clock;
     this.#apply = scriptOf(APPLY_SCRIPT, clock);
-    if (this.#isCluster) return;
+    if (this.#route.isCluster) return;
     this.book = async (requests, terms) => {
       this.#checkOpen();
       return this.#runAll(requests, this.#sendWithin(deadlineMs), terms);
@@ -126,37 +121,31 @@ class RedisStore implements Store {
       this.#checkOpen();
       // No deadline: the failover layer decides how long it waits for a beat.
       const { send } = this.#route;
-      const answer = await beatThrough(member, (call) => this.#call(script, { ...call, send }, (values) => values));
+      const answer = await beatThrough(member, (call) => this.#call(script, call, send));
       if (this.#mustLoadScript) {
-        await this.#call(this.#apply, { ...EMPTY_BATCH, send }, () => {});
+        // Books nothing, but the server knows the script afterwards.
+        await this.#run({ requests: [], terms: undefined, part: 0 }, send);
         this.#mustLoadScript = false;
       }
       return answer;
     };
   }
 
-  async apply(
-    requests: readonly StoreRequest[],
-    leftMs: number = this.deadlineMs,
-  ): Promise<(StoreReply | StoreError)[]> {
+  async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<StoreAnswer[]> {
     this.#checkOpen();
     const endsAtMs = performance.now() + leftMs;
     const send = this.#sendWithin(leftMs);
-    if (!this.#isCluster) return this.#runAll(requests, send);
+    if (!this.#route.isCluster) return this.#runAll(requests, send);
     return decideInSlots(requests, {
       decide: (each) => this.#runAll(each, send),
       settle: (each) => this.#runAll(each, this.#sendWithin(this.deadlineMs)),
       runLater: (settled) => this.#settleLater(settled),
-      inTime: (work) => this.#inTime(endsAtMs - performance.now(), work),
+      inTime: (work) => within(endsAtMs - performance.now(), work, { deadlineMs: this.deadlineMs }).catch(this.#fail),
     });
   }
 
   async setup(): Promise<readonly SetupCheck[]> {
-    try {
-      return await checkSetup(this.#client, this.#sendWithin(this.deadlineMs, false));
-    } catch (error) {
-      throw redisError(error, this.lastFault());
-    }
+    return checkSetup(this.#client, this.#sendWithin(this.deadlineMs, false)).catch(this.#fail);
   }
 
   async close(): Promise<void> {
@@ -165,13 +154,9 @@ class RedisStore implements Store {
     this.#route.close();
   }
 
-  async #inTime<Value>(leftMs: number, work: Promise<Value>): Promise<Value> {
-    try {
-      return await within(leftMs, work, { deadlineMs: this.deadlineMs });
-    } catch (error) {
-      throw redisError(error, this.lastFault());
-    }
-  }
+  readonly #fail = (error: unknown): never => {
+    throw redisError(error, this.lastFault());
+  };
 
   /**
    * Sends any number of commands until the time is over.
@@ -198,7 +183,7 @@ class RedisStore implements Store {
     this.#unsettled.add(ended);
   }
 
-  async #runAll(requests: readonly StoreRequest[], send: Send, terms?: Terms): Promise<(StoreReply | StoreError)[]> {
+  async #runAll(requests: readonly StoreRequest[], send: Send, terms?: Terms): Promise<StoreAnswer[]> {
     const parts = partsOf(requests);
     // A receipt is written for an empty batch too.
     if (parts.length === 1 || (parts.length === 0 && terms !== undefined))
@@ -216,37 +201,31 @@ class RedisStore implements Store {
     );
   }
 
-  async #run(part: Part, send: Send): Promise<(StoreReply | StoreError)[]> {
+  async #run(part: Part, send: Send): Promise<StoreAnswer[]> {
     const call = scriptCall(part);
-    const knowsIncarnation = part.terms?.incarnation !== undefined;
-    return this.#call(this.#apply, { ...call, send, knowsIncarnation }, (answer) =>
-      scriptReplies(part, call.keys, answer),
-    );
+    const onUnknownScript = part.terms?.incarnation === undefined ? "load" : this.#otherIncarnation;
+    return scriptReplies(part, call.keys, await this.#call(this.#apply, call, send, onUnknownScript));
   }
 
-  async #call<Reply>(
+  async #call(
     script: Script,
-    { keys, values, send, knowsIncarnation = false }: ScriptCall & { send: Send; knowsIncarnation?: boolean },
-    read: (answer: unknown[]) => Reply,
-  ): Promise<Reply> {
+    { keys, values }: ScriptCall,
+    send: Send,
+    onUnknownScript: "load" | (() => Error) = "load",
+  ): Promise<unknown[]> {
     const args = [keys.length, ...keys, JSON.stringify(values)];
     if (this.clock !== undefined) args.push(validTime(this.clock.nowMs()));
-    const onUnknownScript = knowsIncarnation ? () => this.#otherIncarnation() : "load";
-    try {
-      return read((await runScript(script, send, args, onUnknownScript)) as unknown[]);
-    } catch (error) {
-      throw redisError(error, this.lastFault());
-    }
+    return (await runScript(script, send, args, onUnknownScript).catch(this.#fail)) as unknown[];
   }
 
   /**
    * A server that does not know the script has been started, or has taken over, since the last beat. So the incarnation that the
    * sender knows may be out of date.
    */
-  #otherIncarnation(): StoreError {
+  readonly #otherIncarnation = (): StoreError => {
     this.#mustLoadScript = true;
     const message =
       "the server has forgotten its scripts since the sender last heard of it, and may have lost what it held";
     return new TermsError("other-incarnation", message);
-  }
+  };
 }

@@ -9,7 +9,8 @@ import { namesOf } from "../../scripts/lua/names.ts";
 import { FOLDER, textOf } from "../../scripts/lua/sources.ts";
 import { generatedFiles } from "../../scripts/lua.ts";
 import { decodeState } from "../../src/kernel/encoding/state.ts";
-import { BOUNDS, EVENTS, NAMING } from "../../src/stores/redis/wire.ts";
+import { NAMING } from "../../src/kernel/request.ts";
+import { BOUNDS, EVENTS } from "../../src/stores/redis/wire.ts";
 
 describe("what `npm run lua` makes", () => {
   for (const [file, text] of generatedFiles()) {

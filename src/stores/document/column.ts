@@ -89,7 +89,10 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
       // An aggregate is there when the row is locked: the server's clock beside it is read after that.
       const locked = listIn(await query(lock, [partition]));
       const [count, json, spelled, serverMs] = locked as [number, string, string, number];
-      if (count !== 1) throw unknownPartition(from, id, count);
+      if (count !== 1) {
+        const message = `${from} has ${count === 0 ? "no" : "more than one"} row whose "${id}" is the call's partition: make the session's row before its first call`;
+        throw new StoreError("unknown-partition", message, { transient: false });
+      }
       const changed = change(json, clock === undefined ? serverMs : clock.nowMs(), spelled);
       if (changed.json !== json) {
         const text = `UPDATE ${from} SET "${column}" = $2::text::${columnType} ${where}`;
@@ -103,11 +106,6 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
     transact: (partition, change) => changeRow(partition, change).catch(fail),
     setup: () => setupOf(database).catch(fail),
   };
-}
-
-function unknownPartition(from: string, id: string, count: number): StoreError {
-  const message = `${from} has ${count === 0 ? "no" : "more than one"} row whose "${id}" is the call's partition: make the session's row before its first call`;
-  return new StoreError("unknown-partition", message, { transient: false });
 }
 
 /**

@@ -1,15 +1,14 @@
 // Postgres clients, told apart by their shape.
 
 import { formatGot, MisuseError } from "../../kernel/errors.ts";
+import { jsonIn } from "../../store/check.ts";
 import { StoreError } from "../../store/error.ts";
 import type { Database } from "./database.ts";
 import { type PgPool, pgDatabase } from "./pg.ts";
 import { type PostgresJs, postgresJsDatabase } from "./postgres-js.ts";
 import { type PrismaLike, prismaDatabase } from "./prisma.ts";
 
-export type { PgPool } from "./pg.ts";
-export type { PostgresJs } from "./postgres-js.ts";
-export type { PrismaLike } from "./prisma.ts";
+export type { PgPool, PostgresJs, PrismaLike };
 
 /** A client that the Postgres stores take. */
 export type PostgresClient = PgPool | PostgresJs | PrismaLike;
@@ -41,17 +40,8 @@ export function databaseThrough(client: PostgresClient, deadlineMs: number): Dat
  */
 export function listIn([value]: readonly unknown[]): readonly unknown[] {
   // A client whose parser for texts reads JSON has done so already.
-  const list = Array.isArray(value) ? value : parsed(value);
+  const list = jsonIn(value ?? []);
   if (Array.isArray(list)) return list;
   const message = `Postgres: expected the text of a JSON list, got ${formatGot(value)}: the client must not change texts`;
   throw new StoreError("invalid-reply", message, { transient: false });
-}
-
-function parsed(value: unknown): unknown {
-  if (value === undefined || value === null) return [];
-  try {
-    return JSON.parse(value instanceof Uint8Array ? new TextDecoder().decode(value) : String(value));
-  } catch {
-    return undefined;
-  }
 }

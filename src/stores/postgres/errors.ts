@@ -55,7 +55,6 @@ const OWN_TABLES: Fixes = {
   "42501": "the role needs SELECT, INSERT, UPDATE and DELETE on Tollgate's tables",
 };
 
-/** What `postgresError` adds to an error. */
 interface Hints {
   /** What to do, by SQLSTATE. Default: for Tollgate's own tables. */
   readonly fixes?: Fixes;

@@ -64,8 +64,7 @@ export async function beat(table: Table, { group, instance, livesMs, seen }: Mem
   if (state?.kind !== "mark") {
     throw new StoreError("busy", "Postgres: the mark was removed while it was made", { transient: true });
   }
-  const { lost } = state;
-  return { incarnation: state.incarnation, lost, instances: others + (livesMs === 0 ? 0 : 1), rank, nowMs };
+  return { incarnation: state.incarnation, lost: state.lost, instances: others + (livesMs === 0 ? 0 : 1), rank, nowMs };
 }
 
 /** Removes instances whose end is over, and shortens the lives that a clock wrote which was ahead. It waits for no other. */

@@ -34,7 +34,8 @@ interface PgClient extends Pick<PgPool, "query"> {
 
 /** @param deadlineMs for each statement */
 export function pgDatabase(pool: PgPool, deadlineMs: number): Database {
-  const connections = connectionsOf(pool);
+  const connections = connectionsByPool.get(pool) ?? new Connections(pool);
+  connectionsByPool.set(pool, connections);
   const waitMs = patienceMs(deadlineMs);
   const timeouts = setTimeouts(deadlineMs);
   const transaction: Database["transaction"] = (run) => {
@@ -87,6 +88,7 @@ class Connections {
     undo?: (ask: Query) => Promise<unknown>,
   ): Promise<Value> {
     const client = await this.#connect(waitMs);
+    const at = client.host === undefined ? "" : ` at ${client.host}:${client.port}`;
     let isLost = false;
     // A connection that ends between two statements says so by an event, which ends the process without a listener.
     const lose = () => {
@@ -95,7 +97,7 @@ class Connections {
     client.on?.("error", lose);
     const ask: Query = async (text, values = []) => {
       try {
-        return firstColumns((await answered(waitMs, client.query(text, [...values]), at(client))).rows);
+        return firstColumns((await answered(waitMs, client.query(text, [...values]), at)).rows);
       } catch (error) {
         if (isConnectionLost(error)) lose();
         if (error instanceof SilentError || isReadOnly(error)) this.#distrust(client);
@@ -143,21 +145,10 @@ class Connections {
 /** One for each pool, however many stores use it. */
 const connectionsByPool = new WeakMap<PgPool, Connections>();
 
-function connectionsOf(pool: PgPool): Connections {
-  const found = connectionsByPool.get(pool) ?? new Connections(pool);
-  connectionsByPool.set(pool, found);
-  return found;
-}
-
 function connectError(error: unknown, where: string, waitMs: number): StoreError {
   if (!(error instanceof LateError)) return postgresError(error, { where });
   const message = `Postgres${where}: the pool had no connection free within ${waitMs} ms: see what keeps them, or raise its max`;
   return new StoreError("unavailable", message, { transient: true });
-}
-
-/** Where a connection leads, for messages. */
-function at({ host, port }: PgClient): string {
-  return host === undefined ? "" : ` at ${host}:${port}`;
 }
 
 /** Which server a pool is for, as far as its options say so, and nothing of their secrets. */

@@ -143,10 +143,10 @@ function pushRequest(
   limits: Numbering<LimitSpec>,
 ): void {
   const isOnce = once !== undefined && mode !== "peek";
-  const waits = wait === undefined ? 0 : MODE_FLAGS.withWait;
-  values.push(
-    MODES[mode] + (isOnce ? MODE_FLAGS.withOnce : 0) + waits + (atMs === undefined ? 0 : MODE_FLAGS.withTime),
-  );
+  const onceFlag = isOnce ? MODE_FLAGS.withOnce : 0;
+  const waitFlag = wait === undefined ? 0 : MODE_FLAGS.withWait;
+  const timeFlag = atMs === undefined ? 0 : MODE_FLAGS.withTime;
+  values.push(MODES[mode] + onceFlag + waitFlag + timeFlag);
   if (atMs !== undefined) values.push(atMs);
   if (wait !== undefined) values.push(wait.id, wait.maxMs);
   if (isOnce) values.push(keys.numberOf(once.key), once.request);

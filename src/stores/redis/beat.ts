@@ -15,7 +15,13 @@ export async function beatThrough(
   run: (call: ScriptCall) => Promise<readonly unknown[]>,
 ): Promise<Beat> {
   const answer = await run(beatCall(member, []));
-  return beatIn(answer.length === 1 ? await run(beatCall(member, member.seen)) : answer);
+  const [now, instances, rank, text] = answer.length === 1 ? await run(beatCall(member, member.seen)) : answer;
+  const mark = decodeState(textIn(text), 0);
+  if (mark?.kind !== "mark") {
+    throw new StoreError("invalid-reply", "the script's answer holds no mark", { transient: true });
+  }
+  const { incarnation, lost } = mark;
+  return { incarnation, lost, instances: wholeIn(instances), rank: wholeIn(rank), nowMs: wholeIn(now) };
 }
 
 function beatCall({ group, instance, livesMs, seen }: Member, named: readonly string[]): ScriptCall {
@@ -23,13 +29,4 @@ function beatCall({ group, instance, livesMs, seen }: Member, named: readonly st
     keys: [MARK_KEY, SERVER_KEY, `tollgate:1:$names:${group}`, `tollgate:1:$ends:${group}`, ...named],
     values: [instance, livesMs, crypto.randomUUID(), seen.length === 0 ? 0 : 1],
   };
-}
-
-function beatIn([now, instances, rank, text]: readonly unknown[]): Beat {
-  const mark = decodeState(textIn(text), 0);
-  if (mark?.kind !== "mark") {
-    throw new StoreError("invalid-reply", "the script's answer holds no mark", { transient: true });
-  }
-  const { incarnation, lost } = mark;
-  return { incarnation, lost, instances: wholeIn(instances), rank: wholeIn(rank), nowMs: wholeIn(now) };
 }

@@ -11,7 +11,7 @@ interface Emitter {
   readonly options?: { readonly host?: unknown; readonly port?: unknown };
 }
 
-/** A part of a store that has to know. */
+/** A part of a store that reacts to these events. */
 export interface ClientListener {
   connected(): void;
   ended(): void;

@@ -9,7 +9,7 @@ import type { Spare } from "./spare.ts";
 const MAX_WATCHED_SLOTS = 256;
 
 /** Since when a server has answered no command. An error of the client itself is no answer. */
-export interface Silence {
+interface Silence {
   /** Which slot of a cluster; "" for a single server. */
   readonly tag: string;
   readonly key: string | undefined;
@@ -17,7 +17,6 @@ export interface Silence {
   inFlight: number;
 }
 
-/** A client that the store sends through. */
 export class ClientInUse {
   /** `null` for the user's client. */
   readonly spare: Spare | null;
@@ -26,15 +25,10 @@ export class ClientInUse {
   readonly #connection: Connection;
   readonly #silences = new Map<string, Silence>();
   readonly #inFlight = new Set<(error: Error) => void>();
-
-  readonly #refused: (client: ClientInUse, key: string | undefined) => void;
+  readonly #refused: (key: string | undefined) => void;
 
   /** @param refused called when its server, which is none of a cluster, says that it takes no more commands here */
-  constructor(
-    connection: Connection,
-    spare: Spare | null,
-    refused: (client: ClientInUse, key: string | undefined) => void,
-  ) {
+  constructor(connection: Connection, spare: Spare | null, refused: (key: string | undefined) => void) {
     this.#connection = connection;
     this.spare = spare;
     this.#refused = refused;
@@ -47,7 +41,11 @@ export class ClientInUse {
       this.#inFlight.add(reject);
       const end = (isAnswer: boolean) => {
         this.#inFlight.delete(reject);
-        if (silence !== null) this.#end(silence, isAnswer);
+        if (silence === null) return;
+        silence.inFlight--;
+        if (!isAnswer) return;
+        if (silence.inFlight > 0) silence.sinceMs = performance.now();
+        else this.#silences.delete(silence.tag);
       };
       this.#connection.send(key, command, ...args).then(
         (answer) => {
@@ -58,7 +56,7 @@ export class ClientInUse {
           end(wordOf(error) !== undefined);
           if (saysUnfit(error) && !this.#connection.isCluster) {
             this.isUnfit = true;
-            this.#refused(this, key);
+            this.#refused(key);
           }
           reject(error);
         },
@@ -97,12 +95,5 @@ export class ClientInUse {
     const silence = { tag, key, sinceMs: performance.now(), inFlight: 0 };
     this.#silences.set(tag, silence);
     return silence;
-  }
-
-  #end(silence: Silence, isAnswer: boolean): void {
-    silence.inFlight--;
-    if (!isAnswer) return;
-    if (silence.inFlight > 0) silence.sinceMs = performance.now();
-    else this.#silences.delete(silence.tag);
   }
 }

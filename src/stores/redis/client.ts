@@ -6,11 +6,7 @@ import { formatGot, MisuseError } from "../../kernel/errors.ts";
 export interface IoRedisClient {
   call(command: string, ...args: (string | number)[]): Promise<unknown>;
   readonly isCluster?: boolean;
-  readonly options?: {
-    readonly autoResendUnfulfilledCommands?: boolean | undefined;
-    readonly retryDelayOnFailover?: number | undefined;
-    readonly redisOptions?: { readonly autoResendUnfulfilledCommands?: boolean | undefined } | undefined;
-  };
+  readonly options?: object;
 }
 
 /** node-redis: the server that Sentinel names. */

@@ -78,33 +78,23 @@ export function redisError(error: unknown, fault?: Error): StoreError {
     const reason = reasonOf(new Error(messageOf(shown), { cause: fault }));
     return new StoreError("unavailable", `Redis: ${reason}`, { transient: true, cause: fault });
   }
-  const message = reasonOf(shown);
-  if (server?.word === "ERR" && IS_OLD.test(server.text)) {
-    return new StoreError("too-old", `Redis 7.0 or newer, or Valkey, is needed: ${message}`, {
-      transient: false,
-      cause: error,
-    });
-  }
   const [code, transient] = meaningOf(server);
-  return new StoreError(code, `Redis: ${message}`, { transient, cause: error });
+  const subject = code === "too-old" ? "Redis 7.0 or newer, or Valkey, is needed" : "Redis";
+  return new StoreError(code, `${subject}: ${reasonOf(shown)}`, { transient, cause: error });
 }
 
-interface ServerError {
-  readonly word: string;
-  readonly text: string;
-}
-
-function meaningOf(server: ServerError | null): readonly [code: StoreErrorCode, transient: boolean] {
+function meaningOf(server: ReturnType<typeof serverError>): readonly [code: StoreErrorCode, transient: boolean] {
   // The client could not ask, or was not answered.
   if (server === null) return ["unavailable", true];
   const { word, text } = server;
+  if (word === "ERR" && IS_OLD.test(text)) return ["too-old", false];
   if (word === "ERR" && NO_RIGHT.test(text)) return ["unauthorized", false];
   if (word === "ERR" && IS_FULL.test(text)) return ["unavailable", true];
   return BY_WORD[word] ?? ["unavailable", false];
 }
 
 /** The server's error, or `null` where an error is the client's own. */
-function serverError(error: unknown): ServerError | null {
+function serverError(error: unknown): { readonly word: string; readonly text: string } | null {
   const message = messageOf(error);
   const [, kind = "", detail = ""] = /signalled by the server: - (\w+): ?(.*)$/s.exec(message) ?? [];
   if (kind !== "") return { word: BY_KIND[kind] ?? kind, text: detail };

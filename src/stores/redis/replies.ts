@@ -4,12 +4,13 @@ import type { UsageGrant } from "../../kernel/decision.ts";
 import { formatGot } from "../../kernel/errors.ts";
 import { replayOf } from "../../kernel/bucket/once.ts";
 import { MAX_RECEIPTS } from "../../kernel/receipts.ts";
-import { LISTING, type Step, type StepReply, type StoreReply, type StoreRequest } from "../../kernel/request.ts";
+import { LISTING, NAMING, type Step, type StepReply, type StoreRequest } from "../../kernel/request.ts";
 import { decodeState, validTime, wholeIn } from "../../store/check.ts";
 import { damagedKey, StoreError, tooManyHolds } from "../../store/error.ts";
 import { type Terms, TermsError } from "../../store/shared-store.ts";
+import type { StoreAnswer } from "../../store/store.ts";
 import type { Part } from "./arguments.ts";
-import { FOUND, NAMING, REFUSALS, REPLIES } from "./wire.ts";
+import { FOUND, REFUSALS, REPLIES } from "./wire.ts";
 
 /**
  * The script's answer, one reply or error for each request.
@@ -20,14 +21,11 @@ export function scriptReplies(
   { requests, terms }: Part,
   keys: readonly string[],
   answer: readonly unknown[],
-): (StoreReply | StoreError)[] {
+): StoreAnswer[] {
   if (!Array.isArray(answer)) throw invalidAnswer(`a list, got ${formatGot(answer)}`);
   const refusal = refusalOf(wholeIn(answer[1]), wholeIn(answer[0]), terms);
   if (refusal !== null) throw refusal;
-  const reader = new Reader(answer, keys);
-  const replies = requests.map((request) => reader.reply(request));
-  if (!reader.isAtEnd) throw invalidAnswer("another length");
-  return replies;
+  return new Reader(answer, keys).replies(requests);
 }
 
 function invalidAnswer(expected: string): StoreError {
@@ -46,11 +44,13 @@ class Reader {
     this.#nowMs = validTime(wholeIn(answer[0]));
   }
 
-  get isAtEnd(): boolean {
-    return this.#position === this.#answer.length;
+  replies(requests: readonly StoreRequest[]): StoreAnswer[] {
+    const replies = requests.map((request) => this.#reply(request));
+    if (this.#position !== this.#answer.length) throw invalidAnswer("another length");
+    return replies;
   }
 
-  reply({ steps, once }: StoreRequest): StoreReply | StoreError {
+  #reply({ steps, once }: StoreRequest): StoreAnswer {
     const nowMs = this.#nowMs;
     const status = this.#next();
     switch (status) {
@@ -64,8 +64,10 @@ class Reader {
         return { allowed: false, stale: true, nowMs, steps: [] };
       case REPLIES.damaged:
         return damagedKey(this.#keys[this.#next() - 1] ?? "");
-      case REPLIES.wrongType:
-        return wrongType(this.#keys[this.#next() - 1] ?? "");
+      case REPLIES.wrongType: {
+        const message = `the key ${this.#keys[this.#next() - 1] ?? ""} holds another type than a string`;
+        return new StoreError("wrong-type", message, { transient: false });
+      }
       case REPLIES.tooManyHolds:
         return tooManyHolds();
       case REPLIES.queued:
@@ -128,7 +130,6 @@ function refusalOf(status: number, nowMs: number, { notAfterMs = nowMs, receipt 
   }
 }
 
-/** How a step found what it names. */
 function foundIn(code: number): keyof typeof FOUND {
   if (code === FOUND.live) return "live";
   return code === FOUND.late ? "late" : "unknown";
@@ -139,11 +140,7 @@ export function textIn(value: unknown): string {
   return value instanceof Uint8Array ? new TextDecoder().decode(value) : String(value);
 }
 
-function answeredBefore(text: string, key: string): StoreReply | StoreError {
+function answeredBefore(text: string, key: string): StoreAnswer {
   const state = decodeState(text, 0);
   return state?.kind === "once" ? replayOf(state) : damagedKey(key);
-}
-
-function wrongType(key: string): StoreError {
-  return new StoreError("wrong-type", `the key ${key} holds another type than a string`, { transient: false });
 }

@@ -1,7 +1,7 @@
 // Which client the commands go through: the user's, or a spare that the store makes while the user's client gives no answers
 // or its server has become a replica. The user's client is never touched: its other commands go on.
 
-import { within } from "../../clock.ts";
+import { spread, within } from "../../clock.ts";
 import { MARK_KEY } from "../../kernel/receipts.ts";
 import { type Connection, connectionOf, type RedisClient, type Send } from "./client.ts";
 import { wordOf } from "./errors.ts";
@@ -61,9 +61,10 @@ export class Route implements ClientListener {
   }
 
   #through(connection: Connection, spare: Spare | null): ClientInUse {
-    return new ClientInUse(connection, spare, (refused, key) => {
-      if (refused === this.#client) void this.#openSpares("", key);
+    const client = new ClientInUse(connection, spare, (key) => {
+      if (client === this.#client) void this.#openSpares("", key);
     });
+    return client;
   }
 
   #scheduleCheck(afterMs: number = SILENT_MS): void {
@@ -114,7 +115,7 @@ export class Route implements ClientListener {
 
   /** Pauses, longer each time. The pause keeps no process alive. */
   async #pause(): Promise<void> {
-    const ms = this.#pauseMs * (0.5 + Math.random() / 2);
+    const ms = spread(this.#pauseMs);
     this.#pauseMs = Math.min(Math.max(2 * this.#pauseMs, PAUSE_MS.first), PAUSE_MS.most);
     if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms).unref());
   }

@@ -56,12 +56,12 @@ export async function runScript(
 
 /** Asks until all keys of the slot are on one server: some of them are on the next one already, and some are not. */
 async function askAgain(ask: () => Promise<unknown>): Promise<unknown> {
-  for (let time = 1; ; time++) {
-    await sleep(pauseAfter(time - 1, MOVING.firstMs, MOVING.mostMs));
+  for (let attempt = 1; ; attempt++) {
+    await sleep(pauseAfter(attempt - 1, MOVING.firstMs, MOVING.mostMs));
     try {
       return await ask();
     } catch (error) {
-      if (wordOf(error) !== MOVING.word || time >= MOVING.times) throw error;
+      if (wordOf(error) !== MOVING.word || attempt >= MOVING.times) throw error;
     }
   }
 }

@@ -11,7 +11,7 @@ const UNKNOWN = "unknown";
 
 /** Reads version, eviction and persistence, and the client's settings. What the server does not report is `unknown`. */
 export async function checkSetup(client: RedisClient, send: Send): Promise<readonly SetupCheck[]> {
-  const info = fieldsOf(textOf(await readInfo(send)));
+  const info = textOf(await readInfo(send));
   const fsync = await appendFsync(send);
   return [version(info), eviction(info), persistence(info, fsync), clientCheck(client)];
 }
@@ -36,15 +36,8 @@ function textOf(answer: unknown): string {
   return typeof first === "object" && first !== null && "value" in first ? String(first.value) : String(first);
 }
 
-type Fields = ReadonlyMap<string, string>;
-
-function fieldsOf(info: string): Fields {
-  return new Map(
-    info.split(/\r?\n/).flatMap((line) => {
-      const colon = line.indexOf(":");
-      return colon === -1 ? [] : [[line.slice(0, colon), line.slice(colon + 1)] as const];
-    }),
-  );
+function fieldIn(info: string, name: string): string | undefined {
+  return new RegExp(`^${name}:(.*)$`, "m").exec(info)?.[1];
 }
 
 /** Managed servers may refuse CONFIG. */
@@ -59,9 +52,9 @@ async function appendFsync(send: Send): Promise<string> {
   }
 }
 
-function version(info: Fields): SetupCheck {
-  const valkey = info.get("valkey_version");
-  const redis = info.get("redis_version") ?? UNKNOWN;
+function version(info: string): SetupCheck {
+  const valkey = fieldIn(info, "valkey_version");
+  const redis = fieldIn(info, "redis_version") ?? UNKNOWN;
   // An unknown version is not old.
   const isOld = valkey === undefined && Number.parseInt(redis, 10) < 7;
   return {
@@ -71,30 +64,23 @@ function version(info: Fields): SetupCheck {
   };
 }
 
-function eviction(info: Fields): SetupCheck {
-  const value = info.get("maxmemory_policy") ?? UNKNOWN;
+function eviction(info: string): SetupCheck {
+  const value = fieldIn(info, "maxmemory_policy") ?? UNKNOWN;
   const lost = "counters may be evicted, and count from zero again: set maxmemory-policy to noeviction";
   const unsaid = "the server does not say whether it evicts counters: make sure that maxmemory-policy is noeviction";
   return { name: "eviction", value, problem: value === "noeviction" ? null : value === UNKNOWN ? unsaid : lost };
 }
 
-function persistence(info: Fields, fsync: string): SetupCheck {
+function persistence(info: string, fsync: string): SetupCheck {
   const name = "persistence";
-  if (info.get("aof_enabled") !== "1") {
+  if (fieldIn(info, "aof_enabled") !== "1") {
     const problem = "a restart of the server forgets what was counted since its last snapshot: set appendonly yes";
     return { name, value: "no append-only file", problem };
   }
-  const value = `append-only file, fsync ${fsync}`;
-  if (fsync === "always") return { name, value, problem: null };
-  if (fsync === UNKNOWN) {
-    const problem =
-      "whether a crash may lose what was counted last is not known, because the server refuses CONFIG GET: allow " +
-      "CONFIG|GET for this user, or make sure that appendfsync is always";
-    return { name, value, problem };
-  }
-  return {
-    name,
-    value,
-    problem: "a crash of the server may lose what was counted in the last two seconds: set appendfsync to always",
-  };
+  const lost = "a crash of the server may lose what was counted in the last two seconds: set appendfsync to always";
+  const unsaid =
+    "whether a crash may lose what was counted last is not known, because the server refuses CONFIG GET: allow " +
+    "CONFIG|GET for this user, or make sure that appendfsync is always";
+  const problem = fsync === "always" ? null : fsync === UNKNOWN ? unsaid : lost;
+  return { name, value: `append-only file, fsync ${fsync}`, problem };
 }

@@ -6,6 +6,7 @@ import { algorithmOf } from "../../kernel/algorithms/registry.ts";
 import { tagOf } from "../../kernel/key.ts";
 import {
   LISTING,
+  NAMING,
   type Replay,
   type Step,
   type StepReply,
@@ -13,16 +14,14 @@ import {
   type StoreRequest,
 } from "../../kernel/request.ts";
 import { keysOf } from "../../kernel/decide.ts";
-import { StoreError } from "../../store/error.ts";
-import { NAMING } from "./wire.ts";
+import { asStoreError, StoreError, tooFewReplies } from "../../store/error.ts";
+import type { StoreAnswer } from "../../store/store.ts";
 
 /** How long a hold on the way to a decision lives, unless it is ended. */
 const LEASE_MS = 5_000;
 
-/** Asks one slot. */
-type AskSlot = (requests: readonly StoreRequest[]) => Promise<readonly (StoreReply | StoreError)[]>;
+type AskSlot = (requests: readonly StoreRequest[]) => Promise<readonly StoreAnswer[]>;
 
-/** How the slots are asked. */
 export interface Slots {
   /** Decides requests that are all of one slot, within the time of the calls. */
   readonly decide: AskSlot;
@@ -34,26 +33,25 @@ export interface Slots {
   inTime<Value>(work: Promise<Value>): Promise<Value>;
 }
 
-type Answer = StoreReply | StoreError;
-
 /**
  * Decides requests of any slots. Those of one slot go together and act in their order; a request over several goes by
  * itself, beside the others.
  */
-export async function decideInSlots(requests: readonly StoreRequest[], slots: Slots): Promise<Answer[]> {
-  const answers: Answer[] = [];
+export async function decideInSlots(requests: readonly StoreRequest[], slots: Slots): Promise<StoreAnswer[]> {
+  const answers: StoreAnswer[] = [];
   const bySlot = Map.groupBy(requests.keys(), (i) => tagOfAll(requests[i] as StoreRequest));
   const decideTogether = async (indexes: readonly number[]) => {
     try {
       const replies = await slots.decide(indexes.map((i) => requests[i] as StoreRequest));
-      for (const [n, i] of indexes.entries()) answers[i] = replies[n] as Answer;
+      for (const [n, i] of indexes.entries()) answers[i] = replies[n] as StoreAnswer;
     } catch (error) {
       // A node that is away fails its own calls alone.
-      for (const i of indexes) answers[i] = error as StoreError;
+      for (const i of indexes) answers[i] = asStoreError(error);
     }
   };
   const decideWide = async (i: number) => {
-    answers[i] = await new WideRequest(requests[i] as StoreRequest, slots).decide();
+    const deciding = new WideRequest(requests[i] as StoreRequest, slots).decide();
+    answers[i] = await deciding.catch((error) => asStoreError(error));
   };
   const work = [...bySlot].map(([tag, indexes]) =>
     tag === null ? Promise.all(indexes.map(decideWide)) : decideTogether(indexes),
@@ -78,7 +76,6 @@ export function slotTag(key: string): string {
 interface Group {
   /** Their indexes in the request. */
   readonly indexes: readonly number[];
-  readonly steps: readonly Step[];
   readonly request: StoreRequest;
 }
 
@@ -94,28 +91,18 @@ class WideRequest {
     this.#groups = groupsOf(request);
   }
 
-  async decide(): Promise<Answer> {
-    try {
-      const { mode, steps } = this.#request;
-      const isJudged = mode === "judge" && steps.some(({ event }) => event.type === "charge" || event.type === "hold");
-      return await (isJudged ? this.#judge() : this.#askAll());
-    } catch (error) {
-      if (StoreError.isInstance(error)) return error;
-      throw error;
-    }
+  async decide(): Promise<StoreReply> {
+    const { mode, steps } = this.#request;
+    const isJudged = mode === "judge" && steps.some(({ event }) => event.type === "charge" || event.type === "hold");
+    if (isJudged) return this.#judge();
+    return this.#merge(await Promise.all(this.#groups.map(({ request }) => this.#ask(request))));
   }
 
-  /** What is asked in each slot by itself. */
-  async #askAll(): Promise<Answer> {
-    const replies = await Promise.all(this.#groups.map(({ request }) => this.#ask(request)));
-    return this.#merge(replies);
-  }
-
-  async #judge(): Promise<Answer> {
+  async #judge(): Promise<StoreReply> {
     const replies: StoreReply[] = [];
-    for (const [n, group] of this.#groups.entries()) {
-      const steps = group.steps.map((step) => this.#asHold(step));
-      const reply = await this.#ask({ ...group.request, steps }).catch((error) => {
+    for (const [n, { request }] of this.#groups.entries()) {
+      const steps = request.steps.map((step) => this.#asHold(step));
+      const reply = await this.#ask({ ...request, steps }).catch((error) => {
         this.#slots.runLater(this.#releaseHolds(n));
         throw error;
       });
@@ -128,7 +115,7 @@ class WideRequest {
   }
 
   /** Of a call that one slot denies: nothing stays held, and the others say how they stand. */
-  async #denied(n: number, reply: StoreReply): Promise<Answer> {
+  async #denied(n: number, reply: StoreReply): Promise<StoreReply> {
     const before = await this.#releaseInTime(n);
     if (reply.stale === true) return reply;
     const after = this.#groups
@@ -141,7 +128,7 @@ class WideRequest {
    * The kept answer is in the last slot. So the other slots have just allowed the repeated call and hold its units a second
    * time: those are released.
    */
-  async #replayed(n: number, reply: StoreReply, replay: Replay): Promise<Answer> {
+  async #replayed(n: number, reply: StoreReply, replay: Replay): Promise<StoreReply> {
     const others = await this.#releaseInTime(n);
     const units = this.#request.steps.map(({ event }) =>
       "cost" in event ? event.cost : "units" in event ? event.units : 0,
@@ -150,10 +137,11 @@ class WideRequest {
     return { ...this.#merge([...others, reply]), replay: { ...replay, units } };
   }
 
-  /** Spends what was held on the way. */
   async #spendHolds(): Promise<void> {
-    const spending = this.#groups.map(({ steps }) => {
-      const ends = steps.filter(isHoldable).map((step) => ({ ...step, event: this.#settleEvent(step) }));
+    const spending = this.#groups.map(({ request }) => {
+      const ends = request.steps.filter(isHoldable).map((step): Step => {
+        return { ...step, event: { type: "settle", id: this.#id, units: step.event.cost } };
+      });
       return ends.length === 0 ? undefined : this.#ask({ mode: "force", steps: ends }, this.#slots.settle);
     });
     await Promise.all(spending);
@@ -168,8 +156,8 @@ class WideRequest {
 
   /** Gives back what the first slots hold for the call. Replies how they stand then. */
   #releaseHolds(count: number): Promise<StoreReply[]> {
-    const releasing = this.#groups.slice(0, count).map(({ steps }) => {
-      const ends = steps.map((step): Step => {
+    const releasing = this.#groups.slice(0, count).map(({ request }) => {
+      const ends = request.steps.map((step): Step => {
         const { event } = this.#asHold(step);
         const isHeld = event.type === "hold";
         return { ...step, event: isHeld ? { type: "settle", id: event.id, units: 0 } : { type: "read" } };
@@ -177,10 +165,6 @@ class WideRequest {
       return this.#ask({ mode: "force", steps: ends }, this.#slots.settle);
     });
     return Promise.all(releasing);
-  }
-
-  #settleEvent({ event }: Step): Step["event"] {
-    return { type: "settle", id: this.#id, units: "cost" in event ? event.cost : 0 };
   }
 
   /** A charge on the way to a decision. */
@@ -192,7 +176,7 @@ class WideRequest {
 
   async #ask(request: StoreRequest, ask = this.#slots.decide): Promise<StoreReply> {
     const [reply] = await ask([request]);
-    if (reply === undefined || StoreError.isInstance(reply)) throw reply ?? new RangeError("a slot gave no reply");
+    if (reply === undefined || StoreError.isInstance(reply)) throw reply ?? tooFewReplies();
     return reply;
   }
 
@@ -240,6 +224,6 @@ function groupsOf({ mode, steps, once, atMs }: StoreRequest): Group[] {
     .map(([tag, indexes]) => {
       const own = indexes.map((i) => steps[i] as Step);
       const request = { mode, steps: own, ...(atMs === undefined ? {} : { atMs }) };
-      return { indexes, steps: own, request: tag === keptIn && once !== undefined ? { ...request, once } : request };
+      return { indexes, request: tag === keptIn && once !== undefined ? { ...request, once } : request };
     });
 }

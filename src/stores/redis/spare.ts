@@ -5,7 +5,6 @@ import { connectionOf, type RedisClient } from "./client.ts";
 /** How long a new client may take until it has an answer, ms. */
 export const OPEN_MS = 2_000;
 
-/** A client that the store has made. */
 export interface Spare {
   /** Resolves when it can send commands. */
   readonly opened: Promise<RedisClient>;

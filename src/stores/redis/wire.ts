@@ -121,5 +121,3 @@ export const BOUNDS = {
   longestLifeMs: LONGEST_LIFE_MS,
   endedMembersPerBeat: ENDED_MEMBERS_PER_BEAT,
 } as const;
-
-export { NAMING } from "../../kernel/request.ts";

@@ -24,7 +24,6 @@ export function isBusy(error: unknown): boolean {
   return resultCode(error) === SQLITE_BUSY;
 }
 
-/** An error of SQLite, or any other, as a `StoreError`. */
 export function sqliteError(error: unknown, path: string): StoreError {
   if (StoreError.isInstance(error)) return error;
   const code = resultCode(error);

@@ -25,7 +25,6 @@ const LOG_PAGES = 2_000;
 /** For pages of the file: SQLite's default of 2 MB is less than a batch and its way down the tree need in a large one. */
 const CACHE_KIB = 16_000;
 
-/** An open file, and its statements. */
 export type OpenFile = ReturnType<typeof openFile>;
 
 /** Opens a file, and makes its tables when it is empty. */

@@ -20,14 +20,6 @@ local function window_end(limit, at_ms)
   return at_ms - at_ms % limit.window_ms + limit.window_ms
 end
 
--- How long a window or a ttl is; of a calendar's windows, the longer of the two.
-local function length_ms(limit)
-  if limit.code ~= CALENDAR_WINDOW then
-    return limit.ttl_ms or limit.window_ms
-  end
-  return max(limit.middle_ms - limit.start_ms, limit.end_ms - limit.middle_ms)
-end
-
 -- A limit: code, of its algorithm; capacity; the numbers of its algorithm by their names; algorithm, on the general path. Of
 -- counters also: new_end_ms, when a counter ends that begins now; latest_end_ms, the latest end that a correct clock wrote;
 -- is_extended, whether each charge moves the end; is_stale, whether now is in none of the windows.
@@ -38,9 +30,13 @@ for first = 1, #limit_numbers, LIMIT_NUMBERS do
   name_numbers(limit, code, unpack(limit_numbers, first + 2, first + LIMIT_NUMBERS - 1))
   if code == BUDGET or code == FIXED_WINDOW or code == CALENDAR_WINDOW then
     limit.new_end_ms = window_end(limit, now_ms)
-    limit.latest_end_ms = now_ms + length_ms(limit)
     limit.is_extended = code == BUDGET and limit.is_from_first == 0
-    limit.is_stale = code == CALENDAR_WINDOW and (now_ms < limit.start_ms or now_ms >= limit.end_ms)
+    local length_ms = limit.ttl_ms or limit.window_ms
+    if code == CALENDAR_WINDOW then
+      limit.is_stale = now_ms < limit.start_ms or now_ms >= limit.end_ms
+      length_ms = max(limit.middle_ms - limit.start_ms, limit.end_ms - limit.middle_ms)
+    end
+    limit.latest_end_ms = now_ms + length_ms
   end
   limits[#limits + 1] = limit
 end

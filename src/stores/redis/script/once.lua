@@ -32,7 +32,6 @@ local function encode_step(step)
   return text_of[step.units] .. "," .. text .. "," .. text_of[step.reset_ms] .. retry .. (FOUND_WORDS[step.found] or "-")
 end
 
--- The kept answer for a request whose steps were answered.
 local function once_of(steps, count, request, allowed, wait_ms)
   local hold_id
   local step_texts = {}

@@ -56,11 +56,6 @@ local function is_broken(state)
   return state == DAMAGED or state == WRONG_TYPE
 end
 
--- A bucket's state without instants that nothing written now could name.
-local function not_ahead(limit, state)
-  return (state.of and held_not_ahead or limit.algorithm.not_ahead)(limit, state, now_ms)
-end
-
 -- What a bucket holds, and its corrected state where a clock was ahead. A state that has ended, or is of another algorithm, is
 -- no state. A state without an expiry, which another program wrote, gets that of a new one, or what its entries say.
 local function contents_of(limit, key)
@@ -75,7 +70,7 @@ local function contents_of(limit, key)
   if now_ms >= state.expires_at_ms then
     return nil, NO_ENTRIES
   end
-  local right = not_ahead(limit, state)
+  local right = (state.of and held_not_ahead or limit.algorithm.not_ahead)(limit, state, now_ms)
   local corrected = right ~= state and right or nil
   if now_ms >= right.expires_at_ms then
     return nil, NO_ENTRIES, corrected

@@ -1,9 +1,9 @@
 -- The steps of a request: what they ask, whether they may be booked, and what their buckets hold when they are.
--- Mirrors decide: booked, isFirm, judge, namedIn, stepFits, unitsNeeded, waitFor
--- Uses batch: argument, position, requests, shapes; bucket/charges: after_report, charged_at, charged_for_value,
---   is_seen, raised; bucket/contents: used_in; bucket/entries: NO_ENTRIES, entry_in, granted_in; bucket/grants:
---   granted, revoked; bucket/queue: held_from, queued, turn_after_ms; bucket/reservations: extended, held, settled;
---   fast/decide: fast_used; limits: limits; states: claim_state, contents_of, is_broken, put
+-- Mirrors decide: booked, isFirm, judge, namedIn, stepFits, unitsNeeded, waitFor; bucket/contents: afterReport
+-- Uses batch: argument, position, requests, shapes; bucket/charges: charged_at, charged_for_value, is_seen, raised;
+--   bucket/contents: used_in; bucket/entries: NO_ENTRIES, entry_in, granted_in; bucket/grants: granted, revoked;
+--   bucket/queue: held_from, queued, turn_after_ms; bucket/reservations: extended, held, settled; fast/decide:
+--   fast_used; limits: limits; states: claim_state, contents_of, is_broken, put
 
 -- One record for each step of a request, which the next request uses again: to make new ones takes time.
 --   What the step asks: key; limit; event; is_shadow; lists_grants, whether the reply lists them; units, of the event; needed,
@@ -148,8 +148,8 @@ local function booked(step, queued_id, turn_at_ms, at_ms)
     return held(limit, spent, entries, step.hold, now_ms)
   elseif event == CHARGE_VALUE then
     return charged_for_value(limit, spent, step.value_hash, step.units, at_ms, now_ms), entries
-  elseif event == REPORT then
-    return after_report(limit, spent, step.outcome, now_ms), entries
+  elseif event == REPORT and limit.algorithm.report then
+    return limit.algorithm.report(limit, spent, step.outcome, now_ms), entries
   elseif event == GRANT then
     return granted(limit, spent, entries, step.id, step.units, step.lease_ms, now_ms)
   elseif event == RAISE then

@@ -37,23 +37,17 @@ local function write_counter(key)
   end
 end
 
-local function write_state(key, state)
-  local text = state.algorithm.encode(state)
-  if state.expires_at_ms == expiries[key] then
-    call("SET", keys[key], text, "KEEPTTL")
-  else
-    call("SET", keys[key], text, "PXAT", text_of[state.expires_at_ms])
-  end
-end
-
 local function write_other(key)
+  local state = states[key]
   if levels[key] then
     write_level(key)
-  elseif states[key] then
-    write_state(key, states[key])
-  else
+  elseif not state then
     -- Removes the key, and needs no right of its own for that.
     call("PEXPIREAT", keys[key], 1)
+  elseif state.expires_at_ms == expiries[key] then
+    call("SET", keys[key], state.algorithm.encode(state), "KEEPTTL")
+  else
+    call("SET", keys[key], state.algorithm.encode(state), "PXAT", text_of[state.expires_at_ms])
   end
 end
 

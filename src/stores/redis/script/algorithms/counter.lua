@@ -61,7 +61,6 @@ function counter.take_back(limit, state, alone, cost)
   return counter.state(max(0, state.spent - cost), state.expires_at_ms, state.seen)
 end
 
--- Whether a booking at `at_ms` belongs to the window that a state counts.
 function counter.is_in_window(limit, state, at_ms)
   if not state or limit.is_extended then
     return true

@@ -1,6 +1,6 @@
--- What is in a bucket after units were charged, taken back or given back, and after an outcome was reported. What comes late
--- belongs to the window of its own instant, and is dropped where that window is over.
--- Mirrors bucket/contents: afterReport, charged, isSeen, withSeen; bucket/late: chargedLate, raised, takenBack
+-- What is in a bucket after units were charged, taken back or given back. What comes late belongs to the window of its own
+-- instant, and is dropped where that window is over.
+-- Mirrors bucket/contents: charged, isSeen, withSeen; bucket/late: chargedLate, raised, takenBack
 -- Uses bucket/contents: used_in; bucket/entries: entry_in, live_at, with_new_entry, without
 
 -- What is spent after units were charged. Where time is counted, a charge of nothing begins it.
@@ -46,14 +46,6 @@ local function charged_for_value(limit, spent, value_hash, cost, at_ms, now_ms)
     return after
   end
   return with_seen(after, value_hash)
-end
-
-local function after_report(limit, spent, outcome, now_ms)
-  local report = limit.algorithm.report
-  if not report then
-    return spent
-  end
-  return report(limit, spent, outcome, now_ms)
 end
 
 -- What is spent after units were taken back that had been charged at an earlier instant, and whether they were.

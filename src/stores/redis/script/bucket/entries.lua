@@ -57,7 +57,6 @@ local function changed_entry(entry, expires_at_ms, level_after, expired)
     becomes = entry.becomes,
     expired = expired,
     level_after = level_after,
-    text = nil,
   }
 end
 
@@ -100,7 +99,6 @@ local function without(entries, entry)
   return list
 end
 
--- The entries without those of an id.
 local function without_id(entries, id)
   local list = {}
   for _, entry in ipairs(entries) do

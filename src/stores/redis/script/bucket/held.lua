@@ -93,16 +93,16 @@ local function decode_entry(text, first)
   elseif becomes and expires_at_ms + becomes.lease_ms > MAX_INSTANT_MS then
     return nil
   end
-  local said = BY_LETTER[letter]
+  local meaning = BY_LETTER[letter]
   local entry = {
-    kind = said.kind,
+    kind = meaning.kind,
     id = id,
     units = units,
     expires_at_ms = expires_at_ms,
     lease_ms = lease_ms,
-    charges = said.charges,
+    charges = meaning.charges,
     becomes = becomes,
-    expired = said.expired,
+    expired = meaning.expired,
     level_after = level_after,
     text = sub(text, first, last),
   }

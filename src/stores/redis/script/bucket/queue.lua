@@ -22,8 +22,8 @@ local function turn_after_ms(limit, spent, entries, units, now_ms)
 end
 
 local function with_queued(entries, id, units, at_ms, becomes, now_ms)
-  local call = { kind = "queued", id = id, units = units, expires_at_ms = at_ms, lease_ms = at_ms - now_ms }
-  call.becomes = becomes
+  local lease_ms = at_ms - now_ms
+  local call = { kind = "queued", id = id, units = units, expires_at_ms = at_ms, lease_ms = lease_ms, becomes = becomes }
   return with_new_entry(entries, call)
 end
 
