@@ -54,7 +54,7 @@ const SAYING_IN: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   "src/kernel/algorithms/fixed-window.ts": { demand: 2 },
   "src/kernel/policy/schema.ts": { text: 1, object: 0, overrides: 1, listOf: 1 },
   "src/kernel/policy/schema-values.ts": { text: 1, object: 0, listOf: 1 },
-  "src/policy-warnings/tools.ts": { of: 2 },
+  "src/policy-warnings/tools.ts": { make: 2 },
   "src/testing/policy-test-faults.ts": { demand: 2 },
   "src/testing/policy-test-schema.ts": { text: 1, object: 0, entries: 1, list: 1, whole: 2, amount: 1 },
   "src/envoy/mapping.ts": { short: 0, text: 1, object: 0, map: 2 },
