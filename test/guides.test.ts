@@ -130,6 +130,11 @@ describe("the guide for CommonJS", () => {
 });
 
 describe("the front page", () => {
+  it("shows the demo and the tests as commands that work in a new clone", () => {
+    const shell = blocks("../../README.md", "sh").join("\n");
+    for (const command of ["npm ci && npm run demo", "npm ci && npm test"]) assert.ok(shell.includes(command), command);
+  });
+
   it("correctly says that its program continues after a restart on SQLite", async () => {
     const [code = ""] = blocks("../../README.md", "ts");
     const onFile = code

@@ -48,11 +48,11 @@ export function withBucketOptions(command: Command): Command {
     )
     .hook("preAction", (_, action) => chooseService(action));
   for (const dimension of DIMENSIONS)
-    command.addOption(new Option(`--${dimension} <value>`, `whose: the ${dimension}`));
+    command.addOption(new Option(`--${dimension} <value>`, `the ${dimension}, as a call has it`));
   command
-    .option("--group <value>", "whose: the tools' group")
-    .option("--args <json>", "whose: the arguments, as a call has them")
-    .option("--dimension <name=value>", "whose: a dimension of the policy's own; may be repeated", collect)
+    .option("--group <value>", "the group of tools")
+    .option("--args <json>", "the arguments, as a call has them")
+    .option("--dimension <name=value>", "a dimension of the policy's own; may be repeated", collect)
     .option("--as-tenant <tenant>", "name the buckets as a key of the service does that is bound to this tenant");
   return command.option("--json", "print JSON");
 }

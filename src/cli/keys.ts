@@ -35,9 +35,14 @@ export function keysCommand(): Command {
   withFile(command.command("list").description("list the keys of a file")).action((options: KeysOptions) =>
     named(() => list(options)),
   );
-  withAuditOption(withFile(command.command("revoke <id>").description("take a key out of a file"))).action(
-    (id: string, options: KeysOptions) => named(() => revoke(id, options)),
-  );
+  withAuditOption(
+    withFile(
+      command
+        .command("revoke")
+        .argument("<id>", "the key's id, as keys list prints it")
+        .description("take a key out of a file"),
+    ),
+  ).action((id: string, options: KeysOptions) => named(() => revoke(id, options)));
   return command;
 }
 

@@ -12,8 +12,8 @@ import type { Layer } from "./layer.ts";
 export const MAX_QUEUED = 10_000;
 
 /**
- * After this part of its deadline a request does not wait any more for others to fill its batch. A request with less than the whole
- * deadline left has been patient before it came here.
+ * After this part of its deadline a request does not wait any more for others to fill its batch. A request that
+ * comes with less than its whole deadline has waited already.
  */
 const PATIENCE = 0.25;
 

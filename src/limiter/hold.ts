@@ -13,7 +13,7 @@ import { type Settlement, settle } from "./settle.ts";
 
 /** Options of making or extending a hold. */
 export interface HoldOptions extends CallOptions {
-  /** The lease of the hold from now on, 1 to 86,400,000 ms. Default: each limit's `lease`. */
+  /** How long the hold lives from this call on, 1 to 86,400,000 ms. Default: each limit's `lease`. */
   readonly leaseMs?: number | undefined;
 }
 
