@@ -946,8 +946,8 @@ describe("the policy's own text", () => {
     const denial = (limit: object, call: Partial<Call>, step: StepReply) =>
       decided([{ name: "lim", per: ["session"], message, ...limit } as unknown as LimitInput], call, [step]).message;
     assert.equal(
-      denial({ ...DOLLAR, quota: "$5" }, usd(2_000_000), denied(4_985_001)),
-      "$0.01 of $5.00 left, $2.00 asked.",
+      denial({ ...DOLLAR, quota: "$5.005" }, usd(2_000_000), denied(4_985_001)),
+      "$0.01 of $5.005 left, $2.00 asked.",
     );
     assert.equal(
       denial({ ...DOLLAR, unit: "eur_micros", quota: 2_500_000 }, { cost: { eur_micros: 500 } }, denied(2_500_000)),

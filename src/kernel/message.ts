@@ -20,7 +20,7 @@ import {
   subjectOf,
   type Words,
 } from "./phrases.ts";
-import { amount, durationInWords, grouped, isMoney, type NOTICE_WORDS, nounOf } from "./words.ts";
+import { amount, durationInWords, grouped, isMoney, type NOTICE_WORDS, nounOf, type Rounding } from "./words.ts";
 
 /** Most characters of a text. */
 const MAX_LENGTH = 300;
@@ -108,7 +108,7 @@ function filled(template: string, { verdict, spec, used, waitMs }: AboutLimit): 
   const words = {
     ...verdict,
     cost: figure(verdict.cost, verdict, "up"),
-    quota: figure(verdict.quota, verdict, "up"),
+    quota: figure(verdict.quota, verdict, "exact"),
     remaining: figure(verdict.remaining, verdict, "down"),
     used: figure(used, verdict, "up"),
     retryAfter: ms === null ? "never" : formatDuration(ms),
@@ -117,9 +117,9 @@ function filled(template: string, { verdict, spec, used, waitMs }: AboutLimit): 
 }
 
 /** Money and time with their unit, as `$5.00` and `30 minutes`; other amounts as a number. */
-function figure(units: number, { unit }: Verdict, rounding: "up" | "down"): string {
+function figure(units: number, { unit }: Verdict, rounding: Rounding): string {
   if (isMoney(unit)) return amount(units, unit, rounding);
-  return unit === "ms" ? durationInWords(units, rounding) : String(units);
+  return unit === "ms" ? durationInWords(units, rounding === "down" ? "down" : "up") : String(units);
 }
 
 function clipped(text: string): string {
