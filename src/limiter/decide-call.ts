@@ -25,37 +25,31 @@ export interface DecidedCall {
 
 /** Asks the store for a call. The decision is not passed to `onDecision` yet. */
 export async function decideCall(context: LimiterContext, plan: CallPlan, options?: CallOptions): Promise<DecidedCall> {
-  const { verb, call, policy, charges } = plan;
+  const { verb, call, policy, charges, wait } = plan;
   const isHeld = charges.some(({ kind }) => kind === "hold");
   const hold = isHeld ? newHold(policy, call, verb === "run", chargesHoldingCalls(charges)) : null;
   const once = onceOf(context, plan);
-  const makeRequest = () => requestOf(context, VERBS[verb].mode, plan, hold, once);
+  const makeRequest = (): StoreRequest => ({
+    mode: VERBS[verb].mode,
+    steps: stepsOf(context, charges, hold, plan.leaseMs),
+    ...(once === null ? {} : { once }),
+    ...(wait === undefined ? {} : { wait }),
+  });
   const reply = await ask(context, makeRequest, options);
   const booked = replayedCall(plan, reply, once) ?? { charges, hold };
   const decision = decisionOf(booked.charges, reply);
   return { ...booked, plan, decision, waitMs: reply.waitMs ?? 0, steps: reply.steps };
 }
 
-/**
- * The request that takes back what a call booked, with the answer that is kept for it. A call that was sent again is never
- * taken back.
- */
+/** The request that takes back what a call booked, and the answer that is kept for it. Not for a call that was sent again. */
 export function undoRequest(context: LimiterContext, { plan, decision, hold }: DecidedCall): StoreRequest {
-  return { ...requestOf(context, "undo", plan, hold, onceOf(context, plan)), atMs: decision.decidedAtMs };
-}
-
-function requestOf(
-  context: LimiterContext,
-  mode: StoreRequest["mode"],
-  { charges, leaseMs, wait }: CallPlan,
-  hold: HoldNames | null,
-  once: Once | null,
-): StoreRequest {
+  const once = onceOf(context, plan);
   return {
-    mode,
-    steps: stepsOf(context, charges, hold, leaseMs),
+    mode: "undo",
+    atMs: decision.decidedAtMs,
+    steps: stepsOf(context, plan.charges, hold),
     ...(once === null ? {} : { once }),
-    ...(wait === undefined ? {} : { wait }),
+    ...(plan.wait === undefined ? {} : { wait: plan.wait }),
   };
 }
 

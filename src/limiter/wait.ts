@@ -13,13 +13,6 @@ import { emitEvent } from "./listener.ts";
 import { sleepUntil } from "./sleep.ts";
 import { LONGEST_PAUSE_MS, SlotWaiter } from "./slots.ts";
 
-/** The time that is left for a call that waits. */
-interface WaitTime {
-  readonly leftMs: () => number;
-  /** Sleeps, at most for the time that is left, until the waiter is woken. */
-  readonly pause: (ms: number, by?: SlotWaiter) => Promise<void>;
-}
-
 /** Decides a call, now or within its `maxWaitMs`. */
 export function decideInTime(
   context: LimiterContext,
@@ -27,11 +20,11 @@ export function decideInTime(
   options: AbandonableOptions,
 ): Promise<DecidedCall> {
   const { maxWaitMs = 0 } = options;
-  return maxWaitMs === 0 ? decideCall(context, plan, options) : tracked(context, decideWaiting(context, plan, options));
+  return maxWaitMs === 0 ? decideCall(context, plan, options) : tracked(context, decideLater(context, plan, options));
 }
 
 /** Asks for a call until it is allowed or its time is over; by the new policy when that is reloaded meanwhile. */
-async function decideWaiting(
+async function decideLater(
   context: LimiterContext,
   first: CallPlan,
   options: AbandonableOptions,
@@ -43,8 +36,6 @@ async function decideWaiting(
   const leftMs = () => Math.max(0, Math.ceil(endsAtMs - clock.nowMs()));
   const id = crypto.randomUUID();
   const waiter = new SlotWaiter(slots);
-  const pause = (ms: number, by?: SlotWaiter) =>
-    sleepUntil(context, clock.nowMs() + Math.min(ms, leftMs()), options, by);
   let plan = first;
   const decideAgain = async () => {
     const maxMs = leftMs();
@@ -54,7 +45,7 @@ async function decideWaiting(
     return decideCall(context, { ...plan, wait: maxMs === 0 ? undefined : { id, maxMs } }, { signal });
   };
   try {
-    let decided = (await waitUntilFirst(context, plan, waiter, { leftMs, pause }, options)) ?? (await decideAgain());
+    let decided = (await waitUntilFirst(context, plan, waiter, leftMs, options)) ?? (await decideAgain());
     for (;;) {
       if (decided.decision.allowed && abandoned?.aborted === true) {
         void tracked(context, giveUp(context, decided, options));
@@ -71,9 +62,9 @@ async function decideWaiting(
       const { bucket, isSlot, retryAfterMs } = obstacle;
       if (isSlot) {
         if (!waiter.join(bucket)) return decided;
-        await pause(waiter.pauseMs(retryAfterMs), waiter);
+        await sleepUntil(context, clock.nowMs() + Math.min(waiter.pauseMs(retryAfterMs), leftMs()), options, waiter);
         // While it leaves a free slot to other processes, nothing wakes it.
-        await pause(waiter.yieldMs());
+        await sleepUntil(context, clock.nowMs() + Math.min(waiter.yieldMs(), leftMs()), options);
       } else {
         waiter.leave();
         if ((context.sleepCounts.get(bucket) ?? 0) >= MAX_QUEUED) return decided;
@@ -97,10 +88,10 @@ async function waitUntilFirst(
   context: LimiterContext,
   plan: CallPlan,
   waiter: SlotWaiter,
-  { leftMs, pause }: WaitTime,
+  leftMs: () => number,
   options: AbandonableOptions,
 ): Promise<DecidedCall | null> {
-  const { slots } = context;
+  const { clock, slots } = context;
   const limits = plan.charges.filter((charge) => isHeldOnly(charge) && mayDelay(charge));
   const bucket = slots.busyAmong(limits.map(({ key }) => key));
   if (bucket === undefined || !waiter.join(bucket)) return null;
@@ -117,10 +108,10 @@ async function waitUntilFirst(
     }
     slots.wakeFirst(bucket);
     if (!isKeyed) break;
-    await pause(LONGEST_PAUSE_MS, waiter);
+    await sleepUntil(context, clock.nowMs() + Math.min(LONGEST_PAUSE_MS, leftMs()), options, waiter);
     if (slots.isFirst(bucket, waiter) || leftMs() === 0) return null;
   }
-  await pause(leftMs(), waiter);
+  await sleepUntil(context, clock.nowMs() + leftMs(), options, waiter);
   return null;
 }
 
