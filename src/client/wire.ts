@@ -2,6 +2,7 @@
 // one batch. A failed request is sent again, if that is safe and there is time.
 
 import { sleep } from "../clock.ts";
+import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store/error.ts";
 import { jsonText } from "./body.ts";
 import { type Failure, failureOf } from "./problems.ts";
@@ -167,10 +168,16 @@ export class Wire {
     return this.#queue.splice(0, count).filter(({ isOver }) => !isOver);
   }
 
+  /** Sends a batch. A service with lower bounds refuses it as a whole: then it is sent in halves. */
   async #sendBatch(batch: readonly QueuedItem[]): Promise<void> {
     const text = `{"items":[${batch.map((item) => item.text).join()}]}`;
     const endsAtMs = Math.max(...batch.map((item) => item.endsAtMs));
     const { answer, failure } = await request(this.#options, { method: "POST", path: "/v1/batch" }, text, endsAtMs);
+    if (MisuseError.isInstance(failure?.error) && batch.length > 1) {
+      const half = Math.ceil(batch.length / 2);
+      await this.#sendBatch(batch.slice(0, half));
+      return this.#sendBatch(batch.slice(half));
+    }
     const replies = failure ?? itemsIn(answer, batch.length);
     for (const [i, item] of batch.entries()) {
       item.tries++;

@@ -70,6 +70,19 @@ describe("the calls of one tick", () => {
     });
   }
 
+  it("go in smaller requests when the service has lower bounds", async () => {
+    const bounds = [{ maxBatchItems: 100 }, { maxBodyBytes: 10_000 }];
+    for (const bound of bounds) {
+      const { url, ask } = await served({ policy: POLICY, bounds: bound });
+      const { limiter } = counted({ url });
+      const decisions = await Promise.all(
+        Array.from({ length: 256 }, () => limiter.consume({ tool: "x", session: "s" })),
+      );
+      assert.ok(decisions.every(({ allowed }) => allowed));
+      assert.equal((await ask("GET", "/v1/usage?session=s")).json.items[0].used, 256);
+    }
+  });
+
   it("have an answer each: only a wrong one fails", async () => {
     const { limiter } = counted();
     const answers = await Promise.allSettled([
