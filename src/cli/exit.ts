@@ -17,7 +17,7 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   misuse:
     "misuse: an option, a variable, a file or a policy that cannot be used; with `--url` also a key or a path that the service refuses (401, 403, 404)",
   store:
-    "the store or the service is unreachable or fails, or a worker process has ended unexpectedly; one line says which",
+    "the store or the service is unreachable or fails, or a process that the command started has ended unexpectedly; one line says which",
   unforeseen: "a bug in Tollgate: the stack is printed. It is never 1, so that no script takes it for a finding",
 };
 
