@@ -1,0 +1,238 @@
+// A store of several places decides atomically only within one of them: a slot of a Redis Cluster, a Durable Object. A request
+// over several places holds its units in each of them, one after the other, and spends what it holds when all have allowed it.
+// So it never passes a quota. When its process dies on the way, its holds are charged when they end.
+
+import { algorithmOf } from "../kernel/algorithms/registry.ts";
+import {
+  LISTING,
+  NAMING,
+  type Replay,
+  type Step,
+  type StepReply,
+  type StoreReply,
+  type StoreRequest,
+} from "../kernel/request.ts";
+import { keysOf } from "../kernel/decide.ts";
+import { asStoreError, StoreError, tooFewReplies } from "./error.ts";
+import type { StoreAnswer } from "./store.ts";
+
+/** How long a hold on the way to a decision lives, unless it is ended. */
+const LEASE_MS = 5_000;
+
+type AskPlace = (place: string, requests: readonly StoreRequest[]) => Promise<readonly StoreAnswer[]>;
+
+/** The places of a store, and how they are asked. */
+export interface Places {
+  /** The place that a key is in. With a `=` it belongs to another dimension than the partition, so that more calls share it. */
+  of(key: string): string;
+  /** Decides requests that are all of one place, within the time of the calls. */
+  readonly decide: AskPlace;
+  /** The same for what follows from a decision, which has time of its own. */
+  readonly settle: AskPlace;
+  /** Takes work that goes on after the decision. */
+  runLater(settled: Promise<unknown>): void;
+  /** The result of the work, or a `StoreError` when the time of the calls is over before. */
+  inTime<Value>(work: Promise<Value>): Promise<Value>;
+}
+
+/**
+ * Decides requests of any places. Those of one place go together and act in their order; a request over several goes by
+ * itself, beside the others. A request without keys goes to the place of the empty text.
+ */
+export async function decideInPlaces(requests: readonly StoreRequest[], places: Places): Promise<StoreAnswer[]> {
+  const answers: StoreAnswer[] = [];
+  const byPlace = Map.groupBy(requests.keys(), (i) => onlyPlaceOf(requests[i] as StoreRequest, places));
+  const decideTogether = async (place: string, indexes: readonly number[]) => {
+    try {
+      const replies = await places.decide(
+        place,
+        indexes.map((i) => requests[i] as StoreRequest),
+      );
+      for (const [n, i] of indexes.entries()) answers[i] = replies[n] as StoreAnswer;
+    } catch (error) {
+      // A place that is away fails its own calls alone.
+      for (const i of indexes) answers[i] = asStoreError(error);
+    }
+  };
+  const decideWide = async (i: number) => {
+    const deciding = new WideRequest(requests[i] as StoreRequest, places).decide();
+    answers[i] = await deciding.catch((error) => asStoreError(error));
+  };
+  const work = [...byPlace].map(([place, indexes]) =>
+    place === null ? Promise.all(indexes.map(decideWide)) : decideTogether(place, indexes),
+  );
+  await Promise.all(work);
+  return answers;
+}
+
+/** The place of all keys of a request; `null` where they are in several. */
+function onlyPlaceOf(request: StoreRequest, places: Places): string | null {
+  const [place = "", ...others] = new Set(keysOf(request).map((key) => places.of(key)));
+  return others.length === 0 ? place : null;
+}
+
+/** The steps of a request that are in one place. */
+interface Group {
+  readonly place: string;
+  /** Their indexes in the request. */
+  readonly indexes: readonly number[];
+  readonly request: StoreRequest;
+}
+
+class WideRequest {
+  readonly #request: StoreRequest;
+  readonly #places: Places;
+  readonly #groups: readonly Group[];
+  readonly #id = crypto.randomUUID();
+
+  constructor(request: StoreRequest, places: Places) {
+    this.#request = request;
+    this.#places = places;
+    this.#groups = groupsOf(request, places);
+  }
+
+  async decide(): Promise<StoreReply> {
+    const { mode, steps } = this.#request;
+    const isJudged = mode === "judge" && steps.some(({ event }) => event.type === "charge" || event.type === "hold");
+    if (isJudged) return this.#judge();
+    return this.#merge(await Promise.all(this.#groups.map((group) => this.#ask(group))));
+  }
+
+  async #judge(): Promise<StoreReply> {
+    const replies: StoreReply[] = [];
+    const last = this.#groups.length - 1;
+    for (const [n, group] of this.#groups.entries()) {
+      const { request } = group;
+      // All others have allowed it by then: the last one books it.
+      const steps = n === last ? request.steps : request.steps.map((step) => this.#asHold(step));
+      const reply = await this.#ask({ ...group, request: { ...request, steps } }).catch((error) => {
+        this.#places.runLater(this.#releaseHolds(n));
+        throw error;
+      });
+      if (reply.replay !== undefined) return this.#replayed(n, reply, reply.replay);
+      if (!reply.allowed) return this.#denied(n, reply);
+      replies.push(reply);
+    }
+    this.#places.runLater(this.#spendHolds());
+    return this.#merge(replies);
+  }
+
+  /** Of a call that one place denies: nothing stays held, and the others say how they stand. */
+  async #denied(n: number, reply: StoreReply): Promise<StoreReply> {
+    const before = await this.#releaseInTime(n);
+    if (reply.stale === true) return reply;
+    const after = this.#groups.slice(n + 1).map(({ request: { once: _, ...request }, ...group }) => {
+      return this.#ask({ ...group, request: { ...request, mode: "peek" } });
+    });
+    return this.#merge([...before, reply, ...(await Promise.all(after))]);
+  }
+
+  /**
+   * The kept answer is in the last place. So the other places have just allowed the repeated call and hold its units a second
+   * time: those are released.
+   */
+  async #replayed(n: number, reply: StoreReply, replay: Replay): Promise<StoreReply> {
+    const others = await this.#releaseInTime(n);
+    const units = this.#request.steps.map(({ event }) =>
+      "cost" in event ? event.cost : "units" in event ? event.units : 0,
+    );
+    for (const [i, index] of (this.#groups[n]?.indexes ?? []).entries()) units[index] = replay.units[i] ?? 0;
+    return { ...this.#merge([...others, reply]), replay: { ...replay, units } };
+  }
+
+  async #spendHolds(): Promise<void> {
+    const spending = this.#groups.slice(0, -1).map((group) => {
+      const ends = group.request.steps.filter(isHoldable).map((step): Step => {
+        return { ...step, event: { type: "settle", id: this.#id, units: step.event.cost } };
+      });
+      return ends.length === 0
+        ? undefined
+        : this.#ask({ ...group, request: { mode: "force", steps: ends } }, this.#places.settle);
+    });
+    await Promise.all(spending);
+  }
+
+  /** What the first places say that held something for the call. They are freed also when that takes too long. */
+  #releaseInTime(count: number): Promise<StoreReply[]> {
+    const releasing = this.#releaseHolds(count);
+    this.#places.runLater(releasing);
+    return this.#places.inTime(releasing);
+  }
+
+  /** Gives back what the first places hold for the call. Replies how they stand then. */
+  #releaseHolds(count: number): Promise<StoreReply[]> {
+    const releasing = this.#groups.slice(0, count).map((group) => {
+      const ends = group.request.steps.map((step): Step => {
+        const { event } = this.#asHold(step);
+        const isHeld = event.type === "hold";
+        return { ...step, event: isHeld ? { type: "settle", id: event.id, units: 0 } : { type: "read" } };
+      });
+      return this.#ask({ ...group, request: { mode: "force", steps: ends } }, this.#places.settle);
+    });
+    return Promise.all(releasing);
+  }
+
+  /** A charge on the way to a decision. */
+  #asHold(step: Step): Step {
+    if (!isHoldable(step)) return step;
+    const { cost: units } = step.event;
+    return { ...step, event: { type: "hold", id: this.#id, units, leaseMs: LEASE_MS, onExpiry: "charge" } };
+  }
+
+  async #ask({ place, request }: Pick<Group, "place" | "request">, ask = this.#places.decide): Promise<StoreReply> {
+    const [reply] = await ask(place, [request]);
+    if (reply === undefined || StoreError.isInstance(reply)) throw reply ?? tooFewReplies();
+    return reply;
+  }
+
+  #merge(replies: readonly StoreReply[]): StoreReply {
+    const nowMs = Math.max(...replies.map((reply) => reply.nowMs));
+    const stale = replies.find((reply) => reply.stale === true);
+    if (stale !== undefined) return stale;
+    const steps: StepReply[] = [];
+    for (const [n, reply] of replies.entries()) {
+      for (const [i, index] of (this.#groups[n]?.indexes ?? []).entries()) {
+        const { hold, grants, ...step } = reply.steps[i] as StepReply;
+        const { type } = (this.#request.steps[index] as Step).event;
+        // What was only ended or read on the way names no hold, and lists no grants.
+        const isFound = hold !== undefined && NAMING.has(type);
+        const isListed = grants !== undefined && LISTING.has(type);
+        steps[index] = { ...step, ...(isFound ? { hold } : {}), ...(isListed ? { grants } : {}) };
+      }
+    }
+    const allowed = steps.every((step, i) => step.allowed || this.#request.steps[i]?.shadow === true);
+    return { allowed, nowMs, steps };
+  }
+}
+
+/** Whether a step is a charge that can be held. What counts values, or begins a time, cannot: it is asked as it is. */
+function isHoldable(step: Step): step is Step & { readonly event: Extract<Step["event"], { type: "charge" }> } {
+  const { event, limit } = step;
+  return event.type === "charge" && event.seen === undefined && algorithmOf(limit).countsUnits;
+}
+
+/**
+ * The narrow places first, so that what many callers share is held for the shortest time. Then the one whose steps cannot be
+ * held: it books at once, and so it must not be asked before another may deny. Last the place where the answer is kept.
+ */
+function groupsOf({ mode, steps, once, atMs }: StoreRequest, places: Places): Group[] {
+  const keptIn = once === undefined || mode === "peek" ? null : places.of(once.key);
+  const byPlace = Map.groupBy(steps.keys(), (i) => places.of((steps[i] as Step).bucket));
+  if (keptIn !== null && !byPlace.has(keptIn)) byPlace.set(keptIn, []);
+  const rank = (place: string, indexes: readonly number[]) => {
+    if (place === keptIn) return 3;
+    if (indexes.some((i) => booksAtOnce(steps[i] as Step))) return 2;
+    return place.includes("=") ? 1 : 0;
+  };
+  return [...byPlace]
+    .sort(([one, a], [other, b]) => rank(one, a) - rank(other, b) || (one < other ? -1 : 1))
+    .map(([place, indexes]) => {
+      const own = indexes.map((i) => steps[i] as Step);
+      const request = { mode, steps: own, ...(atMs === undefined ? {} : { atMs }) };
+      return { place, indexes, request: place === keptIn && once !== undefined ? { ...request, once } : request };
+    });
+}
+
+function booksAtOnce(step: Step): boolean {
+  return step.event.type === "charge" && !isHoldable(step);
+}
