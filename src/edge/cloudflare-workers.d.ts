@@ -9,5 +9,7 @@ declare module "cloudflare:workers" {
     constructor(ctx: ObjectState, env: Env);
   }
 
+  /** The bindings, also in the global scope. */
+  export const env: unknown;
   export function waitUntil(promise: Promise<unknown>): void;
 }

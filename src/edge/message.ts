@@ -1,4 +1,5 @@
-// What a Worker and an object say to each other by RPC: plain data. A StoreError does not survive RPC as what it is.
+// What a Worker and an object say to each other by RPC: JSON. RPC takes no objects without a prototype, and a StoreError would
+// arrive without its code.
 
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import { StoreError, type StoreErrorCode } from "../store/error.ts";
@@ -16,24 +17,29 @@ export interface BatchMessage {
 }
 
 /** A `StoreError` as data. */
-export interface ErrorMessage {
+interface ErrorMessage {
   readonly code: StoreErrorCode;
   readonly message: string;
   readonly transient: boolean;
 }
 
 /** An answer to one request, as an object sends it. */
-export type AnswerMessage = StoreReply | { readonly error: ErrorMessage };
+type AnswerMessage = StoreReply | { readonly error: ErrorMessage };
 
 /** The answers to a batch, or why nothing of it was booked. */
-export type ReplyMessage = { readonly answers: readonly AnswerMessage[] } | { readonly error: ErrorMessage };
+type ReplyMessage = { readonly answers: readonly AnswerMessage[] } | { readonly error: ErrorMessage };
 
-export function errorMessage({ code, message, transient }: StoreError): { readonly error: ErrorMessage } {
-  return { error: { code, message, transient } };
+export function encodeError({ code, message, transient }: StoreError): string {
+  return JSON.stringify({ error: { code, message, transient } } satisfies ReplyMessage);
 }
 
-export function answerMessage(answer: StoreAnswer): AnswerMessage {
-  return StoreError.isInstance(answer) ? errorMessage(answer) : answer;
+export function encodeAnswers(answers: readonly StoreAnswer[]): string {
+  const messages = answers.map((answer): AnswerMessage => {
+    if (!StoreError.isInstance(answer)) return answer;
+    const { code, message, transient } = answer;
+    return { error: { code, message, transient } };
+  });
+  return JSON.stringify({ answers: messages } satisfies ReplyMessage);
 }
 
 /**
@@ -41,9 +47,10 @@ export function answerMessage(answer: StoreAnswer): AnswerMessage {
  *
  * @throws StoreError why the object booked nothing
  */
-export function answersIn(reply: ReplyMessage): readonly StoreAnswer[] {
-  if ("error" in reply) throw storeErrorOf(reply.error);
-  return reply.answers.map((answer) => ("error" in answer ? storeErrorOf(answer.error) : answer));
+export function answersIn(reply: string): readonly StoreAnswer[] {
+  const message: ReplyMessage = JSON.parse(reply);
+  if ("error" in message) throw storeErrorOf(message.error);
+  return message.answers.map((answer) => ("error" in answer ? storeErrorOf(answer.error) : answer));
 }
 
 function storeErrorOf({ code, message, transient }: ErrorMessage): StoreError {

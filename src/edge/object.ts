@@ -10,10 +10,11 @@ import { StoreError } from "../store/error.ts";
 import { endsCall, newIn, SWEPT_PER_NEW } from "../store/room.ts";
 import type { StoreAnswer } from "../store/store.ts";
 import { fullObject, storageError } from "./errors.ts";
-import { answerMessage, type BatchMessage, errorMessage, PROTOCOL, type ReplyMessage } from "./message.ts";
+import { type BatchMessage, encodeAnswers, encodeError, PROTOCOL } from "./message.ts";
 import { StatesTable } from "./table.ts";
 
-const BOUNDS = {
+/** @internal */
+export const BOUNDS = {
   /** An object may have 10 GB. What ends a call has the rest. */
   bytes: 9_000_000_000,
   /** Rows that are written between two sweeps, and between two looks at the size. */
@@ -22,6 +23,8 @@ const BOUNDS = {
   sweptWhenFull: 1_000,
   /** Rows that one alarm looks at. */
   rowsPerAlarm: 10_000,
+  /** The pause before the next alarm of one pass, ms. The runtime forgets an alarm for the instant of the one that runs. */
+  pauseMs: 100,
   /** An alarm costs a request: an expired row may stay for so long, ms. */
   alarmEachMs: 600_000,
   /** The runtime takes no alarm of any distance, ms. */
@@ -52,15 +55,16 @@ export class TollgateObject extends DurableObject {
    *
    * @internal Only `durableObjectStore` calls it.
    */
-  async decide({ protocol, requests, nowMs = Date.now() }: BatchMessage): Promise<ReplyMessage> {
+  async decide(batch: string): Promise<string> {
     try {
+      const { protocol, requests, nowMs = Date.now() }: BatchMessage = JSON.parse(batch);
       if (protocol !== PROTOCOL) throw otherProtocol(protocol);
       const answers = this.#isFull ? this.#decideInRoom(requests, nowMs) : this.#decideAll(requests, nowMs);
       if (this.#mustSetAlarm()) await this.#setAlarm();
-      return { answers: answers.map(answerMessage) };
+      return encodeAnswers(answers);
     } catch (error) {
       this.#table.forget();
-      return errorMessage(storageError(error));
+      return encodeError(storageError(error));
     }
   }
 
@@ -72,7 +76,7 @@ export class TollgateObject extends DurableObject {
     if (from === "") this.#earliestMs = Number.POSITIVE_INFINITY;
     this.#alarmHand = this.#table.sweep(from, this.bounds.rowsPerAlarm, nowMs);
     this.#earliestMs = Math.min(this.#earliestMs, this.#table.earliestMs(from, this.#alarmHand));
-    if (this.#alarmHand !== "") return this.#setAlarm(nowMs);
+    if (this.#alarmHand !== "") return this.#setAlarm(nowMs + this.bounds.pauseMs);
     if (this.#mustSetAlarm()) return this.#setAlarm();
     this.#table.forget();
     await this.ctx.storage.deleteAll();
@@ -132,8 +136,9 @@ export class TollgateObject extends DurableObject {
 
   /** Sets the alarm, unless one goes off before. */
   async #setAlarm(atMs = this.#nextAlarmMs()): Promise<void> {
-    if (this.#alarmAtMs === undefined) this.#alarmAtMs = await this.ctx.storage.getAlarm();
-    if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;
+    const setMs = this.#alarmAtMs === undefined ? await this.ctx.storage.getAlarm() : this.#alarmAtMs;
+    this.#alarmAtMs = setMs;
+    if (setMs !== null && setMs <= atMs) return;
     this.#alarmAtMs = atMs;
     await this.ctx.storage.setAlarm(atMs);
   }

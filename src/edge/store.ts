@@ -11,7 +11,7 @@ import { asStoreError, closedError } from "../store/error.ts";
 import type { Store, StoreAnswer } from "../store/store.ts";
 import { decideInPlaces } from "../store/wide-request.ts";
 import { callError } from "./errors.ts";
-import { answersIn, type BatchMessage, PROTOCOL, type ReplyMessage } from "./message.ts";
+import { answersIn, type BatchMessage, PROTOCOL } from "./message.ts";
 import { checkPolicy } from "./policy.ts";
 import type { ObjectNamespace } from "./runtime.ts";
 
@@ -42,7 +42,7 @@ const MAX_REQUESTS = 256;
 
 /** A stub of `TollgateObject`. */
 interface ObjectStub {
-  decide(batch: BatchMessage): Promise<ReplyMessage>;
+  decide(batch: string): Promise<string>;
 }
 
 /**
@@ -68,11 +68,12 @@ export function durableObjectStore(options: DurableObjectStoreOptions): Store {
     leftMs: number,
   ): Promise<readonly StoreAnswer[]> {
     if (leftMs <= 0) throw callError(new LateError(deadlineMs));
-    const message = { protocol: PROTOCOL, requests };
+    const message: BatchMessage = { protocol: PROTOCOL, requests };
     try {
       // A stub that has failed stays broken, and one of another request may not be used.
       const stub = namespace.get(namespace.idFromName(place), placement) as ObjectStub;
-      const asked = stub.decide(clock === undefined ? message : { ...message, nowMs: validTime(clock.nowMs()) });
+      const timed = clock === undefined ? message : { ...message, nowMs: validTime(clock.nowMs()) };
+      const asked = stub.decide(JSON.stringify(timed));
       return answersIn(await within(leftMs, asked, { deadlineMs }));
     } catch (error) {
       throw callError(error);

@@ -121,10 +121,24 @@ class WideRequest {
   async #denied(n: number, reply: StoreReply): Promise<StoreReply> {
     const before = await this.#releaseInTime(n);
     if (reply.stale === true) return reply;
-    const after = this.#groups.slice(n + 1).map(({ request: { once: _, ...request }, ...group }) => {
-      return this.#ask({ ...group, request: { ...request, mode: "peek" } });
-    });
+    const after = this.#groups.slice(n + 1).map((group) => this.#standing(group));
     return this.#merge([...before, reply, ...(await Promise.all(after))]);
+  }
+
+  /** What a place would answer, and how its buckets stand now: a peek that is allowed shows them as if it were booked. */
+  async #standing({ place, request: { once: _, ...request } }: Group): Promise<StoreReply> {
+    const read: StoreRequest = {
+      mode: "peek",
+      steps: request.steps.map((step) => ({ ...step, event: { type: "read" } })),
+    };
+    const answers = await this.#places.decide(place, [{ ...request, mode: "peek" }, read]);
+    const [peeked, now] = answered(answers, 2) as [StoreReply, StoreReply];
+    if (!peeked.allowed) return peeked;
+    const steps = now.steps.map((step, i) => {
+      const { allowed, retryAfterMs } = peeked.steps[i] as StepReply;
+      return { ...step, allowed, retryAfterMs };
+    });
+    return { ...peeked, steps };
   }
 
   /**
@@ -180,9 +194,8 @@ class WideRequest {
   }
 
   async #ask({ place, request }: Pick<Group, "place" | "request">, ask = this.#places.decide): Promise<StoreReply> {
-    const [reply] = await ask(place, [request]);
-    if (reply === undefined || StoreError.isInstance(reply)) throw reply ?? tooFewReplies();
-    return reply;
+    const [reply] = answered(await ask(place, [request]), 1);
+    return reply as StoreReply;
   }
 
   #merge(replies: readonly StoreReply[]): StoreReply {
@@ -203,6 +216,15 @@ class WideRequest {
     const allowed = steps.every((step, i) => step.allowed || this.#request.steps[i]?.shadow === true);
     return { allowed, nowMs, steps };
   }
+}
+
+/** The first replies. Throws the error that is in place of one. */
+function answered(answers: readonly StoreAnswer[], count: number): StoreReply[] {
+  return Array.from({ length: count }, (_, i) => {
+    const answer = answers[i] ?? tooFewReplies();
+    if (StoreError.isInstance(answer)) throw answer;
+    return answer;
+  });
 }
 
 /** Whether a step is a charge that can be held. What counts values, or begins a time, cannot: it is asked as it is. */

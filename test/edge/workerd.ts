@@ -1,9 +1,12 @@
 // Real workerd processes for tests, through miniflare: a Worker of test/edge is bundled once and started in each.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after } from "node:test";
 import { build } from "esbuild";
 import { Miniflare } from "miniflare";
+import { Agent, request } from "undici";
 
 /** A Worker that runs, and the data of its objects. */
 export interface RunningWorker {
@@ -14,6 +17,15 @@ export interface RunningWorker {
   ask<Answer>(route: string, body?: unknown): Promise<Answer>;
   stop(): Promise<void>;
 }
+
+/** What has to be ended with the test file, the newest first. */
+const endings: (() => unknown)[] = [];
+after(async () => {
+  for (const end of endings.reverse()) await end();
+});
+
+/** A connection for each request: workerd closes one that was idle while it was busy. */
+const dispatcher = new Agent({ pipelining: 0 });
 
 const bundles = new Map<string, Promise<string>>();
 
@@ -36,7 +48,7 @@ function bundle(file: string): Promise<string> {
 }
 
 export interface WorkerOptions {
-  /** The folder that the objects' data is kept in. Default: none, so that they end with the process. */
+  /** The folder that the objects' data is kept in. Default: one of its own. */
   readonly folder?: string;
   /** Default: the Worker of the tests. */
   readonly file?: string;
@@ -45,7 +57,7 @@ export interface WorkerOptions {
 
 /** Starts a Worker, which ends with the test file. */
 export async function startWorker({
-  folder,
+  folder = dataFolder(),
   file = "worker.ts",
   flags = ["nodejs_compat"],
 }: WorkerOptions = {}): Promise<RunningWorker> {
@@ -59,23 +71,39 @@ export async function startWorker({
       TOLLGATE: { className: "TestObject", useSQLite: true },
       COUNTER: { className: "CounterObject", useSQLite: true },
     },
-    ...(folder === undefined ? {} : { durableObjectsPersist: folder }),
+    durableObjectsPersist: folder,
   });
   const url = await miniflare.ready;
-  const pid = childPids().find((each) => !before.has(each)) ?? 0;
-  const stop = () => miniflare.dispose();
-  after(stop);
+  const pid = childPids().find((each) => !before.has(each) && commandOf(each).includes("workerd"));
+  if (pid === undefined) throw new Error("workerd is not among the processes that were started");
+  let stopping: Promise<void> | undefined;
+  const stop = () => {
+    stopping ??= miniflare.dispose();
+    return stopping;
+  };
+  endings.push(stop);
   return {
     url,
     pid,
     stop,
     async ask<Answer>(route: string, body: unknown = null) {
-      const response = await fetch(new URL(route, url), { method: "POST", body: JSON.stringify(body) });
-      const text = await response.text();
-      if (!response.ok) throw new Error(text);
+      const answer = await request(new URL(route, url), { method: "POST", body: JSON.stringify(body), dispatcher });
+      const text = await answer.body.text();
+      if (answer.statusCode !== 200) throw new Error(text);
       return JSON.parse(text) as Answer;
     },
   };
+}
+
+/** A folder for the data of objects, in memory where there is such a disk: each write of an object is an fsync. */
+export function dataFolder(): string {
+  const folder = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "tollgate-test-"));
+  endings.push(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+function commandOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/cmdline`, "utf8");
 }
 
 /** The processes that this one has started. */
