@@ -56,7 +56,16 @@ const layers: Record<string, Layer> = {
   journal: { files: /^src\/journal\.ts$/, may: [KERNEL, STORE, /^src\/layers\/failover\.ts$/, /^node:sqlite$/] },
   edge: {
     files: /^src\/edge\//,
-    may: [KERNEL, STORE, STORE_PARTS, CLOCK, /^src\/edge\//, /^cloudflare:workers$/],
+    may: [
+      KERNEL,
+      STORE,
+      STORE_PARTS,
+      CLOCK,
+      /^src\/policy-file\/text\.ts$/,
+      /^src\/service\/(bounds|keys|log|problems|exchange|options|service)\.ts$/,
+      /^src\/edge\//,
+      /^cloudflare:workers$/,
+    ],
   },
   layers: {
     files: /^src\/layers\//,
@@ -77,20 +86,35 @@ const layers: Record<string, Layer> = {
   "tool rate limiter": { files: /^src\/tool-rate-limiter\.ts$/, may: [KERNEL, STORE, /^src\/limiter\.ts$/] },
   events: { files: /^src\/events\.ts$/, may: [/^src\/limiter\.ts$/] },
   "HTTP contract": { files: HTTP, may: [KERNEL, STORE, HTTP, /^zod$/] },
+  // It runs in Workers, too.
   service: {
-    files: /^src\/service\//,
+    files: /^src\/service\/(?!(node|key-file|audit-file|pino-log|prometheus)\.ts$)/,
     may: [
       KERNEL,
       STORE,
       HTTP,
       CLOCK,
-      METRICS,
       VERSION,
       /^src\/(events|limiter)\.ts$/,
-      /^src\/policy-(file\/(file|watched-file)|warnings\/warnings)\.ts$/,
+      /^src\/policy-(file\/text|warnings\/warnings)\.ts$/,
+      /^src\/service\/(?!(node|key-file|audit-file|pino-log|prometheus)\.ts$)/,
+      /^(hono\/tiny|zod)$/,
+      /^@noble\/hashes\//,
+    ],
+    never: [[/\bBuffer\b|\bprocess\.|\bsetImmediate\b/, "use what every runtime has"]],
+  },
+  "service on Node": {
+    files: /^src\/service\//,
+    may: [
+      KERNEL,
+      METRICS,
+      VERSION,
+      /^src\/limiter\.ts$/,
+      /^src\/http\/problem-table\.ts$/,
+      /^src\/policy-file\/watched-file\.ts$/,
       /^src\/service\//,
       /^node:/,
-      /^(@hono\/node-server|hono|hono\/tiny|pino|prom-client|zod)$/,
+      /^(@hono\/node-server|pino|prom-client)$/,
     ],
   },
   envoy: {
@@ -146,7 +170,7 @@ const layers: Record<string, Layer> = {
   },
   root: {
     files: /^src\/index\.ts$/,
-    may: [KERNEL, STORE, /^src\/limiter\.ts$/, /^src\/policy-(file\/(file|watch)|warnings\/warnings)\.ts$/],
+    may: [KERNEL, STORE, /^src\/limiter\.ts$/, /^src\/policy-(file\/(file|text|watch)|warnings\/warnings)\.ts$/],
   },
   cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^zod$/, /^ioredis$/, /^pg$/] },
 };

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { definePolicy, MisuseError, parsePolicy } from "tollgate";
 import { stringify } from "yaml";
 import { type Edit, oldWordsIn } from "../src/kernel/policy/old-words.ts";
-import { readPolicyText } from "../src/policy-file/file.ts";
+import { readPolicyText } from "../src/policy-file/text.ts";
 import { upgradePolicy } from "../src/policy-file/upgrade.ts";
 import { readYaml } from "../src/policy-file/yaml-text.ts";
 

@@ -2,7 +2,7 @@
 
 import type { Call } from "../kernel/call.ts";
 import { createLimiter } from "../limiter.ts";
-import { parsePolicy } from "../policy-file/file.ts";
+import { parsePolicy } from "../policy-file/text.ts";
 import { openStore } from "./store-url.ts";
 
 export interface ReplaySettings {

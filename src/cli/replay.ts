@@ -8,7 +8,7 @@ import { invalidOption, MisuseError, withFaults } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { amount } from "../kernel/words.ts";
 import { createLimiter } from "../limiter.ts";
-import { readPolicyText } from "../policy-file/file.ts";
+import { readPolicyText } from "../policy-file/text.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { policyLabel, wholeNumber, withPolicyOption, withStoreFile } from "./defaults.ts";
 import { readInput } from "./files.ts";

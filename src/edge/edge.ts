@@ -3,3 +3,4 @@
 export { TollgateObject } from "./object.ts";
 export type { ObjectNamespace } from "./runtime.ts";
 export { type DurableObjectStoreOptions, durableObjectStore } from "./store.ts";
+export { type TollgateWorker, type TollgateWorkerOptions, tollgateWorker } from "./worker.ts";

@@ -25,7 +25,10 @@ export interface ServiceContext {
   readonly keys: Keys | false;
   readonly events: Events;
   readonly log: Log | undefined;
-  readonly metrics: Metrics;
+  /** Absent: nothing is measured, and there is no route `/metrics`. */
+  readonly metrics: Metrics | undefined;
+  /** The API as documents. */
+  readonly documents: { openApi(): string; docs(): Response };
   readonly readiness: ReadinessWatch;
   readonly audit: Audit;
   readonly refusals: Refusals;

@@ -1,11 +1,11 @@
 // The policies of a service: read, with their warnings logged, and as they were written.
 
-import { hash } from "node:crypto";
 import { MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
+import { digest } from "../kernel/key.ts";
 import { compiledPolicy, writtenPolicy } from "../kernel/policy/parse.ts";
 import type { HostedLimiter } from "../limiter.ts";
-import { readPolicyText } from "../policy-file/file.ts";
+import { readPolicyText } from "../policy-file/text.ts";
 import { type PolicyWarning, policyWarnings } from "../policy-warnings/warnings.ts";
 import type { PolicyInForce } from "./context.ts";
 import type { Log } from "./log.ts";
@@ -60,5 +60,5 @@ function logWarning(log: Log, { code, at, path, message, hint }: PolicyWarning):
 }
 
 function asWritten(policy: CompiledPolicy, source = JSON.stringify(writtenPolicy(policy), null, 2)): PolicyInForce {
-  return { source, etag: hash("sha256", source).slice(0, 32) };
+  return { source, etag: digest(source) };
 }

@@ -7,7 +7,7 @@ import { MisuseError, StoreError } from "tollgate";
 import { type ClientOptions, createRemoteLimiter } from "tollgate/client";
 import { memoryStore } from "tollgate/stores/memory";
 import { MAX_ITEMS, MAX_QUEUED } from "../../src/client/wire.ts";
-import { parsePolicy } from "../../src/policy-file/file.ts";
+import { parsePolicy } from "../../src/policy-file/text.ts";
 import { startFaultProxy } from "../chaos/fault-proxy.ts";
 import { keysOf, served } from "../service/served.ts";
 

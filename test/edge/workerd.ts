@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 import { Miniflare } from "miniflare";
 import { Agent, request } from "undici";
 
@@ -30,10 +30,14 @@ const dispatcher = new Agent({ pipelining: 0 });
 const bundles = new Map<string, Promise<string>>();
 
 /** A Worker with all that it imports, as one module. */
-function bundle(file: string): Promise<string> {
-  const known = bundles.get(file);
+export function bundle(file: string, plugins: Plugin[] = []): Promise<string> {
+  const known = plugins.length > 0 ? undefined : bundles.get(file);
   if (known !== undefined) return known;
   const built = build({
+    plugins,
+    loader: { ".yaml": "text" },
+    // A template is a package of its own, which has Tollgate installed.
+    alias: { "tollgate/edge": new URL("../../src/edge/edge.ts", import.meta.url).pathname },
     entryPoints: [new URL(file, import.meta.url).pathname],
     bundle: true,
     write: false,
@@ -43,7 +47,7 @@ function bundle(file: string): Promise<string> {
     external: ["cloudflare:*", "node:*"],
     logLevel: "error",
   }).then(({ outputFiles }) => outputFiles[0]?.text ?? "");
-  bundles.set(file, built);
+  if (plugins.length === 0) bundles.set(file, built);
   return built;
 }
 
@@ -53,24 +57,36 @@ export interface WorkerOptions {
   /** Default: the Worker of the tests. */
   readonly file?: string;
   readonly flags?: readonly string[];
+  /** What takes the place of a file of the Worker. */
+  readonly plugins?: Plugin[];
+  /** The classes of its objects by binding. Default: those of the tests' Worker. */
+  readonly objects?: Readonly<Record<string, { readonly className: string; readonly useSQLite: boolean }>>;
+  /** Texts by name, such as secrets. */
+  readonly bindings?: Readonly<Record<string, string>>;
 }
+
+const TEST_OBJECTS = {
+  TOLLGATE: { className: "TestObject", useSQLite: true },
+  COUNTER: { className: "CounterObject", useSQLite: true },
+};
 
 /** Starts a Worker, which ends with the test file. */
 export async function startWorker({
   folder = dataFolder(),
   file = "worker.ts",
   flags = ["nodejs_compat"],
+  plugins,
+  objects = TEST_OBJECTS,
+  bindings = {},
 }: WorkerOptions = {}): Promise<RunningWorker> {
   const before = new Set(childPids());
   const miniflare = new Miniflare({
     modules: true,
-    script: await bundle(file),
+    script: await bundle(file, plugins),
     compatibilityDate: "2026-07-01",
     compatibilityFlags: [...flags],
-    durableObjects: {
-      TOLLGATE: { className: "TestObject", useSQLite: true },
-      COUNTER: { className: "CounterObject", useSQLite: true },
-    },
+    durableObjects: { ...objects },
+    bindings: { ...bindings },
     durableObjectsPersist: folder,
   });
   const url = await miniflare.ready;

@@ -1,7 +1,7 @@
 // The service of the fuzzer, in a process of its own, so that its memory can be told. Its store's time runs
 // 200 times as fast, so that what is kept for ten minutes ends while it runs.
 
-import { auditFile } from "../../src/service/audit.ts";
+import { auditFile } from "../../src/service/audit-file.ts";
 import { createService } from "../../src/service/handler.ts";
 import { listen } from "../../src/service/node.ts";
 import { memoryStore } from "../../src/stores/memory.ts";

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "no
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createKey, keyFile, readKeys, revokeKey } from "../../src/service/keys.ts";
+import { createKey, keyFile, readKeys, revokeKey } from "../../src/service/key-file.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { served } from "./served.ts";
 
