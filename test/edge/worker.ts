@@ -155,6 +155,7 @@ const routes: Record<string, (body: never) => unknown> = {
   },
 };
 
+// biome-ignore lint/style/noDefaultExport: the runtime wants it
 export default {
   async fetch(request: Request): Promise<Response> {
     const route = routes[new URL(request.url).pathname.slice(1)];
