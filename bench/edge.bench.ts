@@ -6,7 +6,7 @@ import { startWorker } from "../test/edge/workerd.ts";
 const ROUNDS = Number(process.env.TOLLGATE_BENCH_ROUNDS ?? 9);
 const CALLS = 2_000;
 const LANES = 32;
-const KINDS = ["counter", "one limit", "two limits"] as const;
+const KINDS = ["counter", "object", "one limit", "two limits"] as const;
 
 const worker = await startWorker({ file: "../../bench/edge/worker.ts", flags: [] });
 

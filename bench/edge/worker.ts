@@ -39,8 +39,29 @@ const one = createLimiter({
   store: durableObjectStore({ namespace: TOLLGATE, deadlineMs: 60_000 }),
 });
 
+/** What a Worker sends for one call of `one`, made once: what an object does with it, without the Worker's part. */
+const MESSAGE = JSON.stringify({
+  protocol: 1,
+  requests: [
+    {
+      mode: "judge",
+      steps: [
+        {
+          bucket: "rate:1:{a}:per-session",
+          limit: { algorithm: "budget", quota: 1e9, ttlMs: 86_400_000, ttlFrom: "last" },
+          event: { type: "charge", cost: 1 },
+        },
+      ],
+    },
+  ],
+});
+
 const calls: Record<string, (object: string) => Promise<boolean>> = {
   counter: (object) => (COUNTER.get(COUNTER.idFromName(object)) as { take(): Promise<boolean> }).take(),
+  async object(name) {
+    const stub = TOLLGATE.get(TOLLGATE.idFromName(`alone-${name}`)) as { decide(batch: string): Promise<string> };
+    return (await stub.decide(MESSAGE)).includes('"allowed":true');
+  },
   "one limit": async (session) => (await one.consume({ tool: "search", session: `one-${session}` })).allowed,
   "two limits": async (session) => (await limiter.consume({ tool: "search", session: `two-${session}` })).allowed,
 };

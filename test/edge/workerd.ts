@@ -7,6 +7,7 @@ import { after } from "node:test";
 import { build } from "esbuild";
 import { Miniflare } from "miniflare";
 import { Agent, request } from "undici";
+import { ROOT } from "../sources.ts";
 
 /** A Worker that runs, and the data of its objects. */
 export interface RunningWorker {
@@ -30,11 +31,13 @@ const dispatcher = new Agent({ pipelining: 0 });
 const bundles = new Map<string, Promise<string>>();
 
 /** A Worker with all that it imports, as one module. */
-function bundle(file: string): Promise<string> {
+function bundle(file: string, code: string | undefined): Promise<string> {
   const known = bundles.get(file);
-  if (known !== undefined) return known;
+  if (known !== undefined && code === undefined) return known;
   const built = build({
-    entryPoints: [new URL(file, import.meta.url).pathname],
+    ...(code === undefined
+      ? { entryPoints: [new URL(file, import.meta.url).pathname] }
+      : { stdin: { contents: code, resolveDir: ROOT } }),
     bundle: true,
     write: false,
     format: "esm",
@@ -43,7 +46,7 @@ function bundle(file: string): Promise<string> {
     external: ["cloudflare:*", "node:*"],
     logLevel: "error",
   }).then(({ outputFiles }) => outputFiles[0]?.text ?? "");
-  bundles.set(file, built);
+  if (code === undefined) bundles.set(file, built);
   return built;
 }
 
@@ -52,6 +55,10 @@ export interface WorkerOptions {
   readonly folder?: string;
   /** Default: the Worker of the tests. */
   readonly file?: string;
+  /** The text of a Worker in place of a file. */
+  readonly code?: string;
+  /** The class of the binding `TOLLGATE`. */
+  readonly className?: string;
   readonly flags?: readonly string[];
 }
 
@@ -59,17 +66,19 @@ export interface WorkerOptions {
 export async function startWorker({
   folder = dataFolder(),
   file = "worker.ts",
+  code,
+  className = "TestObject",
   flags = ["nodejs_compat"],
 }: WorkerOptions = {}): Promise<RunningWorker> {
   const before = new Set(childPids());
   const miniflare = new Miniflare({
     modules: true,
-    script: await bundle(file),
+    script: await bundle(file, code),
     compatibilityDate: "2026-07-01",
     compatibilityFlags: [...flags],
     durableObjects: {
-      TOLLGATE: { className: "TestObject", useSQLite: true },
-      COUNTER: { className: "CounterObject", useSQLite: true },
+      TOLLGATE: { className, useSQLite: true },
+      ...(code === undefined ? { COUNTER: { className: "CounterObject", useSQLite: true } } : {}),
     },
     durableObjectsPersist: folder,
   });
