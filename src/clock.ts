@@ -106,7 +106,14 @@ export function within<Value>(ms: number, promise: Promise<Value>, options: With
     // Where this process itself stood still, the answer may be here, and unread.
     const timer = setTimer(clock, ms, () => afterReads(late));
     if (!isAwaited) timer.unref?.();
-    promise.then(resolve, reject).finally(() => timer.cancel());
+    const settled = (value: Value) => {
+      timer.cancel();
+      resolve(value);
+    };
+    promise.then(settled, (error) => {
+      timer.cancel();
+      reject(error);
+    });
   });
 }
 

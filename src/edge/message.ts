@@ -13,7 +13,7 @@ export interface BatchMessage {
   readonly protocol: number;
   readonly requests: readonly StoreRequest[];
   /** The time to decide by. Absent: the object's own. */
-  readonly nowMs?: number;
+  readonly nowMs?: number | undefined;
 }
 
 /** A `StoreError` as data. */

@@ -1,10 +1,9 @@
 // Which policies a store of Durable Objects refuses: those that it could not keep exactly.
 
-import { formatGot, MisuseError } from "../kernel/errors.ts";
+import { type Fault, formatGot, MisuseError } from "../kernel/errors.ts";
 import type { Limit } from "../kernel/limit.ts";
 import { allotmentsOf, compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
 import { algorithmOf } from "../kernel/algorithms/registry.ts";
-import type { Fault } from "../kernel/errors.ts";
 
 /**
  * Refuses what cannot be exact.
@@ -35,7 +34,7 @@ function wideFault(limit: Limit, limits: readonly Limit[], partition: string): F
   if (other === undefined) return [];
   const what = limit.distinct === null ? "the time that it starts" : `a value of ${limit.distinct} that it counts`;
   const expected = `a limit per ${partition}: ${what} cannot be taken back when ${other.name}, in another object, denies the call`;
-  const hint = `Set partition to a dimension that both limits are per`;
+  const hint = "Set partition to a dimension that both limits are per";
   return [{ path: `limits.${name}.per`, expected, got: formatGot(per), hint }];
 }
 

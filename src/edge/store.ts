@@ -3,7 +3,15 @@
 
 import { waitUntil } from "cloudflare:workers";
 import { type Clock, clockOption, LateError, systemClock, within } from "../clock.ts";
-import { having, nonEmpty, readOptions, required, type TableOf, whole } from "../kernel/options.ts";
+import {
+  having,
+  nonEmpty,
+  readOptions,
+  required,
+  type SettledOptions,
+  type TableOf,
+  whole,
+} from "../kernel/options.ts";
 import type { StoreRequest } from "../kernel/request.ts";
 import { decideBatch } from "../store/batch.ts";
 import { validTime } from "../store/check.ts";
@@ -58,45 +66,10 @@ interface ObjectStub {
  * @throws MisuseError `invalid-option`
  */
 export function durableObjectStore(options: DurableObjectStoreOptions): Store {
-  const { namespace, deadlineMs, locationHint, clock } = readOptions(OPTIONS, options);
-  const placement = locationHint === undefined ? undefined : { locationHint };
+  const settled = readOptions(OPTIONS, options);
+  const { deadlineMs, clock } = settled;
+  const objects = new Objects(settled);
   let isClosed = false;
-
-  async function send(
-    place: string,
-    requests: readonly StoreRequest[],
-    leftMs: number,
-  ): Promise<readonly StoreAnswer[]> {
-    if (leftMs <= 0) throw callError(new LateError(deadlineMs));
-    const message: BatchMessage = { protocol: PROTOCOL, requests };
-    try {
-      // A stub that has failed stays broken, and one of another request may not be used.
-      const stub = namespace.get(namespace.idFromName(place), placement) as ObjectStub;
-      const timed = clock === undefined ? message : { ...message, nowMs: validTime(clock.nowMs()) };
-      const asked = stub.decide(JSON.stringify(timed));
-      return answersIn(await within(leftMs, asked, { deadlineMs }));
-    } catch (error) {
-      throw callError(error);
-    }
-  }
-
-  /** Messages to one object arrive in the order in which they were sent. One that fails does not fail the others. */
-  async function sendAll(
-    place: string,
-    requests: readonly StoreRequest[],
-    leftMs: number,
-  ): Promise<readonly StoreAnswer[]> {
-    if (place === "") return decideBatch(requests, () => undefined, (clock ?? systemClock).nowMs()).replies;
-    if (requests.length <= MAX_REQUESTS) return send(place, requests, leftMs);
-    const sent: Promise<readonly StoreAnswer[]>[] = [];
-    for (let first = 0; first < requests.length; first += MAX_REQUESTS) {
-      const part = requests.slice(first, first + MAX_REQUESTS);
-      const failed = (error: unknown) => part.map(() => asStoreError(error));
-      sent.push(send(place, part, leftMs).catch(failed));
-    }
-    return (await Promise.all(sent)).flat();
-  }
-
   return {
     deadlineMs,
     clock,
@@ -106,20 +79,65 @@ export function durableObjectStore(options: DurableObjectStoreOptions): Store {
       const endsAtMs = performance.now() + leftMs;
       return decideInPlaces(requests, {
         of: objectOf,
-        decide: (place, each) => sendAll(place, each, endsAtMs - performance.now()),
-        settle: (place, each) => sendAll(place, each, deadlineMs),
+        decide: (name, each) => objects.ask(name, each, endsAtMs - performance.now()),
+        settle: (name, each) => objects.ask(name, each, deadlineMs),
         // Without it the runtime ends what a request has left when its response is sent.
-        runLater: (settled) => waitUntil(settled.catch(() => {})),
-        inTime: async (work) => {
-          const waiting = within(endsAtMs - performance.now(), work, { deadlineMs });
-          return waiting.catch((error) => Promise.reject(callError(error)));
-        },
+        runLater: (work) => waitUntil(work.catch(() => {})),
+        inTime: (work) => within(endsAtMs - performance.now(), work, { deadlineMs }).catch(failCall),
       });
     },
     async close() {
       isClosed = true;
     },
   };
+}
+
+class Objects {
+  readonly #options: SettledOptions<typeof OPTIONS>;
+  readonly #placement: { readonly locationHint: string } | undefined;
+
+  constructor(options: SettledOptions<typeof OPTIONS>) {
+    this.#options = options;
+    const { locationHint } = options;
+    this.#placement = locationHint === undefined ? undefined : { locationHint };
+  }
+
+  /**
+   * Asks an object. More requests than one message takes go in several, which arrive in the order in which they were sent; one
+   * that fails does not fail the others.
+   *
+   * @param name empty: the requests name no bucket, and no object is asked
+   */
+  async ask(name: string, requests: readonly StoreRequest[], leftMs: number): Promise<readonly StoreAnswer[]> {
+    const { clock } = this.#options;
+    if (name === "") return decideBatch(requests, () => undefined, (clock ?? systemClock).nowMs()).replies;
+    if (requests.length <= MAX_REQUESTS) return this.#send(name, requests, leftMs);
+    const sent: Promise<readonly StoreAnswer[]>[] = [];
+    for (let first = 0; first < requests.length; first += MAX_REQUESTS) {
+      const part = requests.slice(first, first + MAX_REQUESTS);
+      const failed = (error: unknown) => part.map(() => asStoreError(error));
+      sent.push(this.#send(name, part, leftMs).catch(failed));
+    }
+    return (await Promise.all(sent)).flat();
+  }
+
+  async #send(name: string, requests: readonly StoreRequest[], leftMs: number): Promise<readonly StoreAnswer[]> {
+    const { namespace, deadlineMs, clock } = this.#options;
+    if (leftMs <= 0) failCall(new LateError(deadlineMs));
+    const nowMs = clock === undefined ? undefined : validTime(clock.nowMs());
+    const message = JSON.stringify({ protocol: PROTOCOL, requests, nowMs } satisfies BatchMessage);
+    try {
+      // A new stub each time: one that has failed stays broken, and one of another request may not be used.
+      const stub = namespace.get(namespace.idFromName(name), this.#placement) as ObjectStub;
+      return answersIn(await within(leftMs, stub.decide(message), { deadlineMs }));
+    } catch (error) {
+      return failCall(error);
+    }
+  }
+}
+
+function failCall(error: unknown): never {
+  throw callError(error);
 }
 
 /** The name of a key's object: prefix and tag, so that limiters with other prefixes have objects of their own. */

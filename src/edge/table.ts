@@ -16,12 +16,13 @@ const SCHEMA = `
 `;
 const IS_THERE = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'tollgate_layout'";
 const READ_ONE = "SELECT value, expires_at_ms FROM tollgate_buckets WHERE key = ?";
-/** For any number of keys: a statement has at most 100 parameters. */
-const READ_ALL = `
-  SELECT tollgate_buckets.key, tollgate_buckets.value, expires_at_ms
-  FROM json_each(?) AS wanted CROSS JOIN tollgate_buckets ON tollgate_buckets.key = wanted.value
-`;
-const WRITE = "INSERT OR REPLACE INTO tollgate_buckets VALUES (?, ?, ?)";
+const READ = "SELECT key, value, expires_at_ms FROM tollgate_buckets WHERE key";
+const WRITE = "INSERT OR REPLACE INTO tollgate_buckets VALUES";
+/** Most rows that one statement reads or writes by parameters, of which it has at most 100. */
+const MAX_ROWS = 16;
+const READ_SOME = Array.from({ length: MAX_ROWS + 1 }, (_, n) => `${READ} IN (${Array(n).fill("?").join()})`);
+const WRITE_SOME = Array.from({ length: MAX_ROWS + 1 }, (_, n) => `${WRITE} ${Array(n).fill("(?,?,?)").join()}`);
+const READ_ALL = `${READ} IN (SELECT value FROM json_each(?))`;
 const REMOVE = "DELETE FROM tollgate_buckets WHERE key = ?";
 const FOLLOWING = "SELECT key FROM tollgate_buckets WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?";
 const REMOVE_EXPIRED = "DELETE FROM tollgate_buckets WHERE key > ? AND key <= ? AND expires_at_ms <= ?";
@@ -65,7 +66,9 @@ export class StatesTable {
       }
       return states;
     }
-    for (const [found, text, endsAtMs] of this.#sql.exec(READ_ALL, JSON.stringify(keys)).raw()) {
+    const some = READ_SOME[keys.length];
+    const rows = some === undefined ? this.#sql.exec(READ_ALL, JSON.stringify(keys)) : this.#sql.exec(some, ...keys);
+    for (const [found, text, endsAtMs] of rows.raw()) {
       states.set(found as string, decodeState(text as string, endsAtMs as number, nowMs));
     }
     return states;
@@ -73,16 +76,26 @@ export class StatesTable {
 
   /** Writes all of it, or throws and has written nothing. What an object only reads makes no table. */
   write(changed: ReadonlyMap<string, StoredState | undefined>): void {
-    const write = () => {
-      if (!this.#exists()) this.#create();
-      for (const [key, state] of changed) {
-        if (state === undefined) this.#sql.exec(REMOVE, key);
-        else this.#sql.exec(WRITE, key, encodeState(state), state.expiresAtMs);
-      }
-    };
+    const rows: (string | number)[] = [];
+    const removed: string[] = [];
+    for (const [key, state] of changed) {
+      if (state === undefined) removed.push(key);
+      else rows.push(key, encodeState(state), state.expiresAtMs);
+    }
     // One statement is atomic by itself.
-    if (changed.size === 1 && this.#exists()) write();
-    else if (changed.size > 0) this.#storage.transactionSync(write);
+    if (this.#exists() && removed.length === 0 && rows.length <= 3 * MAX_ROWS) this.#insert(rows);
+    else this.#storage.transactionSync(() => this.#writeAll(rows, removed));
+  }
+
+  #writeAll(rows: readonly (string | number)[], removed: readonly string[]): void {
+    if (!this.#exists()) this.#create();
+    for (let first = 0; first < rows.length; first += 3 * MAX_ROWS)
+      this.#insert(rows.slice(first, first + 3 * MAX_ROWS));
+    for (const key of removed) this.#sql.exec(REMOVE, key);
+  }
+
+  #insert(rows: readonly (string | number)[]): void {
+    if (rows.length > 0) this.#sql.exec(WRITE_SOME[rows.length / 3] as string, ...rows);
   }
 
   /**

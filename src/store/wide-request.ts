@@ -39,36 +39,55 @@ export interface Places {
  * Decides requests of any places. Those of one place go together and act in their order; a request over several goes by
  * itself, beside the others. A request without keys goes to the place of the empty text.
  */
-export async function decideInPlaces(requests: readonly StoreRequest[], places: Places): Promise<StoreAnswer[]> {
+export async function decideInPlaces(
+  requests: readonly StoreRequest[],
+  places: Places,
+): Promise<readonly StoreAnswer[]> {
+  const [only] = requests;
+  const onlyPlace = only === undefined || requests.length > 1 ? null : onlyPlaceOf(only, places);
+  // Nearly every call: one request in one place.
+  if (onlyPlace !== null) return decideTogether(onlyPlace, requests, places);
   const answers: StoreAnswer[] = [];
   const byPlace = Map.groupBy(requests.keys(), (i) => onlyPlaceOf(requests[i] as StoreRequest, places));
-  const decideTogether = async (place: string, indexes: readonly number[]) => {
-    try {
-      const replies = await places.decide(
-        place,
-        indexes.map((i) => requests[i] as StoreRequest),
-      );
-      for (const [n, i] of indexes.entries()) answers[i] = replies[n] as StoreAnswer;
-    } catch (error) {
-      // A place that is away fails its own calls alone.
-      for (const i of indexes) answers[i] = asStoreError(error);
-    }
+  const decideAt = async (place: string, indexes: readonly number[]) => {
+    const own = indexes.map((i) => requests[i] as StoreRequest);
+    const replies = await decideTogether(place, own, places);
+    for (const [n, i] of indexes.entries()) answers[i] = replies[n] as StoreAnswer;
   };
   const decideWide = async (i: number) => {
     const deciding = new WideRequest(requests[i] as StoreRequest, places).decide();
     answers[i] = await deciding.catch((error) => asStoreError(error));
   };
   const work = [...byPlace].map(([place, indexes]) =>
-    place === null ? Promise.all(indexes.map(decideWide)) : decideTogether(place, indexes),
+    place === null ? Promise.all(indexes.map(decideWide)) : decideAt(place, indexes),
   );
   await Promise.all(work);
   return answers;
 }
 
+/** Decides requests that are all of one place. One that is away fails its own calls alone. */
+async function decideTogether(
+  place: string,
+  requests: readonly StoreRequest[],
+  places: Places,
+): Promise<readonly StoreAnswer[]> {
+  try {
+    return await places.decide(place, requests);
+  } catch (error) {
+    const failed = asStoreError(error);
+    return requests.map(() => failed);
+  }
+}
+
 /** The place of all keys of a request; `null` where they are in several. */
 function onlyPlaceOf(request: StoreRequest, places: Places): string | null {
-  const [place = "", ...others] = new Set(keysOf(request).map((key) => places.of(key)));
-  return others.length === 0 ? place : null;
+  let only: string | undefined;
+  for (const key of keysOf(request)) {
+    const place = places.of(key);
+    only ??= place;
+    if (place !== only) return null;
+  }
+  return only ?? "";
 }
 
 /** The steps of a request that are in one place. */

@@ -132,7 +132,7 @@ class RedisStore implements Store {
     };
   }
 
-  async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<StoreAnswer[]> {
+  async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly StoreAnswer[]> {
     this.#checkOpen();
     const endsAtMs = performance.now() + leftMs;
     const send = this.#sendWithin(leftMs);

@@ -1,9 +1,11 @@
 // What objects keep, clean up and refuse, inside real workerd.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LimitSpec, StepReply, StoreRequest } from "tollgate/store";
+import { ROOT } from "../sources.ts";
 import { startWorker } from "./workerd.ts";
 
 const worker = await startWorker();
@@ -181,5 +183,14 @@ describe("an object that is not as the store wants it", () => {
   it("fails calls that were not made within a request", async () => {
     const text = await worker.ask<string>("outside");
     assert.match(text, /unsupported-request.*call the limiter inside a request/s);
+  });
+});
+
+describe("the Worker on the page of the store", () => {
+  it("runs as it stands, with the limiter in the global scope", async () => {
+    const page = readFileSync(`${ROOT}docs/stores/durable-objects.md`, "utf8");
+    const [, code = ""] = /```js\n([\s\S]*?)```/.exec(page) ?? [];
+    const shown = await startWorker({ code, className: "TollgateObject" });
+    for (const remaining of [49, 48]) assert.deepEqual(await shown.ask("?session=s9"), { allowed: true, remaining });
   });
 });

@@ -34,6 +34,16 @@ describe("callers of one quota", () => {
   });
 });
 
+describe("requests of one Worker", () => {
+  it("wait for each other's slots, in their order", async () => {
+    const worker = await startWorker();
+    const asked = Array.from({ length: 4 }, () => worker.ask<number | null>("slot", { session: "s1", heldMs: 50 }));
+    const took = await Promise.all(asked);
+    assert.ok(!took.includes(null), String(took));
+    assert.ok(Math.max(...took.map(Number)) >= 150, String(took));
+  });
+});
+
 describe("a workerd that is killed under load", () => {
   it("has stored what it acknowledged, and starts again with that", async () => {
     const folder = dataFolder();

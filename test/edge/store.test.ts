@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { storeCases } from "tollgate/testing";
 import { cases } from "../length.ts";
-import { type createTallies } from "../properties/schedule.ts";
+import type { createTallies } from "../properties/schedule.ts";
 import { scenarios } from "./scenarios.ts";
 import { startWorker } from "./workerd.ts";
 

@@ -51,6 +51,12 @@ const limiter = createLimiter({
   onEvent: () => {},
 });
 const store = durableObjectStore({ namespace });
+const slots = createLimiter({
+  policy: { version: 1, limits: [{ name: "slots", per: ["session"], algorithm: "concurrency", quota: 1 }] },
+  // Its setup is read by a timer, of which the global scope has none.
+  store: { ...store, setup: async () => [] },
+  onEvent: () => {},
+});
 
 /** A call that was begun where nothing may be sent. */
 const outside = store
@@ -130,6 +136,17 @@ const routes: Record<string, (body: never) => unknown> = {
 
   outside: () => outside,
 
+  /** Holds a slot for so long, or waits for one: how long it took to get it. */
+  async slot({ session, heldMs }: { session: string; heldMs: number }) {
+    const begunMs = Date.now();
+    const reserved = await slots.reserve({ tool: "search", session }, { maxWaitMs: 10_000 });
+    const tookMs = Date.now() - begunMs;
+    if (!reserved.allowed) return null;
+    await new Promise((resolve) => setTimeout(resolve, heldMs));
+    await reserved.hold.release();
+    return tookMs;
+  },
+
   used: async (session: string) => (await limiter.usage({ session }))[0]?.used,
 
   async apply(requests: readonly StoreRequest[]) {
@@ -155,6 +172,7 @@ const routes: Record<string, (body: never) => unknown> = {
   },
 };
 
+// biome-ignore lint/style/noDefaultExport: the runtime wants it
 export default {
   async fetch(request: Request): Promise<Response> {
     const route = routes[new URL(request.url).pathname.slice(1)];

@@ -7,6 +7,7 @@ import { after } from "node:test";
 import { build, type Plugin } from "esbuild";
 import { Miniflare } from "miniflare";
 import { Agent, request } from "undici";
+import { ROOT } from "../sources.ts";
 
 /** A Worker that runs, and the data of its objects. */
 export interface RunningWorker {
@@ -30,15 +31,18 @@ const dispatcher = new Agent({ pipelining: 0 });
 const bundles = new Map<string, Promise<string>>();
 
 /** A Worker with all that it imports, as one module. */
-export function bundle(file: string, plugins: Plugin[] = []): Promise<string> {
-  const known = plugins.length > 0 ? undefined : bundles.get(file);
-  if (known !== undefined) return known;
+export function bundle(file: string, code?: string, plugins: Plugin[] = []): Promise<string> {
+  const isPlain = code === undefined && plugins.length === 0;
+  const known = bundles.get(file);
+  if (known !== undefined && isPlain) return known;
   const built = build({
+    ...(code === undefined
+      ? { entryPoints: [new URL(file, import.meta.url).pathname] }
+      : { stdin: { contents: code, resolveDir: ROOT } }),
     plugins,
     loader: { ".yaml": "text" },
     // A template is a package of its own, which has Tollgate installed.
-    alias: { "tollgate/edge": new URL("../../src/edge/edge.ts", import.meta.url).pathname },
-    entryPoints: [new URL(file, import.meta.url).pathname],
+    alias: { "tollgate/edge": `${ROOT}src/edge/edge.ts` },
     bundle: true,
     write: false,
     format: "esm",
@@ -47,7 +51,7 @@ export function bundle(file: string, plugins: Plugin[] = []): Promise<string> {
     external: ["cloudflare:*", "node:*"],
     logLevel: "error",
   }).then(({ outputFiles }) => outputFiles[0]?.text ?? "");
-  if (plugins.length === 0) bundles.set(file, built);
+  if (isPlain) bundles.set(file, built);
   return built;
 }
 
@@ -56,36 +60,42 @@ export interface WorkerOptions {
   readonly folder?: string;
   /** Default: the Worker of the tests. */
   readonly file?: string;
+  /** The text of a Worker in place of a file. */
+  readonly code?: string;
+  /** The class of the binding `TOLLGATE`. */
+  readonly className?: string;
   readonly flags?: readonly string[];
-  /** What takes the place of a file of the Worker. */
+  /** What takes the place of files of the Worker. */
   readonly plugins?: Plugin[];
-  /** The classes of its objects by binding. Default: those of the tests' Worker. */
+  /** The classes of all bindings to objects, in place of those of the tests' Worker. */
   readonly objects?: Readonly<Record<string, { readonly className: string; readonly useSQLite: boolean }>>;
   /** Texts by name, such as secrets. */
   readonly bindings?: Readonly<Record<string, string>>;
 }
 
-const TEST_OBJECTS = {
-  TOLLGATE: { className: "TestObject", useSQLite: true },
-  COUNTER: { className: "CounterObject", useSQLite: true },
-};
-
 /** Starts a Worker, which ends with the test file. */
 export async function startWorker({
   folder = dataFolder(),
   file = "worker.ts",
+  code,
+  className = "TestObject",
   flags = ["nodejs_compat"],
   plugins,
-  objects = TEST_OBJECTS,
+  objects,
   bindings = {},
 }: WorkerOptions = {}): Promise<RunningWorker> {
   const before = new Set(childPids());
   const miniflare = new Miniflare({
     modules: true,
-    script: await bundle(file, plugins),
+    script: await bundle(file, code, plugins),
     compatibilityDate: "2026-07-01",
     compatibilityFlags: [...flags],
-    durableObjects: { ...objects },
+    durableObjects: {
+      ...(objects ?? {
+        TOLLGATE: { className, useSQLite: true },
+        ...(code === undefined ? { COUNTER: { className: "CounterObject", useSQLite: true } } : {}),
+      }),
+    },
     bindings: { ...bindings },
     durableObjectsPersist: folder,
   });
