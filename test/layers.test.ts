@@ -61,7 +61,7 @@ const layers: Record<string, Layer> = {
       STORE,
       STORE_PARTS,
       CLOCK,
-      /^src\/policy-file\/text\.ts$/,
+      /^src\/(limiter|layers\/failover\/(backlog|local-decisions|outage|views))\.ts$/,
       /^src\/service\/(bounds|keys|log|problems|exchange|options|service)\.ts$/,
       /^src\/edge\//,
       /^cloudflare:workers$/,

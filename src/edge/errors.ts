@@ -29,6 +29,12 @@ const OF_CALLS: readonly Meaning[] = [
     advice: "bind the namespace to the class TollgateObject, and export that class from the Worker",
   },
   {
+    pattern: /SQL is not enabled/i,
+    code: "unsupported-request",
+    transient: false,
+    advice: "name the class in new_sqlite_classes of a migration in wrangler.jsonc; a class that has no SQLite cannot get it later",
+  },
+  {
     pattern: /global scope|on behalf of a different (request|Durable Object)/i,
     code: "unsupported-request",
     transient: false,

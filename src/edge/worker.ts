@@ -17,7 +17,7 @@ import { ProblemError } from "../service/problems.ts";
 import { serviceOn } from "../service/service.ts";
 import { consoleLog } from "./console-log.ts";
 import type { ObjectNamespace } from "./runtime.ts";
-import { durableObjectStore } from "./store.ts";
+import { type DurableObjectStoreOptions, durableObjectStore } from "./store.ts";
 
 const OPTIONS = {
   policy: unchecked<string | PolicyInput | Policy>(),
@@ -36,6 +36,8 @@ const OPTIONS = {
   deadlineMs: unchecked<number>(),
   /** As for `durableObjectStore`: where new objects are made. */
   locationHint: unchecked<string>(),
+  /** As for `durableObjectStore`: what happens while an object does not answer. */
+  failover: unchecked<DurableObjectStoreOptions["failover"]>(),
   /** The start of each key, and of each object's name. Default `rate`. */
   prefix: unchecked<string>(),
   /** Bounds of requests and waits. A call may wait for at most 30,000 ms. */
@@ -72,7 +74,7 @@ const LONGEST_WAIT_MS = 30_000;
  */
 export function tollgateWorker(options: TollgateWorkerOptions): TollgateWorker {
   const settled = readOptions(OPTIONS, options);
-  const { policy, binding, keys, deadlineMs, locationHint, prefix, bounds, logLevel, onDecision, onEvent } = settled;
+  const { policy, binding, keys, deadlineMs, locationHint, failover, prefix, bounds, logLevel, onDecision, onEvent } = settled;
   checkWait(bounds);
   const log = consoleLog(logLevel);
   let bound: Bound | undefined;
@@ -89,6 +91,7 @@ export function tollgateWorker(options: TollgateWorkerOptions): TollgateWorker {
         namespace,
         ...(deadlineMs === undefined ? {} : { deadlineMs }),
         ...(locationHint === undefined ? {} : { locationHint }),
+        ...(failover === undefined ? {} : { failover }),
       }),
       keys: keys !== false && { find: (id) => inForce().keys.find(id), close() {} },
       prefix,

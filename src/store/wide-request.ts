@@ -19,7 +19,8 @@ import type { StoreAnswer } from "./store.ts";
 /** How long a hold on the way to a decision lives, unless it is ended. */
 const LEASE_MS = 5_000;
 
-type AskPlace = (place: string, requests: readonly StoreRequest[]) => Promise<readonly StoreAnswer[]>;
+/** Decides requests of one place. */
+export type AskPlace = (place: string, requests: readonly StoreRequest[]) => Promise<readonly StoreAnswer[]>;
 
 /** The places of a store, and how they are asked. */
 export interface Places {

@@ -2,7 +2,13 @@
 
 import { DurableObject, env } from "cloudflare:workers";
 import fc from "fast-check";
-import { durableObjectStore, type ObjectNamespace, TollgateObject } from "../../src/edge/edge.ts";
+import {
+  durableObjectStore,
+  type ObjectNamespace,
+  ownObjectStore,
+  thinkGuard,
+  TollgateObject,
+} from "../../src/edge/edge.ts";
 import { BOUNDS } from "../../src/edge/object.ts";
 import type { StoreRequest } from "../../src/kernel/request.ts";
 import { createLimiter } from "../../src/limiter.ts";
@@ -23,6 +29,21 @@ const LIMIT = { algorithm: "budget", quota: 1, ttlMs: 1_000, ttlFrom: "first" } 
 export class TestObject extends TollgateObject {
   override bounds = { ...BOUNDS };
 
+  #fault: "fails" | "hangs" | "loses" | null = null;
+
+  /** `loses`: it decides, and its answer is lost. */
+  setFault(fault: "fails" | "hangs" | "loses" | null): void {
+    this.#fault = fault;
+  }
+
+  override async decide(batch: string): Promise<string> {
+    if (this.#fault === "fails") throw new Error("the object is away");
+    if (this.#fault === "hangs") await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const answer = await super.decide(batch);
+    if (this.#fault === "loses") throw new Error("the answer is lost");
+    return answer;
+  }
+
   setBounds(bounds: object): void {
     Object.assign(this.bounds, bounds);
   }
@@ -41,8 +62,36 @@ export class TestObject extends TollgateObject {
   }
 }
 
-/** Another class than the store wants. */
-export class CounterObject extends DurableObject {}
+/** Another class than the store wants: an object that has limits of its own, as an agent does. */
+export class CounterObject extends DurableObject {
+  readonly #limiter = createLimiter({
+    policy: { version: 1, limits: [{ name: "per-turn", per: ["session", "turn"], quota: 3 }] },
+    store: ownObjectStore(this.ctx.storage),
+  });
+
+  /** The store contract's cases, on the object's own SQLite. */
+  cases(): Promise<Record<string, string>> {
+    return failuresOf(casesOn((clock) => ownObjectStore(this.ctx.storage, { clock })));
+  }
+
+  /** Calls of tools, as a Think harness tells its hooks of them. */
+  async think(toolCallIds: readonly string[]): Promise<readonly unknown[]> {
+    const { beforeToolCall } = thinkGuard(this.#limiter);
+    const hooked = toolCallIds.map((toolCallId, i) => {
+      const input = { q: toolCallId };
+      return beforeToolCall({ session: "s1", operationId: "t1", toolCallId, toolName: "search", input, attempt: i });
+    });
+    return Promise.all(hooked);
+  }
+
+  tables(): unknown[] {
+    return [...this.ctx.storage.sql.exec("SELECT name FROM sqlite_master WHERE name LIKE 'tollgate%'").raw()];
+  }
+
+  evict(): void {
+    (this.ctx as unknown as { abort(reason: string): void }).abort("evicted");
+  }
+}
 
 // Made in the global scope, as programs do.
 const limiter = createLimiter({
@@ -91,21 +140,43 @@ async function failuresOf(
   return failures;
 }
 
+/** Limiters that decide without objects that are away, by policy: as programs have them, for all requests. */
+const withFailover = new Map<string, ReturnType<typeof createLimiter>>();
+
+function limiterWithFailover(onStoreError: "share" | "local" | "deny" | "allow") {
+  const limiter =
+    withFailover.get(onStoreError) ??
+    createLimiter({
+      policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 10, onStoreError }] },
+      store: durableObjectStore({ namespace, deadlineMs: 300, failover: { isolates: 2 } }),
+    });
+  withFailover.set(onStoreError, limiter);
+  return limiter;
+}
+
+/** The store contract's cases, each in a partition of its own. */
+function casesOn(openStore: (clock: ReturnType<typeof fakeClock>) => Store) {
+  return storeCases.map(({ name, run }) => ({
+    name,
+    async run() {
+      const clock = fakeClock();
+      const partition = crypto.randomUUID();
+      const open = () => inPartition(openStore(clock), partition);
+      const own = open();
+      await run({ store: own, advance: clock.advance, another: open });
+      await own.close();
+    },
+  }));
+}
+
 const routes: Record<string, (body: never) => unknown> = {
-  cases: () =>
-    failuresOf(
-      storeCases.map(({ name, run }) => ({
-        name,
-        async run() {
-          const clock = fakeClock();
-          const partition = crypto.randomUUID();
-          const open = () => inPartition(durableObjectStore({ namespace, clock, deadlineMs: 10_000 }), partition);
-          const own = open();
-          await run({ store: own, advance: clock.advance, another: open });
-          await own.close();
-        },
-      })),
-    ),
+  cases: () => failuresOf(casesOn((clock) => durableObjectStore({ namespace, clock, deadlineMs: 10_000 }))),
+
+  /** Calls a method of an object that has limits of its own. */
+  async agent({ name, method, args = [] }: { name: string; method: string; args?: unknown[] }) {
+    const stub = COUNTER.get(COUNTER.idFromName(name)) as Record<string, (...args: unknown[]) => Promise<unknown>>;
+    return stub[method]?.(...args);
+  },
 
   scenarios: () =>
     failuresOf(
@@ -132,6 +203,16 @@ const routes: Record<string, (body: never) => unknown> = {
   async consume({ session, calls = 1 }: { session: string; calls?: number }) {
     const made = Array.from({ length: calls }, () => limiter.consume({ tool: "search", session }));
     return (await Promise.all(made)).filter(({ allowed }) => allowed).length;
+  },
+
+  /** Calls of one session, one after the other, by a limiter with failover for two isolates. */
+  async away({ session, calls, onStoreError = "share" }: { session: string; calls: number; onStoreError?: "share" }) {
+    const decisions = [];
+    for (let i = 0; i < calls; i++) {
+      const decision = await limiterWithFailover(onStoreError).consume({ tool: "search", session });
+      decisions.push({ allowed: decision.allowed, degraded: decision.degraded });
+    }
+    return decisions;
   },
 
   outside: () => outside,

@@ -16,6 +16,8 @@ export interface RunningWorker {
   readonly pid: number;
   /** Asks the Worker to run one of its routes, and returns its answer. Throws what the route throws. */
   ask<Answer>(route: string, body?: unknown): Promise<Answer>;
+  /** What it has written on its console. */
+  log(): string;
   stop(): Promise<void>;
 }
 
@@ -85,7 +87,11 @@ export async function startWorker({
   bindings = {},
 }: WorkerOptions = {}): Promise<RunningWorker> {
   const before = new Set(childPids());
+  const lines: string[] = [];
   const miniflare = new Miniflare({
+    handleRuntimeStdio(...outputs) {
+      for (const output of outputs) output.on("data", (data) => lines.push(String(data)));
+    },
     modules: true,
     script: await bundle(file, code, plugins),
     compatibilityDate: "2026-07-01",
@@ -112,6 +118,7 @@ export async function startWorker({
     url,
     pid,
     stop,
+    log: () => lines.join(""),
     async ask<Answer>(route: string, body: unknown = null) {
       const answer = await request(new URL(route, url), { method: "POST", body: JSON.stringify(body), dispatcher });
       const text = await answer.body.text();

@@ -1,0 +1,202 @@
+// What an isolate does while an object does not answer: it decides the object's calls by its share of each limit, and books
+// them with the first call that the object answers. Calls look for the object themselves, because the timers of a Worker end with
+// their request. Other objects are asked as before.
+
+import { pauseAfter, sleep } from "../clock.ts";
+import { Backlog, type OpenBatch } from "../layers/failover/backlog.ts";
+import { LocalDecisions } from "../layers/failover/local-decisions.ts";
+import { isOutage } from "../layers/failover/outage.ts";
+import { Views } from "../layers/failover/views.ts";
+import type { StoreRequest } from "../kernel/request.ts";
+import { StoreError } from "../store/error.ts";
+import type { StoreAnswer } from "../store/store.ts";
+
+/** What the runtime does for a call. */
+export interface ForCall {
+  /** Asks an object, within the time of the call. Throws where it does not answer. */
+  ask(place: string, requests: readonly StoreRequest[]): Promise<readonly StoreAnswer[]>;
+  /** The same, with time of its own. */
+  settle(place: string, requests: readonly StoreRequest[]): Promise<readonly StoreAnswer[]>;
+  /** Takes work that goes on when the call has its answer. */
+  runLater(work: Promise<unknown>): void;
+}
+
+/** How long calls are decided without an object until one asks it again, ms: this, then twice as long each time. */
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 8_000;
+/** Most requests that are booked in one message beside a call. */
+const BATCH_SIZE = 200;
+/** How long a request looks for an object when it has its answer, ms. The runtime ends it after 30 s. */
+const LOOKS_FOR_MS = 20_000;
+/** Most objects that are away at one time. Calls of further ones fail. */
+const MAX_AWAY = 1_000;
+
+/** One object that does not answer, or has not got all bookings yet. */
+class AwayObject {
+  failure: StoreError;
+  /** Whether it has answered since: from then on it decides. */
+  isBack = false;
+  readonly local: LocalDecisions;
+  readonly #backlog = new Backlog(crypto.randomUUID(), undefined);
+  /** Batches that are under way. */
+  readonly #sent = new Set<OpenBatch>();
+  readonly #sinceMs = Date.now();
+  #failures = 0;
+  #askAtMs = 0;
+  #lookedForUntilMs = 0;
+
+  constructor(failure: StoreError, views: Views, isolates: number) {
+    this.failure = failure;
+    const place = { instances: isolates, rank: null };
+    this.local = new LocalDecisions({ views, time: { nowMs: Date.now } }, this.#backlog, { place: () => place }, this);
+  }
+
+  get awayMs(): number {
+    return Date.now() - this.#sinceMs;
+  }
+
+  get isOver(): boolean {
+    return this.isBack && this.#backlog.isEmpty;
+  }
+
+  /** Whether a call should ask the object. While one does, others are decided here. */
+  takesTurn(): boolean {
+    if (this.isBack) return true;
+    if (Date.now() < this.#askAtMs) return false;
+    this.#pause();
+    return true;
+  }
+
+  /** Whether no request looks for it. From now on one does. */
+  beginsLooking(): boolean {
+    if (Date.now() < this.#lookedForUntilMs) return false;
+    this.#lookedForUntilMs = Date.now() + LOOKS_FOR_MS;
+    return true;
+  }
+
+  failed(failure: StoreError): void {
+    this.failure = failure;
+    this.isBack = false;
+    this.#failures++;
+    this.#pause();
+  }
+
+  /** What is to be booked, and is not under way. Each is booked once, as its key says, however often it is sent. */
+  take(): readonly OpenBatch[] {
+    this.#backlog.makeBatches(BATCH_SIZE, Date.now());
+    const [batch] = this.#backlog.batches.filter((each) => !this.#sent.has(each));
+    if (batch === undefined) return [];
+    this.#sent.add(batch);
+    return [batch];
+  }
+
+  gaveBack(batches: readonly OpenBatch[]): void {
+    for (const batch of batches) this.#sent.delete(batch);
+  }
+
+  booked(batches: readonly OpenBatch[]): void {
+    this.gaveBack(batches);
+    for (const batch of batches) this.#backlog.forget(batch);
+  }
+
+  #pause(): void {
+    this.#askAtMs = Date.now() + pauseAfter(this.#failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+  }
+}
+
+export class AwayObjects {
+  readonly #isolates: number;
+  readonly #views = new Views();
+  readonly #away = new Map<string, AwayObject>();
+
+  /** @param isolates how many isolates may ask the same objects */
+  constructor(isolates: number) {
+    this.#isolates = isolates;
+  }
+
+  /** Decides requests of one object: as it says, or without it. */
+  async decide(place: string, requests: readonly StoreRequest[], forCall: ForCall): Promise<readonly StoreAnswer[]> {
+    const away = this.#away.get(place);
+    const answers =
+      away === undefined || away.takesTurn()
+        ? await this.#decideThere(place, requests, away, forCall.ask)
+        : requests.map((request) => away.local.admit(request));
+    const left = this.#away.get(place);
+    if (left?.beginsLooking()) forCall.runLater(this.#lookFor(place, forCall.settle));
+    return answers;
+  }
+
+  /** Books what was admitted while an object was away, when no call does so before. */
+  async #lookFor(place: string, ask: ForCall["ask"]): Promise<void> {
+    const endsAtMs = performance.now() + LOOKS_FOR_MS;
+    for (let failures = 0; performance.now() < endsAtMs; failures++) {
+      await sleep(pauseAfter(failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS));
+      const away = this.#away.get(place);
+      if (away === undefined) return;
+      if (away.takesTurn()) await this.#decideThere(place, [], away, ask);
+    }
+  }
+
+  async #decideThere(
+    place: string,
+    requests: readonly StoreRequest[],
+    away: AwayObject | undefined,
+    ask: ForCall["ask"],
+  ): Promise<readonly StoreAnswer[]> {
+    const batches = away?.take() ?? [];
+    const bookings = batches.flatMap((batch) => bookingsOf(place, batch));
+    let answers: readonly StoreAnswer[];
+    try {
+      answers = await ask(place, [...bookings, ...requests]);
+    } catch (error) {
+      away?.gaveBack(batches);
+      if (!isOutage(error)) throw error;
+      return this.#decideHere(place, requests, error);
+    }
+    const failure = answers.find((answer) => isOutage(answer));
+    if (failure !== undefined) {
+      away?.gaveBack(batches);
+      return this.#decideHere(place, requests, failure as StoreError, answers.slice(bookings.length));
+    }
+    if (away !== undefined) {
+      away.isBack = true;
+      away.booked(batches);
+      if (away.isOver) this.#away.delete(place);
+    }
+    const own = answers.slice(bookings.length);
+    for (const [i, answer] of own.entries()) {
+      if (!StoreError.isInstance(answer)) this.#views.learn(requests[i] as StoreRequest, answer);
+    }
+    return own;
+  }
+
+  /** Decides what an object did not answer. It may have booked it all the same: what is admitted here is booked again. */
+  #decideHere(
+    place: string,
+    requests: readonly StoreRequest[],
+    failure: StoreError,
+    known: readonly StoreAnswer[] = [],
+  ): readonly StoreAnswer[] {
+    let away = this.#away.get(place);
+    if (away === undefined) {
+      if (this.#away.size >= MAX_AWAY) throw failure;
+      away = new AwayObject(failure, this.#views, this.#isolates);
+      this.#away.set(place, away);
+    }
+    away.failed(failure);
+    const { local } = away;
+    return requests.map((request, i) => {
+      const answer = known[i];
+      return answer === undefined || isOutage(answer) ? local.admit(request) : answer;
+    });
+  }
+}
+
+/** The requests of a batch, each with a key, so that the object books it once. */
+function bookingsOf(place: string, { instance, number, requests }: OpenBatch): StoreRequest[] {
+  return requests.map((request, i) => {
+    if (request.once !== undefined) return request;
+    const id = `${instance}-${number}-${i}`;
+    return { ...request, once: { key: `${place}:$away:${id}`, request: id } };
+  });
+}

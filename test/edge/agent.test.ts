@@ -1,0 +1,53 @@
+// Limits in an object that makes the calls itself, as an agent does, inside real workerd.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { storeCases } from "tollgate/testing";
+import { startWorker } from "./workerd.ts";
+
+const worker = await startWorker();
+const agent = <Answer>(name: string, method: string, ...args: unknown[]) =>
+  worker.ask<Answer>("agent", { name, method, args });
+
+interface Hooked {
+  readonly action: "run" | "block";
+  readonly reason?: string;
+}
+
+describe("the store of an object's own", () => {
+  let failures: Promise<Record<string, string>> | undefined;
+  for (const { name } of storeCases) {
+    it(`keeps the contract: ${name}`, async () => {
+      failures ??= agent("cases", "cases");
+      const failure = (await failures)[name];
+      if (failure !== undefined) assert.fail(failure);
+    });
+  }
+
+  it("makes its tables with the first call", async () => {
+    assert.deepEqual(await agent("tables", "tables"), []);
+    await agent("tables", "think", ["c1"]);
+    assert.equal((await agent<unknown[]>("tables", "tables")).length, 2);
+  });
+});
+
+describe("a Think agent with limits", () => {
+  it("runs no tool that is denied, and says why", async () => {
+    const hooked = await agent<readonly Hooked[]>("a1", "think", ["c1", "c2", "c3", "c4"]);
+    assert.deepEqual(
+      hooked.map(({ action }) => action),
+      ["run", "run", "run", "block"],
+    );
+    assert.match(hooked[3]?.reason ?? "", /search.*3/s);
+  });
+
+  it("charges a call once that runs again after an eviction", async () => {
+    await agent("a2", "think", ["c1", "c2"]);
+    await assert.rejects(agent("a2", "evict"), /evicted/);
+    const hooked = await agent<readonly Hooked[]>("a2", "think", ["c2", "c2", "c3", "c4"]);
+    assert.deepEqual(
+      hooked.map(({ action }) => action),
+      ["run", "run", "run", "block"],
+    );
+  });
+});
