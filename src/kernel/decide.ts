@@ -76,7 +76,7 @@ function correctedAt(request: StoreRequest, states: States, nowMs: number): Stat
 }
 
 /** The kept answer for a request, unless that is to be undone. */
-function keptAnswer({ mode, steps }: StoreRequest, states: States, nowMs: number): OnceState | undefined {
+export function keptAnswer({ mode, steps }: StoreRequest, states: States, nowMs: number): OnceState | undefined {
   const answer = states[steps.length];
   return mode !== "undo" && answer?.kind === "once" && nowMs < answer.expiresAtMs ? answer : undefined;
 }

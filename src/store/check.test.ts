@@ -48,8 +48,17 @@ describe("a store's reply to a step", () => {
 
 describe("a store's answer to a beat", () => {
   const beat = { incarnation: "a", lost: "all", instances: 2, rank: 1, nowMs: 0 } as const;
+  const [lives, leaves] = [{ livesMs: 1 }, { livesMs: 0 }];
 
-  it("is passed on where it is valid", () => assert.equal(validBeat(beat), beat));
+  it("is passed on where it is valid", () => assert.equal(validBeat(beat, lives), beat));
+
+  it("may count no instance when the last one leaves, and gives that one any rank", () => {
+    const last = { ...beat, instances: 0, rank: 0 };
+    assert.equal(validBeat(last, leaves), last);
+    assert.throws(() => validBeat(last, lives), /instances: expected a whole number from 1/);
+    const third = { ...beat, rank: 2 };
+    assert.equal(validBeat(third, leaves), third);
+  });
 
   const faults: [more: object, fault: string][] = [
     [{ rank: 2 }, "rank: expected a whole number from 0, below instances"],
@@ -59,7 +68,7 @@ describe("a store's answer to a beat", () => {
   for (const [more, fault] of faults) {
     it(`names what is wrong: ${fault}`, () => {
       assert.throws(
-        () => validBeat({ ...beat, ...more } as never),
+        () => validBeat({ ...beat, ...more } as never, lives),
         (error) => StoreError.isInstance(error) && error.message.includes(fault),
       );
     });

@@ -7,7 +7,7 @@ import type { StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
 import type { Outcome, States, StoredState } from "../kernel/state.ts";
 import { decodeState as decodeText } from "../kernel/encoding/state.ts";
 import { StoreError, tooFewReplies } from "./error.ts";
-import type { Beat } from "./shared-store.ts";
+import type { Beat, Member } from "./shared-store.ts";
 import type { StoreAnswer } from "./store.ts";
 
 /** The latest instant that a `Date` can hold. A window that begins then still ends below 2^53. */
@@ -34,15 +34,7 @@ export function isCount(value: unknown): value is number {
  */
 export function validTime(nowMs: unknown): number {
   if (isTime(nowMs)) return nowMs;
-  throw invalid("time", "whole milliseconds since 1970, as a number", nowMs);
-}
-
-/** A whole number that a client may give as a number, a bigint, a text or bytes; NaN for anything else. */
-export function wholeIn(value: unknown): number {
-  if (typeof value === "number") return value;
-  if (typeof value === "bigint") return Number(value);
-  const text = value instanceof Uint8Array ? new TextDecoder().decode(value) : value;
-  return typeof text === "string" && /^-?[0-9]+$/.test(text) ? Number(text) : Number.NaN;
+  throw invalid("time", `${TIME}, as a number`, nowMs);
 }
 
 /** The JSON value that a client or a port may give as text or as bytes; anything else as it is. */
@@ -74,9 +66,11 @@ export type ReadState = StoredState | undefined | null;
  *
  * @param nowMs the store's time: what is damaged holds nothing from its end on. Absent: it has no end
  */
-export function decodeState(text: string, expiresAtMs: number, nowMs = Number.NEGATIVE_INFINITY): ReadState {
+export function decodeState(text: string, expiresAtMs: number, nowMs?: number): ReadState {
   if (typeof text !== "string" || !Number.isSafeInteger(expiresAtMs)) return null;
-  return decodeText(text, expiresAtMs) ?? (expiresAtMs >= 0 && expiresAtMs <= nowMs ? undefined : null);
+  // A negative end is damage, too.
+  const isOver = nowMs !== undefined && expiresAtMs >= 0 && expiresAtMs <= nowMs;
+  return decodeText(text, expiresAtMs) ?? (isOver ? undefined : null);
 }
 
 /** A store's answer, or the error that says what is wrong with it. */
@@ -96,15 +90,16 @@ export function validReplies(requests: readonly StoreRequest[], replies: readonl
 }
 
 /**
- * A store's answer to a beat.
+ * A store's answer to a beat. An instance that leaves is not counted: there may be no other one, and its rank says nothing.
  *
  * @throws StoreError `invalid-reply`
  */
-export function validBeat(beat: Beat): Beat {
+export function validBeat(beat: Beat, { livesMs }: Pick<Member, "livesMs">): Beat {
   const { nowMs, instances, rank, incarnation, lost } = beat ?? {};
   if (!isTime(nowMs)) throw invalid("nowMs", TIME, nowMs);
-  if (!isCount(instances) || instances === 0) throw invalid("instances", "a whole number from 1", instances);
-  if (!isCount(rank) || rank >= instances) throw invalid("rank", "a whole number from 0, below instances", rank);
+  const least = livesMs === 0 ? 0 : 1;
+  if (!isCount(instances) || instances < least) throw invalid("instances", `a whole number from ${least}`, instances);
+  if (!isCount(rank) || rank > instances - least) throw invalid("rank", "a whole number from 0, below instances", rank);
   if (typeof incarnation !== "string") throw invalid("incarnation", "a text", incarnation);
   if (lost !== "all" && lost !== "some") throw invalid("lost", '"all" or "some"', lost);
   return beat;

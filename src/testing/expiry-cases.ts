@@ -17,7 +17,7 @@ export const expiryCases: readonly StoreCase[] = [
     await t.advance(1);
     assert.deepEqual(await found(), ["late", "late"]);
   }),
-  ...forEachHolder("gives back a hold that ended so, one ms before it not yet", async (t, limit) => {
+  ...forEachHolder("gives back a hold with `refund` when its lease ends, and not one ms before", async (t, limit) => {
     const { resetAfterMs } = await t.judge(hold("b", limit, "h1", 5, { onExpiry: "refund" }));
     assert.equal(resetAfterMs, LEASE_MS);
     await t.advance(LEASE_MS - 1);
@@ -27,7 +27,7 @@ export const expiryCases: readonly StoreCase[] = [
     assert.equal(await t.usedOf("b", limit), 0);
     assert.equal((await t.judge(hold("b", limit, "h2", 5))).used, 5);
   }),
-  ...forEachAlgorithm("spends holds that ended so, each at the instant of its end", async (t, limit) => {
+  ...forEachAlgorithm("spends holds with `charge` when their leases end, each at its own instant", async (t, limit) => {
     const leases = { h1: LEASE_MS, h2: 3 * LEASE_MS };
     for (const [id, leaseMs] of Object.entries(leases)) {
       await t.judge(hold("b", limit, id, 2, { leaseMs }));

@@ -9,6 +9,7 @@ import { read, settle } from "./steps.ts";
 
 /** A store to test, empty, and a way to let its time pass. */
 export interface StoreFixture {
+  /** Open. What opened it closes it after the case. */
   readonly store: Store;
   /** Lets the store's time move by exactly so many ms; back when negative. */
   advance(ms: number): Promise<void> | void;
@@ -122,15 +123,17 @@ export class Trial<Tested extends Store = Store> {
 export function storeCase(name: string, run: (trial: Trial) => Promise<void>): StoreCase {
   return {
     name,
-    async run(fixture) {
-      const trial = new Trial(fixture.store, fixture);
-      try {
-        await run(trial);
-      } finally {
-        await trial.closeOthers();
-      }
-    },
+    run: (fixture) => runTrial(new Trial(fixture.store, fixture), run),
   };
+}
+
+/** Runs a case, and closes the other stores that it opened. */
+export async function runTrial<T extends Trial>(trial: T, run: (trial: T) => Promise<void>): Promise<void> {
+  try {
+    await run(trial);
+  } finally {
+    await trial.closeOthers();
+  }
 }
 
 /** The reply of a store, which throws where there is an error instead. */

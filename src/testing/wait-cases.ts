@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { StoreReply } from "../kernel/request.ts";
-import { quota, slots, tokenBucket, UNIT_MS } from "./limits.ts";
+import { MAX_QUEUED, quota, slots, tokenBucket, UNIT_MS } from "./limits.ts";
 import { charge, extend, hold, LEASE_MS, read, settle } from "./steps.ts";
 import { each, first, has, storeCase, type StoreCase, type Trial } from "./trial.ts";
 
@@ -10,8 +10,6 @@ import { each, first, has, storeCase, type StoreCase, type Trial } from "./trial
 async function full(t: Trial): Promise<void> {
   await t.judge(charge("b", tokenBucket, 5));
 }
-
-const MAX_PLACES = 256;
 
 export const waitCases: readonly StoreCase[] = [
   storeCase("token-bucket: serves calls that wait in their order, at the rate of the limit", async (t) => {
@@ -181,9 +179,9 @@ export const waitCases: readonly StoreCase[] = [
     assert.deepEqual([one?.waitMs, again?.waitMs, again?.replay?.request], [UNIT_MS, UNIT_MS, "r"]);
     assert.equal(await t.usedOf("b", tokenBucket), 6);
   }),
-  storeCase(`token-bucket: lets ${MAX_PLACES} wait and no more`, async (t) => {
+  storeCase(`token-bucket: lets ${MAX_QUEUED} wait and no more`, async (t) => {
     await full(t);
-    const requests = Array.from({ length: MAX_PLACES + 1 }, (_, i) => ({
+    const requests = Array.from({ length: MAX_QUEUED + 1 }, (_, i) => ({
       mode: "judge" as const,
       steps: [charge("b", tokenBucket)],
       wait: { id: `w${i}`, maxMs: 1_000_000 },

@@ -1,11 +1,11 @@
 // Sends a beat to the script, and reads its answer. beat.lua documents both.
 
 import { MARK_KEY } from "../../kernel/receipts.ts";
-import { decodeState, wholeIn } from "../../store/check.ts";
+import { decodeState } from "../../store/check.ts";
 import { StoreError } from "../../store/error.ts";
 import type { Beat, Member } from "../../store/shared-store.ts";
 import type { ScriptCall } from "./arguments.ts";
-import { textIn } from "./replies.ts";
+import { textIn, wholeIn } from "./replies.ts";
 
 const SERVER_KEY = "tollgate:1:$server";
 
