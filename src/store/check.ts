@@ -97,9 +97,10 @@ export function validReplies(requests: readonly StoreRequest[], replies: readonl
 export function validBeat(beat: Beat, { livesMs }: Pick<Member, "livesMs">): Beat {
   const { nowMs, instances, rank, incarnation, lost } = beat ?? {};
   if (!isTime(nowMs)) throw invalid("nowMs", TIME, nowMs);
-  const least = livesMs === 0 ? 0 : 1;
-  if (!isCount(instances) || instances < least) throw invalid("instances", `a whole number from ${least}`, instances);
-  if (!isCount(rank) || rank > instances - least) throw invalid("rank", "a whole number from 0, below instances", rank);
+  if (!isCount(instances)) throw invalid("instances", COUNT, instances);
+  const others = livesMs === 0 ? instances : instances - 1;
+  if (others < 0) throw invalid("instances", "a whole number from 1", instances);
+  if (!isCount(rank) || rank > others) throw invalid("rank", "a whole number from 0, below instances", rank);
   if (typeof incarnation !== "string") throw invalid("incarnation", "a text", incarnation);
   if (lost !== "all" && lost !== "some") throw invalid("lost", '"all" or "some"', lost);
   return beat;
