@@ -265,7 +265,7 @@ function stepReply({ step: { limit, event }, before, fits, entry, after }: Done,
     retryAfterMs: waitMs === NEVER ? null : waitMs,
   };
   if (!NAMING.has(event.type)) return reply;
-  if (entry === undefined) return { ...reply, hold: "unknown" };
+  if (entry === undefined) return { ...reply, found: "unknown" };
   const isFound = event.type === "grant" ? isSameGrant(limit, entry, event) : isLive(entry);
-  return { ...reply, hold: isFound ? "live" : "late" };
+  return { ...reply, found: isFound ? "live" : "late" };
 }

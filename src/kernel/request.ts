@@ -112,7 +112,7 @@ export interface StepReply {
    * Of a settle or an extend, how the hold was found, and of a revoke, how the grant. `late`: it had ended. Of a grant, what
    * has its id: nothing (`unknown`: the units were added), the same grant (`live`), or another or one that has ended (`late`).
    */
-  readonly hold?: "live" | "late" | "unknown";
+  readonly found?: "live" | "late" | "unknown";
   /** A layer sets it, no store does: it is denied because the store is away, and not because so much was used. */
   readonly away?: true;
   /** A layer sets it, no store does: it is denied, and instances still hold borrowed units that they use or return within `retryAfterMs`. */

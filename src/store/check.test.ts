@@ -20,26 +20,26 @@ function faultOf(step: object): string | null {
 }
 
 describe("a store's reply to a step", () => {
-  it("may list grants, and have the hold of a revoke", () => {
+  it("may list grants, and say how a revoke found one", () => {
     for (const step of [
       { grants: [] },
       { granted: 3, grants: [GRANT, { ...GRANT, id: "g2" }] },
-      { hold: "live" },
-      { hold: "late" },
-      { hold: "unknown" },
+      { found: "live" },
+      { found: "late" },
+      { found: "unknown" },
     ]) {
       assert.equal(faultOf(step), null, JSON.stringify(step));
     }
   });
 
-  it("names the fault of a grant, or of the hold of a revoke", () => {
+  it("names the fault of a grant, or of how a revoke found one", () => {
     const cases: [step: object, fault: string][] = [
       [{ grants: {} }, "steps[0].grants: expected a list"],
       [{ grants: [GRANT, null] }, "steps[0].grants[1].id: expected a text"],
       [{ grants: [{ ...GRANT, id: 1 }] }, "steps[0].grants[0].id: expected a text"],
       [{ grants: [{ ...GRANT, units: -1 }] }, "steps[0].grants[0].units: expected a whole number"],
       [{ grants: [GRANT, { ...GRANT, endsInMs: 0.5 }] }, "steps[0].grants[1].endsInMs: expected a whole number"],
-      [{ hold: "gone" }, 'steps[0].hold: expected "live", "late" or "unknown"'],
+      [{ found: "gone" }, 'steps[0].found: expected "live", "late" or "unknown"'],
       [{ retryAfterMs: Number.NaN, grants: [GRANT] }, "steps[0].retryAfterMs: expected a whole number"],
     ];
     for (const [step, fault] of cases) assert.ok(faultOf(step)?.includes(fault), `${fault}: ${faultOf(step)}`);

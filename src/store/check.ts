@@ -123,13 +123,13 @@ function faultIn(reply: StoreReply): StoreError | null {
 }
 
 function faultInStep(step: Partial<StepReply> | undefined): [name: string, expected: string, got: unknown] | null {
-  const { allowed, used, granted, grants, hold, resetAfterMs, retryAfterMs } = step ?? {};
+  const { allowed, used, granted, grants, found, resetAfterMs, retryAfterMs } = step ?? {};
   if (typeof allowed !== "boolean") return ["allowed", "true or false", allowed];
   if (!isCount(used)) return ["used", COUNT, used];
   if (!isCount(resetAfterMs)) return ["resetAfterMs", COUNT, resetAfterMs];
   if (granted !== undefined && !isCount(granted)) return ["granted", COUNT, granted];
   if (retryAfterMs !== null && !isCount(retryAfterMs)) return ["retryAfterMs", `${COUNT}, or null`, retryAfterMs];
-  if (hold !== undefined && !FOUND.has(hold)) return ["hold", '"live", "late" or "unknown"', hold];
+  if (found !== undefined && !FOUND.has(found)) return ["found", '"live", "late" or "unknown"', found];
   if (grants === undefined) return null;
   if (!Array.isArray(grants)) return ["grants", "a list", grants];
   for (const [n, grant] of grants.entries()) {

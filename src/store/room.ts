@@ -15,7 +15,7 @@ export const KEPT_ENDS = 1_000;
  */
 export function roomFor(request: StoreRequest, reply: StoreReply, max: number): number {
   if (!endsCall(request)) return max;
-  const isHeld = reply.steps.some(({ hold }) => hold === "live" || hold === "late");
+  const isHeld = reply.steps.some(({ found }) => found === "live" || found === "late");
   return isHeld ? Number.POSITIVE_INFINITY : max + Math.ceil(max / 8);
 }
 

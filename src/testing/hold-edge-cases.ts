@@ -42,7 +42,7 @@ export const holdEdgeCases: readonly StoreCase[] = [
       const bucket = limit.algorithm;
       await t.judge(hold(bucket, limit, "h1", 2));
       assert.equal(await t.usedOf(bucket, other), 0);
-      assert.equal((await t.judge(settle(bucket, other, "h1", 0))).hold, "unknown");
+      assert.equal((await t.judge(settle(bucket, other, "h1", 0))).found, "unknown");
       assert.equal(await t.findHold(bucket, limit, "h1"), "live");
       await t.judge(hold(bucket, other, "h2", 1));
       assert.equal(await t.findHold(bucket, limit, "h1"), "unknown");
@@ -50,7 +50,7 @@ export const holdEdgeCases: readonly StoreCase[] = [
   }),
   storeCase("lets another store on the same data settle a hold", async (t) => {
     await t.judge(hold("b", quota(5), "h1", 3));
-    const { used, hold: found } = await t.another().judge(settle("b", quota(5), "h1", 1));
+    const { used, found } = await t.another().judge(settle("b", quota(5), "h1", 1));
     assert.deepEqual([used, found], [1, "live"]);
     assert.equal(await t.findHold("b", quota(5), "h1"), "unknown");
   }),

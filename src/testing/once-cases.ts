@@ -122,7 +122,7 @@ export const onceCases: readonly StoreCase[] = [
     ];
     const reply = await askOnce(t, ...steps);
     assert.deepEqual(each(reply.steps, "used"), [most, 2, 5, 4, 1, 3, 0, 3]);
-    assert.equal(each(reply.steps, "hold").join(), ",,live,late,unknown,live,,");
+    assert.equal(each(reply.steps, "found").join(), ",,live,late,unknown,live,,");
     await t.judge(charge("emptied", large, 1));
     const again = await askOnce(t, ...steps);
     assertGivenAgain(again, reply, { request: "r1", hold: "h2", units: [most, 2, 5, 4, 1, 0, 0, 0] });

@@ -29,7 +29,7 @@ type ExpectedRequest = readonly [
   steps: readonly Step[],
   allowed: boolean,
   used: number,
-  hold?: StepReply["hold"],
+  found?: StepReply["found"],
 ];
 
 /** One run of a case: the store that it tests, and how to ask it. */
@@ -95,7 +95,7 @@ export class Trial<Tested extends Store = Store> {
   async decidesInOrder(batch: readonly ExpectedRequest[]): Promise<void> {
     const replies = await this.sendAll(batch.map(([mode, steps]) => ({ mode, steps })));
     assert.deepEqual(
-      replies.map((reply) => [reply.allowed, first(reply).used, first(reply).hold]),
+      replies.map((reply) => [reply.allowed, first(reply).used, first(reply).found]),
       batch.map(([, , allowed, used, found]) => [allowed, used, found]),
     );
     assert.equal(new Set(each(replies, "nowMs")).size, 1);
@@ -111,8 +111,8 @@ export class Trial<Tested extends Store = Store> {
   }
 
   /** How a settle would find a hold. */
-  async findHold(bucket: string, limit: LimitSpec, id: string): Promise<StepReply["hold"]> {
-    return (await this.peek(settle(bucket, limit, id, 0))).hold;
+  async findHold(bucket: string, limit: LimitSpec, id: string): Promise<StepReply["found"]> {
+    return (await this.peek(settle(bucket, limit, id, 0))).found;
   }
 
   async nowMs(): Promise<number> {

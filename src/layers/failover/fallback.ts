@@ -149,8 +149,8 @@ export class Fallback {
     const left = algorithmOf(share.limit).capacity(share.limit) - reply.used;
     const used = modeOf(step) === "allow" ? 0 : Math.max(0, capacity - left);
     // A hold that the store made is not known here: it is taken to live.
-    const hold = event.type === "settle" || event.type === "extend" ? { hold: reply.hold ?? "live" } : {};
-    return { ...reply, ...hold, used, ...(reply.allowed ? {} : denial(step, basis.view, nowMs)) };
+    const found = event.type === "settle" || event.type === "extend" ? { found: reply.found ?? "live" } : {};
+    return { ...reply, ...found, used, ...(reply.allowed ? {} : denial(step, basis.view, nowMs)) };
   }
 }
 

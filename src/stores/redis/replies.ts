@@ -98,7 +98,7 @@ class Reader {
       const reply = { allowed: retryMs === 0, used, resetAfterMs, retryAfterMs: retryMs < 0 ? null : retryMs };
       const namesEntry = status !== REPLIES.readOnly && NAMING.has(event.type);
       if (first >= 0 && !namesEntry) return reply;
-      const found = namesEntry ? { hold: foundIn(this.#next()) } : {};
+      const found = namesEntry ? { found: foundIn(this.#next()) } : {};
       const granted = first < 0 ? { granted: -first } : {};
       const isListed = first < 0 && (status === REPLIES.readOnly || LISTING.has(event.type));
       return { ...reply, ...granted, ...(isListed ? { grants: this.#grants() } : {}), ...found };
