@@ -4,6 +4,7 @@
 import {
   type Beat,
   bookBatch,
+  LONGEST_LIFE_MS,
   MARK_KEY,
   type Member,
   type SharedStore,
@@ -115,6 +116,7 @@ export class RemoteStore implements SharedStore {
     if (mark.kind !== "mark") throw new Error("the mark is none");
     const lives = this.#groups.get(group) ?? new Map<string, number>();
     this.#groups.set(group, lives);
+    for (const [name, untilMs] of lives) lives.set(name, Math.min(untilMs, nowMs + LONGEST_LIFE_MS));
     lives.set(instance, nowMs + livesMs);
     const living = [...lives].filter(([, untilMs]) => nowMs < untilMs).map(([name]) => name);
     const rank = living.filter((name) => name < instance).length;

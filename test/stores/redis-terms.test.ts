@@ -230,7 +230,10 @@ describe("a batch with terms", () => {
     await pair.applyOn(receipt(1, { closes: true }), undo);
     assert.deepEqual([server.cli("GET", "b"), server.cli("EXISTS", "o")], ["0", "0"]);
     assert.equal(server.cli("GET", receiptsKey("one")), `r1 1 1.0,${NOW_MS},000,c`);
-    assert.match(String(await pair.applyOn(receipt(1), asked)), /^too-late, for now: the batch 1 was closed, or a part of it was refused$/);
+    assert.match(
+      String(await pair.applyOn(receipt(1), asked)),
+      /^too-late, for now: the batch 1 was closed, or a part of it was refused$/,
+    );
     await pair.applyOn(receipt(4, { from: 3 }), asked);
     assert.match(String(await pair.applyOn(receipt(2), asked)), /^too-late/);
   });
