@@ -156,10 +156,18 @@ export const receiptCases: readonly StoreCase[] = [
   }),
   onShared("remembers 16 open batches of an instance, and books nothing of one more", async (t) => {
     for (let number = 1; number <= 16; number++) await t.book(receipt(number), booking("b"));
-    await t.refuses("overloaded", receipt(17), booking("b"));
+    await t.refuses("too-many-open", receipt(17), booking("b"));
     await t.book(receipt(16), booking("b"));
     assert.equal(await t.usedOf("b", large), 16);
     await t.book(receipt(17, { from: 2 }), booking("b"));
     assert.equal(await t.usedOf("b", large), 17);
+  }),
+  onShared("closes a number also while 16 other batches of its instance are open", async (t) => {
+    for (let number = 2; number <= 17; number++) await t.book(receipt(number), booking("b"));
+    await t.book(closed(1), { ...booking("b"), mode: "force" });
+    assert.equal(await t.usedOf("b", large), 17);
+    await t.refuses("too-many-open", receipt(18), booking("b"));
+    await t.book(receipt(18, { from: 4 }), booking("b"));
+    assert.equal(await t.usedOf("b", large), 18);
   }),
 ];

@@ -151,6 +151,30 @@ describe("the probes of an outage", () => {
     }
   });
 
+  it("come sooner also in an outage after one that a late answer had ended already", async () => {
+    const { outage, probesAtMs, does, advance } = machine();
+    does.probe = async () => {};
+    outage.leave(failure("gone"));
+    await advance(100);
+    assert.equal(outage.state, "here");
+    // The late answer to a probe of that outage.
+    outage.hasten();
+    does.probe = () => Promise.reject(failure("gone"));
+    outage.leave(failure("gone"));
+    await advance(8_000);
+    const { random } = Math;
+    Math.random = () => 0;
+    try {
+      const before = probesAtMs.length;
+      outage.hasten();
+      await advance(10);
+      assert.equal(probesAtMs.length, before + 1);
+    } finally {
+      Math.random = random;
+      outage.close();
+    }
+  });
+
   it("end with the process: in a pause, in flight, and during the last bookings", async () => {
     for (const under of ["pause", "probe", "finish"]) {
       const { outage, events, probesAtMs, does, advance } = machine();

@@ -27,7 +27,8 @@ local function read_hold()
   return { kind = "reservation", id = id, units = units, expires_at_ms = end_ms, lease_ms = lease_ms, charges = charges }
 end
 
--- Reads what belongs to an event that is neither a charge of units nor a hold. Returns its units, and those that must be free.
+-- Reads what belongs to an event that is neither a charge of units nor a hold. Returns its units, and those that must be free:
+-- -INFINITY where it is never denied; INFINITY for an extend, which `judge` decides by its hold, and which no waiting lets pass.
 local function read_event(step, event)
   if event == CHARGE_VALUE then
     step.value_hash = argument()
@@ -105,6 +106,7 @@ local function judge(step)
   end
   local spent, entries, corrected = contents_of(limit, step.key)
   step.spent, step.entries, step.corrected = spent, entries, corrected
+  -- GRANT and the codes below it name a hold or a grant (EVENTS).
   if event <= GRANT then
     local named = entry_in(entries, step.id, event == REVOKE and "grant" or nil)
     step.named = named

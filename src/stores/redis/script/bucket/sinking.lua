@@ -77,7 +77,7 @@ local function give_back(limit, expiry, below, units, at_ms, first)
   end
 end
 
--- The entries of a bucket whose entries end, with their levels as they stand.
+-- The entries of a bucket whose entries end, with their levels as they stand. Never of a forecast, so `sunk` is 0.
 local function entries_of(expiry)
   local all = expiry.levels
   if not all then
