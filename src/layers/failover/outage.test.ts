@@ -19,7 +19,7 @@ function machine(state: "new" | "here" = "here", more: Partial<OutageWork> = {})
   const startMs = clock.nowMs();
   const work: OutageWork = {
     pausesFirst: false,
-    instances: () => 1,
+    instances: () => 200,
     progress: () => does.progress,
     probe: () => {
       probesAtMs.push(clock.nowMs() - startMs);

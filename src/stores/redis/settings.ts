@@ -34,7 +34,7 @@ const PROBLEMS: Partial<Record<ClientKind, (options: ClientOptions) => Problems>
 };
 
 function ioredisProblems(options: ClientOptions): Problems {
-  return [
+  const problems = [
     reconnectsOnReadonly(options.reconnectOnError)
       ? null
       : 'it stays with a server that has become a replica: set reconnectOnError to (error) => error.message.startsWith("READONLY")',
@@ -46,6 +46,7 @@ function ioredisProblems(options: ClientOptions): Problems {
       : null,
     typeof options.retryStrategy === "function" ? null : "it never connects again: leave out retryStrategy",
   ];
+  return problems;
 }
 
 const READONLY = new Error("READONLY You can't write against a read only replica.");
@@ -60,7 +61,7 @@ function reconnectsOnReadonly(reconnectOnError: unknown): boolean {
 }
 
 function ioredisClusterProblems(options: ClientOptions): Problems {
-  return [
+  const problems = [
     sendsAgain(options)
       ? "a call may be charged twice when a connection breaks: set redisOptions.autoResendUnfulfilledCommands to false, and retryDelayOnFailover to 0"
       : null,
@@ -68,6 +69,7 @@ function ioredisClusterProblems(options: ClientOptions): Problems {
       ? null
       : "it keeps a connection that gives no answers: set redisOptions.socketTimeout to 5000",
   ];
+  return problems;
 }
 
 /** Commands whose answer was lost with a connection. Elsewhere receipts see to it that they are charged once. */
@@ -79,10 +81,11 @@ function sendsAgain(options: ClientOptions): boolean {
 }
 
 function nodeRedisProblems({ socket = {} }: ClientOptions): Problems {
-  return [
+  const problems = [
     socket.reconnectStrategy === false ? "it never connects again: leave out socket.reconnectStrategy" : null,
     socket.reconnectStrategy === undefined && typeof socket.socketTimeout === "number"
       ? "it ends for good when nothing is sent for socketTimeout: leave out socket.socketTimeout, or set socket.reconnectStrategy, too"
       : null,
   ];
+  return problems;
 }
