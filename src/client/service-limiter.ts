@@ -91,12 +91,12 @@ export class ServiceLimiter implements Limiter {
     return serviceHold(this.#context, id, this.#whole(call), quotas === undefined ? {} : { quotas });
   }
 
-  async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {
+  async run<Value>(call: Call, work: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {
     checkRunOptions(options);
-    if (typeof run !== "function") throw invalidOption("run", "a function", run);
+    if (typeof work !== "function") throw invalidOption("work", "a function", work);
     const { decision, running } = await beginRemotely(this.#context, this.#keyed(call, options), options);
     if (running === null) return { ...decision, allowed: false };
-    return { ...decision, allowed: true, value: await runToEnd(running, run, options) };
+    return { ...decision, allowed: true, value: await runToEnd(running, work, options) };
   }
 
   async usage(dimensions: BucketDimensions = {}, options: QuotaOptions = {}): Promise<readonly BucketUsage[]> {
