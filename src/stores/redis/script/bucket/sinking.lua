@@ -1,5 +1,5 @@
 -- How the levels after holds on a token bucket sink when units of another hold are given back.
--- Mirrors bucket/expiry: entryAt, giveBack, levelsIn; algorithms/levels: isAbove, replace, sink, sinkingLevels, standing
+-- Mirrors bucket/expiry: entryAt, giveBack, levelsIn; bucket/levels: isAbove, replace, sink, sinkingLevels, standing
 -- Uses bucket/entries: changed_entry
 
 local function is_above(base_ms, level, other)
