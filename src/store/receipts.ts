@@ -15,7 +15,7 @@ import type { StoreAnswer } from "./store.ts";
  *
  * @param read as for `decideBatch`; also called for `MARK_KEY`, and for the `receiptsKey` of the batch's instance, which has
  *   to be locked as buckets are
- * @throws TermsError `too-late`, `other-incarnation`; StoreError `overloaded`, `invalid-reply`: nothing is booked
+ * @throws TermsError `too-late`, `other-incarnation`, `too-many-open`; StoreError `invalid-reply`: nothing is booked
  */
 export function bookBatch(
   requests: readonly StoreRequest[],
@@ -55,8 +55,9 @@ function decideWithReceipt(
   if (isClosed || isPartlyBooked) {
     throw new TermsError("too-late", `the batch ${number} was closed, or a part of it was refused`);
   }
-  if (others.length >= MAX_RECEIPTS) {
-    throw new StoreError("overloaded", `${MAX_RECEIPTS} batches of the instance are open`, { transient: true });
+  // A batch that closes its number makes room.
+  if (others.length >= MAX_RECEIPTS && !closes) {
+    throw new TermsError("too-many-open", `${MAX_RECEIPTS} batches of the instance are open`);
   }
   const atMs = before?.atMs ?? nowMs;
   const wasBooked = (i: number) => before?.booked[i] === "1";

@@ -20,7 +20,7 @@ export interface SharedStore extends Store {
    * Decides requests as `apply` does, on terms. It is given no `leftMs`: the caller ends its wait by itself, and
    * `notAfterMs` is an instant of the store's time.
    *
-   * @throws TermsError `too-late`, `other-incarnation`: nothing was booked
+   * @throws TermsError `too-late`, `other-incarnation`, `too-many-open`: nothing was booked
    * @throws StoreError as `apply`
    */
   book(requests: readonly StoreRequest[], terms: Terms): Promise<readonly StoreAnswer[]>;
@@ -98,10 +98,10 @@ export interface Beat {
 }
 
 /**
- * Why a store books nothing of a batch by its terms: the batch came after its deadline or after it was closed, or the store
- * has lost data since the sender last heard of it.
+ * Why a store books nothing of a batch by its terms: the batch came after its deadline or after it was closed, the store has
+ * lost data since the sender last heard of it, or the store remembers no more open batches of the instance.
  */
-export type TermsRefusal = "too-late" | "other-incarnation";
+export type TermsRefusal = "too-late" | "other-incarnation" | "too-many-open";
 
 /**
  * A shared store refuses the terms of a batch. Only the failover layer, which sent it, acts on that: to callers the store is

@@ -156,10 +156,18 @@ export const receiptCases: readonly StoreCase[] = [
   }),
   onShared(`remembers ${MAX_RECEIPTS} open batches of an instance, and books nothing of one more`, async (t) => {
     for (let number = 1; number <= MAX_RECEIPTS; number++) await t.book(receipt(number), booking("b"));
-    await t.refuses("overloaded", receipt(MAX_RECEIPTS + 1), booking("b"));
+    await t.refuses("too-many-open", receipt(MAX_RECEIPTS + 1), booking("b"));
     await t.book(receipt(MAX_RECEIPTS), booking("b"));
     assert.equal(await t.usedOf("b", large), MAX_RECEIPTS);
     await t.book(receipt(MAX_RECEIPTS + 1, { from: 2 }), booking("b"));
     assert.equal(await t.usedOf("b", large), MAX_RECEIPTS + 1);
+  }),
+  onShared(`closes a number also while ${MAX_RECEIPTS} other batches of its instance are open`, async (t) => {
+    for (let number = 2; number <= MAX_RECEIPTS + 1; number++) await t.book(receipt(number), booking("b"));
+    await t.book(closed(1), { ...booking("b"), mode: "force" });
+    assert.equal(await t.usedOf("b", large), MAX_RECEIPTS + 1);
+    await t.refuses("too-many-open", receipt(MAX_RECEIPTS + 2), booking("b"));
+    await t.book(receipt(MAX_RECEIPTS + 2, { from: 4 }), booking("b"));
+    assert.equal(await t.usedOf("b", large), MAX_RECEIPTS + 2);
   }),
 ];

@@ -241,7 +241,7 @@ describe("a batch with terms", () => {
   it("is refused while sixteen others of its instance are open", async () => {
     const pair = new Pair(io);
     for (let number = 1; number <= 16; number++) await pair.applyOn(receipt(number), [judge(charge())]);
-    assert.match(String(await pair.applyOn(receipt(17), [judge(charge())])), /^overloaded, for now: 16 batches/);
+    assert.match(String(await pair.applyOn(receipt(17), [judge(charge())])), /^too-many-open, for now: 16 batches/);
     assert.equal(typeof (await pair.applyOn(receipt(16, { closes: true }), [])), "object");
     assert.equal(typeof (await pair.applyOn(receipt(17, { from: 2 }), [])), "object");
     assert.equal(typeof (await pair.applyOn(receipt(1, { instance: "two" }), [])), "object");
@@ -270,7 +270,7 @@ describe("a batch with terms", () => {
     // With it sixteen are open.
     for (let number = 2; number <= 16; number++) await store.book([], receipt(number));
     await store.book(asked, receipt(1));
-    await assert.rejects(store.book(asked, receipt(17)), isError("overloaded"));
+    await assert.rejects(store.book(asked, receipt(17)), isError("too-many-open"));
     const undo = asked.map((request) => ({ ...request, mode: "undo" }) as const);
     const replies = await store.book(undo, receipt(1, { closes: true }));
     assert.ok(replies.every((reply) => !StoreError.isInstance(reply) && reply.allowed));

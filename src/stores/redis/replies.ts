@@ -15,7 +15,7 @@ import { FOUND, REFUSALS, REPLIES } from "./wire.ts";
 /**
  * The script's answer, one reply or error for each request.
  *
- * @throws TermsError `too-late`, `other-incarnation`; StoreError `overloaded`: nothing of them was booked
+ * @throws TermsError `too-late`, `other-incarnation`, `too-many-open`: nothing of them was booked
  */
 export function scriptReplies(
   { requests, terms }: Part,
@@ -131,8 +131,8 @@ function refusalOf(status: number, nowMs: number, { notAfterMs = nowMs, receipt 
       return new TermsError("other-incarnation", "the store has lost what it held since the sender last heard of it");
     case REFUSALS.settled:
       return new TermsError("too-late", `the batch ${receipt?.number} was closed, or a part of it was refused`);
-    case REFUSALS.overloaded:
-      return new StoreError("overloaded", `${MAX_RECEIPTS} batches of the instance are open`, { transient: true });
+    case REFUSALS.tooManyOpen:
+      return new TermsError("too-many-open", `${MAX_RECEIPTS} batches of the instance are open`);
     default:
       return null;
   }

@@ -103,6 +103,7 @@ class WideRequest {
     for (const [n, { request }] of this.#groups.entries()) {
       const steps = request.steps.map((step) => this.#asHold(step));
       const reply = await this.#ask({ ...request, steps }).catch((error) => {
+        // What this slot may hold, without an answer, is charged when it expires.
         this.#slots.runLater(this.#releaseHolds(n));
         throw error;
       });

@@ -78,7 +78,7 @@ export const REPLIES = {
  * Why the terms refuse a whole batch. It is all that is answered, beside the time, and stands where the first reply would: so
  * the numbers continue those of `REPLIES`.
  */
-export const REFUSALS = { tooLate: -4, otherIncarnation: -5, settled: -6, overloaded: -7 } as const;
+export const REFUSALS = { tooLate: -4, otherIncarnation: -5, settled: -6, tooManyOpen: -7 } as const;
 
 /** How a step found the hold or the grant that it names. Of a grant: the same grant, something else, nothing. */
 export const FOUND = { live: 0, late: 1, unknown: 2 } as const satisfies Record<
