@@ -76,7 +76,7 @@ function correctedAt(request: StoreRequest, states: States, nowMs: number): Stat
 }
 
 /** The kept answer for a request, unless that is to be undone. */
-function keptAnswer({ mode, steps }: StoreRequest, states: States, nowMs: number): OnceState | undefined {
+export function keptAnswer({ mode, steps }: StoreRequest, states: States, nowMs: number): OnceState | undefined {
   // The last key is that of the answer (`keysOf`).
   const answer = states[steps.length];
   return mode !== "undo" && answer?.kind === "once" && nowMs < answer.expiresAtMs ? answer : undefined;
@@ -271,7 +271,7 @@ function stepReply({ step: { limit, event }, before, fits, entry, after }: Done,
     retryAfterMs: waitMs === NEVER ? null : waitMs,
   };
   if (!NAMING.has(event.type)) return reply;
-  if (entry === undefined) return { ...reply, hold: "unknown" };
+  if (entry === undefined) return { ...reply, found: "unknown" };
   const isFound = event.type === "grant" ? isSameGrant(limit, entry, event) : isLive(entry);
-  return { ...reply, hold: isFound ? "live" : "late" };
+  return { ...reply, found: isFound ? "live" : "late" };
 }

@@ -5,7 +5,7 @@ import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { allotmentsOf, compiledPolicy } from "../kernel/policy/parse.ts";
 import { MAX_DENIED_MS } from "../layers/deny-cache.ts";
 import type { FailoverEvent } from "../layers/failover.ts";
-import { askOne } from "../store/store.ts";
+import { askOne } from "../layers/layer.ts";
 import { checkedReply } from "./ask.ts";
 import { CalendarSpecs } from "./calendar-specs.ts";
 import { CallCache } from "./call-cache.ts";
