@@ -146,7 +146,7 @@ function isHashed(key: string): boolean {
   return key === "args" || key === "result";
 }
 
-/** Whether a key is `__proto__`, which would be set as the prototype of what is made of a body. Arguments and results may have any keys. */
+/** Whether a key is `__proto__`, which no object of a body has. Arguments and results may have any keys. */
 function hasReservedKey(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   if (Object.hasOwn(value, "__proto__")) return true;

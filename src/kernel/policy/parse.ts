@@ -105,7 +105,7 @@ function withHints(faults: readonly PolicyFault[], input: unknown): PolicyFault[
   return faults.map((fault, n) => (n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, input, [])) : fault));
 }
 
-/** The schema library passes `__proto__` over in silence: a limit would be lost. */
+/** Keys that no part of a policy can have. They are reported alone: what stands there has no meaning. */
 function reservedKeys(value: unknown, keys: readonly (string | number)[]): PolicyFault[] {
   if (typeof value !== "object" || value === null || keys.length > MAX_DEPTH) return [];
   if (Object.hasOwn(value, "__proto__")) return [policyFault([...keys, "__proto__"], "another name", "a reserved one")];

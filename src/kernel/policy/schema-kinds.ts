@@ -164,7 +164,7 @@ function kind<Value>(own: Own, read: (reading: Reading) => void): Schema<Value> 
     read(reading);
     return reading as ReturnType<Run>;
   };
-  return { kind: "schema", reference: kind, expects: own.message, async: false, ...own, "~run": run } as never;
+  return { ...v.unknown(), reference: kind, expects: own.message, ...own, "~run": run } as never;
 }
 
 /** A value while it is read, as the library hands it from schema to schema. */
@@ -186,7 +186,8 @@ class Reading {
     const { input } = this;
     const path = step && ([step] as [v.ObjectPathItem]);
     const issue: Issue = { kind: "schema", type, input, expected: null, received: "", message, requirement, path };
-    this.typed = false;
+    // An object with a key too many is still one of its kind: a union of kinds reports the key.
+    if (type !== UNKNOWN_KEYS) this.typed = false;
     if (this.issues === undefined) this.issues = [issue];
     else this.issues.push(issue);
   }
@@ -218,7 +219,8 @@ class Reading {
 
 type Fields = Record<string, unknown>;
 
-const RESERVED = [{ message: "another name than __proto__" }];
+/** A copy of an object would take the value of `__proto__` as its prototype. */
+const RESERVED = [{ message: "another name" }];
 
 function stepTo(input: Fields, key: string, origin: "key" | "value"): v.ObjectPathItem {
   return { type: "object", origin, input, key, value: input[key] };

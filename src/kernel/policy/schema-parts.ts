@@ -14,13 +14,25 @@ export function text(pattern: RegExp, error: string) {
   return v.pipe(v.string(error), v.regex(pattern, error));
 }
 
-/** A text that fits a pattern, and that is right. */
+/** A text that fits a pattern, and that is right. Where it does not fit, it may be something else. */
 export function checkedText<Text extends string = string>(
   pattern: RegExp,
   error: string,
   isRight: (text: string) => boolean,
-) {
-  return v.pipe(v.string(error), v.regex(pattern, error), v.check(isRight, error)) as Schema<string> as Schema<Text>;
+): Schema<Text> {
+  return v.pipe(v.string(error), fits(pattern, error), v.check(isRight, error)) as Schema as Schema<Text>;
+}
+
+/** A pattern of texts that are none of their kind without it: a union of kinds reports then what all of them expect. */
+function fits(pattern: RegExp, error: string): v.RegexAction<string, string> {
+  const regex = v.regex<string, string>(pattern, error);
+  return {
+    ...regex,
+    "~run"(dataset, config) {
+      const found = regex["~run"](dataset, config);
+      return found.issues === undefined ? found : { ...found, typed: false };
+    },
+  };
 }
 
 export function whole(min: number, max: number, error = `a whole number from ${min} to ${max}`) {
