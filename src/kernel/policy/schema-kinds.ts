@@ -57,8 +57,9 @@ export function objectOf<const Shape extends Entries>(
   entries: Shape,
   others: "refuse" | "ignore" | Schema,
 ): ObjectSchema<Shape> {
-  const names = Object.keys(entries);
-  const only = `only ${names.filter((name) => canBe(entries[name])).join(", ")}`;
+  const parts = Object.entries(entries) as [name: string, schema: Schema][];
+  const known = parts.filter(([, schema]) => canBe(schema)).map(([name]) => name);
+  const only = `only ${known.join(", ")}`;
   const rest = typeof others === "string" ? undefined : others;
   const type = rest !== undefined ? "object_with_rest" : others === "refuse" ? "strict_object" : "object";
   const own = { type, message: what, entries, rest };
@@ -67,7 +68,7 @@ export function objectOf<const Shape extends Entries>(
     if (!isObject(input)) return reading.fail(own);
     const read: Fields = {};
     reading.value = read;
-    for (const name of names) reading.entry(read, input, name, entries[name] as Schema);
+    for (const [name, schema] of parts) reading.entry(read, input, name, schema);
     if (others === "ignore") return;
     const unknown = Object.keys(input).filter((name) => !Object.hasOwn(entries, name));
     if (rest !== undefined) for (const name of unknown) reading.named(read, input, name, v.string(), rest);
@@ -76,8 +77,8 @@ export function objectOf<const Shape extends Entries>(
 }
 
 /** Whether there is a value for a key. */
-function canBe(schema: Entries[string] | undefined): boolean {
-  return !(schema !== undefined && "wrapped" in schema && (schema.wrapped as Schema).type === "never");
+function canBe(schema: Schema): boolean {
+  return !("wrapped" in schema && (schema.wrapped as Schema).type === "never");
 }
 
 /** An object used as a map. */
@@ -102,12 +103,9 @@ function isPlain(object: object): boolean {
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-/** A whole number, which a number with a fraction is not even nearly. */
+/** A whole number. Another number is not even of this kind. */
 export function wholeNumber(what: string): Schema<number> {
-  const own = { type: "integer", message: what };
-  return kind(own, (reading) => {
-    if (!Number.isInteger(reading.input)) reading.fail(own);
-  });
+  return { ...v.custom<number>(Number.isInteger, what), type: "integer" } as Schema as Schema<number>;
 }
 
 /** One of these words or numbers. */
