@@ -81,7 +81,7 @@ function canBe(schema: Schema): boolean {
   return !("wrapped" in schema && (schema.wrapped as Schema).type === "never");
 }
 
-/** An object used as a map. */
+/** An object used as a map, from which no name is left out. */
 export function mapOf<Value extends Schema>(
   what: string,
   key: Schema<string>,
@@ -186,8 +186,8 @@ class Reading {
     const issue: Issue = { kind: "schema", type, input, expected: null, received: "", message, requirement, path };
     // An object with a key too many is still one of its kind: a union of kinds reports the key.
     if (type !== UNKNOWN_KEYS) this.typed = false;
-    if (this.issues === undefined) this.issues = [issue];
-    else this.issues.push(issue);
+    this.issues ??= [];
+    this.issues.push(issue);
   }
 
   /** Reads the value as another schema does. */
@@ -197,18 +197,18 @@ class Reading {
   }
 
   /** Reads a key's value into an object. */
-  entry(into: Record<string, unknown>, input: Fields, key: string, schema: Schema): void {
+  entry(into: Fields, input: Fields, key: string, schema: Schema): void {
     const { typed, value, issues } = schema["~run"]({ value: input[key] }, this.#config);
     if (!typed) this.typed = false;
     if (value !== undefined || key in input) into[key] = value;
     if (issues === undefined) return;
     const step = stepTo(input, key, "value");
-    for (const issue of issues) (issue as { path: unknown }).path = [step, ...(issue.path ?? [])];
-    this.issues = this.issues === undefined ? issues : [...this.issues, ...issues];
+    this.issues ??= [];
+    for (const issue of issues) this.issues.push({ ...issue, path: [step, ...(issue.path ?? [])] });
   }
 
   /** Reads a key and its value into an object. */
-  named(into: Record<string, unknown>, input: Fields, key: string, name: Schema<string>, value: Schema): void {
+  named(into: Fields, input: Fields, key: string, name: Schema<string>, value: Schema): void {
     const [issue] = key === "__proto__" ? RESERVED : (name["~run"]({ value: key }, this.#config).issues ?? []);
     if (issue === undefined) this.entry(into, input, key, value);
     else this.fail({ type: "key", message: issue.message }, stepTo(input, key, "key"));
