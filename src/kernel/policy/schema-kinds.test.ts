@@ -49,7 +49,7 @@ describe("a map", () => {
     ]);
   });
 
-  it("tells a wrong name from a wrong value", () => {
+  it("distinguishes a wrong name from a wrong value", () => {
     const read = readBy(map, { "a long name!": 1, b: "x" });
     assert.deepEqual("faults" in read && read.faults.map(({ keys, isKey }) => [...keys, isKey]), [
       ["a long name!", true],
@@ -73,7 +73,7 @@ describe("a choice", () => {
   const one = objectOf("one", { kind: kindIs("one"), a: whole }, "refuse");
   const two = objectOf("two", { kind: kindIs("two"), b: whole }, "refuse");
 
-  it("is told by the value of a key", () => {
+  it("depends on the value of a key", () => {
     const variant = variantOf("an object", "kind", "one or two", [one, two]);
     assert.deepEqual(readBy(variant, { kind: "two", b: 1 }), { value: { kind: "two", b: 1 } });
     assert.deepEqual(faultsOf(variant, { kind: "one", b: 1 }), ["a | a whole number", "only kind, a | b"]);
@@ -82,7 +82,7 @@ describe("a choice", () => {
     assert.deepEqual(faultsOf(variant, []), ["an object"]);
   });
 
-  it("is told by a key that no other has", () => {
+  it("depends on a key that no other has", () => {
     const union = unionByKey("either a or b", { a: objectOf("a", { a: whole }, "refuse"), b: two });
     assert.deepEqual(readBy(union, { a: 1 }), { value: { a: 1 } });
     assert.deepEqual(faultsOf(union, { a: "x" }), ["a | a whole number"]);

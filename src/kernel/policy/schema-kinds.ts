@@ -81,7 +81,7 @@ function canBe(schema: Schema): boolean {
   return !("wrapped" in schema && (schema.wrapped as Schema).type === "never");
 }
 
-/** An object used as a map, from which no name is left out. */
+/** An object used as a map. It keeps every name. */
 export function mapOf<Value extends Schema>(
   what: string,
   key: Schema<string>,
@@ -115,7 +115,7 @@ export function wordOf<const Word extends string | number>(what: string, words: 
 
 type WordSchema<Word> = Schema<Word> & { readonly options: readonly Word[] };
 
-/** Objects of several kinds, which a key tells apart: `what` says what one is, `choices` what the key may be. */
+/** Objects of several kinds, by the value of a key. `what` says what each is, `choices` what the key may be. */
 export function variantOf<Key extends string, Option extends ObjectSchema<Record<Key, WordSchema<unknown>>>>(
   what: string,
   key: Key,
