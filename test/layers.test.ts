@@ -28,7 +28,7 @@ const KERNEL = /^src\/kernel\//;
 const layers: Record<string, Layer> = {
   kernel: {
     files: KERNEL,
-    may: [KERNEL, /^zod$/, /^@noble\/hashes\//],
+    may: [KERNEL, /^valibot$/, /^@noble\/hashes\//],
     never: [
       [/\bDate\b/, "take nowMs as a parameter"],
       [/\bMath\.random\b/, "let the caller pass what is random"],
@@ -85,7 +85,7 @@ const layers: Record<string, Layer> = {
   "session ids": { files: /^src\/session-id(\.ts$|\/)/, may: [KERNEL, /^src\/session-id\//] },
   "tool rate limiter": { files: /^src\/tool-rate-limiter\.ts$/, may: [KERNEL, STORE, /^src\/limiter\.ts$/] },
   events: { files: /^src\/events\.ts$/, may: [/^src\/limiter\.ts$/] },
-  "HTTP contract": { files: HTTP, may: [KERNEL, STORE, HTTP, /^zod$/] },
+  "HTTP contract": { files: HTTP, may: [KERNEL, STORE, HTTP, /^valibot$/] },
   // It runs in Workers, too.
   service: {
     files: /^src\/service\/(?!(node|key-file|audit-file|pino-log|prometheus)\.ts$)/,
@@ -98,7 +98,7 @@ const layers: Record<string, Layer> = {
       /^src\/(events|limiter)\.ts$/,
       /^src\/policy-(file\/text|warnings\/warnings)\.ts$/,
       /^src\/service\/(?!(node|key-file|audit-file|pino-log|prometheus)\.ts$)/,
-      /^(hono\/tiny|zod)$/,
+      /^(hono\/tiny|valibot)$/,
       /^@noble\/hashes\//,
     ],
     never: [[/\bBuffer\b|\bprocess\.|\bsetImmediate\b/, "use what every runtime has"]],
@@ -126,7 +126,7 @@ const layers: Record<string, Layer> = {
       /^src\/(limiter|policy-file\/yaml-text)\.ts$/,
       /^src\/envoy\//,
       /^node:fs$/,
-      /^(@grpc\/grpc-js|@grpc\/proto-loader|zod)$/,
+      /^(@grpc\/grpc-js|@grpc\/proto-loader|valibot)$/,
     ],
   },
   client: {
@@ -140,7 +140,7 @@ const layers: Record<string, Layer> = {
       /^src\/limiter(\.ts$|\/)/,
       /^src\/layers\/failover(\.ts$|\/)/,
       /^src\/client\//,
-      /^zod$/,
+      /^valibot$/,
     ],
   },
   metrics: { files: METRICS, may: [KERNEL, STORE, /^src\/(events|limiter)\.ts$/, METRICS] },
@@ -162,7 +162,7 @@ const layers: Record<string, Layer> = {
       /^src\/stores\/memory\.ts$/,
       /^src\/testing\//,
       /^node:assert\/strict$/,
-      /^(temporal-polyfill|zod)$/,
+      /^(temporal-polyfill|valibot)$/,
     ],
     never: [
       [/\bsetTimeout\b|\bsetInterval\b|\bDate\.now\b|\bMath\.random\b/, "policy tests run in virtual time alone"],
@@ -172,7 +172,7 @@ const layers: Record<string, Layer> = {
     files: /^src\/index\.ts$/,
     may: [KERNEL, STORE, /^src\/limiter\.ts$/, /^src\/policy-(file\/(file|text|watch)|warnings\/warnings)\.ts$/],
   },
-  cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^zod$/, /^ioredis$/, /^pg$/] },
+  cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^valibot$/, /^ioredis$/, /^pg$/] },
 };
 
 const files = sources("src/**/*.ts");

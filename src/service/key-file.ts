@@ -3,6 +3,7 @@
 import { hash, randomBytes } from "node:crypto";
 import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { readBy } from "../kernel/policy/schema-kinds.ts";
 import { fileReasonOf } from "../kernel/reason.ts";
 import { type WatchOptions, watchedFile } from "../policy-file/watched-file.ts";
 import { type Keys, keySchema, keysById, MAX_KEYS, SCOPES, type Scope, type StoredKey, storedKeysIn } from "./keys.ts";
@@ -73,14 +74,13 @@ export function makeKey({ scopes, tenants, name }: NewKey): { readonly stored: S
     ...(name === undefined ? {} : { name }),
     createdAt: new Date().toISOString(),
   };
-  const checked = keySchema.safeParse(stored);
-  if (!checked.success) {
-    const [issue] = checked.error.issues;
-    const [part = "key"] = issue?.path ?? [];
+  const read = readBy(keySchema, stored);
+  if ("faults" in read) {
+    const [part = "key"] = read.faults[0]?.keys ?? [];
     const got = formatGot({ scopes, tenants, name }[String(part)]);
     throw new MisuseError("invalid-option", { path: String(part), expected: EXPECTED[String(part)] ?? "a key", got });
   }
-  return { stored: checked.data, key: `tg_${id}_${secret}` };
+  return { stored: read.value, key: `tg_${id}_${secret}` };
 }
 
 /** Adds a key to a file, which is made when it is not there. Throws `invalid-option`. */

@@ -1,8 +1,11 @@
 // API keys and their scopes, as a key file has them: only hashes. It reads no file: key-file.ts does.
 
 import { hexToBytes } from "@noble/hashes/utils.js";
-import { z } from "zod";
+import * as v from "valibot";
+import { closed, listOf, listTo, text, textOf } from "../http/schema-parts.ts";
 import { invalidOption, MisuseError } from "../kernel/errors.ts";
+import { type Output, readBy, wordOf } from "../kernel/policy/schema-kinds.ts";
+import { oneOf } from "../kernel/policy/schema-parts.ts";
 import type { Tenants } from "./tenants.ts";
 
 /** What a key may do: decide calls, read usage and events, change buckets, bring quotas. No scope contains another. */
@@ -11,23 +14,25 @@ export type Scope = (typeof SCOPES)[number];
 
 export const MAX_KEYS = 10_000;
 
-const tenantSchema = z
-  .string()
-  .min(1)
-  .max(1_000)
-  .refine((tenant) => tenant.isWellFormed());
-export const keySchema = z.strictObject({
-  id: z.string().regex(/^[a-z0-9]{1,32}$/),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
-  tenants: z.array(tenantSchema).min(1).max(1_000).optional(),
-  name: z.string().max(200).optional(),
-  createdAt: z.string().max(40),
+const tenantSchema = v.pipe(
+  textOf(1, 1_000),
+  v.check((tenant) => tenant.isWellFormed(), "a well-formed text"),
+);
+export const keySchema = closed({
+  id: v.pipe(text, v.regex(/^[a-z0-9]{1,32}$/, "1 to 32 letters and digits")),
+  sha256: v.pipe(text, v.regex(/^[0-9a-f]{64}$/, "64 hexadecimal digits")),
+  scopes: listTo(SCOPES.length, oneOf(...SCOPES)),
+  tenants: v.optional(listTo(1_000, tenantSchema)),
+  name: v.optional(textOf(0, 200)),
+  createdAt: textOf(0, 40),
 });
-const fileSchema = z.strictObject({ version: z.literal(1), keys: z.array(keySchema).max(MAX_KEYS) });
+const fileSchema = closed({
+  version: wordOf("1", [1]),
+  keys: v.pipe(listOf(keySchema), v.maxLength(MAX_KEYS, `a length of at most ${MAX_KEYS}`)),
+});
 
 /** A key as the file has it. */
-export type StoredKey = z.infer<typeof keySchema>;
+export type StoredKey = Output<typeof keySchema>;
 
 /** A key by which requests are checked. */
 export interface Key {
@@ -65,14 +70,18 @@ export function storedKeysIn(text: string, source: string): readonly StoredKey[]
     const fault = { path: "keys", expected: `a key file at ${source}`, got: `no JSON ${place}`.trim() };
     throw new MisuseError("invalid-option", fault, { cause: error });
   }
-  const result = fileSchema.safeParse(parsed);
-  if (!result.success) {
-    const [issue] = result.error.issues;
-    const at = issue?.path.join(".") ?? "";
+  const read = readBy(fileSchema, parsed);
+  if ("faults" in read) {
+    const [fault] = read.faults;
+    const at = fault?.keys.join(".") ?? "";
     const expected = `a key file as \`tollgate keys create\` writes it, at ${source}`;
-    throw new MisuseError("invalid-option", { path: "keys", expected, got: `${at || "the file"}: ${issue?.message}` });
+    throw new MisuseError("invalid-option", {
+      path: "keys",
+      expected,
+      got: `${at || "the file"}, which is not ${fault?.expected}`,
+    });
   }
-  const { keys } = result.data;
+  const { keys } = read.value;
   if (new Set(keys.map(({ id }) => id)).size < keys.length) throw invalidOption("keys", "ids that differ", source);
   return keys;
 }

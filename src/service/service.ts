@@ -15,7 +15,7 @@ import { Events } from "./events.ts";
 import { answer, problemResponse, unrouted } from "./exchange.ts";
 import type { Metrics } from "./metrics.ts";
 import { checkServiceOptions, type ServiceOptions } from "./options.ts";
-import { openApiDocument } from "./openapi.ts";
+import { OPENAPI } from "./openapi.gen.ts";
 import { Policies } from "./policies.ts";
 import { problemOf } from "./problems.ts";
 import { ReadinessWatch } from "./readiness.ts";
@@ -154,10 +154,12 @@ function contextOf(
 }
 
 function documentsOf(routes: readonly Route[]): ServiceContext["documents"] {
+  const { paths } = OPENAPI as { readonly paths: Readonly<Record<string, object>> };
+  const described = Object.entries(paths).filter(([path]) => routes.some((route) => route.path === path));
   let openApi: string | undefined;
   return {
     openApi() {
-      openApi ??= JSON.stringify(openApiDocument(routes));
+      openApi ??= JSON.stringify({ ...OPENAPI, paths: Object.fromEntries(described) });
       return openApi;
     },
     docs: () => docsPage(routes),
