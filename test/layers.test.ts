@@ -61,8 +61,10 @@ const layers: Record<string, Layer> = {
       STORE,
       STORE_PARTS,
       CLOCK,
-      /^src\/(limiter|layers\/failover\/(backlog|local-decisions|outage|views))\.ts$/,
-      /^src\/service\/(bounds|keys|log|problems|exchange|options|service)\.ts$/,
+      /^src\/limiter\.ts$/,
+      // What it does without an object is what a limiter does without its store.
+      /^src\/layers\/failover\/(backlog|local-decisions|outage|views)\.ts$/,
+      /^src\/service\/(bounds|exchange|keys|log|policies|problems|service)\.ts$/,
       /^src\/edge\//,
       /^cloudflare:workers$/,
     ],

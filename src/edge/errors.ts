@@ -32,7 +32,8 @@ const OF_CALLS: readonly Meaning[] = [
     pattern: /SQL is not enabled/i,
     code: "unsupported-request",
     transient: false,
-    advice: "name the class in new_sqlite_classes of a migration in wrangler.jsonc; a class that has no SQLite cannot get it later",
+    advice:
+      "name the class in new_sqlite_classes of a migration in wrangler.jsonc; a class that has no SQLite cannot get it later",
   },
   {
     pattern: /global scope|on behalf of a different (request|Durable Object)/i,

@@ -1,18 +1,29 @@
 // The service as a Worker: its handler over the Durable Object store. All of it is made when the Worker starts, so that a wrong
-// policy is refused by `wrangler deploy`; bindings and secrets are read with the first request.
+// policy is refused by `wrangler deploy`; bindings and secrets are read with the first request. A policy is no text here: what
+// reads YAML, and what warns, would be a fifth of the Worker.
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { type Fault, MisuseError } from "../kernel/errors.ts";
-import { callback, checked, choice, nonEmpty, type OptionsOf, readOptions, unchecked } from "../kernel/options.ts";
+import {
+  callback,
+  checked,
+  choice,
+  nonEmpty,
+  type OptionsOf,
+  readOptions,
+  required,
+  unchecked,
+} from "../kernel/options.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
-import type { Policy } from "../kernel/policy/parse.ts";
+import { compiledPolicy } from "../kernel/policy/parse.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import type { ServiceBounds } from "../service/bounds.ts";
 import { problemResponse } from "../service/exchange.ts";
 import { type Keys, parseKeys } from "../service/keys.ts";
 import { LOG_LEVELS } from "../service/log.ts";
+import type { ReadPolicy } from "../service/policies.ts";
 import { ProblemError } from "../service/problems.ts";
 import { serviceOn } from "../service/service.ts";
 import { consoleLog } from "./console-log.ts";
@@ -20,7 +31,7 @@ import type { ObjectNamespace } from "./runtime.ts";
 import { type DurableObjectStoreOptions, durableObjectStore } from "./store.ts";
 
 const OPTIONS = {
-  policy: unchecked<string | PolicyInput | Policy>(),
+  policy: required(checked<object>("a policy as an object", (value) => typeof value === "object" && value !== null)),
   /** The name of the binding to the class `TollgateObject`, in `wrangler.jsonc`. Default `TOLLGATE`. */
   binding: nonEmpty("the name of a binding", "TOLLGATE"),
   /**
@@ -52,8 +63,8 @@ const OPTIONS = {
 
 /** How a Worker is made. */
 export interface TollgateWorkerOptions extends OptionsOf<typeof OPTIONS> {
-  /** The policy: a text in YAML or JSON, or an object. */
-  readonly policy: string | PolicyInput | Policy;
+  /** The policy as an object: a JSON file that is imported, or what `definePolicy` or `parsePolicy` makes. */
+  readonly policy: object;
 }
 
 /** What a Worker exports as default. */
@@ -74,7 +85,8 @@ const LONGEST_WAIT_MS = 30_000;
  */
 export function tollgateWorker(options: TollgateWorkerOptions): TollgateWorker {
   const settled = readOptions(OPTIONS, options);
-  const { policy, binding, keys, deadlineMs, locationHint, failover, prefix, bounds, logLevel, onDecision, onEvent } = settled;
+  const { policy, binding, keys, deadlineMs, locationHint, failover, prefix, bounds, logLevel, onDecision, onEvent } =
+    settled;
   checkWait(bounds);
   const log = consoleLog(logLevel);
   let bound: Bound | undefined;
@@ -84,9 +96,9 @@ export function tollgateWorker(options: TollgateWorkerOptions): TollgateWorker {
     get: (id, placement) => inForce().namespace.get(id, placement),
   };
   const service = serviceOn(
-    { hasTimers: false },
+    { hasTimers: false, readPolicy },
     {
-      policy: policy as TollgateWorkerOptions["policy"],
+      policy: policy as PolicyInput,
       store: durableObjectStore({
         namespace,
         ...(deadlineMs === undefined ? {} : { deadlineMs }),
@@ -116,6 +128,9 @@ export function tollgateWorker(options: TollgateWorkerOptions): TollgateWorker {
     },
   };
 }
+
+/** `tollgate check` warns. */
+const readPolicy: ReadPolicy = (given) => ({ policy: compiledPolicy(given as PolicyInput), warnings: () => [] });
 
 function checkWait({ maxWaitMs = LONGEST_WAIT_MS }: ServiceBounds = {}): void {
   if (maxWaitMs <= LONGEST_WAIT_MS) return;

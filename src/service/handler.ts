@@ -1,6 +1,10 @@
 // The service as a function from a request to its answer. It reads no file and opens no port: node.ts does.
 
+import { compiledPolicy } from "../kernel/policy/parse.ts";
+import { readPolicyText } from "../policy-file/text.ts";
+import { policyWarnings } from "../policy-warnings/warnings.ts";
 import type { ServiceOptions } from "./options.ts";
+import type { ReadPolicy } from "./policies.ts";
 import { type Service, serviceOn } from "./service.ts";
 
 export type { Act, Audit } from "./audit.ts";
@@ -41,5 +45,11 @@ export type { Service } from "./service.ts";
  * ```
  */
 export function createService(options: ServiceOptions): Service {
-  return serviceOn({ hasTimers: true }, options);
+  return serviceOn({ hasTimers: true, readPolicy }, options);
 }
+
+const readPolicy: ReadPolicy = (given, source) => {
+  if (typeof given === "string") return readPolicyText(given, source);
+  const policy = compiledPolicy(given);
+  return { policy, warnings: () => policyWarnings(policy) };
+};

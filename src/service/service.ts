@@ -16,7 +16,7 @@ import { answer, problemResponse, unrouted } from "./exchange.ts";
 import type { Metrics } from "./metrics.ts";
 import { checkServiceOptions, type ServiceOptions } from "./options.ts";
 import { OPENAPI } from "./openapi.gen.ts";
-import { Policies } from "./policies.ts";
+import { Policies, type ReadPolicy } from "./policies.ts";
 import { problemOf } from "./problems.ts";
 import { ReadinessWatch } from "./readiness.ts";
 import { Refusals } from "./refusals.ts";
@@ -55,13 +55,14 @@ export interface Service {
 export interface Runtime {
   /** Whether timers and streams go on when the request that began them has its answer. In a Worker they end. */
   readonly hasTimers: boolean;
+  readonly readPolicy: ReadPolicy;
 }
 
 /** A service on a runtime. Throws as `createService`. */
 export function serviceOn(runtime: Runtime, options: ServiceOptions): Service {
   checkServiceOptions(options);
   const stop = new AbortController();
-  const policies = new Policies(options);
+  const policies = new Policies(runtime.readPolicy, options);
   const routes = routesFor(runtime, options);
   const context = contextOf(runtime, options, policies, routes, stop.signal);
   const { limiter, metrics } = context;

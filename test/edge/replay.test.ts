@@ -12,9 +12,9 @@ import { temporaryFolder } from "../temporary.ts";
 import { startTemplate } from "./template.ts";
 
 const folder = temporaryFolder();
-const own = readFileSync(new URL("../../examples/cloudflare/src/policy.yaml", import.meta.url), "utf8");
+const own = readFileSync(new URL("../../examples/cloudflare/src/policy.json", import.meta.url), "utf8");
 const policyOf = (perTurn: number, perSession: number) =>
-  own.replace("quota: 5,", `quota: ${perTurn},`).replace("quota: 50,", `quota: ${perSession},`);
+  own.replace('"quota": 5,', `"quota": ${perTurn},`).replace('"quota": 50,', `"quota": ${perSession},`);
 
 const synthetic = syntheticTrace(7, 60);
 writeFileSync(join(folder, "synthetic.jsonl"), synthetic.map((line) => `${JSON.stringify(line)}\n`).join(""));
@@ -29,12 +29,12 @@ for (const [perTurn, perSession] of [
 ] as const) {
   describe(`a Worker with ${perTurn} calls a turn and ${perSession} a session`, () => {
     const policy = policyOf(perTurn, perSession);
-    writeFileSync(join(folder, `${perTurn}.yaml`), policy);
+    writeFileSync(join(folder, `${perTurn}.json`), policy);
     for (const file of ["synthetic.jsonl", ...realTraces()]) {
       for (const instances of [1, 3]) {
         it(`equals a sequential count of ${file}, with ${instances} instances`, async () => {
-          const worker = await startTemplate({ policy });
-          const args = ["replay", file, "--policy", `${perTurn}.yaml`, "--url", String(worker.url)];
+          const worker = await startTemplate({ policy: JSON.parse(policy) });
+          const args = ["replay", file, "--policy", `${perTurn}.json`, "--url", String(worker.url)];
           const { status, stdout, stderr } = await tollgate(
             [...args, "--instances", String(instances), "--json"],
             folder,
@@ -61,8 +61,8 @@ const QUOTA = 1_000;
 describe("a quota that 8 processes with 64 callers each use up through a Worker", () => {
   for (let run = 1; run <= RUNS; run++) {
     it(`is admitted exactly, run ${run}`, async () => {
-      const limits = `limits: [{ name: per-session, per: [session], quota: ${QUOTA} }]`;
-      const { url, apiKey, stop } = await startTemplate({ policy: `version: 1\n${limits}` });
+      const policy = { version: 1, limits: [{ name: "per-session", per: ["session"], quota: QUOTA }] };
+      const { url, apiKey, stop } = await startTemplate({ policy });
       const script = new URL("callers.ts", import.meta.url).pathname;
       const admitted = Array.from({ length: PROCESSES }, async () => {
         const child = fork(script, [String(url), apiKey, String(CALLERS), "3"]);

@@ -27,7 +27,7 @@ export interface Template extends RunningWorker {
 
 export interface TemplateOptions {
   /** In place of the template's. */
-  readonly policy?: string;
+  readonly policy?: object;
   /** In place of what the template has. */
   readonly bindings?: Readonly<Record<string, string>>;
   readonly objects?: Readonly<Record<string, { readonly className: string; readonly useSQLite: boolean }>>;
@@ -50,9 +50,10 @@ export async function startTemplate({ policy, bindings, objects }: TemplateOptio
   return { ...worker, apiKey: key };
 }
 
-function withPolicy(policy: string): Plugin {
+function withPolicy(policy: object): Plugin {
   return {
     name: "policy",
-    setup: ({ onLoad }) => onLoad({ filter: /policy\.yaml$/ }, () => ({ contents: policy, loader: "text" })),
+    setup: ({ onLoad }) =>
+      onLoad({ filter: /policy\.json$/ }, () => ({ contents: JSON.stringify(policy), loader: "json" })),
   };
 }

@@ -42,7 +42,6 @@ export function bundle(file: string, code?: string, plugins: Plugin[] = []): Pro
       ? { entryPoints: [new URL(file, import.meta.url).pathname] }
       : { stdin: { contents: code, resolveDir: ROOT } }),
     plugins,
-    loader: { ".yaml": "text" },
     // A template is a package of its own, which has Tollgate installed.
     alias: { "tollgate/edge": `${ROOT}src/edge/edge.ts` },
     bundle: true,

@@ -1,5 +1,5 @@
 import { TollgateObject, tollgateWorker } from "tollgate/edge";
-import policy from "./policy.yaml";
+import policy from "./policy.json";
 
 export { TollgateObject };
 
