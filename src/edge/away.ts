@@ -28,7 +28,9 @@ const LONGEST_PAUSE_MS = 8_000;
 const BATCH_SIZE = 200;
 /** How long a request looks for an object when it has its answer, ms. The runtime ends it after 30 s. */
 const LOOKS_FOR_MS = 20_000;
-/** Most objects that are away at one time. Calls of further ones fail. */
+/** The longest deadline of a message to an object, ms. */
+const LONGEST_SEND_MS = 60_000;
+/** Most objects that are away at one time. What waits for the one that went first is forgotten for another one. */
 const MAX_AWAY = 1_000;
 
 /** One object that does not answer, or has not got all bookings yet. */
@@ -38,8 +40,8 @@ class AwayObject {
   isBack = false;
   readonly local: LocalDecisions;
   readonly #backlog = new Backlog(crypto.randomUUID(), undefined);
-  /** Batches that are under way. */
-  readonly #sent = new Set<OpenBatch>();
+  /** Until when a batch is under way. A request that was ended on the way does not say that it failed. */
+  readonly #sentUntilMs = new WeakMap<OpenBatch, number>();
   readonly #sinceMs = Date.now();
   #failures = 0;
   #askAtMs = 0;
@@ -84,18 +86,18 @@ class AwayObject {
   /** What is to be booked, and is not under way. Each is booked once, as its key says, however often it is sent. */
   take(): readonly OpenBatch[] {
     this.#backlog.makeBatches(BATCH_SIZE, Date.now());
-    const [batch] = this.#backlog.batches.filter((each) => !this.#sent.has(each));
+    const nowMs = Date.now();
+    const batch = this.#backlog.batches.find((each) => nowMs >= (this.#sentUntilMs.get(each) ?? 0));
     if (batch === undefined) return [];
-    this.#sent.add(batch);
+    this.#sentUntilMs.set(batch, nowMs + LONGEST_SEND_MS);
     return [batch];
   }
 
   gaveBack(batches: readonly OpenBatch[]): void {
-    for (const batch of batches) this.#sent.delete(batch);
+    for (const batch of batches) this.#sentUntilMs.delete(batch);
   }
 
   booked(batches: readonly OpenBatch[]): void {
-    this.gaveBack(batches);
     for (const batch of batches) this.#backlog.forget(batch);
   }
 
@@ -179,7 +181,8 @@ export class AwayObjects {
   ): readonly StoreAnswer[] {
     let away = this.#away.get(place);
     if (away === undefined) {
-      if (this.#away.size >= MAX_AWAY) throw failure;
+      const [first] = this.#away.keys();
+      if (first !== undefined && this.#away.size >= MAX_AWAY) this.#away.delete(first);
       away = new AwayObject(failure, this.#views, this.#isolates);
       this.#away.set(place, away);
     }

@@ -88,6 +88,17 @@ describe("the Worker of the template", () => {
     assert.deepEqual([emptied.before.used, emptied.after.used], [5, 0]);
   });
 
+  it("lets calls of several requests wait for their turn", async () => {
+    const rate = { name: "rate", per: ["session"], algorithm: "token-bucket", quota: 10, window: "1s", burst: 1 };
+    const at = await startTemplate({ policy: { version: 1, limits: [rate] } });
+    const waiting = Array.from({ length: 6 }, async () => {
+      return (await ask("/v1/consume", { body: { ...call("s1"), maxWaitMs: 20_000 }, at, key: at.apiKey })).json;
+    });
+    const answers = await Promise.all(waiting);
+    assert.deepEqual(new Set(answers.map(({ allowed }) => allowed)), new Set([true]));
+    await at.stop();
+  });
+
   it("is a limiter for tollgate/client", async () => {
     const limiter = createRemoteLimiter({ url: worker.url, apiKey: worker.apiKey, deadlineMs: 10_000 });
     const results = await Promise.all(
