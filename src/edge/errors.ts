@@ -29,13 +29,6 @@ const OF_CALLS: readonly Meaning[] = [
     advice: "bind the namespace to the class TollgateObject, and export that class from the Worker",
   },
   {
-    pattern: /SQL is not enabled/i,
-    code: "unsupported-request",
-    transient: false,
-    advice:
-      "name the class in new_sqlite_classes of a migration in wrangler.jsonc; a class that has no SQLite cannot get it later",
-  },
-  {
     pattern: /global scope|on behalf of a different (request|Durable Object)/i,
     code: "unsupported-request",
     transient: false,
@@ -63,6 +56,12 @@ const OF_CALLS: readonly Meaning[] = [
 
 /** What an object's SQLite throws. Nothing of the batch was booked. */
 const OF_STORAGE: readonly Meaning[] = [
+  {
+    pattern: /SQL is not enabled/i,
+    code: "unsupported-request",
+    transient: false,
+    advice: "name the class in new_sqlite_classes of a migration in wrangler.jsonc",
+  },
   {
     pattern: /SQLITE_FULL|disk is full|maximum (database|storage) size/i,
     code: "capacity",

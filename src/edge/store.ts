@@ -50,7 +50,7 @@ const OPTIONS = {
   namespace: required(having<ObjectNamespace>("idFromName", "a binding to Durable Objects, such as env.TOLLGATE")),
   deadlineMs: whole(1, 60_000, 2_000),
   locationHint: nonEmpty<undefined>("a location of Cloudflare, such as weur"),
-  failover: checked<{ readonly isolates: number } | false>(
+  failover: checked<{ readonly isolates: number } | false, false>(
     "{ isolates } with a whole number from 1 to 10000, or false",
     (value) => {
       const { isolates } = value as { readonly isolates?: unknown };

@@ -33,7 +33,7 @@ export interface ServiceContext {
   readonly audit: Audit;
   readonly refusals: Refusals;
   /** Aborted when requests in flight have had their time. */
-  readonly stop: AbortSignal;
+  readonly stop: AbortSignal | undefined;
   /** The problem of a request that failed. A fault of the service itself is logged. */
   problemFor(error: unknown, request: Request, place: CallPlace): ProblemError;
   readonly inForce: PolicyInForce;

@@ -15,7 +15,7 @@ const TAKEN = "cursor";
 /** A warning of a policy, as the log has it. */
 export interface LoggedWarning {
   readonly code: string;
-  readonly at: string | null;
+  readonly at?: string;
   readonly path: string;
   readonly message: string;
   readonly hint: string | null;

@@ -61,10 +61,11 @@ export interface Runtime {
 /** A service on a runtime. Throws as `createService`. */
 export function serviceOn(runtime: Runtime, options: ServiceOptions): Service {
   checkServiceOptions(options);
-  const stop = new AbortController();
+  // No Worker can make one when it starts. None is closed, either.
+  const stop = runtime.hasTimers ? new AbortController() : null;
   const policies = new Policies(runtime.readPolicy, options);
   const routes = routesFor(runtime, options);
-  const context = contextOf(runtime, options, policies, routes, stop.signal);
+  const context = contextOf(runtime, options, policies, routes, stop?.signal);
   const { limiter, metrics } = context;
   const app = new Hono();
   for (const route of routes) app.on(route.method, route.path, ({ req }) => answer(context, route, req.raw));
@@ -112,7 +113,7 @@ function contextOf(
   options: ServiceOptions,
   policies: Policies,
   routes: readonly Route[],
-  stop: AbortSignal,
+  stop: AbortSignal | undefined,
 ): ServiceContext {
   const { store, keys, failover, log, metrics } = options;
   const bounds = boundsOf(options.bounds);
@@ -199,14 +200,14 @@ function limiterOf(
   });
 }
 
-async function close(context: ServiceContext, stop: AbortController): Promise<void> {
+async function close(context: ServiceContext, stop: AbortController | null): Promise<void> {
   context.phase = "stopping";
   const { bounds, events, keys, limiter, refusals } = context;
   events.close();
   const endsAtMs = performance.now() + bounds.stopMs;
   while (context.inFlight + context.waiting > 0 && performance.now() < endsAtMs)
     await new Promise((resolve) => setTimeout(resolve, 5));
-  stop.abort();
+  stop?.abort();
   // Waiting calls get their answers before the limiter closes.
   await new Promise<void>(inNextTurn);
   await limiter.close({ withinMs: bounds.closeMs });

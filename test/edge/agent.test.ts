@@ -38,7 +38,7 @@ describe("a Think agent with limits", () => {
       hooked.map(({ action }) => action),
       ["run", "run", "run", "block"],
     );
-    assert.match(hooked[3]?.reason ?? "", /search.*3/s);
+    assert.match(hooked[3]?.reason ?? "", /per-turn.*all 3 are used/);
   });
 
   it("charges a call once that runs again after an eviction", async () => {

@@ -3,14 +3,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Degraded } from "tollgate";
+import type { Decision } from "tollgate";
 import { startWorker } from "./workerd.ts";
 
 const worker = await startWorker();
 
 interface Decided {
   readonly allowed: boolean;
-  readonly degraded: Degraded | null;
+  readonly degraded: Decision["degraded"];
 }
 
 const setFault = (session: string, fault: "fails" | "hangs" | "loses" | null) =>

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { tollgate } from "../e2e/tollgate.ts";
 import { countSequentially, readTrace, realTraces, syntheticTrace } from "../e2e/traces.ts";
+import { fullRunOnly } from "../length.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { startTemplate } from "./template.ts";
 
@@ -32,7 +33,9 @@ for (const [perTurn, perSession] of [
     writeFileSync(join(folder, `${perTurn}.json`), policy);
     for (const file of ["synthetic.jsonl", ...realTraces()]) {
       for (const instances of [1, 3]) {
-        it(`equals a sequential count of ${file}, with ${instances} instances`, async () => {
+        // Both numbers of instances, and both policies.
+        const options = (perTurn === 5) === (instances === 1) ? {} : fullRunOnly;
+        it(`equals a sequential count of ${file}, with ${instances} instances`, options, async () => {
           const worker = await startTemplate({ policy: JSON.parse(policy) });
           const args = ["replay", file, "--policy", `${perTurn}.json`, "--url", String(worker.url)];
           const { status, stdout, stderr } = await tollgate(
@@ -60,7 +63,7 @@ const QUOTA = 1_000;
 
 describe("a quota that 8 processes with 64 callers each use up through a Worker", () => {
   for (let run = 1; run <= RUNS; run++) {
-    it(`is admitted exactly, run ${run}`, async () => {
+    it(`is admitted exactly, run ${run}`, fullRunOnly, async () => {
       const policy = { version: 1, limits: [{ name: "per-session", per: ["session"], quota: QUOTA }] };
       const { url, apiKey, stop } = await startTemplate({ policy });
       const script = new URL("callers.ts", import.meta.url).pathname;

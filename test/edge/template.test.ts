@@ -134,7 +134,7 @@ describe("a Worker that is not set up", () => {
   it("whose class has no SQLite fails calls, and logs which migration is missing", async () => {
     const at = await startTemplate({ objects: { TOLLGATE: { className: "TollgateObject", useSQLite: false } } });
     const { status, json } = await ask("/v1/consume", { body: call("s1"), at, key: at.apiKey });
-    assert.deepEqual([status, json.code], [503, "unsupported-request"]);
+    assert.deepEqual([status, json.code], [500, "store-error"]);
     assert.match(at.log(), /new_sqlite_classes/);
     await at.stop();
   });

@@ -3,6 +3,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { after } from "node:test";
 import { build, type Plugin } from "esbuild";
 import { Miniflare } from "miniflare";
@@ -88,8 +89,8 @@ export async function startWorker({
   const before = new Set(childPids());
   const lines: string[] = [];
   const miniflare = new Miniflare({
-    handleRuntimeStdio(...outputs) {
-      for (const output of outputs) output.on("data", (data) => lines.push(String(data)));
+    handleRuntimeStdio(...outputs: Readable[]) {
+      for (const output of outputs) output.on("data", (data: Buffer) => lines.push(String(data)));
     },
     modules: true,
     script: await bundle(file, code, plugins),
