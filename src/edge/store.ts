@@ -17,7 +17,7 @@ import { decideBatch } from "../store/batch.ts";
 import { validTime } from "../store/check.ts";
 import { asStoreError, closedError } from "../store/error.ts";
 import type { Store, StoreAnswer } from "../store/store.ts";
-import { decideInPlaces } from "../store/wide-request.ts";
+import { decideInShards } from "../store/wide-request.ts";
 import { callError } from "./errors.ts";
 import { answersIn, type BatchMessage, PROTOCOL } from "./message.ts";
 import { checkPolicy } from "./policy.ts";
@@ -77,7 +77,7 @@ export function durableObjectStore(options: DurableObjectStoreOptions): Store {
     async apply(requests, leftMs = deadlineMs) {
       if (isClosed) throw closedError("Durable Object");
       const endsAtMs = performance.now() + leftMs;
-      return decideInPlaces(requests, {
+      return decideInShards(requests, {
         of: objectOf,
         decide: (name, each) => objects.ask(name, each, endsAtMs - performance.now()),
         settle: (name, each) => objects.ask(name, each, deadlineMs),
