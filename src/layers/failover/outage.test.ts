@@ -19,7 +19,7 @@ function machine(state: "new" | "here" = "here", more: Partial<OutageWork> = {})
   const startMs = clock.nowMs();
   const work: OutageWork = {
     pausesFirst: false,
-    instances: () => 1,
+    instances: () => 200,
     progress: () => does.progress,
     probe: () => {
       probesAtMs.push(clock.nowMs() - startMs);
@@ -151,6 +151,30 @@ describe("the probes of an outage", () => {
     }
   });
 
+  it("come sooner also in an outage after one that a late answer had ended already", async () => {
+    const { outage, probesAtMs, does, advance } = machine();
+    does.probe = async () => {};
+    outage.leave(failure("gone"));
+    await advance(100);
+    assert.equal(outage.state, "here");
+    // The late answer to a probe of that outage.
+    outage.hasten();
+    does.probe = () => Promise.reject(failure("gone"));
+    outage.leave(failure("gone"));
+    await advance(8_000);
+    const { random } = Math;
+    Math.random = () => 0;
+    try {
+      const before = probesAtMs.length;
+      outage.hasten();
+      await advance(10);
+      assert.equal(probesAtMs.length, before + 1);
+    } finally {
+      Math.random = random;
+      outage.close();
+    }
+  });
+
   it("end with the process: in a pause, in flight, and during the last bookings", async () => {
     for (const under of ["pause", "probe", "finish"]) {
       const { outage, events, probesAtMs, does, advance } = machine();
@@ -200,6 +224,28 @@ describe("the gate of an outage", () => {
     outage.hold(Promise.reject(wrong));
     await assert.rejects(outage.pass(clock.nowMs() + 250), wrong);
     assert.deepEqual([outage.state, outage.isHeld], ["new", false]);
+  });
+
+  it("leaves a call the time once more in which the process stood still, where the gate opened meanwhile", async () => {
+    const times = { nowMs: 0 };
+    const work = { pausesFirst: false, instances: () => 1, progress: () => 0 } as OutageWork;
+    const outage = new Outage(work, "here", failure("never reached"), { nowMs: () => times.nowMs });
+    const leftAfter = async (stoodStillMs: number, opens: boolean) => {
+      const gate = Promise.withResolvers<void>();
+      outage.hold(gate.promise);
+      const left = outage.pass(times.nowMs + 250);
+      times.nowMs += stoodStillMs;
+      if (opens) gate.resolve();
+      const leftMs = await left;
+      gate.resolve();
+      await outage.hold(Promise.resolve());
+      return leftMs;
+    };
+    assert.deepEqual(
+      [await leftAfter(400, true), await leftAfter(900, true), await leftAfter(260, true)],
+      [150, 250, -10],
+    );
+    assert.ok((await leftAfter(400, false)) <= 0);
   });
 
   it("lets calls wait for the latest reason", async () => {
