@@ -56,16 +56,18 @@ export class TollgateObject extends DurableObject {
    * @internal Only `durableObjectStore` calls it.
    */
   async decide(batch: string): Promise<string> {
+    let reply: string;
     try {
       const { protocol, requests, nowMs = Date.now() }: BatchMessage = JSON.parse(batch);
       if (protocol !== PROTOCOL) throw otherProtocol(protocol);
-      const answers = this.#isFull ? this.#decideInRoom(requests, nowMs) : this.#decideAll(requests, nowMs);
-      if (this.#mustSetAlarm()) await this.#setAlarm();
-      return encodeAnswers(answers);
+      if (this.#isFull) this.#sweep(this.bounds.sweptWhenFull, nowMs);
+      else if (this.#written >= this.bounds.writtenPerSweep) this.#sweep(this.#written * SWEPT_PER_NEW, nowMs);
+      reply = encodeAnswers(this.#isFull ? this.#decideInRoom(requests, nowMs) : this.#decideAll(requests, nowMs));
     } catch (error) {
-      this.#table.forget();
-      return encodeError(storageError(error));
+      reply = encodeError(this.#failed(error));
     }
+    if (this.#mustSetAlarm()) await this.#setAlarm();
+    return reply;
   }
 
   /** Removes rows that have expired. The runtime calls it. */
@@ -85,33 +87,41 @@ export class TollgateObject extends DurableObject {
   #decideAll(requests: readonly StoreRequest[], nowMs: number): readonly StoreAnswer[] {
     const states = this.#table.read([...new Set(requests.flatMap(keysOf))], nowMs);
     const { replies, changed } = decideBatch(requests, (key) => states.get(key), nowMs);
-    this.#write(changed, nowMs);
+    this.#write(changed);
     return replies;
   }
 
   /** One by one: a call for which there is no room fails alone, and what ends a call never does. */
   #decideInRoom(requests: readonly StoreRequest[], nowMs: number): readonly StoreAnswer[] {
-    this.#sweep(this.bounds.sweptWhenFull, nowMs);
     return requests.map((request) => {
-      const keys = keysOf(request);
-      const states = this.#table.read(keys, nowMs);
-      const { replies, changed } = decideBatch([request], (key) => states.get(key), nowMs);
-      const isWritten = (i: number) => changed.get(keys[i] ?? "") !== undefined;
-      const isAdding = newIn(request, isWritten, (key) => states.get(key) !== undefined) > 0;
-      if (this.#isFull && changed.size > 0 && isAdding && !endsCall(request)) return fullObject();
-      this.#write(changed, nowMs);
-      return replies[0] as StoreAnswer;
+      try {
+        const keys = keysOf(request);
+        const states = this.#table.read(keys, nowMs);
+        const { replies, changed } = decideBatch([request], (key) => states.get(key), nowMs);
+        const isWritten = (i: number) => changed.get(keys[i] ?? "") !== undefined;
+        const isAdding = newIn(request, isWritten, (key) => states.get(key) !== undefined) > 0;
+        if (changed.size > 0 && isAdding && !endsCall(request)) return fullObject();
+        this.#write(changed);
+        return replies[0] as StoreAnswer;
+      } catch (error) {
+        return this.#failed(error);
+      }
     });
   }
 
-  #write(changed: ReadonlyMap<string, StoredState | undefined>, nowMs: number): void {
+  /** The last that a batch does with the storage, so that it is written as a whole or not at all. */
+  #write(changed: ReadonlyMap<string, StoredState | undefined>): void {
     if (changed.size === 0) return;
     this.#table.write(changed);
+    this.#written += changed.size;
     for (const state of changed.values()) {
       if (state !== undefined && state.expiresAtMs < this.#earliestMs) this.#earliestMs = state.expiresAtMs;
     }
-    this.#written += changed.size;
-    if (this.#written >= this.bounds.writtenPerSweep) this.#sweep(this.#written * SWEPT_PER_NEW, nowMs);
+  }
+
+  #failed(error: unknown): StoreError {
+    this.#table.forget();
+    return storageError(error);
   }
 
   #sweep(count: number, nowMs: number): void {

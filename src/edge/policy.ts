@@ -29,12 +29,12 @@ function borrowFault({ name, isBorrowing }: Limit): Fault[] {
 function wideFault(limit: Limit, limits: readonly Limit[], partition: string): Fault[] {
   const { name, per, onMissing } = limit;
   if (!booksAtOnce(limit) || (per.includes(partition) && onMissing !== "shared")) return [];
-  const place = placeOf(limit, partition);
-  const other = limits.find((each) => each.mode === "enforce" && placeOf(each, partition) !== place);
+  const shard = shardOf(limit, partition);
+  const other = limits.find((each) => each.mode === "enforce" && shardOf(each, partition) !== shard);
   if (other === undefined) return [];
   const what = limit.distinct === null ? "the time that it starts" : `a value of ${limit.distinct} that it counts`;
   const expected = `a limit per ${partition}: ${what} cannot be taken back when ${other.name}, in another object, denies the call`;
-  const hint = "Set partition to a dimension that both limits are per";
+  const hint = "Set partition to a dimension that both limits are per.";
   return [{ path: `limits.${name}.per`, expected, got: formatGot(per), hint }];
 }
 
@@ -44,8 +44,8 @@ function booksAtOnce(limit: Limit): boolean {
   return limit.reports === null && allotmentsOf(limit).some(({ spec }) => !algorithmOf(spec).countsUnits);
 }
 
-/** Limits with the same place have the same object for one call. */
-function placeOf({ per, name }: Limit, partition: string): string {
+/** Limits of the same shard are in the same object for one call. */
+function shardOf({ per, name }: Limit, partition: string): string {
   if (per.includes(partition)) return partition;
   return per[0] ?? `the limit ${name}`;
 }

@@ -18,7 +18,7 @@ import { decideBatch } from "../store/batch.ts";
 import { validTime } from "../store/check.ts";
 import { asStoreError, closedError } from "../store/error.ts";
 import type { Store, StoreAnswer } from "../store/store.ts";
-import { type AskPlace, decideInPlaces } from "../store/wide-request.ts";
+import { type AskShard, decideInShards } from "../store/wide-request.ts";
 import { AwayObjects } from "./away.ts";
 import { callError } from "./errors.ts";
 import { answersIn, type BatchMessage, PROTOCOL } from "./message.ts";
@@ -94,11 +94,11 @@ export function durableObjectStore(options: DurableObjectStoreOptions): Store {
     async apply(requests, leftMs = deadlineMs) {
       if (isClosed) throw closedError("Durable Object");
       const endsAtMs = performance.now() + leftMs;
-      const ask: AskPlace = (name, each) => objects.ask(name, each, endsAtMs - performance.now());
-      const settle: AskPlace = (name, each) => objects.ask(name, each, deadlineMs);
+      const ask: AskShard = (name, each) => objects.ask(name, each, endsAtMs - performance.now());
+      const settle: AskShard = (name, each) => objects.ask(name, each, deadlineMs);
       // Without it the runtime ends what a request has left when its response is sent.
       const runLater = (work: Promise<unknown>) => waitUntil(work.catch(() => {}));
-      return decideInPlaces(requests, {
+      return decideInShards(requests, {
         of: objectOf,
         decide: away === null ? ask : (name, each) => away.decide(name, each, { ask, settle, runLater }),
         settle: away === null ? settle : (name, each) => away.decide(name, each, { ask: settle, settle, runLater }),

@@ -1,5 +1,5 @@
-// A store of several places decides atomically only within one of them: a slot of a Redis Cluster, a Durable Object. A request
-// over several places holds its units in each of them, one after the other, and spends what it holds when all have allowed it.
+// A store of several shards decides atomically only within one of them: a slot of a Redis Cluster, a Durable Object. A request
+// over several shards holds its units in each of them, one after the other, and spends what it holds when all have allowed it.
 // So it never passes a quota. When its process dies on the way, its holds are charged when they end.
 
 import { algorithmOf } from "../kernel/algorithms/registry.ts";
@@ -19,17 +19,17 @@ import type { StoreAnswer } from "./store.ts";
 /** How long a hold on the way to a decision lives, unless it is ended. */
 const LEASE_MS = 5_000;
 
-/** Decides requests of one place. */
-export type AskPlace = (place: string, requests: readonly StoreRequest[]) => Promise<readonly StoreAnswer[]>;
+/** Decides requests of one shard. */
+export type AskShard = (shard: string, requests: readonly StoreRequest[]) => Promise<readonly StoreAnswer[]>;
 
-/** The places of a store, and how they are asked. */
-export interface Places {
-  /** The place that a key is in. With a `=` it belongs to another dimension than the partition, so that more calls share it. */
+/** The shards of a store, and how they are asked. */
+export interface Shards {
+  /** The shard that a key is in. With a `=` it belongs to another dimension than the partition, so that more calls share it. */
   of(key: string): string;
-  /** Decides requests that are all of one place, within the time of the calls. */
-  readonly decide: AskPlace;
+  /** Decides requests that are all of one shard, within the time of the calls. */
+  readonly decide: AskShard;
   /** The same for what follows from a decision, which has time of its own. */
-  readonly settle: AskPlace;
+  readonly settle: AskShard;
   /** Takes work that goes on after the decision. */
   runLater(settled: Promise<unknown>): void;
   /** The result of the work, or a `StoreError` when the time of the calls is over before. */
@@ -37,63 +37,63 @@ export interface Places {
 }
 
 /**
- * Decides requests of any places. Those of one place go together and act in their order; a request over several goes by
- * itself, beside the others. A request without keys goes to the place of the empty text.
+ * Decides requests of any shards. Those of one shard go together and act in their order; a request over several goes by
+ * itself, beside the others. A request without keys goes to the shard of the empty text.
  */
-export async function decideInPlaces(
+export async function decideInShards(
   requests: readonly StoreRequest[],
-  places: Places,
+  shards: Shards,
 ): Promise<readonly StoreAnswer[]> {
   const [only] = requests;
-  const onlyPlace = only === undefined || requests.length > 1 ? null : onlyPlaceOf(only, places);
-  // Nearly every call: one request in one place.
-  if (onlyPlace !== null) return decideTogether(onlyPlace, requests, places);
+  const onlyShard = only === undefined || requests.length > 1 ? null : onlyShardOf(only, shards);
+  // Nearly every call: one request in one shard.
+  if (onlyShard !== null) return decideTogether(onlyShard, requests, shards);
   const answers: StoreAnswer[] = [];
-  const byPlace = Map.groupBy(requests.keys(), (i) => onlyPlaceOf(requests[i] as StoreRequest, places));
-  const decideAt = async (place: string, indexes: readonly number[]) => {
+  const byShard = Map.groupBy(requests.keys(), (i) => onlyShardOf(requests[i] as StoreRequest, shards));
+  const decideAt = async (shard: string, indexes: readonly number[]) => {
     const own = indexes.map((i) => requests[i] as StoreRequest);
-    const replies = await decideTogether(place, own, places);
+    const replies = await decideTogether(shard, own, shards);
     for (const [n, i] of indexes.entries()) answers[i] = replies[n] as StoreAnswer;
   };
   const decideWide = async (i: number) => {
-    const deciding = new WideRequest(requests[i] as StoreRequest, places).decide();
+    const deciding = new WideRequest(requests[i] as StoreRequest, shards).decide();
     answers[i] = await deciding.catch((error) => asStoreError(error));
   };
-  const work = [...byPlace].map(([place, indexes]) =>
-    place === null ? Promise.all(indexes.map(decideWide)) : decideAt(place, indexes),
+  const work = [...byShard].map(([shard, indexes]) =>
+    shard === null ? Promise.all(indexes.map(decideWide)) : decideAt(shard, indexes),
   );
   await Promise.all(work);
   return answers;
 }
 
-/** Decides requests that are all of one place. One that is away fails its own calls alone. */
+/** Decides requests that are all of one shard. One that is away fails its own calls alone. */
 async function decideTogether(
-  place: string,
+  shard: string,
   requests: readonly StoreRequest[],
-  places: Places,
+  shards: Shards,
 ): Promise<readonly StoreAnswer[]> {
   try {
-    return await places.decide(place, requests);
+    return await shards.decide(shard, requests);
   } catch (error) {
     const failed = asStoreError(error);
     return requests.map(() => failed);
   }
 }
 
-/** The place of all keys of a request; `null` where they are in several. */
-function onlyPlaceOf(request: StoreRequest, places: Places): string | null {
+/** The shard of all keys of a request; `null` where they are in several. */
+function onlyShardOf(request: StoreRequest, shards: Shards): string | null {
   let only: string | undefined;
   for (const key of keysOf(request)) {
-    const place = places.of(key);
-    only ??= place;
-    if (place !== only) return null;
+    const shard = shards.of(key);
+    only ??= shard;
+    if (shard !== only) return null;
   }
   return only ?? "";
 }
 
-/** The steps of a request that are in one place. */
+/** The steps of a request that are in one shard. */
 interface Group {
-  readonly place: string;
+  readonly shard: string;
   /** Their indexes in the request. */
   readonly indexes: readonly number[];
   readonly request: StoreRequest;
@@ -101,14 +101,14 @@ interface Group {
 
 class WideRequest {
   readonly #request: StoreRequest;
-  readonly #places: Places;
+  readonly #shards: Shards;
   readonly #groups: readonly Group[];
   readonly #id = crypto.randomUUID();
 
-  constructor(request: StoreRequest, places: Places) {
+  constructor(request: StoreRequest, shards: Shards) {
     this.#request = request;
-    this.#places = places;
-    this.#groups = groupsOf(request, places);
+    this.#shards = shards;
+    this.#groups = groupsOf(request, shards);
   }
 
   async decide(): Promise<StoreReply> {
@@ -126,19 +126,19 @@ class WideRequest {
       // All others have allowed it by then: the last one books it.
       const steps = n === last ? request.steps : request.steps.map((step) => this.#asHold(step));
       const reply = await this.#ask({ ...group, request: { ...request, steps } }).catch((error) => {
-        // What this place may hold, without an answer, is charged when it expires.
-        this.#places.runLater(this.#releaseHolds(n));
+        // What this shard may hold, without an answer, is charged when it expires.
+        this.#shards.runLater(this.#releaseHolds(n));
         throw error;
       });
       if (reply.replay !== undefined) return this.#replayed(n, reply, reply.replay);
       if (!reply.allowed) return this.#denied(n, reply);
       replies.push(reply);
     }
-    this.#places.runLater(this.#spendHolds());
+    this.#shards.runLater(this.#spendHolds());
     return this.#merge(replies);
   }
 
-  /** Of a call that one place denies: nothing stays held, and the others say how they stand. */
+  /** Of a call that one shard denies: nothing stays held, and the others say how they stand. */
   async #denied(n: number, reply: StoreReply): Promise<StoreReply> {
     const before = await this.#releaseInTime(n);
     if (reply.stale === true) return reply;
@@ -146,13 +146,13 @@ class WideRequest {
     return this.#merge([...before, reply, ...(await Promise.all(after))]);
   }
 
-  /** What a place would answer, and how its buckets stand now: a peek that is allowed shows them as if it were booked. */
-  async #standing({ place, request: { once: _, ...request } }: Group): Promise<StoreReply> {
+  /** What a shard would answer, and how its buckets stand now: a peek that is allowed shows them as if it were booked. */
+  async #standing({ shard, request: { once: _, ...request } }: Group): Promise<StoreReply> {
     const read: StoreRequest = {
       mode: "peek",
       steps: request.steps.map((step) => ({ ...step, event: { type: "read" } })),
     };
-    const answers = await this.#places.decide(place, [{ ...request, mode: "peek" }, read]);
+    const answers = await this.#shards.decide(shard, [{ ...request, mode: "peek" }, read]);
     const [peeked, now] = answered(answers, 2) as [StoreReply, StoreReply];
     if (!peeked.allowed) return peeked;
     const steps = now.steps.map((step, i) => {
@@ -163,7 +163,7 @@ class WideRequest {
   }
 
   /**
-   * The kept answer is in the last place. So the other places have just allowed the repeated call and hold its units a second
+   * The kept answer is in the last shard. So the other shards have just allowed the repeated call and hold its units a second
    * time: those are released.
    */
   async #replayed(n: number, reply: StoreReply, replay: Replay): Promise<StoreReply> {
@@ -182,19 +182,19 @@ class WideRequest {
       });
       return ends.length === 0
         ? undefined
-        : this.#ask({ ...group, request: { mode: "force", steps: ends } }, this.#places.settle);
+        : this.#ask({ ...group, request: { mode: "force", steps: ends } }, this.#shards.settle);
     });
     await Promise.all(spending);
   }
 
-  /** What the first places say that held something for the call. They are freed also when that takes too long. */
+  /** What the first shards say that held something for the call. They are freed also when that takes too long. */
   #releaseInTime(count: number): Promise<StoreReply[]> {
     const releasing = this.#releaseHolds(count);
-    this.#places.runLater(releasing);
-    return this.#places.inTime(releasing);
+    this.#shards.runLater(releasing);
+    return this.#shards.inTime(releasing);
   }
 
-  /** Gives back what the first places hold for the call. Replies how they stand then. */
+  /** Gives back what the first shards hold for the call. Replies how they stand then. */
   #releaseHolds(count: number): Promise<StoreReply[]> {
     const releasing = this.#groups.slice(0, count).map((group) => {
       const ends = group.request.steps.map((step): Step => {
@@ -202,7 +202,7 @@ class WideRequest {
         const isHeld = event.type === "hold";
         return { ...step, event: isHeld ? { type: "settle", id: event.id, units: 0 } : { type: "read" } };
       });
-      return this.#ask({ ...group, request: { mode: "force", steps: ends } }, this.#places.settle);
+      return this.#ask({ ...group, request: { mode: "force", steps: ends } }, this.#shards.settle);
     });
     return Promise.all(releasing);
   }
@@ -214,8 +214,8 @@ class WideRequest {
     return { ...step, event: { type: "hold", id: this.#id, units, leaseMs: LEASE_MS, onExpiry: "charge" } };
   }
 
-  async #ask({ place, request }: Pick<Group, "place" | "request">, ask = this.#places.decide): Promise<StoreReply> {
-    const [reply] = answered(await ask(place, [request]), 1);
+  async #ask({ shard, request }: Pick<Group, "shard" | "request">, ask = this.#shards.decide): Promise<StoreReply> {
+    const [reply] = answered(await ask(shard, [request]), 1);
     return reply as StoreReply;
   }
 
@@ -255,24 +255,24 @@ function isHoldable(step: Step): step is Step & { readonly event: Extract<Step["
 }
 
 /**
- * The narrow places first, so that what many callers share is held for the shortest time. Then the one whose steps cannot be
- * held: it books at once, and so it must not be asked before another may deny. Last the place where the answer is kept.
+ * The narrow shards first, so that what many callers share is held for the shortest time. Then the one whose steps cannot be
+ * held: it books at once, and so it must not be asked before another may deny. Last the shard where the answer is kept.
  */
-function groupsOf({ mode, steps, once, atMs }: StoreRequest, places: Places): Group[] {
-  const keptIn = once === undefined || mode === "peek" ? null : places.of(once.key);
-  const byPlace = Map.groupBy(steps.keys(), (i) => places.of((steps[i] as Step).bucket));
-  if (keptIn !== null && !byPlace.has(keptIn)) byPlace.set(keptIn, []);
-  const rank = (place: string, indexes: readonly number[]) => {
-    if (place === keptIn) return 3;
+function groupsOf({ mode, steps, once, atMs }: StoreRequest, shards: Shards): Group[] {
+  const keptIn = once === undefined || mode === "peek" ? null : shards.of(once.key);
+  const byShard = Map.groupBy(steps.keys(), (i) => shards.of((steps[i] as Step).bucket));
+  if (keptIn !== null && !byShard.has(keptIn)) byShard.set(keptIn, []);
+  const rank = (shard: string, indexes: readonly number[]) => {
+    if (shard === keptIn) return 3;
     if (indexes.some((i) => booksAtOnce(steps[i] as Step))) return 2;
-    return place.includes("=") ? 1 : 0;
+    return shard.includes("=") ? 1 : 0;
   };
-  return [...byPlace]
+  return [...byShard]
     .sort(([one, a], [other, b]) => rank(one, a) - rank(other, b) || (one < other ? -1 : 1))
-    .map(([place, indexes]) => {
+    .map(([shard, indexes]) => {
       const own = indexes.map((i) => steps[i] as Step);
       const request = { mode, steps: own, ...(atMs === undefined ? {} : { atMs }) };
-      return { place, indexes, request: place === keptIn && once !== undefined ? { ...request, once } : request };
+      return { shard, indexes, request: shard === keptIn && once !== undefined ? { ...request, once } : request };
     });
 }
 

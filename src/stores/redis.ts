@@ -8,7 +8,7 @@ import { validTime } from "../store/check.ts";
 import { closedError, type StoreError } from "../store/error.ts";
 import { type SharedStore, type Terms, TermsError } from "../store/shared-store.ts";
 import type { Batching, SetupCheck, Store, StoreAnswer } from "../store/store.ts";
-import { decideInPlaces } from "../store/wide-request.ts";
+import { decideInShards } from "../store/wide-request.ts";
 import { type Part, partsOf, type ScriptCall, scriptCall } from "./redis/arguments.ts";
 import { beatThrough } from "./redis/beat.ts";
 import type { RedisClient, Send } from "./redis/client.ts";
@@ -138,7 +138,7 @@ class RedisStore implements Store {
     const endsAtMs = performance.now() + leftMs;
     const send = this.#sendWithin(leftMs);
     if (!this.#route.isCluster) return this.#runAll(requests, send);
-    return decideInPlaces(requests, {
+    return decideInShards(requests, {
       of: slotTag,
       decide: (_, each) => this.#runAll(each, send),
       settle: (_, each) => this.#runAll(each, this.#sendWithin(this.deadlineMs)),

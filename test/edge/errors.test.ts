@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { definePolicy, MisuseError, type PolicyInput, type StoreErrorCode } from "tollgate";
+import { definePolicy, MisuseError, type PolicyInput, StoreError, type StoreErrorCode } from "tollgate";
+import { durableObjectStore } from "tollgate/edge";
+import type { StoreRequest } from "tollgate/store";
 import { callError, storageError } from "../../src/edge/errors.ts";
 import { checkPolicy } from "../../src/edge/policy.ts";
 
@@ -49,6 +51,44 @@ describe("an error of the runtime", () => {
       ],
     );
     assert.match(storageError(new Error("disk I/O error")).message, /nothing was charged/);
+  });
+});
+
+describe("a call to an object", () => {
+  const request: StoreRequest = {
+    mode: "judge",
+    steps: [
+      {
+        bucket: "rate:1:{s1}:a",
+        limit: { algorithm: "budget", quota: 1, ttlMs: 1_000, ttlFrom: "first" },
+        event: { type: "charge", cost: 1 },
+      },
+    ],
+  };
+  const names: unknown[] = [];
+  const answerOf = async (decide: () => Promise<unknown>) => {
+    const namespace = { idFromName: (name: string) => names.push(name), get: () => ({ decide }) };
+    const store = durableObjectStore({ namespace, deadlineMs: 20 });
+    const [answer] = await store.apply([request]);
+    return StoreError.isInstance(answer) ? [answer.code, answer.transient, answer.message] : [];
+  };
+
+  it("asks the object of the prefix and the partition", async () => {
+    await answerOf(async () => JSON.stringify({ answers: [] }));
+    assert.equal(names.at(-1), "rate:1:{s1}");
+  });
+
+  it("fails when there is no answer in time", async () => {
+    const [code, transient, message] = await answerOf(() => new Promise(() => {}));
+    assert.deepEqual([code, transient], ["unavailable", true]);
+    assert.match(String(message), /no answer within 20 ms: the call may have been charged/);
+  });
+
+  it("fails when the object is overloaded", async () => {
+    const [code, transient] = await answerOf(async () => {
+      throw thrown("Requests queued for too long", { overloaded: true });
+    });
+    assert.deepEqual([code, transient], ["overloaded", true]);
   });
 });
 

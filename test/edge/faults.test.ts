@@ -168,6 +168,17 @@ describe("an object that is not as the store wants it", () => {
     assert.equal(await usedIn(charge("damaged")), 1);
   });
 
+  it("fails a batch that it cannot write as a whole", async () => {
+    await apply(charge("unwritten"));
+    const trigger = `CREATE TRIGGER no BEFORE INSERT ON tollgate_buckets WHEN NEW.key LIKE '%:c'
+      BEGIN SELECT RAISE(ABORT, 'not this one'); END`;
+    await object("unwritten", "rows", trigger);
+    const error = await failureOf(apply(charge("unwritten", "b"), charge("unwritten", "c")));
+    assert.deepEqual([error?.code, error?.transient], ["unavailable", true]);
+    assert.match(error?.message ?? "", /not this one.*nothing was charged/s);
+    assert.equal((await rowsOf("unwritten")).length, 1);
+  });
+
   it("is of another class", async () => {
     const error = await failureOf(worker.ask("misbound", [charge("misbound")]));
     assert.deepEqual([error?.code, error?.transient], ["unsupported-request", false]);

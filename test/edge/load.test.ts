@@ -35,6 +35,12 @@ describe("callers of one quota", () => {
 });
 
 describe("requests of one Worker", () => {
+  it("need nothing of Node", async () => {
+    const worker = await startWorker({ file: "../../bench/edge/worker.ts", flags: [] });
+    const took = await worker.ask<number[]>("", { kind: "two limits", objects: 2, lanes: 2, calls: 4 });
+    assert.equal(took.length >= 4, true);
+  });
+
   it("wait for each other's slots, in their order", async () => {
     const worker = await startWorker();
     const asked = Array.from({ length: 4 }, () => worker.ask<number | null>("slot", { session: "s1", heldMs: 50 }));
