@@ -14,9 +14,9 @@ import type { StoreAnswer } from "../store/store.ts";
 /** What the runtime does for a call. */
 export interface ForCall {
   /** Asks an object, within the time of the call. Throws where it does not answer. */
-  ask(place: string, requests: readonly StoreRequest[]): Promise<readonly StoreAnswer[]>;
+  ask(name: string, requests: readonly StoreRequest[]): Promise<readonly StoreAnswer[]>;
   /** The same, with time of its own. */
-  settle(place: string, requests: readonly StoreRequest[]): Promise<readonly StoreAnswer[]>;
+  settle(name: string, requests: readonly StoreRequest[]): Promise<readonly StoreAnswer[]>;
   /** Takes work that goes on when the call has its answer. */
   runLater(work: Promise<unknown>): void;
 }
@@ -117,53 +117,53 @@ export class AwayObjects {
   }
 
   /** Decides requests of one object: as it says, or without it. */
-  async decide(place: string, requests: readonly StoreRequest[], forCall: ForCall): Promise<readonly StoreAnswer[]> {
-    const away = this.#away.get(place);
+  async decide(name: string, requests: readonly StoreRequest[], forCall: ForCall): Promise<readonly StoreAnswer[]> {
+    const away = this.#away.get(name);
     const answers =
       away === undefined || away.takesTurn()
-        ? await this.#decideThere(place, requests, away, forCall.ask)
+        ? await this.#decideThere(name, requests, away, forCall.ask)
         : requests.map((request) => away.local.admit(request));
-    const left = this.#away.get(place);
-    if (left?.beginsLooking()) forCall.runLater(this.#lookFor(place, forCall.settle));
+    const left = this.#away.get(name);
+    if (left?.beginsLooking()) forCall.runLater(this.#lookFor(name, forCall.settle));
     return answers;
   }
 
   /** Books what was admitted while an object was away, when no call does so before. */
-  async #lookFor(place: string, ask: ForCall["ask"]): Promise<void> {
+  async #lookFor(name: string, ask: ForCall["ask"]): Promise<void> {
     const endsAtMs = performance.now() + LOOKS_FOR_MS;
     for (let failures = 0; performance.now() < endsAtMs; failures++) {
       await sleep(pauseAfter(failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS));
-      const away = this.#away.get(place);
+      const away = this.#away.get(name);
       if (away === undefined) return;
-      if (away.takesTurn()) await this.#decideThere(place, [], away, ask);
+      if (away.takesTurn()) await this.#decideThere(name, [], away, ask);
     }
   }
 
   async #decideThere(
-    place: string,
+    name: string,
     requests: readonly StoreRequest[],
     away: AwayObject | undefined,
     ask: ForCall["ask"],
   ): Promise<readonly StoreAnswer[]> {
     const batches = away?.take() ?? [];
-    const bookings = batches.flatMap((batch) => bookingsOf(place, batch));
+    const bookings = batches.flatMap((batch) => bookingsOf(name, batch));
     let answers: readonly StoreAnswer[];
     try {
-      answers = await ask(place, [...bookings, ...requests]);
+      answers = await ask(name, [...bookings, ...requests]);
     } catch (error) {
       away?.gaveBack(batches);
       if (!isOutage(error)) throw error;
-      return this.#decideHere(place, requests, error);
+      return this.#decideHere(name, requests, error);
     }
     const failure = answers.find((answer) => isOutage(answer));
     if (failure !== undefined) {
       away?.gaveBack(batches);
-      return this.#decideHere(place, requests, failure as StoreError, answers.slice(bookings.length));
+      return this.#decideHere(name, requests, failure as StoreError, answers.slice(bookings.length));
     }
     if (away !== undefined) {
       away.isBack = true;
       away.booked(batches);
-      if (away.isOver) this.#away.delete(place);
+      if (away.isOver) this.#away.delete(name);
     }
     const own = answers.slice(bookings.length);
     for (const [i, answer] of own.entries()) {
@@ -172,19 +172,19 @@ export class AwayObjects {
     return own;
   }
 
-  /** Decides what an object did not answer. It may have booked it all the same: what is admitted here is booked again. */
+  /** Decides what an object did not answer. It may have booked it nevertheless: what is admitted here is booked again. */
   #decideHere(
-    place: string,
+    name: string,
     requests: readonly StoreRequest[],
     failure: StoreError,
     known: readonly StoreAnswer[] = [],
   ): readonly StoreAnswer[] {
-    let away = this.#away.get(place);
+    let away = this.#away.get(name);
     if (away === undefined) {
       const [first] = this.#away.keys();
       if (first !== undefined && this.#away.size >= MAX_AWAY) this.#away.delete(first);
       away = new AwayObject(failure, this.#views, this.#isolates);
-      this.#away.set(place, away);
+      this.#away.set(name, away);
     }
     away.failed(failure);
     const { local } = away;
@@ -196,10 +196,10 @@ export class AwayObjects {
 }
 
 /** The requests of a batch, each with a key, so that the object books it once. */
-function bookingsOf(place: string, { instance, number, requests }: OpenBatch): StoreRequest[] {
+function bookingsOf(name: string, { instance, number, requests }: OpenBatch): StoreRequest[] {
   return requests.map((request, i) => {
     if (request.once !== undefined) return request;
     const id = `${instance}-${number}-${i}`;
-    return { ...request, once: { key: `${place}:$away:${id}`, request: id } };
+    return { ...request, once: { key: `${name}:$away:${id}`, request: id } };
   });
 }

@@ -31,16 +31,21 @@ import type { ObjectNamespace } from "./runtime.ts";
 import { type DurableObjectStoreOptions, durableObjectStore } from "./store.ts";
 
 const OPTIONS = {
-  policy: required(checked<object>("a policy as an object", (value) => typeof value === "object" && value !== null)),
+  policy: required(
+    checked<object>(
+      "a policy as an object: an imported JSON file, or definePolicy(…)",
+      (value) => typeof value === "object" && value !== null,
+    ),
+  ),
   /** The name of the binding to the class `TollgateObject`, in `wrangler.jsonc`. Default `TOLLGATE`. */
   binding: nonEmpty("the name of a binding", "TOLLGATE"),
   /**
-   * The name of the secret that has the text of a key file. Default `TOLLGATE_KEYS`. `false`: callers need no key, which is right
+   * The name of the secret that has the text of a key file. Default `TOLLGATE_KEYS`. `null`: callers need no key, which is right
    * for a Worker that only service bindings reach.
    */
-  keys: checked<string | false, string>(
-    "the name of a secret, or false where no key is needed",
-    (value) => value === false || (typeof value === "string" && value !== ""),
+  keys: checked<string | null, string>(
+    "the name of a secret, or null where no key is needed",
+    (value) => value === null || (typeof value === "string" && value !== ""),
     "TOLLGATE_KEYS",
   ),
   /** As for `durableObjectStore`: how long a call may take. */
@@ -105,7 +110,7 @@ export function tollgateWorker(options: TollgateWorkerOptions): TollgateWorker {
         ...(locationHint === undefined ? {} : { locationHint }),
         ...(failover === undefined ? {} : { failover }),
       }),
-      keys: keys !== false && { find: (id) => inForce().keys.find(id), close() {} },
+      keys: keys !== null && { find: (id) => inForce().keys.find(id), close() {} },
       prefix,
       bounds,
       log,
@@ -144,7 +149,7 @@ interface Bound {
   readonly keys: Pick<Keys, "find">;
 }
 
-function bindingsIn(env: unknown, binding: string, keys: string | false): Bound {
+function bindingsIn(env: unknown, binding: string, keys: string | null): Bound {
   const bound = env as Readonly<Record<string, unknown>>;
   const namespace = bound[binding] as ObjectNamespace | undefined;
   if (typeof namespace?.idFromName !== "function") {
@@ -154,7 +159,7 @@ function bindingsIn(env: unknown, binding: string, keys: string | false): Bound 
       namespace,
     );
   }
-  if (keys === false) return { namespace, keys: { find: () => undefined } };
+  if (keys === null) return { namespace, keys: { find: () => undefined } };
   const text = bound[keys];
   if (typeof text !== "string") {
     throw notBound(

@@ -61,20 +61,20 @@ export function parseKeys(text: string, source = "the text"): Keys {
 
 /** What the text of a key file holds. Throws `invalid-option`. */
 export function storedKeysIn(text: string, source: string): readonly StoredKey[] {
+  const expected = `a key file as \`tollgate keys create\` writes it, at ${source}`;
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
   } catch (error) {
     // The parser's message may show a part of the file.
     const [place = ""] = /at line \d+ column \d+|\(line \d+ column \d+\)/.exec(String(error)) ?? [];
-    const fault = { path: "keys", expected: `a key file at ${source}`, got: `no JSON ${place}`.trim() };
+    const fault = { path: "keys", expected, got: `no JSON ${place}`.trim() };
     throw new MisuseError("invalid-option", fault, { cause: error });
   }
   const read = readBy(fileSchema, parsed);
   if ("faults" in read) {
     const [fault] = read.faults;
     const at = fault?.keys.join(".") ?? "";
-    const expected = `a key file as \`tollgate keys create\` writes it, at ${source}`;
     throw new MisuseError("invalid-option", {
       path: "keys",
       expected,
