@@ -1,5 +1,5 @@
-// What a client, and the adapters for servers of other runtimes, are made of runs without Node: all that they import, however
-// deep, is there elsewhere.
+// What a client, the service and the adapters for servers of other runtimes are made of runs without Node: all that they import,
+// however deep, is there elsewhere.
 
 import assert from "node:assert/strict";
 import { posix } from "node:path";
@@ -17,7 +17,12 @@ const KNOWN: Readonly<Record<string, string>> = {
 
 const ADAPTERS = ["address", "fetch", "hono"].map((name) => `src/adapters/${name}.ts`);
 
-for (const entry of ["src/client.ts", "src/session-id.ts", ...ADAPTERS]) {
+/** Packages that run anywhere. */
+const PACKAGES = ["@noble/hashes", "cloudflare:workers", "hono", "temporal-polyfill", "valibot", "yaml"];
+
+const SERVICE = ["src/service/handler.ts", "src/edge/edge.ts"];
+
+for (const entry of ["src/client.ts", "src/session-id.ts", ...ADAPTERS, ...SERVICE]) {
   it(`imports nothing of Node, however deep, in ${entry}`, () => {
     const files = new Map(sources("src/**/*.ts").map((file) => [file.path, file]));
     const reached = new Set<string>();
@@ -41,6 +46,6 @@ for (const entry of ["src/client.ts", "src/session-id.ts", ...ADAPTERS]) {
     };
     visit(entry);
     assert.ok(reached.size > 1);
-    for (const name of packages) assert.ok(["@noble/hashes", "temporal-polyfill", "valibot"].includes(name), name);
+    for (const name of packages) assert.ok(PACKAGES.includes(name), name);
   });
 }
