@@ -13,7 +13,7 @@ import { readPolicyText } from "../policy-file/text.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { policyLabel, wholeNumber, withPolicyOption, withStoreFile } from "./defaults.ts";
 import { readInput } from "./files.ts";
-import { freshPrefix } from "./input.ts";
+import { asMisuse, freshPrefix } from "./input.ts";
 import { serviceAt } from "./replay-job.ts";
 import { runReplay, type Totals } from "./replay-run.ts";
 import { probeStore, storeLabel, storeUrls } from "./store-url.ts";
@@ -100,6 +100,8 @@ async function probeService(url: string, [call]: readonly Call[]): Promise<void>
   const limiter = serviceAt(url);
   try {
     await limiter.peek(call);
+  } catch (error) {
+    throw asMisuse(error);
   } finally {
     await limiter.close();
   }

@@ -56,6 +56,18 @@ for (const [perTurn, perSession] of [
   });
 }
 
+describe("a replay through a service", () => {
+  it("refuses a key that the service does not know, and options of a store", async () => {
+    const { url, stop } = await startTemplate();
+    const args = ["replay", "synthetic.jsonl", "--policy", "5.json", "--url", String(url)];
+    const { status, stderr } = await tollgate(args, folder, { TOLLGATE_API_KEY: `tg_abc_${"x".repeat(43)}` });
+    assert.deepEqual([status, /API key is not known/.test(stderr)], [2, true], stderr);
+    const beside = await tollgate([...args, "--prefix", "mine"], folder);
+    assert.deepEqual([beside.status, /--prefix: expected nothing beside --url/.test(beside.stderr)], [2, true]);
+    await stop();
+  });
+});
+
 const RUNS = Number(process.env.TOLLGATE_EDGE_RUNS ?? 1);
 const PROCESSES = 8;
 const CALLERS = 64;
