@@ -1,16 +1,7 @@
 // The public interface of a limiter: the manual of its methods. createLimiter and createRemoteLimiter both make one.
 
-import type {
-  CallFor,
-  BucketFor,
-  DimensionsFor,
-  LimitOf,
-  OnlyDimensions,
-  OwnOf,
-  QuotasOf,
-  Said,
-  UnitOf,
-} from "../kernel/policy/typed.ts";
+import type { CallFor, BucketFor, DimensionsFor, LimitOf, OnlyDimensions } from "../kernel/policy/typed.ts";
+import type { OwnOf, QuotasOf, Said, UnitOf } from "../kernel/policy/typed.ts";
 import type { BucketUsage, Decision, Denied } from "../kernel/decision.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
@@ -146,7 +137,7 @@ export interface Limiter<P extends Policy = Policy, Bound extends string = never
    */
   run<Value, Own extends OwnOf<P> = OwnOf<P>>(
     call: CallFor<P, Bound, Own>,
-    run: RunFunction<Value, UnitOf<P>>,
+    work: RunFunction<Value, UnitOf<P>>,
     options?: Under<P, RunOptions>,
   ): Promise<Ran<Value, LimitOf<P>> | Denied<LimitOf<P>>>;
 
