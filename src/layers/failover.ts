@@ -123,7 +123,7 @@ export class FailoverLayer implements Layer, OutageWork {
   async #open(): Promise<void> {
     try {
       let beat = await this.#heartbeat.beat({ isAwaited: true });
-      // A process that stood still does not know when the store answered. Batches would have deadlines that are over.
+      // The answer was read late, so the store's time is not known well enough: it would refuse batches as too late.
       if (this.#link.time.errorMs > this.deadlineMs / 2) beat = await this.#heartbeat.beat({ isAwaited: true });
       this.#heartbeat.start();
       // A call that could not wait so long has found it away meanwhile.

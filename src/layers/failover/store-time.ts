@@ -3,7 +3,7 @@
 export class StoreTime {
   /** The store's clock less `performance.now()`, never too large. */
   #offsetMs: number | null = null;
-  /** How much later the store's time may be than `nowMs` says. */
+  /** How far the store may be ahead of `nowMs`, ms. */
   errorMs = 0;
 
   /** Learns from an answer of `storeMs`. It was made between `sentMs`, by `performance.now()`, and now: so the offset lies between. */
