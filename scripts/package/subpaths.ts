@@ -7,7 +7,10 @@ import { fileURLToPath } from "node:url";
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 export interface Manifest {
+  readonly name: string;
   readonly version: string;
+  readonly type: string;
+  readonly sideEffects: boolean;
   readonly files: readonly string[];
   readonly exports: Readonly<Record<string, Target | string>>;
   readonly dependencies?: Readonly<Record<string, string>>;
