@@ -17,6 +17,7 @@ export async function checkInWorkerd(project: string): Promise<number> {
   });
   const worker = new Miniflare({
     modules: [{ type: "ESModule", path: "worker.js", contents: bundle.outputFiles[0]?.text ?? "" }],
+    cf: false,
     compatibilityDate: "2026-07-01",
     // The cases use node:assert.
     compatibilityFlags: ["nodejs_compat"],

@@ -40,6 +40,7 @@ export const RUNNERS: Readonly<Record<Platform, (folder: string) => Run>> = {
           { type: "ESModule", path: "main.js", contents: main },
           { type: "ESModule", path: "program.js", contents: code },
         ],
+        cf: false,
         compatibilityDate: "2026-07-01",
         compatibilityFlags: nodeModules.length > 0 ? ["nodejs_compat"] : [],
       });
