@@ -44,7 +44,7 @@ const OPTIONS = {
   format: "esm",
   platform: "node",
   target: "node22.13",
-  external: Object.keys(MANIFEST.peerDependencies).flatMap((name) => [name, `${name}/*`]),
+  external: ["cloudflare:*", ...Object.keys(MANIFEST.peerDependencies).flatMap((name) => [name, `${name}/*`])],
   // The files that it has for Node are CommonJS.
   alias: { yaml: `${ROOT}node_modules/yaml/browser/index.js` },
   plugins: [promClient, builtins],

@@ -23,7 +23,7 @@ export function declarationsOf(): Declarations {
     const text = readFileSync(file, "utf8").replace(/\/\*[\s\S]*?\*\//g, "");
     for (const [, specifier = ""] of text.matchAll(SPECIFIER)) {
       if (specifier.startsWith(".")) visit(join(file, "..", specifier).replace(/\.[jt]s$/, ".d.ts"));
-      else if (!specifier.startsWith("node:")) packages.set(packageOf(specifier), file);
+      else if (!/^(cloudflare|node):/.test(specifier)) packages.set(packageOf(specifier), file);
     }
   };
   for (const [, { types }] of SUBPATHS) visit(join(types));

@@ -2,10 +2,10 @@
 
 import { SUBPATHS } from "./subpaths.ts";
 
-/** Subpaths that cannot do without a package, which a project has or does not use them. */
-const NEED_A_PACKAGE = ["./adapters/langchain", "./otel"];
+/** Subpaths that need a package which the user installs, or the modules of Workers. */
+const NEED_MORE = ["./adapters/langchain", "./edge", "./otel"];
 
-const names = SUBPATHS.map(([subpath]) => subpath).filter((subpath) => !NEED_A_PACKAGE.includes(subpath));
+const names = SUBPATHS.map(([subpath]) => subpath).filter((subpath) => !NEED_MORE.includes(subpath));
 
 /** How many subpaths `everySubpath` imports. */
 export const IMPORTED = names.length;
