@@ -4,12 +4,12 @@
 import { spawnSync } from "node:child_process";
 import { cpSync, globSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
 import { bundlePackage } from "./bundle.ts";
 import { declarationsOf } from "./declarations.ts";
 import { LICENSES, licensesOf } from "./licenses.ts";
+import { ROOT } from "./subpaths.ts";
 
-process.chdir(fileURLToPath(new URL("../../", import.meta.url)));
+process.chdir(ROOT);
 rmSync("dist", { recursive: true, force: true });
 const { status } = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], {
   stdio: "inherit",

@@ -43,7 +43,7 @@ process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
 /** Runs a program, and ends everything when it fails. Its output is shown only then. */
 function run(cwd: string, command: string, ...args: string[]): string {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: "utf8", timeout: 120_000 });
+  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: "utf8", timeout: 300_000 });
   if (status === 0) return stdout;
   console.error(`${command} ${args.join(" ")} failed\n${error ?? ""}${stdout}${stderr}`);
   process.exit(1);
