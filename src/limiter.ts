@@ -1,5 +1,5 @@
-// The public door: createLimiter, and what the package and the adapters use of limiter/. limiter/api.ts is the manual,
-// limiter/compose.ts has the order of the layers, and limiter/store-limiter.ts is the way of one call.
+// createLimiter, and what code outside limiter/ may import of it: src/index.ts chooses what is public. limiter/api.ts is the
+// manual, limiter/compose.ts has the order of the layers, and limiter/store-limiter.ts shows how one call is decided.
 
 import type { Policy } from "./kernel/policy/parse.ts";
 import type { PolicyFor } from "./kernel/policy/typed.ts";
@@ -57,6 +57,5 @@ export function createLimiter<const Source extends Policy | WrittenPolicy>(
   options: LimiterOptions<Source, Source & Checked<Source>>,
 ): Limiter<PolicyFor<Source>> {
   // The compiler's view of the policy ends here: everything is checked again at run time, for every caller.
-  const limiter: Limiter = createHostedLimiter(options as unknown as LimiterOptions);
-  return limiter as Limiter<PolicyFor<Source>>;
+  return createHostedLimiter(options as unknown as LimiterOptions) as Limiter as Limiter<PolicyFor<Source>>;
 }

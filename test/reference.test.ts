@@ -55,13 +55,13 @@ describe("the page of the limiter", async () => {
     assert.deepEqual(namesIn(section("## Methods")), fieldsOf("Limiter"));
   });
 
-  it("has every option of a call", () => {
-    const options = fieldsOf("ChangeOptions", "HoldOptions", "ReserveOptions", "RunOptions");
-    assert.deepEqual(namesIn(section("### Options of calls")), options);
+  it("has every option of a method", () => {
+    const options = fieldsOf("ChangeOptions", "CloseOptions", "HoldOptions", "ReserveOptions", "RunOptions");
+    assert.deepEqual(namesIn(section("### Options of methods")), options);
   });
 
   it("names every option of createLimiter", () => {
-    const text = section("### Options of calls");
+    const text = section("### Options of methods");
     for (const name of fieldsOf("LimiterOptions")) assert.ok(text.includes(`\`${name}\``), name);
   });
 

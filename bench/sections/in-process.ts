@@ -14,8 +14,8 @@ import { atMost, type Section, speedNamed, speedTables } from "../section.ts";
 import { type RedisServer, startRedis } from "../servers.ts";
 import { policyOf, type Settings, TOLLGATE_WAYS } from "../tollgate.ts";
 
-const FULL = { ms: 900, rounds: 5, hammerings: 3 };
-const SHORT = { ms: 200, rounds: 1, hammerings: 1 };
+const FULL = { ms: 900, rounds: 5, repeats: 3 };
+const SHORT = { ms: 200, rounds: 1, repeats: 1 };
 const TIMES_BARE = 2;
 const LEASED = "leased global limit";
 const DENIED = "used-up bucket";
@@ -42,15 +42,15 @@ export const section: Section = {
   meaning: `One caller in a loop, each answer awaited, with the limiter's default options and a Redis on loopback. A leased
 limit is a limit per tool of which the process has borrowed units ahead (\`borrow: "auto"\`); it is measured after one
 second of calls. A used-up bucket is called on and on after its first denial: while it denies, Redis need not be asked for a
-second. The bare form is that of the memory section. Round trips are the commands that decide, from the server's
-statistics, in the first 0.9 s after a denial, without the heartbeats that an idle limiter sends in the same time.`,
+second. The bare form is that of the memory section. Round trips are the script calls in the first 0.9 s after a
+denial, from the server's statistics, with \`failover: false\`: then no heartbeat is among them.`,
 
   async measure(isShort) {
-    const { ms, rounds, hammerings } = isShort ? SHORT : FULL;
+    const { ms, rounds, repeats } = isShort ? SHORT : FULL;
     await using server = await startRedis();
     const speeds = await raceLoops(contendersOn(server), ms, rounds);
     const trips: number[] = [];
-    for (let i = 0; i < hammerings; i++) trips.push(await tripsOfHammering(server));
+    for (let i = 0; i < repeats; i++) trips.push(await tripsAfterDenial(server));
     return {
       work: `one call again and again, for ${ms} ms a turn`,
       goals: [
@@ -120,25 +120,19 @@ async function onEmptyRedis(server: RedisServer, policy: PolicyInput, settings: 
   return { limiter, close: () => limiter.close().finally(() => client.disconnect()) };
 }
 
-/** A new limiter has registered itself by then, and a remembered denial is forgotten. */
-const SETTLED_AFTER_MS = 1_100;
-const HAMMERED_MS = 900;
+/** The denial that used the bucket up is forgotten by then. */
+const FORGOTTEN_AFTER_MS = 1_100;
+const CALLED_MS = 900;
 
-async function tripsOfHammering(server: RedisServer): Promise<number> {
+/** The script calls of a limiter that goes on calling after a denial. */
+async function tripsAfterDenial(server: RedisServer): Promise<number> {
   progress("round trips of a used-up bucket");
-  const idle = await tripsOf(server, () => sleep(HAMMERED_MS));
-  const hammered = await tripsOf(server, (limiter) => callFor(limiter, HAMMERED_MS));
-  return Math.max(0, hammered - idle);
-}
-
-/** The commands that decide while `act` runs, of a limiter that has just denied. */
-async function tripsOf(server: RedisServer, act: (limiter: Limiter) => Promise<void>): Promise<number> {
-  const { limiter, close } = await onEmptyRedis(server, policyOf([PER_SESSION]));
+  const { limiter, close } = await onEmptyRedis(server, policyOf([PER_SESSION]), { failover: false });
   await useUp(() => limiter.consume(CALL));
-  await sleep(SETTLED_AFTER_MS);
+  await sleep(FORGOTTEN_AFTER_MS);
   await limiter.consume(CALL);
   const before = await costSoFar(server);
-  await act(limiter);
+  await callFor(limiter, CALLED_MS);
   const { commands } = await costSoFar(server);
   await close();
   return commands - before.commands;

@@ -3,10 +3,10 @@
 
 import type { Clock } from "../clock.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
-import { askOne, type StoreAnswer } from "../store/store.ts";
+import type { StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import { yielding } from "./breath.ts";
-import { isPlainCall, type Layer } from "./layer.ts";
+import { askOne, isPlainCall, type Layer } from "./layer.ts";
 
 /** The longest that a denial is kept, ms: a grant or a reset by another process is seen within that. */
 export const MAX_DENIED_MS = 1_000;

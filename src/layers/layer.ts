@@ -1,13 +1,26 @@
 // What a layer is: a store for the limiter, in front of another store. It asks that one, and changes some of the answers.
 
 import type { Step, StoreRequest } from "../kernel/request.ts";
+import { tooFewReplies } from "../store/error.ts";
 import { isShared, type SharedStore } from "../store/shared-store.ts";
-import type { Store } from "../store/store.ts";
+import type { Store, StoreAnswer } from "../store/store.ts";
 
 /** What a limiter and a layer ask: a store, or a layer in front of one. Policies and setup are the store's own. */
-export interface Layer extends Pick<Store, "batching" | "deadlineMs" | "apply" | "answer"> {
+export interface Layer extends Pick<Store, "batching" | "deadlineMs" | "apply"> {
+  /** Answers one request as `apply` would, at once where it can. Absent: `apply` is asked. */
+  answer?(request: StoreRequest, leftMs?: number): StoreAnswer | Promise<StoreAnswer>;
   /** @param withinMs how long to go on trying to book what was admitted without the store; a store has nothing to book */
   close(withinMs?: number): Promise<void>;
+}
+
+/** Asks for one request: without a promise where the layer answers at once. A missing answer is an `invalid-reply`. */
+export function askOne(
+  store: Pick<Layer, "apply" | "answer">,
+  request: StoreRequest,
+  leftMs?: number,
+): StoreAnswer | Promise<StoreAnswer> {
+  if (store.answer !== undefined) return store.answer(request, leftMs);
+  return store.apply([request], leftMs).then(([answer]) => answer ?? tooFewReplies());
 }
 
 /** Whether nothing but its charges decides about a request. */

@@ -146,7 +146,7 @@ export interface Limiter<P extends Policy = Policy, Bound extends string = never
    */
   run<Value, Own extends OwnOf<P> = OwnOf<P>>(
     call: CallFor<P, Bound, Own>,
-    run: RunFunction<Value, UnitOf<P>>,
+    work: RunFunction<Value, UnitOf<P>>,
     options?: Under<P, RunOptions>,
   ): Promise<Ran<Value, LimitOf<P>> | Denied<LimitOf<P>>>;
 

@@ -85,7 +85,7 @@ export async function grantTo(context: LimiterContext, target: Target, grant: Gr
 
 export async function revokeFrom(context: LimiterContext, target: Target, id: string): Promise<Revoked> {
   const { bucket, reply, reason } = await change(context, target, { type: "revoke", id }, checkRevocable);
-  const revoked = reply.steps[0]?.hold === "live";
+  const revoked = reply.steps[0]?.found === "live";
   const after = bucketUsageOf(bucket, reply);
   if (revoked) emitEvent(context, { type: "bucket.revoked", id, after, reason });
   return { revoked, after };

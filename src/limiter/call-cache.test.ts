@@ -12,7 +12,7 @@ const REQUEST: StoreRequest = { mode: "judge", steps: [] };
 function cacheOf(...limits: PolicyInput["limits"]) {
   const policy = compiledPolicy({ version: 1, limits: limits.length === 0 ? [PER_SESSION] : limits });
   const cache = new CallCache(policy);
-  const set = (call: Call, bound: Dimensions = {}) => cache.set(bound, call, { ...REQUEST }, []);
+  const set = (call: Call, bound: Dimensions = {}) => cache.prepare(bound, call, { ...REQUEST }, []);
   const get = (call: object, bound: Dimensions = {}) => cache.get(bound, call as Call);
   return { cache, policy, set, get };
 }
@@ -136,12 +136,12 @@ describe("the cache of prepared calls", () => {
     const [limit] = policy.limits;
     assert.ok(limit);
     const charges = (cost = 1) => [{ limit, allotment: limit.allotment, cost, tool: null }];
-    const one = cache.set({}, { tool: "search", session: "s1" }, REQUEST, charges());
-    cache.set({}, { tool: "fetch", session: "s1" }, REQUEST, charges(2));
-    const other = cache.set({}, { tool: "search", session: "s2" }, REQUEST, charges());
+    const one = cache.prepare({}, { tool: "search", session: "s1" }, REQUEST, charges());
+    cache.prepare({}, { tool: "fetch", session: "s1" }, REQUEST, charges(2));
+    const other = cache.prepare({}, { tool: "search", session: "s2" }, REQUEST, charges());
     assert.equal(one.charges, other.charges);
     assert.deepEqual(one.charges, charges());
-    assert.deepEqual(cache.set({}, { tool: "search", session: "s3" }, REQUEST, charges(2)).charges, charges(2));
+    assert.deepEqual(cache.prepare({}, { tool: "search", session: "s3" }, REQUEST, charges(2)).charges, charges(2));
   });
 
   it("repeats the decision for a denial that is repeated, and for no other reply or call", () => {
@@ -149,7 +149,9 @@ describe("the cache of prepared calls", () => {
     const [limit] = policy.limits;
     assert.ok(limit);
     const charges = [{ limit, allotment: limit.allotment, cost: 1, tool: null }];
-    const [one, other] = ["s1", "s2"].map((session) => cache.set({}, { tool: "search", session }, REQUEST, charges));
+    const [one, other] = ["s1", "s2"].map((session) =>
+      cache.prepare({}, { tool: "search", session }, REQUEST, charges),
+    );
     assert.ok(one && other);
     const denial = (): StoreReply => ({
       allowed: false,

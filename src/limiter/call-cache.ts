@@ -67,7 +67,7 @@ export class CallCache {
   }
 
   /** Prepares a call that has been checked, and caches it if it may come again. */
-  set(bound: Dimensions, call: Call, request: StoreRequest, charges: readonly Priced[]): PreparedCall {
+  prepare(bound: Dimensions, call: Call, request: StoreRequest, charges: readonly Priced[]): PreparedCall {
     const isWelcome = !this.#isCrowded || this.#newCalls++ % CACHED_ONE_OF === 0;
     if (!isWelcome || !this.#read(bound, call) || !this.#values.every(isShort)) return { request, charges };
     if (this.#size >= MAX_CALLS) {

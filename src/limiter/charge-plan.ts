@@ -54,14 +54,14 @@ export function chargesOfHold(id: string, matches: readonly Match[]): PlannedCha
   return pricedCharges(matches, "the hold has, as the call that was reserved said");
 }
 
-/** The charges of a running call that is sent again: its first id says what is held. */
-export function chargesHeldBy(id: string | null, charges: readonly PlannedCharge[]): PlannedCharge[] {
+/** The charges of a running call that is sent again, each with the kind that the first id says. */
+export function withKindsOf(id: string | null, charges: readonly PlannedCharge[]): PlannedCharge[] {
   const marks = id === null ? "" : marksIn(id);
   return charges.map((charge) => (countsCalls(charge) ? { ...charge, kind: runKindOf(charge, marks) } : charge));
 }
 
 /** The charges of a running call that hold its `calls`. */
-export function heldCallsIn(charges: readonly PlannedCharge[]): PlannedCharge[] {
+export function chargesHoldingCalls(charges: readonly PlannedCharge[]): PlannedCharge[] {
   return charges.filter((charge) => countsCalls(charge) && charge.kind === "hold");
 }
 

@@ -15,7 +15,8 @@ import type { TelemetryHooks } from "./telemetry.ts";
 export interface LimiterContext {
   /** The policy in force: `reload` replaces it. */
   policy: CompiledPolicy;
-  calls: CallCache;
+  /** The prepared calls of that policy. */
+  callCache: CallCache;
   /** The first part of all keys. */
   readonly prefix: string;
   readonly quotaLookup: QuotaLookup;

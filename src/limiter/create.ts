@@ -5,12 +5,13 @@ import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { allotmentsOf, compiledPolicy } from "../kernel/policy/parse.ts";
 import { MAX_DENIED_MS } from "../layers/deny-cache.ts";
 import type { FailoverEvent } from "../layers/failover.ts";
-import { askOne } from "../store/store.ts";
+import { askOne } from "../layers/layer.ts";
 import { checkedReply } from "./ask.ts";
 import { CalendarSpecs } from "./calendar-specs.ts";
 import { CallCache } from "./call-cache.ts";
 import { composeStore } from "./compose.ts";
 import type { LimiterContext } from "./context.ts";
+import type { LimiterEvent } from "./events.ts";
 import type { HostedLimiter } from "./hosted.ts";
 import { emitEvent } from "./listener.ts";
 import { measured } from "./measured.ts";
@@ -22,7 +23,7 @@ import { StoreLimiter } from "./store-limiter.ts";
 import { decisionListener, eventListener } from "./telemetry.ts";
 
 /**
- * Makes a limiter that a service or a client can host.
+ * Makes a limiter, with the methods that only a service or a client uses.
  *
  * @throws as `createLimiter`
  */
@@ -36,18 +37,18 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
   const hooks = telemetry?.observe(policy) ?? null;
   const onEvent = eventListener(hooks, options.onEvent);
   const clock = store.clock ?? monotonicClock;
-  // The listeners are called later, when `context` is complete.
+  const emit = (event: LimiterEvent) => emitEvent({ onEvent }, event);
   const readSetup = onEvent && store.setup?.bind(store);
-  const setup = readSetup === undefined ? null : new SetupWatch(readSetup, (event) => emitEvent(context, event));
+  const setup = readSetup === undefined ? null : new SetupWatch(readSetup, emit);
   const onFailover = (event: FailoverEvent) => {
     if (event.type === "store.unreachable") setup?.failed();
     emitFailover(context, event);
   };
   const context: LimiterContext = {
     policy,
-    calls: new CallCache(policy),
+    callCache: new CallCache(policy),
     prefix,
-    quotaLookup: new QuotaLookup(options.quotas ?? null, clock, (event) => emitEvent(context, event)),
+    quotaLookup: new QuotaLookup(options.quotas ?? null, clock, emit),
     ...composeStore(store, { prefix, failover, denyCacheMs, clock, setup, onFailover }),
     checkPolicy,
     calendar: new CalendarSpecs(systemClock.nowMs),
@@ -60,6 +61,7 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
     slots: new SlotQueues(clock),
     unfinishedWaits: new Set(),
     endSleeps: new Set(),
+    // Past the layers: see LimiterContext.undo.
     undo: async (request) => checkedReply(request, await askOne(store, request)),
     setup,
     closing: null,
@@ -68,7 +70,7 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
   return hooks === null ? limiter : measured(limiter, hooks);
 }
 
-/** Emits what happened to the store. The number of instances matters only when some limit is too small to be shared by all. */
+/** Emits what happened to the store. A new number of instances is emitted only when some quota has fewer units (`no_share`). */
 function emitFailover(context: LimiterContext, event: FailoverEvent): void {
   if (event.type !== "instances") {
     emitEvent(context, event);

@@ -3,11 +3,11 @@
 import { decisionOf } from "../kernel/answer.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
-import type { StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
+import type { Once, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
 import { ask } from "./ask.ts";
 import type { CallOptions } from "./call-options.ts";
 import { type CallPlan, onceOf, stepsOf } from "./call-plan.ts";
-import { chargesHeldBy, heldCallsIn, type PlannedCharge, takesNothingYet, VERBS } from "./charge-plan.ts";
+import { chargesHoldingCalls, type PlannedCharge, takesNothingYet, VERBS, withKindsOf } from "./charge-plan.ts";
 import type { LimiterContext } from "./context.ts";
 import { type HoldNames, holdIdOf, newHold } from "./hold-id.ts";
 
@@ -27,7 +27,7 @@ export interface DecidedCall {
 export async function decideCall(context: LimiterContext, plan: CallPlan, options?: CallOptions): Promise<DecidedCall> {
   const { verb, call, policy, charges, wait } = plan;
   const isHeld = charges.some(({ kind }) => kind === "hold");
-  const hold = isHeld ? newHold(policy, call, verb === "run", heldCallsIn(charges)) : null;
+  const hold = isHeld ? newHold(policy, call, verb === "run", chargesHoldingCalls(charges)) : null;
   const once = onceOf(context, plan);
   const makeRequest = (): StoreRequest => ({
     mode: VERBS[verb].mode,
@@ -36,12 +36,12 @@ export async function decideCall(context: LimiterContext, plan: CallPlan, option
     ...(wait === undefined ? {} : { wait }),
   });
   const reply = await ask(context, makeRequest, options);
-  const booked = firstCall(plan, reply, once?.request) ?? { charges, hold };
+  const booked = replayedCall(plan, reply, once) ?? { charges, hold };
   const decision = decisionOf(booked.charges, reply);
   return { ...booked, plan, decision, waitMs: reply.waitMs ?? 0, steps: reply.steps };
 }
 
-/** Takes back what a call booked, with the answer that is kept for it. A call that was sent again is never taken back. */
+/** The request that takes back what a call booked, and the answer that is kept for it. Not for a call that was sent again. */
 export function undoRequest(context: LimiterContext, { plan, decision, hold }: DecidedCall): StoreRequest {
   const once = onceOf(context, plan);
   return {
@@ -54,17 +54,18 @@ export function undoRequest(context: LimiterContext, { plan, decision, hold }: D
 }
 
 /** The charges and the hold of the first call, when this one was sent again; else `null`. Throws `idempotency-conflict`. */
-function firstCall({ verb, call, charges }: CallPlan, { replay }: StoreReply, request: string | undefined) {
-  if (replay === undefined || request === undefined) return null;
-  if (replay.request !== request) {
+function replayedCall({ verb, call, charges }: CallPlan, { replay }: StoreReply, once: Once | null) {
+  if (replay === undefined || once === null) return null;
+  if (replay.request !== once.request) {
     const expected =
       "a key that was not used within the last ten minutes for another call: with another verb, tool, dimension or arguments";
     const got = formatGot(call.idempotencyKey);
     throw new MisuseError("idempotency-conflict", { path: "idempotencyKey", expected, got });
   }
   const hold = replay.hold === null ? null : { id: holdIdOf(replay.hold), name: replay.hold };
+  // A charge that takes nothing yet keeps this call's cost: the first request asked for 0 units there, which says nothing of it.
   const first = charges.map((charge, i) =>
     takesNothingYet(charge) ? charge : { ...charge, cost: replay.units[i] ?? 0 },
   );
-  return { charges: verb === "run" ? chargesHeldBy(hold?.id ?? null, first) : first, hold };
+  return { charges: verb === "run" ? withKindsOf(hold?.id ?? null, first) : first, hold };
 }

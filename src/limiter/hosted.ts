@@ -1,5 +1,5 @@
-// What a service or a client needs of a limiter in its own process, beyond the public interface: a call whose function runs
-// elsewhere, a caller that may disconnect, and pages of usages.
+// The limiter inside the process of a service or a client. Beyond the public interface it has what they need: a call whose
+// function runs elsewhere, a caller that may disconnect, and pages of usages.
 
 import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
 import type { Allowed, Decision, Denied } from "../kernel/decision.ts";
@@ -29,15 +29,16 @@ export interface Ending {
 export interface HostedLimiter extends Limiter {
   readonly policy: CompiledPolicy;
   /** Consumes for a remote caller: when it disconnects, the wait ends. */
-  consumeFor(call: Call, options: AbandonableOptions): Promise<Decision>;
-  /** Reserves for a remote caller, as `consumeFor`. */
-  reserveFor(call: Call, options: Abandonable<ReserveOptions>): Promise<Reserved | Denied>;
+  consumeForRemote(call: Call, options: AbandonableOptions): Promise<Decision>;
+  /** Reserves for a remote caller, as `consumeForRemote`. */
+  reserveForRemote(call: Call, options: Abandonable<ReserveOptions>): Promise<Reserved | Denied>;
   /** The first half of `run`. */
   begin(call: Call, options: Abandonable<ReserveOptions>): Promise<Begun>;
   /** The second half of `run`, perhaps in another process: ends a call that `begin` began. */
   end(id: string, call: Call, ending: Ending, options?: QuotaOptions): Promise<Settlement>;
   /** A page of what `usage` returns. */
-  usagePage(dimensions: BucketDimensions, page: PageRange): Promise<UsagePage>;
+  usagePage(dimensions: BucketDimensions, page: PageRange, options?: QuotaOptions): Promise<UsagePage>;
+  /** Emits `policy.refused`, for a policy that `reload` refused, or that could not even be read. */
   policyRefused(error: unknown): void;
 }
 

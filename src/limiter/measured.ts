@@ -14,10 +14,10 @@ type Begin = (call: Call, options: WaitOptions) => Promise<{ readonly decision: 
 
 /** The methods that decide. The last three exist only on a limiter with a store. */
 interface Methods extends Readonly<Record<"consume" | "record" | "peek" | "reserve", Decide>> {
-  readonly run: (call: Call, run: RunFunction<unknown>, options?: RunOptions) => Promise<Decision>;
+  readonly run: (call: Call, work: RunFunction<unknown>, options?: RunOptions) => Promise<Decision>;
   readonly for: (dimensions: Dimensions) => Methods;
-  readonly consumeFor?: (call: Call, options: WaitOptions) => Promise<Decision>;
-  readonly reserveFor?: (call: Call, options: WaitOptions) => Promise<Decision>;
+  readonly consumeForRemote?: (call: Call, options: WaitOptions) => Promise<Decision>;
+  readonly reserveForRemote?: (call: Call, options: WaitOptions) => Promise<Decision>;
   readonly begin?: Begin;
 }
 
@@ -32,7 +32,7 @@ export function measured<Limiter extends Methods>(
   hooks: TelemetryHooks,
   bound: Dimensions = {},
 ): Limiter {
-  const { consume, record, peek, reserve, run, consumeFor, reserveFor, begin } = limiter;
+  const { consume, record, peek, reserve, run, consumeForRemote, reserveForRemote, begin } = limiter;
   const bind = limiter.for;
   const around = <Answer extends Decision>(operation: Operation, call: Call, work: () => Promise<Answer>) =>
     hooks.around === undefined ? work() : hooks.around(operation, wholeOf(bound, call), work);
@@ -54,23 +54,23 @@ export function measured<Limiter extends Methods>(
     record: deciding("record", record),
     peek: deciding("peek", peek),
     reserve: deciding("reserve", reserve),
-    run: (call, runs, options) =>
+    run: (call, work, options) =>
       around("run", call, () =>
         timed(hooks, "run", options, (decided) => {
-          const begun: typeof runs = (context) => {
+          const begun: typeof work = (context) => {
             decided();
-            return runs(context);
+            return work(context);
           };
           // The limiter refuses a value that is no function.
-          return run.call(limiter, call, typeof runs === "function" ? begun : runs, options);
+          return run.call(limiter, call, typeof work === "function" ? begun : work, options);
         }),
       ),
     for: (dimensions) => {
       const made = bind.call(limiter, dimensions);
       return measured(made, hooks, mergeDimensions(bound, dimensions, "dimensions"));
     },
-    ...(consumeFor === undefined ? {} : { consumeFor: deciding("consume", consumeFor as Decide) }),
-    ...(reserveFor === undefined ? {} : { reserveFor: deciding("reserve", reserveFor as Decide) }),
+    ...(consumeForRemote === undefined ? {} : { consumeForRemote: deciding("consume", consumeForRemote as Decide) }),
+    ...(reserveForRemote === undefined ? {} : { reserveForRemote: deciding("reserve", reserveForRemote as Decide) }),
     ...(begin === undefined ? {} : { begin: beginning }),
   };
   return Object.assign(limiter, methods);

@@ -23,15 +23,10 @@ export type RunFunction<Value, Unit extends string = string> = (
   context: RunContext<Unit>,
 ) => Value | PromiseLike<Value>;
 
-export function checkRunOptions(options: RunOptions): void {
-  checkReserveOptions(options, ["isActive"]);
-  checkFunctions({ isActive: options.isActive });
-}
-
 /** The decision on a call that was allowed, and the value that its function returned. */
 export type Ran<Value, Limit extends string = string> = Allowed<Limit> & { readonly value: Value };
 
-/** The error of a call whose result can no longer be read. */
+/** What an adapter throws into its call when the stream of the answer was dropped unread (adapters/guard). */
 export class ReaderGoneError extends Error {
   override readonly name = "ReaderGoneError";
 
@@ -40,25 +35,31 @@ export class ReaderGoneError extends Error {
   }
 }
 
+export function checkRunOptions(options: RunOptions): void {
+  checkReserveOptions(options, ["isActive"]);
+  checkFunctions({ isActive: options.isActive });
+}
+
 export async function runToEnd<Value>(
   running: RunningCall,
-  run: RunFunction<Value>,
+  work: RunFunction<Value>,
   options: RunOptions,
 ): Promise<Value> {
   const { signal = new AbortController().signal } = options;
   const { call, hold, heldUnits, prices } = running;
+  // Without the units that were charged at the start: nothing of them is left to settle.
   const held = Object.fromEntries(heldUnits.map((unit) => [unit, prices[unit] ?? 0]));
   const sum = new UsageSum(running.units, held, (unusable) =>
     running.emit({ type: "usage.unusable", call, holdId: hold.id, ...unusable }),
   );
   const alive = keepAlive(running, options, () => sum.soFar());
-  // A call that never started costs nothing.
+  // A call that never started frees what it holds. What was charged at the start stays charged.
   let unnamed: Unnamed = "nothing";
   let outcome: Outcome | null = null;
   try {
     signal.throwIfAborted();
     unnamed = "onError";
-    const value = await run({ signal, addUsage: sum.add });
+    const value = await work({ signal, addUsage: sum.add });
     unnamed = "held";
     outcome = { result: value };
     return value;
@@ -88,8 +89,9 @@ async function end(
   const left = booked === null ? usage : excessOf(usage, booked);
   const isHeld = booked === null && running.heldUnits.length > 0;
   const isNothing = !isHeld && Object.keys(left).length === 0;
-  // A replayed call may have settled its hold before, with other numbers: then its outcome still counts.
+  // A replayed call may have settled before, with other numbers: that would refuse the settle, and its outcome must still count.
   if (outcome !== null && booked === null && !running.replayed) {
+    // `settleWith` only reports when there is nothing to settle.
     const events = isNothing ? (["outcome.unreported"] as const) : (["hold.unsettled", "outcome.unreported"] as const);
     return emittingFailure(running, events, () => running.settleWith(outcome, usage, unnamed));
   }

@@ -1,7 +1,7 @@
-// A limiter that has a store. Each method takes a call the same way: match its limits, plan its charges, send one request to the
-// store, make the decision of the reply.
+// A limiter that has a store. Every method that decides a call works in the same steps: match its limits, plan its charges, send
+// a request, make the decision of the reply. `consume` has a fast path, which takes the request from the call cache.
 
-import { resolveMatches } from "../kernel/charge.ts";
+import { type Match, resolveMatches } from "../kernel/charge.ts";
 import { type BucketDimensions, type Call, checkDimensions, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkClaims } from "../kernel/claims.ts";
 import type { BucketUsage, Decision, Denied } from "../kernel/decision.ts";
@@ -9,7 +9,8 @@ import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
-import { askOne, type StoreAnswer } from "../store/store.ts";
+import { askOne } from "../layers/layer.ts";
+import type { StoreAnswer } from "../store/store.ts";
 import { checkedReply, checkOpen } from "./ask.ts";
 import { checkBucket, type NamedBucket } from "./bucket-name.ts";
 import { grantTo, MAX_USAGES, type PageRange, readUsages, resetBucket, revokeFrom, type UsagePage } from "./buckets.ts";
@@ -56,12 +57,12 @@ export class StoreLimiter implements HostedLimiter {
     return this.#context.policy;
   }
 
-  // Not async: when the store answers at once, an await would take longer than the decision.
+  // Does what `ask` does (ask.ts), but is not async: when the store answers at once, an await would take longer than the decision.
   consume(call: Call, options?: WaitOptions): Promise<Decision> {
     try {
       if (options !== undefined) checkWaitOptions(options);
-      const isOneRequest = (options?.maxWaitMs ?? 0) === 0 && options?.quotas === undefined;
-      const prepared = isOneRequest ? this.#prepared(call) : null;
+      const isPlain = (options?.maxWaitMs ?? 0) === 0 && options?.quotas === undefined;
+      const prepared = isPlain ? this.#prepared(call) : null;
       if (prepared === null) return this.#decide("consume", call, options ?? {});
       options?.signal?.throwIfAborted();
       checkOpen(this.#context);
@@ -75,29 +76,29 @@ export class StoreLimiter implements HostedLimiter {
   }
 
   /**
-   * The request and the charges of a call; `null` for a call with a key, and under a policy with calendar windows (whose requests
-   * change with time) or quotas from elsewhere. So no reply is stale, and one request is enough.
+   * The request and the charges of a call; `null` for a call with a key (the cache never has one), and under a policy with
+   * quotas from elsewhere or calendar windows, whose requests change with time. So no reply is stale, and one request is enough.
    */
   #prepared(call: Call): PreparedCall | null {
-    const { calls, policy, prefix } = this.#context;
-    if (!calls.isOn) return null;
-    const cached = calls.get(this.#bound, call);
+    const { callCache } = this.#context;
+    if (!callCache.isOn) return null;
+    const cached = callCache.get(this.#bound, call);
     if (cached !== undefined) return cached;
     // Not checked yet: the call may be anything.
     if ((call?.idempotencyKey ?? null) !== null) return null;
-    const charges = consumeCharges(resolveMatches(policy, prefix, this.#whole(call)));
+    const charges = consumeCharges(this.#matches(this.#whole(call)));
     const request = { mode: "judge", steps: stepsOf(this.#context, charges, null) } as const;
-    return calls.set(this.#bound, call, request, charges);
+    return callCache.prepare(this.#bound, call, request, charges);
   }
 
   #consumed(call: Call, prepared: PreparedCall, found: StoreAnswer | undefined): Decision {
-    const decision = this.#context.calls.decide(prepared, checkedReply(prepared.request, found));
+    const decision = this.#context.callCache.decide(prepared, checkedReply(prepared.request, found));
     // Without a listener, the whole call is not needed.
     if (this.#context.onDecision !== undefined) emitDecision(this.#context, "consume", this.#whole(call), decision);
     return decision;
   }
 
-  async consumeFor(call: Call, { abandoned, ...options }: AbandonableOptions): Promise<Decision> {
+  async consumeForRemote(call: Call, { abandoned, ...options }: AbandonableOptions): Promise<Decision> {
     checkWaitOptions(options);
     return this.#decide("consume", call, { ...options, abandoned });
   }
@@ -117,7 +118,10 @@ export class StoreLimiter implements HostedLimiter {
     return this.#reserve(call, options);
   }
 
-  async reserveFor(call: Call, { abandoned, ...options }: Abandonable<ReserveOptions>): Promise<Reserved | Denied> {
+  async reserveForRemote(
+    call: Call,
+    { abandoned, ...options }: Abandonable<ReserveOptions>,
+  ): Promise<Reserved | Denied> {
     checkReserveOptions(options);
     return this.#reserve(call, { ...options, abandoned });
   }
@@ -127,12 +131,12 @@ export class StoreLimiter implements HostedLimiter {
     return holdOf(this.#context, this.#findHold(id, call, options).held);
   }
 
-  async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {
-    if (typeof run !== "function") throw invalidOption("run", "a function", run);
+  async run<Value>(call: Call, work: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {
+    if (typeof work !== "function") throw invalidOption("work", "a function", work);
     checkRunOptions(options);
     const { decision, running } = await this.#begin(call, options);
     if (running === null) return decision;
-    return { ...decision, value: await runToEnd(running, run, options) };
+    return { ...decision, value: await runToEnd(running, work, options) };
   }
 
   async begin(call: Call, { abandoned, ...options }: Abandonable<ReserveOptions>): Promise<Begun> {
@@ -144,7 +148,7 @@ export class StoreLimiter implements HostedLimiter {
     checkQuotaOptions(options);
     const context = this.#context;
     const { held, matches } = this.#findHold(id, call, options);
-    // Units that were charged at once count as held here: naming them again books nothing more.
+    // `pricesOf` also has units that were charged at once: `unitsAtEnd` subtracts them again.
     const sum = new UsageSum(held.policy.units, pricesOf(held), (unusable) =>
       emitEvent(context, { type: "usage.unusable", call: held.call, holdId: id, ...unusable }),
     );
@@ -184,9 +188,8 @@ export class StoreLimiter implements HostedLimiter {
 
   async reportOutcome(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
     checkCallOptions(options);
-    const { policy, prefix } = this.#context;
     const whole = this.#whole(call);
-    await reportOutcome(this.#context, whole, resolveMatches(policy, prefix, whole), outcome, options);
+    await reportOutcome(this.#context, whole, this.#matches(whole), outcome, options);
   }
 
   reload(policy: Policy | PolicyInput): void {
@@ -200,10 +203,9 @@ export class StoreLimiter implements HostedLimiter {
       this.policyRefused(error);
       throw error;
     }
-    context.calls = new CallCache(context.policy);
+    context.callCache = new CallCache(context.policy);
     notifyPolicy(context.hooks, context.policy);
-    // The version is computed only for a listener.
-    if (context.onEvent !== undefined) emitEvent(context, reloadEvent(before, context.policy));
+    emitEvent(context, reloadEvent(before, context.policy));
   }
 
   policyRefused(error: unknown): void {
@@ -222,6 +224,10 @@ export class StoreLimiter implements HostedLimiter {
 
   #whole(call: Call): Call {
     return mergeDimensions(this.#bound, call, "call");
+  }
+
+  #matches(whole: Call): readonly Match[] {
+    return resolveMatches(this.policy, this.#context.prefix, whole);
   }
 
   /** The plan of a call; a promise when a quota has to be looked up. */
@@ -253,9 +259,10 @@ export class StoreLimiter implements HostedLimiter {
   }
 
   async #decideHeld(verb: "reserve" | "run", call: Call, { leaseMs, ...options }: Abandonable<ReserveOptions>) {
-    const plan = { ...(await this.#plan(verb, call, options)), leaseMs };
-    const { decision, hold, charges, plan: decided } = await decideInTime(this.#context, plan, options);
-    const { policy, matches, call: whole } = decided;
+    const asked = { ...(await this.#plan(verb, call, options)), leaseMs };
+    // A reload while the call waited may have replaced the plan.
+    const { decision, hold, charges, plan } = await decideInTime(this.#context, asked, options);
+    const { policy, matches, call: whole } = plan;
     emitDecision(this.#context, verb, whole, decision);
     // A call that holds nothing has names of a hold, too: its usage is settled under them.
     const names = hold ?? newHold(policy, whole, verb === "run");
@@ -265,11 +272,12 @@ export class StoreLimiter implements HostedLimiter {
 
   #findHold(id: string, call: Call, { quotas = {} }: QuotaOptions) {
     checkHoldId(id);
-    const { policy, prefix } = this.#context;
+    const { policy } = this;
     checkClaims(policy, quotas);
     const whole = this.#whole(call);
-    const matches = resolveMatches(policy, prefix, whole);
+    const matches = this.#matches(whole);
     const buckets = bucketsOfCall(matches, chargesOfHold(id, matches));
+    // With `quotas`, even `{}`, quotas that are not in the policy are looked up when the hold ends.
     const held: HeldCall = { id, name: holdNameOf(policy, id, whole), policy, call: whole, buckets, quotas };
     return { held, matches };
   }

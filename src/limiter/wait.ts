@@ -20,11 +20,15 @@ export function decideInTime(
   options: AbandonableOptions,
 ): Promise<DecidedCall> {
   const { maxWaitMs = 0 } = options;
-  return maxWaitMs === 0 ? decideCall(context, plan, options) : tracked(context, wait(context, plan, options));
+  return maxWaitMs === 0 ? decideCall(context, plan, options) : tracked(context, decideLater(context, plan, options));
 }
 
 /** Asks for a call until it is allowed or its time is over; by the new policy when that is reloaded meanwhile. */
-async function wait(context: LimiterContext, first: CallPlan, options: AbandonableOptions): Promise<DecidedCall> {
+async function decideLater(
+  context: LimiterContext,
+  first: CallPlan,
+  options: AbandonableOptions,
+): Promise<DecidedCall> {
   const { maxWaitMs = 0, signal, abandoned } = options;
   const { clock, slots } = context;
   const endsAtMs = clock.nowMs() + maxWaitMs;
@@ -33,7 +37,7 @@ async function wait(context: LimiterContext, first: CallPlan, options: Abandonab
   const id = crypto.randomUUID();
   const waiter = new SlotWaiter(slots);
   let plan = first;
-  const ask = async () => {
+  const decideAgain = async () => {
     const maxMs = leftMs();
     if (context.policy !== plan.policy) {
       plan = { ...plan, ...(await planCall(context, plan.verb, plan.call, plan.quotas)) };
@@ -41,7 +45,7 @@ async function wait(context: LimiterContext, first: CallPlan, options: Abandonab
     return decideCall(context, { ...plan, wait: maxMs === 0 ? undefined : { id, maxMs } }, { signal });
   };
   try {
-    let decided = (await joinSlotQueue(context, plan, waiter, endsAtMs, options)) ?? (await ask());
+    let decided = (await waitUntilFirst(context, plan, waiter, leftMs, options)) ?? (await decideAgain());
     for (;;) {
       if (decided.decision.allowed && abandoned?.aborted === true) {
         void tracked(context, giveUp(context, decided, options));
@@ -52,19 +56,21 @@ async function wait(context: LimiterContext, first: CallPlan, options: Abandonab
         await waitForTurn(context, decided, options);
         return decided;
       }
+      // By the time that was left when the store judged: when that is over by now, the call asks once more.
       const obstacle = obstacleOf(decided, decided.plan.wait?.maxMs ?? 0);
       if (obstacle === null) return decided;
       const { bucket, isSlot, retryAfterMs } = obstacle;
       if (isSlot) {
         if (!waiter.join(bucket)) return decided;
         await sleepUntil(context, clock.nowMs() + Math.min(waiter.pauseMs(retryAfterMs), leftMs()), options, waiter);
+        // While it leaves a free slot to other processes, nothing wakes it.
         await sleepUntil(context, clock.nowMs() + Math.min(waiter.yieldMs(), leftMs()), options);
       } else {
         waiter.leave();
         if ((context.sleepCounts.get(bucket) ?? 0) >= MAX_QUEUED) return decided;
         await countedSleep(context, [bucket], sleepUntil(context, instantOf(context, decided, retryAfterMs), options));
       }
-      decided = await ask();
+      decided = await decideAgain();
     }
   } finally {
     waiter.leave();
@@ -72,40 +78,40 @@ async function wait(context: LimiterContext, first: CallPlan, options: Abandonab
 }
 
 /**
- * Waits behind earlier calls of this process that wait for the same slots. The steps: where no calls wait, or the queue is full, the
- * call asks now. Else it peeks, because a booking would take a free slot from the earlier calls. A call that other limits deny for
- * longer than it may wait asks now, too. Every other call sleeps until it is the first: `SlotQueues` wakes it then.
+ * Waits behind earlier calls of this process that wait for the same slots, until the call is the first: then `SlotQueues` wakes
+ * it. It does not wait where no calls wait, where the queue is full, or where waiting does not help. It only peeks, because a
+ * booking would take a free slot from the earlier calls.
  *
- * @returns the first answer to a call that is sent again: it may have the slot that the others wait for
+ * @returns `null`: ask now. Else the first answer to a call that is sent again: it may have the slot that the others wait for
  */
-async function joinSlotQueue(
+async function waitUntilFirst(
   context: LimiterContext,
   plan: CallPlan,
   waiter: SlotWaiter,
-  endsAtMs: number,
+  leftMs: () => number,
   options: AbandonableOptions,
 ): Promise<DecidedCall | null> {
   const { clock, slots } = context;
-  const leftMs = Math.ceil(endsAtMs - clock.nowMs());
   const limits = plan.charges.filter((charge) => isHeldOnly(charge) && mayDelay(charge));
   const bucket = slots.busyAmong(limits.map(({ key }) => key));
   if (bucket === undefined || !waiter.join(bucket)) return null;
+  // A call with a key may be a retry that has a slot already, and must not wait for it. But while a slot is free it must not ask
+  // either, because a new call would take that slot before its turn. So it asks once, after earlier calls have taken the slot.
   const isKeyed = plan.call.idempotencyKey !== undefined;
   for (;;) {
     const seen = await decideCall(context, { ...plan, verb: "peek" }, options);
     if (!seen.decision.allowed) {
-      if (obstacleOf(seen, leftMs)?.isSlot !== true) return null;
+      if (obstacleOf(seen, leftMs())?.isSlot !== true) return null;
       const first = isKeyed ? await decideCall(context, plan, options) : null;
       if (first?.decision.allowed === true) return first;
       break;
     }
     slots.wakeFirst(bucket);
     if (!isKeyed) break;
-    // Once the slot is taken, only a call that was allowed before can be allowed.
-    await sleepUntil(context, Math.min(clock.nowMs() + LONGEST_PAUSE_MS, endsAtMs), options, waiter);
-    if (slots.isFirst(bucket, waiter) || clock.nowMs() >= endsAtMs) return null;
+    await sleepUntil(context, clock.nowMs() + Math.min(LONGEST_PAUSE_MS, leftMs()), options, waiter);
+    if (slots.isFirst(bucket, waiter) || leftMs() === 0) return null;
   }
-  await sleepUntil(context, endsAtMs, options, waiter);
+  await sleepUntil(context, clock.nowMs() + leftMs(), options, waiter);
   return null;
 }
 
@@ -113,9 +119,11 @@ async function joinSlotQueue(
 async function waitForTurn(context: LimiterContext, decided: DecidedCall, options: AbandonableOptions): Promise<void> {
   const queues = decided.plan.charges.filter((charge) => hasQueue(charge) && mayDelay(charge)).map(({ key }) => key);
   try {
+    // `waitMs` counts from `decidedAtMs`. By the store's clock `instantOf` does, too; else the age of a replayed answer is subtracted.
     const waitedMs = decided.decision.replayed && !context.isStoreClock ? await ageOf(context, decided) : 0;
     const atMs = instantOf(context, decided, decided.waitMs - waitedMs);
     await countedSleep(context, queues, sleepUntil(context, atMs, options));
+    // It may have been closed since the sleep ended.
     checkOpen(context);
   } catch (error) {
     void tracked(context, giveUp(context, decided, options));
@@ -134,16 +142,17 @@ async function giveUp(context: LimiterContext, decided: DecidedCall, { abandoned
   const place = plan.wait?.id ?? "";
   try {
     if (call.idempotencyKey === undefined && waitMs > 0) {
-      const held = charges.filter(({ cost, seen }) => cost > 0 && seen === undefined);
+      // A settle of 0 units frees a hold, and a place in a queue. Seen values were booked at once, and stay.
+      const booked = charges.filter(({ cost, seen }) => cost > 0 && seen === undefined);
       const makeSteps = () =>
-        held.map((charge) => {
+        booked.map((charge) => {
           const id = charge.kind === "hold" ? (hold?.name ?? place) : place;
           return context.calendar.stepOf(charge, { type: "settle", id, units: 0 });
         });
       await askWhileClosing(context, () => ({ mode: "force", steps: makeSteps() }));
     } else if (!decision.replayed && (abandoned?.aborted === true || context.closing !== null)) {
       await context.undo(undoRequest(context, decided));
-    }
+    } else return;
     for (const charge of charges) if (isHeldOnly(charge)) context.slots.freed(charge.key);
   } catch (error) {
     emitEvent(context, { type: "hold.unsettled", call, holdId: hold?.id ?? place, error });
@@ -172,7 +181,7 @@ interface Obstacle {
 /** What keeps a call waiting; `null` for a call that is allowed, or that waiting for `leftMs` does not help. */
 function obstacleOf({ decision, charges, steps }: DecidedCall, leftMs: number): Obstacle | null {
   if (decision.allowed || leftMs === 0) return null;
-  // The caller chose how long to wait: that may be for units of a budget, which no decision advises to wait for.
+  // The times of the store: a verdict has none for a budget, and the caller has chosen to wait.
   const denied = decision.verdicts.flatMap((verdict, i) => {
     const charge = charges[i];
     if (verdict.allowed || charge === undefined) return [];
@@ -187,7 +196,7 @@ function obstacleOf({ decision, charges, steps }: DecidedCall, leftMs: number): 
   if (slot !== undefined && others.every(({ charge }) => hasQueue(charge))) {
     return { bucket: slot.charge.key, isSlot: true, retryAfterMs: slot.retryAfterMs };
   }
-  return { bucket: denied[0]?.charge.key ?? "", isSlot: false, retryAfterMs: othersMs };
+  return { bucket: others[0]?.charge.key ?? "", isSlot: false, retryAfterMs: othersMs };
 }
 
 /** Whether the store gives waiting calls places in a queue. */

@@ -8,7 +8,7 @@
 import type { Clock } from "../clock.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
-import { type StoreError, tooFewReplies } from "./error.ts";
+import type { StoreError } from "./error.ts";
 
 /** A store's answer to one request. */
 export type StoreAnswer = StoreReply | StoreError;
@@ -19,8 +19,8 @@ export interface Store {
   readonly batching?: Batching | undefined;
 
   /**
-   * The clock by which the store decides, where a test gave it one. What the limiter itself times (kept denials, waits,
-   * borrowed units) then follows it, too.
+   * The clock that a test gave the store to decide by. What the limiter itself times (kept denials, waits, borrowed units)
+   * then follows it, too. Absent: the store decides by its own clock, and the limiter's timers by the machine's.
    */
   readonly clock?: Clock | undefined;
 
@@ -42,12 +42,12 @@ export interface Store {
   apply(requests: readonly StoreRequest[], leftMs?: number): Promise<readonly StoreAnswer[]>;
 
   /**
-   * Answers one request as `apply` would, at once where it can. That it is there says that asking costs nothing: the limiter
-   * then puts no layer in front of the store that keeps denials or borrows units. Absent: `apply` is asked.
+   * Answers one request at once, as `apply` would. It is for a store that has nothing to wait for: the limiter then puts no
+   * layer in front of it that keeps denials or borrows units. Absent: `apply` is asked.
    *
    * @throws StoreError what `apply` rejects with
    */
-  answer?(request: StoreRequest, leftMs?: number): StoreAnswer | Promise<StoreAnswer>;
+  answer?(request: StoreRequest): StoreAnswer;
 
   /**
    * Refuses limits that it cannot keep. Absent: it keeps all.
@@ -57,7 +57,7 @@ export interface Store {
   checkPolicy?(policy: Policy): void;
 
   /**
-   * Reads how the store is set up. Absent: there is nothing to set up.
+   * Reads how the store is set up, and changes nothing. Absent: there is nothing to set up.
    *
    * @throws StoreError
    */
@@ -71,13 +71,14 @@ export interface Store {
 }
 
 /**
- * How the limiter gathers requests into batches. A batch is what one tick asks. While `underWay` batches are out, what is
- * asked waits for the next one.
+ * How the limiter gathers requests into batches. One batch takes what one tick asks. While it is out, further requests wait:
+ * until it is back, or until `size` of them wait and fewer than `underWay` batches are out. With `deadlineMs` they wait for a
+ * quarter of it at most, if fewer than `underWay` batches are out.
  */
 export interface Batching {
   /** Most requests in one `apply`, 1 to 1,024. */
   readonly size: number;
-  /** Most batches under way at one time, 1 to 16. A further one begins only when a whole batch waits. */
+  /** Most batches under way at one time, 1 to 16. */
   readonly underWay: number;
 }
 
@@ -88,14 +89,4 @@ export interface SetupCheck {
   readonly value: string;
   /** Which promise it may break, and what to do; `null` when it is fine. */
   readonly problem: string | null;
-}
-
-/** Asks a store for one thing: at once where it can. A request without an answer fails with `invalid-reply`. */
-export function askOne(
-  store: Pick<Store, "apply" | "answer">,
-  request: StoreRequest,
-  leftMs?: number,
-): StoreAnswer | Promise<StoreAnswer> {
-  if (store.answer !== undefined) return store.answer(request, leftMs);
-  return store.apply([request], leftMs).then(([answer]) => answer ?? tooFewReplies());
 }

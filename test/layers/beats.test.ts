@@ -72,6 +72,8 @@ describe("beats", () => {
 describe("a store that is overloaded", () => {
   it("is probed ever more rarely, also when it answers late, and is found when it answers in time", async () => {
     const { beats, answers, limiter, has } = observed();
+    // Pauses up to one second.
+    answers.instances = 200;
     await limiter.consume(call);
     answers.lateMs = 3 * DEADLINE_MS;
     await until(() => has("store.unreachable"));

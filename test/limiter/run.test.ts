@@ -192,7 +192,7 @@ describe("run", () => {
 
   it("refuses a value that is no function, and wrong options", async () => {
     const { limiter } = limiterFor();
-    await assert.rejects(limiter.run(call, 5 as never), isMisuse("invalid-option", "run"));
+    await assert.rejects(limiter.run(call, 5 as never), isMisuse("invalid-option", "work"));
     for (const [options, path] of [
       [{ lease: 5 }, "options"],
       [{ leaseMs: 0 }, "leaseMs"],

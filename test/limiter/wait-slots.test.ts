@@ -468,6 +468,54 @@ describe("a call that several limits deny", () => {
     assert.deepEqual(await Promise.all(calls.map((each) => each.ran)), [true, true]);
     await limiter.close();
   });
+
+  it("keeps its slot when it has a key and is aborted before its turn: the calls behind it do not ask the store", async () => {
+    const { open, advance, count } = setUp({ version: 1, limits: policy.limits.slice(0, 2) });
+    const limiter = open();
+    await limiter.run(CALL, () => {});
+    const stop = new AbortController();
+    const keyed = { ...CALL, idempotencyKey: "k" };
+    const aborted = limiter.reserve(keyed, { maxWaitMs: 10_000, signal: stop.signal });
+    await turns();
+    const behind = running(limiter, CALL, 60_000);
+    await turns();
+    count();
+    stop.abort(new Error("enough"));
+    await assert.rejects(aborted, /enough/);
+    await turns();
+    assert.deepEqual([count(), behind.hasBegun], [0, false]);
+    const again = limiter.reserve(keyed, { maxWaitMs: 10_000 });
+    await turns();
+    await advance(1_000);
+    const retried = await again;
+    if (retried.allowed) await retried.hold.release();
+    await advance(1_500);
+    assert.deepEqual([retried.replayed, behind.hasBegun], [true, true]);
+    behind.end();
+    await behind.ran;
+    await limiter.close();
+  });
+
+  it("counts among the 256 calls that sleep for the window, not for the slot", async () => {
+    const window = { name: "window", per: ["user"], algorithm: "fixed-window", window: "1m", quota: 1 } as const;
+    const { open } = setUp({ version: 1, limits: [SLOT, window] });
+    const limiter = open();
+    await limiter.run({ tool: "model", session: "s0", user: "u1" }, () => {});
+    const first = running(limiter, { tool: "model", session: "s1", user: "u2" });
+    await turns();
+    const stop = new AbortController();
+    const options = { maxWaitMs: 120_000, signal: stop.signal };
+    const sleeping = Array.from({ length: 256 }, () => limiter.reserve({ ...CALL, user: "u1" }, options));
+    await turns();
+    const next = limiter.reserve({ tool: "model", session: "s2", user: "u1" }, options);
+    const denied = await Promise.race([next, turns().then(() => null)]);
+    assert.equal(denied?.allowed, false);
+    stop.abort();
+    await Promise.allSettled(sleeping);
+    first.end();
+    await first.ran;
+    await limiter.close();
+  });
 });
 
 /** What happens in a schedule. */

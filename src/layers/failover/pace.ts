@@ -12,7 +12,7 @@ const INTERVALS_ALIVE = 5;
 
 /** While the store is away, all instances together look for it at most about 270 times a second. */
 const PROBE_MS_PER_INSTANCE = 5;
-const LEAST_PROBE_MS = 1_000;
+const LEAST_PROBE_MS = 250;
 /** The first pause is this part of the longest one, and at most `MOST_FIRST_MS`. */
 const FIRST_PART = 1 / 5;
 const MOST_FIRST_MS = 1_000;

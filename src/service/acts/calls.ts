@@ -14,7 +14,7 @@ export async function consume(asking: Asking, { call, quotas, maxWaitMs }: Consu
   const claims = claimsOf(asking, quotas);
   // The fast path: `consume` may decide without another turn of the event loop.
   if (maxWaitMs === undefined) return limiter.consume(whole, claims);
-  return inTime(asking, maxWaitMs, (wait) => limiter.consumeFor(whole, { ...claims, ...wait }));
+  return inTime(asking, maxWaitMs, (wait) => limiter.consumeForRemote(whole, { ...claims, ...wait }));
 }
 
 export async function record(asking: Asking, { call, quotas }: CallBody): Promise<Decision> {

@@ -13,17 +13,17 @@ import { inTime } from "./wait.ts";
 
 export async function reserve(asking: Asking, body: ReserveBody): Promise<Decision & Pick<BegunAnswer, "holdId">> {
   const { limiter } = asking.context;
-  const held = await holdInTime(asking, body, (call, options) => limiter.reserveFor(call, options));
+  const held = await holdInTime(asking, body, (call, options) => limiter.reserveForRemote(call, options));
   if (!held.allowed) return { ...held, holdId: null };
   const { hold, ...decision } = held;
   return { ...decision, holdId: hold.id };
 }
 
 export async function begin(asking: Asking, body: ReserveBody): Promise<Decision & BegunAnswer> {
-  const { limiter, inForce } = asking.context;
+  const { limiter } = asking.context;
   const { decision, running } = await holdInTime(asking, body, (call, options) => limiter.begin(call, options));
   if (running === null) {
-    const { maxHoldMs } = inForce.policy;
+    const { maxHoldMs } = limiter.policy;
     return { ...decision, holdId: null, heldUnits: [], units: [], leaseMs: null, maxHoldMs, wantsOutcome: false };
   }
   return { ...decision, holdId: running.hold.id, ...runFactsOf(running) };
@@ -33,7 +33,7 @@ export async function begin(asking: Asking, body: ReserveBody): Promise<Decision
 function holdInTime<Answer>(
   asking: Asking,
   { call, quotas, leaseMs, maxWaitMs }: ReserveBody,
-  hold: (call: Call, options: Parameters<HostedLimiter["reserveFor"]>[1]) => Promise<Answer>,
+  hold: (call: Call, options: Parameters<HostedLimiter["reserveForRemote"]>[1]) => Promise<Answer>,
 ): Promise<Answer> {
   const whole = callAs(asking, call);
   const options = { leaseMs, ...claimsOf(asking, quotas) };

@@ -5,7 +5,7 @@ import type { HostedLimiter } from "../../limiter.ts";
 import type { Asking } from "../context.ts";
 import { ProblemError, stopping } from "../problems.ts";
 
-type RemoteWait = Pick<Parameters<HostedLimiter["consumeFor"]>[1], "maxWaitMs" | "signal" | "abandoned">;
+type RemoteWait = Pick<Parameters<HostedLimiter["consumeForRemote"]>[1], "maxWaitMs" | "signal" | "abandoned">;
 
 /** Decides a call that may wait for its turn. Without `maxWaitMs` it does not wait. */
 export async function inTime<Answer>(
