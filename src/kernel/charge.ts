@@ -2,16 +2,8 @@
 
 import { type LimitSpec, VALUE_LENGTH } from "./algorithms/registry.ts";
 import { argsDigest } from "./args.ts";
-import {
-  type BucketDimensions,
-  type Call,
-  type Cost,
-  checkCall,
-  DERIVED_DIMENSIONS,
-  type Dimension,
-  dimensionValue,
-  type PartitionKey,
-} from "./call.ts";
+import { checkCall, DERIVED_DIMENSIONS, dimensionValue } from "./call.ts";
+import type { BucketDimensions, Call, Cost, Dimension, PartitionKey } from "./call.ts";
 import { type Fault, formatGot, MisuseError } from "./errors.ts";
 import { bucketKey, digest, keyPart, MAX_PART_BYTES } from "./key.ts";
 import type { Allotment, CompiledPolicy, Limit, Tool } from "./limit.ts";

@@ -12,16 +12,8 @@ import { ask, askAll } from "./ask.ts";
 import { checkBucketDimensions, limitNamed, type NamedBucket } from "./bucket-name.ts";
 import type { QuotaOptions } from "./call-options.ts";
 import type { LimiterContext } from "./context.ts";
-import {
-  type ChangeOptions,
-  checkChangeOptions,
-  checkGrantable,
-  checkGranted,
-  checkRevocable,
-  type Grant,
-  type Reset,
-  type Revoked,
-} from "./grant.ts";
+import { checkChangeOptions, checkGrantable, checkGranted, checkRevocable } from "./grant.ts";
+import type { ChangeOptions, Grant, Reset, Revoked } from "./grant.ts";
 import { emitEvent } from "./listener.ts";
 
 /** The most buckets that one request reads, and the most that `usage` reads: a policy may name thousands of tools. */

@@ -2,15 +2,8 @@
 // editors show them, and `npm run schema` writes them into policy.schema.json. schema.ts checks the values.
 
 import type { Dimension } from "../call.ts";
-import type {
-  DurationInput,
-  HoldInput,
-  NoticeInput,
-  QuantityInput,
-  QuotaFromCallInput,
-  QuotaInput,
-  WhenInput,
-} from "./input-values.ts";
+import type { DurationInput, HoldInput, NoticeInput, QuantityInput } from "./input-values.ts";
+import type { QuotaFromCallInput, QuotaInput, WhenInput } from "./input-values.ts";
 
 /** Keys of policies, limits and tools. */
 interface Described {

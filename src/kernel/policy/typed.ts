@@ -1,16 +1,7 @@
 // What the compiler knows of a policy in code: its limits, and the dimensions and units of its calls. Run time checks it again.
 
-import type {
-  CALL_WORDS,
-  Cost,
-  DERIVED_DIMENSIONS,
-  DIMENSIONS,
-  Dimension,
-  Dimensions,
-  DimensionValue,
-  WellKnownBucket,
-  WellKnownCall,
-} from "../call.ts";
+import type { CALL_WORDS, Cost, DERIVED_DIMENSIONS, DIMENSIONS, Dimension } from "../call.ts";
+import type { Dimensions, DimensionValue, WellKnownBucket, WellKnownCall } from "../call.ts";
 
 declare const TYPES: unique symbol;
 declare const REASON: unique symbol;

@@ -12,18 +12,8 @@ import { decide } from "../../store/check.ts";
 import { StoreError, tooManyHolds } from "../../store/error.ts";
 import { BoundedStates } from "../../store/states.ts";
 import { unitsNeeded } from "../layer.ts";
-import {
-  grantedWhenSeen,
-  type Known,
-  modeOf,
-  type Place,
-  partOfUse,
-  placeIn,
-  type Share,
-  shareIn,
-  slowed,
-  usedWhenSeen,
-} from "./shares.ts";
+import { grantedWhenSeen, modeOf, partOfUse, placeIn, shareIn, slowed, usedWhenSeen } from "./shares.ts";
+import type { Known, Place, Share } from "./shares.ts";
 import { spentOf, type View, type Views } from "./views.ts";
 
 /** Most buckets and kept answers of this instance alone. Calls that need more fail. */
