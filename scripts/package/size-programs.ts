@@ -5,7 +5,7 @@
 export interface SizeProgram {
   readonly name: string;
   readonly source: string;
-  /** What CI accepts: at most so much, compressed, on each platform. */
+  /** What CI accepts: it loads at most so much when it starts, compressed, on each platform. */
   readonly maxKB: number;
   /** What the project wants to reach; `maxKB` follows it down. */
   readonly targetKB: number;

@@ -1,9 +1,9 @@
 // What a program that uses the package weighs: it is bundled for a platform, minified, and compressed.
 
 import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { gzipSync } from "node:zlib";
-import { type BuildOptions, build, type Plugin } from "esbuild";
+import { type BuildOptions, type BuildResult, build, type Plugin } from "esbuild";
 import { bundlePackage } from "./bundle.ts";
 import { MANIFEST, ROOT } from "./subpaths.ts";
 
@@ -11,17 +11,25 @@ export const PLATFORMS = ["node", "browser", "workerd"] as const;
 export type Platform = (typeof PLATFORMS)[number];
 
 export interface Bundled {
+  /** The whole program as one file, for a browser in the format `iife`. */
   readonly code: string;
-  readonly minifiedBytes: number;
-  readonly gzipBytes: number;
+  /** What the program loads when it starts. */
+  readonly start: Weight;
+  /** What it loads only when it needs that. */
+  readonly later: Weight;
   /** Node's modules that it imports, sorted. */
   readonly nodeModules: readonly string[];
 }
 
+export interface Weight {
+  readonly minifiedBytes: number;
+  readonly gzipBytes: number;
+}
+
 const OPTIONS: Readonly<Record<Platform, BuildOptions>> = {
-  node: { platform: "node", format: "esm" },
-  browser: { platform: "browser", format: "iife", globalName: "program" },
-  workerd: { platform: "browser", format: "esm", conditions: ["workerd", "worker"] },
+  node: { platform: "node" },
+  browser: { platform: "browser" },
+  workerd: { platform: "browser", conditions: ["workerd", "worker"] },
 };
 
 /** Writes the package into the node_modules of a folder, without its declarations. */
@@ -43,17 +51,7 @@ export async function installPackage(folder: string): Promise<void> {
  */
 export async function bundleProgram(contents: string, folder: string, platform: Platform): Promise<Bundled> {
   const nodeModules = new Set<string>();
-  const node: Plugin = {
-    name: "node",
-    setup({ onResolve, onLoad }) {
-      onResolve({ filter: /^node:/ }, ({ path }) => {
-        nodeModules.add(path);
-        return platform === "browser" ? { path, namespace: "empty" } : { path, external: true };
-      });
-      onLoad({ filter: /.*/, namespace: "empty" }, () => ({ contents: "module.exports = {};" }));
-    },
-  };
-  const { outputFiles = [] } = await build({
+  const options = {
     ...OPTIONS[platform],
     stdin: { contents, resolveDir: folder },
     absWorkingDir: folder,
@@ -63,13 +61,49 @@ export async function bundleProgram(contents: string, folder: string, platform: 
     minify: true,
     write: false,
     logLevel: "error",
-    plugins: [node],
+    plugins: [nodePlugin(nodeModules, platform)],
+  } as const satisfies BuildOptions;
+  const whole = await build({
+    ...options,
+    ...(platform === "browser" ? { globalName: "program" } : { format: "esm" }),
   });
-  const code = outputFiles[0]?.text ?? "";
+  const parts = await build({ ...options, format: "esm", splitting: true, outdir: folder, metafile: true });
+  return { code: whole.outputFiles[0]?.text ?? "", ...weightsOf(parts, folder), nodeModules: [...nodeModules].sort() };
+}
+
+function nodePlugin(found: Set<string>, platform: Platform): Plugin {
   return {
-    code,
-    minifiedBytes: Buffer.byteLength(code),
-    gzipBytes: gzipSync(code, { level: 9 }).byteLength,
-    nodeModules: [...nodeModules].sort(),
+    name: "node",
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^node:/ }, ({ path }) => {
+        found.add(path);
+        return platform === "browser" ? { path, namespace: "empty" } : { path, external: true };
+      });
+      onLoad({ filter: /.*/, namespace: "empty" }, () => ({ contents: "module.exports = {};" }));
+    },
   };
 }
+
+function weightsOf({ outputFiles, metafile: { outputs } }: Parts, folder: string): Pick<Bundled, "start" | "later"> {
+  const atStart = new Set<string>();
+  const visit = (path: string) => {
+    if (atStart.has(path)) return;
+    atStart.add(path);
+    for (const imported of outputs[path]?.imports ?? []) {
+      if (imported.external !== true && imported.kind === "import-statement") visit(imported.path);
+    }
+  };
+  for (const [path, { entryPoint }] of Object.entries(outputs)) if (entryPoint === "<stdin>") visit(path);
+  const weightOf = (isAtStart: boolean): Weight => {
+    const files = outputFiles.filter(({ path }) => atStart.has(relative(folder, path)) === isAtStart);
+    const sum = (of: (contents: Uint8Array) => number) =>
+      files.reduce((bytes, { contents }) => bytes + of(contents), 0);
+    return {
+      minifiedBytes: sum(({ byteLength }) => byteLength),
+      gzipBytes: sum((contents) => gzipSync(contents, { level: 9 }).byteLength),
+    };
+  };
+  return { start: weightOf(true), later: weightOf(false) };
+}
+
+type Parts = BuildResult<{ write: false; metafile: true }>;
