@@ -1,46 +1,62 @@
-// Limits for the tools of a Think agent of Cloudflare's `agents`, as its hooks. The framework's types are named by their shape.
+// Limits for the tools of a Think agent of Cloudflare, as its hook. The frameworks' types are named by their shape: the harness
+// of `agents` and the class of `@cloudflare/think` give a hook different names for the same things.
 
 import type { Call } from "../kernel/call.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import type { Limiter } from "../limiter.ts";
 
-/** What a hook is told of a call of a tool. */
+/** What a hook gets of a call of a tool. */
 export interface ThinkToolCall {
-  readonly session: string;
-  /** What the harness calls an operation: Tollgate's turn. */
-  readonly operationId: string;
   readonly toolCallId: string;
   readonly toolName: string;
   readonly input: unknown;
-  /** How often it has begun to run. */
-  readonly attempt: number;
+  /** The session of a harness. The root session has the id `""`. */
+  readonly session?: string;
+  /** The operation of a harness: Tollgate's turn. */
+  readonly operationId?: string;
+  /** The turn of the class `Think`. */
+  readonly requestId?: string | undefined;
 }
 
-/** The hooks for the option `hooks` of a Think harness. */
+/** What a hook returns: nothing where the tool may run. */
+export type ThinkAnswer = { readonly action: "block"; readonly reason: string } | undefined;
+
+/** The hook of a Think harness, or of the class `Think`. */
 export interface ThinkGuard {
-  beforeToolCall(call: ThinkToolCall): Promise<{ action: "run" } | { action: "block"; reason: string }>;
+  beforeToolCall(call: ThinkToolCall): Promise<ThinkAnswer>;
 }
 
 /** What the model reads when its call could not be judged. */
 const NOT_JUDGED = "The limits of this tool could not be checked. The tool did not run.";
 
 /**
- * Limits the calls of tools: a call that is denied does not run, and the model reads why. A call that runs again because the object was
- * evicted has the same `toolCallId`, and is charged once for ten minutes.
+ * Limits the calls of tools: a tool whose call is denied does not run, and the model reads why. A call that runs again because the
+ * object was evicted has the same `toolCallId`, and is charged once for ten minutes.
  *
- * Limits of `concurrency`, and costs that are known only afterwards, need `run` in the tool itself. A call that cannot be judged
- * does not run.
+ * `session` is the harness's session, or `root`. `turn` is its operation, or the `requestId` of `Think`.
+ *
+ * Limits of `concurrency`, and costs that are known only afterwards, need `run` in the tool itself. The tool does not run when its
+ * call cannot be judged.
  *
  * @param callOf what a call has beside its session, turn, tool and arguments, such as `user`
  */
 export function thinkGuard(limiter: Limiter, callOf: (call: ThinkToolCall) => Partial<Call> = () => ({})): ThinkGuard {
   return {
     async beforeToolCall(call) {
-      const { session, operationId, toolCallId, toolName, input } = call;
-      const named: Call = { tool: toolName, session, turn: operationId, args: input, idempotencyKey: toolCallId };
+      const { toolCallId, toolName, input, session = "", operationId, requestId } = call;
+      const turn = operationId ?? requestId;
+      const named: Call = {
+        tool: toolName,
+        // The limiter takes no empty text.
+        session: session === "" ? "root" : session,
+        ...(turn === undefined ? {} : { turn }),
+        args: input,
+        // Some models number their calls from the start in each turn.
+        idempotencyKey: JSON.stringify([session, turn, toolCallId]),
+      };
       try {
         const decision = await limiter.consume({ ...named, ...callOf(call) });
-        return decision.allowed ? { action: "run" } : { action: "block", reason: decision.message };
+        return decision.allowed ? undefined : { action: "block", reason: decision.message };
       } catch (error) {
         // A throwing hook would end the operation. A mistake of the program should.
         if (MisuseError.isInstance(error)) throw error;

@@ -30,6 +30,8 @@ import { consoleLog } from "./console-log.ts";
 import type { ObjectNamespace } from "./runtime.ts";
 import { type DurableObjectStoreOptions, durableObjectStore } from "./store.ts";
 
+const isText = (value: unknown): value is string => typeof value === "string" && value !== "";
+
 const OPTIONS = {
   policy: required(
     checked<object>(
@@ -40,13 +42,13 @@ const OPTIONS = {
   /** The name of the binding to the class `TollgateObject`, in `wrangler.jsonc`. Default `TOLLGATE`. */
   binding: nonEmpty("the name of a binding", "TOLLGATE"),
   /**
-   * The name of the secret that has the text of a key file. Default `TOLLGATE_KEYS`. `null`: callers need no key, which is right
-   * for a Worker that only service bindings reach.
+   * `secret`: the name of the secret that has the text of a key file. Default `TOLLGATE_KEYS`. `false`: callers need no key,
+   * which is right for a Worker that only service bindings reach.
    */
-  keys: checked<string | null, string>(
-    "the name of a secret, or null where no key is needed",
-    (value) => value === null || (typeof value === "string" && value !== ""),
-    "TOLLGATE_KEYS",
+  keys: checked<{ readonly secret: string } | false, { readonly secret: string }>(
+    "{ secret } with the name of a secret, or false where no key is needed",
+    (value) => value === false || isText((value as { readonly secret?: unknown } | null)?.secret),
+    { secret: "TOLLGATE_KEYS" },
   ),
   /** As for `durableObjectStore`: how long a call may take. */
   deadlineMs: unchecked<number>(),
@@ -110,7 +112,7 @@ export function tollgateWorker(options: TollgateWorkerOptions): TollgateWorker {
         ...(locationHint === undefined ? {} : { locationHint }),
         ...(failover === undefined ? {} : { failover }),
       }),
-      keys: keys !== null && { find: (id) => inForce().keys.find(id), close() {} },
+      keys: keys && { find: (id) => inForce().keys.find(id), close() {} },
       prefix,
       bounds,
       log,
@@ -149,7 +151,7 @@ interface Bound {
   readonly keys: Pick<Keys, "find">;
 }
 
-function bindingsIn(env: unknown, binding: string, keys: string | null): Bound {
+function bindingsIn(env: unknown, binding: string, keys: { readonly secret: string } | false): Bound {
   const bound = env as Readonly<Record<string, unknown>>;
   const namespace = bound[binding] as ObjectNamespace | undefined;
   if (typeof namespace?.idFromName !== "function") {
@@ -159,16 +161,17 @@ function bindingsIn(env: unknown, binding: string, keys: string | null): Bound {
       namespace,
     );
   }
-  if (keys === null) return { namespace, keys: { find: () => undefined } };
-  const text = bound[keys];
+  if (keys === false) return { namespace, keys: { find: () => undefined } };
+  const { secret } = keys;
+  const text = bound[secret];
   if (typeof text !== "string") {
     throw notBound(
-      keys,
-      `the text of a key file as a secret: tollgate keys create --file keys.json --scope decide, then wrangler secret put ${keys} < keys.json`,
+      secret,
+      `the text of a key file as a secret: tollgate keys create --file keys.json --scope decide, then wrangler secret put ${secret} < keys.json`,
       text,
     );
   }
-  return { namespace, keys: parseKeys(text, `the secret ${keys}`) };
+  return { namespace, keys: parseKeys(text, `the secret ${secret}`) };
 }
 
 function notBound(name: string, expected: string, got: unknown): MisuseError {

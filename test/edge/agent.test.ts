@@ -9,10 +9,7 @@ const worker = await startWorker();
 const agent = <Answer>(name: string, method: string, ...args: unknown[]) =>
   worker.ask<Answer>("agent", { name, method, args });
 
-interface Hooked {
-  readonly action: "run" | "block";
-  readonly reason?: string;
-}
+type Hooked = { readonly action: "block"; readonly reason: string } | null;
 
 describe("the store of an object's own", () => {
   let failures: Promise<Record<string, string>> | undefined;
@@ -32,12 +29,12 @@ describe("the store of an object's own", () => {
 });
 
 describe("a Think agent with limits", () => {
+  const mayRun = (hooked: readonly Hooked[]) => hooked.map((each) => each === null);
+
   it("runs no tool that is denied, and says why", async () => {
     const hooked = await agent<readonly Hooked[]>("a1", "think", ["c1", "c2", "c3", "c4"]);
-    assert.deepEqual(
-      hooked.map(({ action }) => action),
-      ["run", "run", "run", "block"],
-    );
+    assert.deepEqual(mayRun(hooked), [true, true, true, false]);
+    assert.equal(hooked[3]?.action, "block");
     assert.match(hooked[3]?.reason ?? "", /per-turn.*all 3 are used/);
   });
 
@@ -45,9 +42,29 @@ describe("a Think agent with limits", () => {
     await agent("a2", "think", ["c1", "c2"]);
     await assert.rejects(agent("a2", "evict"), /evicted/);
     const hooked = await agent<readonly Hooked[]>("a2", "think", ["c2", "c2", "c3", "c4"]);
-    assert.deepEqual(
-      hooked.map(({ action }) => action),
-      ["run", "run", "run", "block"],
-    );
+    assert.deepEqual(mayRun(hooked), [true, true, true, false]);
+  });
+
+  it("charges calls of different turns that have the same id", async () => {
+    for (const operationId of ["t1", "t2"]) {
+      const hooked = await agent<readonly Hooked[]>("a3", "think", ["c1", "c2", "c3", "c4"], {
+        session: "s1",
+        operationId,
+      });
+      assert.deepEqual(mayRun(hooked), [true, true, true, false]);
+    }
+  });
+
+  it("limits the root session, whose id is empty", async () => {
+    const hooked = await agent<readonly Hooked[]>("a4", "think", ["c1", "c2", "c3", "c4"], {
+      session: "",
+      operationId: "t1",
+    });
+    assert.deepEqual(mayRun(hooked), [true, true, true, false]);
+  });
+
+  it("takes the request as the turn where there is no operation, as the class Think does", async () => {
+    const hooked = await agent<readonly Hooked[]>("a5", "think", ["c1", "c2", "c3", "c4"], { requestId: "r1" });
+    assert.deepEqual(mayRun(hooked), [true, true, true, false]);
   });
 });

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createRemoteLimiter } from "tollgate/client";
 import { makeKey } from "../../src/service/key-file.ts";
 import { ROUTES } from "../../src/service/routes.ts";
@@ -24,6 +25,12 @@ interface Asked {
   readonly body?: unknown;
   readonly key?: string;
   readonly at?: Pick<Template, "url">;
+}
+
+/** Waits for a line of the Worker's log, which may come after the answer. */
+async function untilLogged(at: Pick<Template, "log">, line: RegExp): Promise<void> {
+  for (let tries = 0; tries < 100 && !line.test(at.log()); tries++) await sleep(100);
+  assert.match(at.log(), line);
 }
 
 const call = (session: string) => ({ call: { tool: "search", session, turn: 1 } });
@@ -126,7 +133,7 @@ describe("a Worker that is not set up", () => {
       const { status, json } = await ask("/v1/consume", { body: call("s1"), at });
       assert.deepEqual([status, json.code], [500, "internal"]);
       assert.match(json.detail, /The Worker is not set up: its log says why\./);
-      assert.match(at.log(), log);
+      await untilLogged(at, log);
       await at.stop();
     });
   }
@@ -135,7 +142,7 @@ describe("a Worker that is not set up", () => {
     const at = await startTemplate({ objects: { TOLLGATE: { className: "TollgateObject", useSQLite: false } } });
     const { status, json } = await ask("/v1/consume", { body: call("s1"), at, key: at.apiKey });
     assert.deepEqual([status, json.code], [500, "store-error"]);
-    assert.match(at.log(), /new_sqlite_classes/);
+    await untilLogged(at, /new_sqlite_classes/);
     await at.stop();
   });
 });

@@ -74,12 +74,15 @@ export class CounterObject extends DurableObject {
     return failuresOf(casesOn((clock) => ownObjectStore(this.ctx.storage, { clock })));
   }
 
-  /** Calls of tools, as a Think harness tells its hooks of them. */
-  async think(toolCallIds: readonly string[]): Promise<readonly unknown[]> {
+  /** Calls of tools, as a Think harness gives them to its hook: `null` where the tool may run. */
+  async think(
+    toolCallIds: readonly string[],
+    turn: object = { session: "s1", operationId: "t1" },
+  ): Promise<readonly unknown[]> {
     const { beforeToolCall } = thinkGuard(this.#limiter);
-    const hooked = toolCallIds.map((toolCallId, i) => {
+    const hooked = toolCallIds.map(async (toolCallId) => {
       const input = { q: toolCallId };
-      return beforeToolCall({ session: "s1", operationId: "t1", toolCallId, toolName: "search", input, attempt: i });
+      return (await beforeToolCall({ ...turn, toolCallId, toolName: "search", input })) ?? null;
     });
     return Promise.all(hooked);
   }

@@ -49,7 +49,10 @@ describe("a key file", () => {
     const server = await served({ keys: keyFile(file, { intervalMs: 100, onError: (error) => errors.push(error) }) });
     writeFileSync(file, "{");
     while (errors.length === 0) await sleep(20);
-    assert.match(String(errors[0]), /a key file that can be read/);
+    assert.match(
+      String(errors[0]),
+      /keys: expected a key file as `tollgate keys create` writes it, at .*, got no JSON/,
+    );
     assert.equal((await server.post("/v1/peek", { call }, { key })).status, 200);
   });
 
