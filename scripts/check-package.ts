@@ -23,11 +23,13 @@ function run(cwd: string, command: string, ...args: string[]): string {
 
 /** What cannot do without its framework, which a project has or does not use it. */
 const NEED_A_FRAMEWORK = ["./adapters/langchain", "./otel"];
+/** What only a Worker can import: test/edge runs it there. */
+const NEED_A_WORKER = ["./edge"];
 /** What a user who installs only Tollgate should not get. Hono is there: the service is made with it. */
 const FRAMEWORKS = ["ai", "langchain", "@langchain", "@openai", "@modelcontextprotocol", "express", "fastify", "@grpc"];
 
 const all = Object.keys(manifest.exports).filter((subpath) => !subpath.endsWith(".json"));
-const subpaths = all.filter((subpath) => !NEED_A_FRAMEWORK.includes(subpath));
+const subpaths = all.filter((subpath) => ![...NEED_A_FRAMEWORK, ...NEED_A_WORKER].includes(subpath));
 const program = `
 ${subpaths.map((subpath, i) => `import * as m${i} from "${subpath.replace(".", "tollgate")}";`).join("\n")}
 import schema from "tollgate/policy.schema.json" with { type: "json" };
