@@ -1,5 +1,6 @@
 // One Durable Object, and a hundred, beside a bare counter object that runs one UPDATE: calls a second and latencies, inside
-// one workerd. Both wait until their write is on the disk. Rounds of all kinds take turns, because the machine is not quiet.
+// one workerd. Both wait for their commit, to a disk in memory where there is one. Rounds of all kinds take turns, because the
+// machine is not quiet.
 
 import { rmSync } from "node:fs";
 import { dataFolder, startWorker } from "../test/edge/workerd.ts";
