@@ -1,14 +1,17 @@
 // One Durable Object, and a hundred, beside a bare counter object that runs one UPDATE: calls a second and latencies, inside
-// one workerd. Both wait until their write is on the disk. Rounds of all kinds take turns, because the machine is not quiet.
+// one workerd. Both wait for their commit, to a disk in memory where there is one. Rounds of all kinds take turns, because the
+// machine is not quiet.
 
-import { startWorker } from "../test/edge/workerd.ts";
+import { rmSync } from "node:fs";
+import { dataFolder, startWorker } from "../test/edge/workerd.ts";
 
 const ROUNDS = Number(process.env.TOLLGATE_BENCH_ROUNDS ?? 9);
 const CALLS = 2_000;
 const LANES = 32;
 const KINDS = ["counter", "object", "one limit", "two limits"] as const;
 
-const worker = await startWorker({ file: "../../bench/edge/worker.ts", flags: [] });
+const folder = dataFolder();
+const worker = await startWorker({ folder, file: "../../bench/edge/worker.ts", flags: [] });
 
 interface Round {
   readonly perSecond: number;
@@ -42,4 +45,5 @@ for (const objects of [1, 100]) {
   }
 }
 await worker.stop();
+rmSync(folder, { recursive: true, force: true });
 process.exit();

@@ -15,7 +15,6 @@ const SCHEMA = `
   INSERT INTO tollgate_layout VALUES (${LAYOUT});
 `;
 const IS_THERE = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'tollgate_layout'";
-const READ_ONE = "SELECT value, expires_at_ms FROM tollgate_buckets WHERE key = ?";
 const READ = "SELECT key, value, expires_at_ms FROM tollgate_buckets WHERE key";
 const WRITE = "INSERT OR REPLACE INTO tollgate_buckets VALUES";
 /** Most rows that one statement reads or writes by parameters, of which it has at most 100. */
@@ -27,6 +26,9 @@ const REMOVE = "DELETE FROM tollgate_buckets WHERE key = ?";
 const FOLLOWING = "SELECT key FROM tollgate_buckets WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?";
 const REMOVE_EXPIRED = "DELETE FROM tollgate_buckets WHERE key > ? AND key <= ? AND expires_at_ms <= ?";
 const EARLIEST = "SELECT min(expires_at_ms) FROM tollgate_buckets WHERE key > ? AND key <= ?";
+/** Most states that are kept in memory, and the longest text of one of them: one more, and all are forgotten. */
+const MAX_KNOWN = 1_000;
+const MAX_KNOWN_LENGTH = 200;
 /** No key is above the highest code point. */
 const LAST_KEY = "\u{10ffff}";
 
@@ -35,6 +37,8 @@ export class StatesTable {
   readonly #sql: SqlStorage;
   /** `null`: not known yet. */
   #isThere: boolean | null = null;
+  /** What rows hold, as it was read or written last: nothing else changes them while the object lives. */
+  readonly #known = new Map<string, StoredState>();
 
   constructor(storage: ObjectStorage) {
     this.#storage = storage;
@@ -46,9 +50,10 @@ export class StatesTable {
     return this.#sql.databaseSize;
   }
 
-  /** Looks for the tables again before the next statement: a program may have removed them. */
+  /** Looks into the tables again: a program may have removed them, or a statement has failed. */
   forget(): void {
     this.#isThere = null;
+    this.#known.clear();
   }
 
   /**
@@ -58,33 +63,43 @@ export class StatesTable {
    */
   read(keys: readonly string[], nowMs: number): ReadonlyMap<string, ReadState> {
     const states = new Map<string, ReadState>();
-    const [key = ""] = keys;
-    if (keys.length === 0 || !this.#exists()) return states;
-    if (keys.length === 1) {
-      for (const [text, endsAtMs] of this.#sql.exec(READ_ONE, key).raw()) {
-        states.set(key, decodeState(text as string, endsAtMs as number, nowMs));
-      }
-      return states;
+    const missing: string[] = [];
+    for (const key of keys) {
+      const state = this.#known.get(key);
+      if (state === undefined) missing.push(key);
+      else states.set(key, state);
     }
-    const some = READ_SOME[keys.length];
-    const rows = some === undefined ? this.#sql.exec(READ_ALL, JSON.stringify(keys)) : this.#sql.exec(some, ...keys);
-    for (const [found, text, endsAtMs] of rows.raw()) {
-      states.set(found as string, decodeState(text as string, endsAtMs as number, nowMs));
+    if (missing.length === 0 || !this.#exists()) return states;
+    const some = READ_SOME[missing.length];
+    const rows =
+      some === undefined ? this.#sql.exec(READ_ALL, JSON.stringify(missing)) : this.#sql.exec(some, ...missing);
+    for (const [key, text, endsAtMs] of rows.raw() as Iterable<[string, string, number]>) {
+      const state = decodeState(text, endsAtMs, nowMs);
+      states.set(key, state);
+      this.#remember(key, state ?? undefined, text);
     }
     return states;
   }
 
-  /** Writes all of it, or throws and has written nothing. What an object only reads makes no table. */
+  /** Writes all of it, or throws and has written nothing: then `forget`. What an object only reads makes no table. */
   write(changed: ReadonlyMap<string, StoredState | undefined>): void {
     const rows: (string | number)[] = [];
     const removed: string[] = [];
     for (const [key, state] of changed) {
+      const text = state === undefined ? "" : encodeState(state);
       if (state === undefined) removed.push(key);
-      else rows.push(key, encodeState(state), state.expiresAtMs);
+      else rows.push(key, text, state.expiresAtMs);
+      this.#remember(key, state, text);
     }
     // One statement is atomic by itself.
     if (this.#exists() && removed.length === 0 && rows.length <= 3 * MAX_ROWS) this.#insert(rows);
     else this.#storage.transactionSync(() => this.#writeAll(rows, removed));
+  }
+
+  #remember(key: string, state: StoredState | undefined, text: string): void {
+    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+    if (state === undefined || text.length > MAX_KNOWN_LENGTH) this.#known.delete(key);
+    else this.#known.set(key, state);
   }
 
   #writeAll(rows: readonly (string | number)[], removed: readonly string[]): void {

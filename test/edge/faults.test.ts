@@ -161,6 +161,7 @@ describe("an object that is not as the store wants it", () => {
   it("fails the call of a damaged bucket alone, until a reset", async () => {
     await apply(charge("damaged"), charge("damaged", "b"));
     await object("damaged", "rows", "UPDATE tollgate_buckets SET value = 'what' WHERE key LIKE '%:a'");
+    await assert.rejects(object("damaged", "evict"), /evicted/);
     const [broken, other] = await apply(charge("damaged"), charge("damaged", "b"));
     assert.deepEqual([broken?.error.code, other?.steps[0]?.used], ["damaged-bucket", 2]);
     const { steps } = charge("damaged");
