@@ -9,14 +9,16 @@ import { startBackend } from "./backend.ts";
 import { RUNNERS } from "./platforms.ts";
 
 const HANDLER = "the service's handler";
+const WORKER = "the Worker";
 /** What cannot run on a platform, with the reason. */
 const NOT_ON: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  node: {},
+  node: { [WORKER]: "it runs on Cloudflare alone" },
   browser: {
+    [WORKER]: "it runs on Cloudflare alone",
     [HANDLER]: "a service is not for browsers",
     "the limiter with the Redis store": "it makes the scripts' names with node:crypto",
   },
-  workerd: { [HANDLER]: "its metrics ask for process.cpuUsage, which Workers have not" },
+  workerd: {},
 };
 
 describe("a bundle", async () => {
