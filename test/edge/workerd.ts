@@ -92,8 +92,8 @@ export async function startWorker({
     handleRuntimeStdio(...outputs: Readable[]) {
       for (const output of outputs) output.on("data", (data: Buffer) => lines.push(String(data)));
     },
-    modules: true,
-    script: await bundle(file, code, plugins),
+    // A module by itself: for a script, miniflare would look for what it imports, which takes longer than all else.
+    modules: [{ type: "ESModule", path: "worker.js", contents: await bundle(file, code, plugins) }],
     compatibilityDate: "2026-07-01",
     compatibilityFlags: [...flags],
     durableObjects: {
