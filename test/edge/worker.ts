@@ -31,6 +31,13 @@ export class TestObject extends TollgateObject {
 
   #fault: "fails" | "hangs" | "loses" | null = null;
 
+  #hung = 0;
+
+  /** How many batches have hung. */
+  hung(): number {
+    return this.#hung;
+  }
+
   /** `loses`: it decides, and its answer is lost. */
   setFault(fault: "fails" | "hangs" | "loses" | null): void {
     this.#fault = fault;
@@ -38,7 +45,10 @@ export class TestObject extends TollgateObject {
 
   override async decide(batch: string): Promise<string> {
     if (this.#fault === "fails") throw new Error("the object is away");
-    if (this.#fault === "hangs") await new Promise((resolve) => setTimeout(resolve, 1_000));
+    if (this.#fault === "hangs") {
+      this.#hung++;
+      await new Promise((resolve) => setTimeout(resolve, 10_000));
+    }
     const answer = await super.decide(batch);
     if (this.#fault === "loses") throw new Error("the answer is lost");
     return answer;
@@ -143,17 +153,25 @@ async function failuresOf(
   return failures;
 }
 
-/** Limiters that decide without objects that are away, by policy: as programs have them, for all requests. */
+/** Limiters that decide without objects that are away, as programs have them: for all requests. Each is an isolate's. */
 const withFailover = new Map<string, ReturnType<typeof createLimiter>>();
 
-function limiterWithFailover(onStoreError: "share" | "local" | "deny" | "allow") {
+interface Isolate {
+  readonly onStoreError?: "share" | "local" | "deny" | "allow";
+  readonly isolates?: number;
+  /** Which of them it is. */
+  readonly isolate?: number;
+}
+
+function limiterOf({ onStoreError = "share", isolates = 2, isolate = 1 }: Isolate) {
+  const name = `${onStoreError} ${isolate} of ${isolates}`;
   const limiter =
-    withFailover.get(onStoreError) ??
+    withFailover.get(name) ??
     createLimiter({
       policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 10, onStoreError }] },
-      store: durableObjectStore({ namespace, deadlineMs: 300, failover: { isolates: 2 } }),
+      store: durableObjectStore({ namespace, deadlineMs: 300, failover: { isolates } }),
     });
-  withFailover.set(onStoreError, limiter);
+  withFailover.set(name, limiter);
   return limiter;
 }
 
@@ -208,11 +226,11 @@ const routes: Record<string, (body: never) => unknown> = {
     return (await Promise.all(made)).filter(({ allowed }) => allowed).length;
   },
 
-  /** Calls of one session, one after the other, by a limiter with failover for two isolates. */
-  async away({ session, calls, onStoreError = "share" }: { session: string; calls: number; onStoreError?: "share" }) {
+  /** Calls of one session, one after the other, by an isolate with failover. */
+  async away({ session, calls, ...isolate }: Isolate & { session: string; calls: number }) {
     const decisions = [];
     for (let i = 0; i < calls; i++) {
-      const decision = await limiterWithFailover(onStoreError).consume({ tool: "search", session });
+      const decision = await limiterOf(isolate).consume({ tool: "search", session });
       decisions.push({ allowed: decision.allowed, degraded: decision.degraded });
     }
     return decisions;

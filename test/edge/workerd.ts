@@ -73,6 +73,13 @@ export interface WorkerOptions {
   readonly objects?: Readonly<Record<string, { readonly className: string; readonly useSQLite: boolean }>>;
   /** Texts by name, such as secrets. */
   readonly bindings?: Readonly<Record<string, string>>;
+  /** Rate limit bindings by name. */
+  readonly ratelimits?: Readonly<Record<string, RateLimit>>;
+}
+
+export interface RateLimit {
+  readonly namespace_id: string;
+  readonly simple: { readonly limit: number; readonly period: 10 | 60 };
 }
 
 /** Starts a Worker, which ends with the test file. */
@@ -85,6 +92,7 @@ export async function startWorker({
   plugins,
   objects,
   bindings = {},
+  ratelimits = {},
 }: WorkerOptions = {}): Promise<RunningWorker> {
   const before = new Set(childPids());
   const lines: string[] = [];
@@ -103,6 +111,7 @@ export async function startWorker({
       }),
     },
     bindings: { ...bindings },
+    ratelimits: { ...ratelimits },
     durableObjectsPersist: folder,
   });
   const url = await miniflare.ready;
