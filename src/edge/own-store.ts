@@ -34,7 +34,7 @@ export function ownObjectStore(storage: ObjectStorage, options: { readonly clock
   if (!STORAGE.accepts(storage)) {
     throw invalidOption("storage", "the storage of a Durable Object with SQLite: this.ctx.storage", storage);
   }
-  const table = new StatesTable(storage);
+  const table = tableOf(storage);
   let hand = "";
   let written = 0;
   let isClosed = false;
@@ -64,4 +64,13 @@ export function ownObjectStore(storage: ObjectStorage, options: { readonly clock
       isClosed = true;
     },
   };
+}
+
+/** A table remembers what it has written, so that all stores of an object have to share it. */
+const tables = new WeakMap<ObjectStorage, StatesTable>();
+
+function tableOf(storage: ObjectStorage): StatesTable {
+  const table = tables.get(storage) ?? new StatesTable(storage);
+  tables.set(storage, table);
+  return table;
 }

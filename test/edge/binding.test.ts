@@ -45,9 +45,10 @@ async function flood(key: { readonly key: string }, session: string) {
     return (await ask("/v1/consume", key, { call: { tool: "search", session, turn } })).status;
   };
   for (let turn = 1; turn < LIMIT; turn++) statuses.push(await consume(turn));
-  const { items } = await (await ask(`/v1/usage?session=${session}&tool=search`, key)).json();
+  const usages = await (await ask(`/v1/usage?session=${session}&tool=search`, key)).json();
+  const { items } = usages as { readonly items: readonly { readonly used: number }[] };
   for (let turn = 1; turn < LIMIT; turn++) statuses.push(await consume(turn));
-  return { statuses, used: items.map(({ used }: { readonly used: number }) => used) };
+  return { statuses, used: items.map(({ used }) => used) };
 }
 
 describe("the rate limit binding in front of the Worker", () => {
