@@ -18,12 +18,10 @@ export interface ThinkToolCall {
   readonly requestId?: string | undefined;
 }
 
-/** What a hook returns: nothing where the tool may run. */
-export type ThinkAnswer = { readonly action: "block"; readonly reason: string } | undefined;
-
 /** The hook of a Think harness, or of the class `Think`. */
 export interface ThinkGuard {
-  beforeToolCall(call: ThinkToolCall): Promise<ThinkAnswer>;
+  /** Returns nothing where the tool may run. */
+  beforeToolCall(call: ThinkToolCall): Promise<{ readonly action: "block"; readonly reason: string } | undefined>;
 }
 
 /** What the model reads when its call could not be judged. */
