@@ -8,7 +8,7 @@ import type { Limiter } from "./limiter/api.ts";
 import { createHostedLimiter } from "./limiter/create.ts";
 import type { LimiterOptions } from "./limiter/options.ts";
 
-export type { FailoverOptions, Journal } from "./layers/failover.ts";
+export type { FailoverOptions, Journal } from "./layers/failover/options.ts";
 export type { Limiter } from "./limiter/api.ts";
 export { type CallOptions, checkMaxWait, type QuotaOptions, type WaitOptions } from "./limiter/call-options.ts";
 export type { NamedBucket } from "./limiter/bucket-name.ts";

@@ -10,21 +10,17 @@
 
 import { type Clock, isWithin, LateError, monotonicClock, within } from "../clock.ts";
 import type { StoreRequest } from "../kernel/request.ts";
-import type { Batching, StoreAnswer } from "../store/store.ts";
+import type { Batching, Layer, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import { type SharedStore, TermsError } from "../store/shared-store.ts";
-import { Backlog, type Journal } from "./failover/backlog.ts";
+import { Backlog } from "./failover/backlog.ts";
 import { Heartbeat } from "./failover/heartbeat.ts";
 import { LocalDecisions } from "./failover/local-decisions.ts";
 import { instanceName, Members } from "./failover/members.ts";
-import { DEFAULT_DEADLINE_MS, type FailoverEvent, type FailoverOptions } from "./failover/options.ts";
+import { DEFAULT_DEADLINE_MS, type FailoverEvent, type FailoverOptions, type Journal } from "./failover/options.ts";
 import { isOutage, Outage, type OutageWork } from "./failover/outage.ts";
 import { Recovery, storeClosed } from "./failover/recovery.ts";
 import { StoreLink } from "./failover/store-link.ts";
-import type { Layer } from "./layer.ts";
-
-export type { Journal };
-export { checkFailover, type FailoverEvent, type FailoverOptions } from "./failover/options.ts";
 
 const BATCHING: Batching = { size: 64, underWay: 4 };
 /** While more bookings than this are left, calls do not wait for them. */

@@ -2,13 +2,7 @@
 
 import type { Step, StoreRequest } from "../kernel/request.ts";
 import { isShared, type SharedStore } from "../store/shared-store.ts";
-import type { Store } from "../store/store.ts";
-
-/** What a limiter and a layer ask: a store, or a layer in front of one. Policies and setup are the store's own. */
-export interface Layer extends Pick<Store, "batching" | "deadlineMs" | "apply" | "answer"> {
-  /** @param withinMs how long to go on trying to book what was admitted without the store; a store has nothing to book */
-  close(withinMs?: number): Promise<void>;
-}
+import type { Layers, Store } from "../store/store.ts";
 
 /** Whether nothing but its charges decides about a request. */
 export function isPlainCall({ mode, once, wait, steps }: StoreRequest): boolean {
@@ -33,8 +27,9 @@ export function forward(
   store: Store,
   through: <Answer>(ask: () => Promise<Answer>) => Promise<Answer>,
 ): Store | SharedStore {
-  const { batching, clock, deadlineMs, setup } = store;
+  const { batching, clock, deadlineMs, layers, setup } = store;
   const forwarding: Store = {
+    ...(layers === undefined ? {} : { layers }),
     ...(batching === undefined ? {} : { batching }),
     ...(clock === undefined ? {} : { clock }),
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
@@ -47,6 +42,7 @@ export function forward(
   if (!isShared(store)) return forwarding;
   return {
     ...forwarding,
+    layers: layers as Layers,
     book: (requests, terms) => through(() => store.book(requests, terms)),
     beat: (member) => through(() => store.beat(member)),
   };

@@ -26,7 +26,7 @@ export async function askAll(
   const requests = makeRequests();
   const askedAtMs = monotonicClock.nowMs();
   const first = await context.store.apply(requests);
-  const stale = first.find(isStale);
+  const stale = requests.map((_, i) => first?.[i]).find(isStale);
   const replies = stale === undefined ? first : await askAgain(context, makeRequests, stale, askedAtMs);
   return requests.map((request, i) => checkedReply(request, replies[i]));
 }
@@ -75,7 +75,7 @@ function isStale(reply: StoreAnswer | undefined): reply is StoreReply {
 
 /** Sends the requests again, with the windows of the store's clock. Both trips share one deadline. */
 function askAgain(
-  { store, calendar, deadlineMs }: LimiterContext,
+  { store, layers: { deadlineMs }, calendar }: LimiterContext,
   makeRequests: () => readonly StoreRequest[],
   { nowMs }: StoreReply,
   askedAtMs: number,

@@ -4,9 +4,8 @@
 import type { Clock } from "../../clock.ts";
 import { algorithmOf } from "../../kernel/algorithms/registry.ts";
 import type { Step } from "../../kernel/request.ts";
-import { askOne } from "../../store/store.ts";
+import { askOne, type Layer } from "../../store/store.ts";
 import { StoreError } from "../../store/error.ts";
-import type { Layer } from "../layer.ts";
 import { borrowedStep } from "./requests.ts";
 
 /** Most buckets that are remembered. One more, and all are forgotten. */

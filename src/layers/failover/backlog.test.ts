@@ -3,7 +3,8 @@ import { describe, it } from "node:test";
 import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
 import type { StoreRequest } from "../../kernel/request.ts";
 import { StoreError } from "../../store/error.ts";
-import { Backlog, type Journal } from "./backlog.ts";
+import { Backlog } from "./backlog.ts";
+import type { Journal } from "./options.ts";
 
 const NOW_MS = Date.UTC(2030, 0, 1, 0, 30);
 const DAY_MS = 86_400_000;

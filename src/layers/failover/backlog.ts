@@ -9,6 +9,7 @@ import { StoreError } from "../../store/error.ts";
 import type { ReceiptTerms } from "../../store/shared-store.ts";
 import { endsCall } from "../../store/room.ts";
 import { onlyCharges } from "../layer.ts";
+import type { Journal } from "./options.ts";
 
 /** How many rows of receipts an instance has: batches that are under way together do not lock each other's row. */
 const RECEIPT_ROWS = 4;
@@ -17,16 +18,6 @@ const RECEIPT_ROWS = 4;
 export const MAX_BACKLOG = 100_000;
 /** An older batch may have lost its receipt: it cannot be booked exactly once any more. */
 export const MAX_AGE_MS = 86_400_000;
-
-/** Where the backlog outlives the process. */
-export interface Journal {
-  /** What was put and not removed, in the order in which its keys were first put. */
-  entries(): Iterable<readonly [key: string, text: string]>;
-  /** Changes entries, all or none: `null` removes one. What is done when this returns outlives the process. */
-  write(changes: ReadonlyMap<string, string | null>): void;
-  /** Called once, when the limiter was closed. */
-  close(): void;
-}
 
 /** A batch to settle: requests that must be booked (`force`), must not be (`undo`), or do not matter (`peek`). */
 export interface OpenBatch {
