@@ -1,5 +1,6 @@
 // The same limiter over HTTP: the decisions of `tollgate serve`, as an object in this process. It needs nothing but `fetch`, so it
-// runs on Node, on Workers and on other server runtimes. client/api.ts is the manual, client/service-limiter.ts the way of one call.
+// runs on Node, on Workers and on other server runtimes. limiter/api.ts is the manual, client/api.ts has what differs, and
+// client/service-limiter.ts is the way of one call.
 
 import type { RemoteLimiter } from "./client/api.ts";
 import { Away } from "./client/away.ts";

@@ -47,7 +47,7 @@ const layers: Record<string, Layer> = {
   "store entry": { files: /^src\/store\/api\.ts$/, may: [KERNEL, NETWORK, /^src\/store\//] },
   limiter: {
     files: /^src\/limiter(\.ts$|\/)/,
-    may: [KERNEL, STORE, STORE_PARTS, CLOCK, FAILOVER, /^src\/limiter\//, /^temporal-polyfill$/],
+    may: [KERNEL, STORE, STORE_PARTS, CLOCK, FAILOVER, /^src\/(limiter\/|layers\/layer\.ts$)/, /^temporal-polyfill$/],
   },
   "policy files": {
     files: /^src\/policy-(file|warnings)\/(?!yaml)/,

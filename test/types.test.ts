@@ -103,7 +103,8 @@ it("requires nothing that only some tools or some calls need", async () => {
       tools: { book: { group: "T3" } },
       limits: [
         { name: "bookings", per: ["workspace"], when: { tool: ["book"] }, quota: 9 },
-        { name: "groups", per: ["group", "region"], quota: 9 },
+        { name: "groups", per: ["tenant", "group", "region"], quota: 9 },
+        { name: "kinds", per: ["device"], distinct: "group", quota: 9 },
         { name: "agents", per: ["agent"], onMissing: "skip", quota: 9 },
         { name: "all", per: ["session"], quota: 9 },
       ],
@@ -111,7 +112,8 @@ it("requires nothing that only some tools or some calls need", async () => {
     store: memoryStore(),
   });
   await some.consume({ tool: "search", session: "s" });
-  await some.consume({ tool: "book", session: "s", workspace: "w", region: "eu" });
+  await some.consume({ tool: "book", session: "s", workspace: "w", tenant: "t", region: "eu", device: "d" });
+  await assert.rejects(some.consume({ tool: "book", session: "s", workspace: "w" }), { code: "missing-dimension" });
   // @ts-expect-error session is missing
   await assert.rejects(some.consume({ tool: "search" }), { code: "missing-dimension" });
 });

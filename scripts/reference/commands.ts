@@ -2,12 +2,19 @@
 
 import { readFileSync } from "node:fs";
 import type { Argument, Command, Option } from "commander";
-import { EXIT } from "../../src/cli/exit.ts";
+import { ALL_URLS, SHARED_URLS } from "../../src/cli/store-url.ts";
 import { ROOT } from "../../test/sources.ts";
 import { code, headOf, table } from "./table.ts";
 
-const ABOUT = `Every command with its arguments and options, as \`--help\` shows them. [Commands](../cli.md) explains what they do, with
-examples, and has the exit codes. Every command also has \`--help\`, and \`tollgate --version\` prints the version.`;
+const ABOUT = `Every command with its arguments and options, as \`--help\` shows them. [The command line](../cli.md) explains what
+they do, with examples, and has the exit codes. Every command also has \`--help\`, and \`tollgate --version\` prints the version. The
+ranges of what \`serve --set\` takes are in [Options](options.md#servicebounds).
+
+A store's URL is ${SHARED_URLS}.`;
+
+/** The commands whose buckets are named alike. Their common options are in a section of their own. */
+const ON_BUCKETS = ["grant", "reset", "revoke", "usage"];
+const COMMON = "Options of grant, reset, revoke and usage";
 
 /** The commands that `main.ts` puts together; it cannot be imported, because it runs. */
 export async function commands(): Promise<Command[]> {
@@ -31,21 +38,37 @@ export function runnable(command: Command, parent = ""): { readonly name: string
 /** docs/reference/commands.md. */
 export async function commandsPage(): Promise<string> {
   const all = (await commands()).flatMap((command) => runnable(command));
-  const exits = Object.entries(EXIT).map(([name, number]) => [String(number), name]);
+  const onBuckets = all
+    .filter(({ name }) => ON_BUCKETS.includes(name))
+    .map(({ command }) => optionRows(command).map(String));
+  const isCommon = (row: readonly string[]) => onBuckets.every((rows) => rows.includes(String(row)));
+  const common = optionRows(all.find(({ name }) => name === ON_BUCKETS[0])?.command as Command).filter(isCommon);
   return [
     headOf("Commands: reference", ABOUT),
-    ...all.map(({ name, command }) => sectionOf(name, command)),
-    `## Exit codes\n\n${table(["code", "name"], exits)}`,
+    ...all.map(({ name, command }) => {
+      return sectionOf(name, command, ON_BUCKETS.includes(name) ? isCommon : () => false);
+    }),
+    `## ${COMMON}\n\n${table(HEADS, common)}`,
   ].join("\n");
 }
 
-function sectionOf(name: string, command: Command): string {
+const HEADS = ["option", "what it is", "default", "variable"];
+
+function sectionOf(name: string, command: Command, isElsewhere: (row: readonly string[]) => boolean): string {
   const usage = ["tollgate", name, ...command.registeredArguments.map(shownArgument), "[options]"].join(" ");
   const rows = [
     ...command.registeredArguments.map((each) => [code([each.name()]), each.description, "", ""]),
-    ...command.options.filter(({ hidden }) => !hidden).map(rowOf),
+    ...optionRows(command),
   ];
-  return `## ${name}\n\n\`${usage}\`: ${command.description()}.\n\n${table(["option", "what it is", "default", "variable"], rows)}`;
+  const own = rows.filter((row) => !isElsewhere(row));
+  const anchor = COMMON.toLowerCase().replaceAll(",", "").replaceAll(" ", "-");
+  const more = own.length === rows.length ? "" : ` It has the [common options](#${anchor}).`;
+  const options = own.length === 0 ? "" : `\n${table(HEADS, own)}`;
+  return `## ${name}\n\n\`${usage}\`: ${command.description()}.${more}\n${options}`;
+}
+
+function optionRows(command: Command): string[][] {
+  return command.options.filter(({ hidden }) => !hidden).map(rowOf);
 }
 
 function shownArgument(argument: Argument): string {
@@ -57,7 +80,8 @@ function rowOf(option: Option): string[] {
   const { flags, description, defaultValue, defaultValueDescription, envVar, argChoices, mandatory } = option;
   const choices = argChoices === undefined ? "" : `: ${code(argChoices)}`;
   const byDefault = defaultValueDescription ?? (isShown(defaultValue) ? String(defaultValue) : "");
-  const what = `${description}${choices}${mandatory ? ". Required" : ""}`;
+  const about = description.replace(ALL_URLS, `a store's URL, or memory:`).replace(SHARED_URLS, "a store's URL");
+  const what = `${about}${choices}${mandatory ? ". Required" : ""}`;
   return [code([flags]), what, byDefault, envVar === undefined ? "" : code([envVar])];
 }
 

@@ -15,6 +15,7 @@ export interface KeySchema {
   readonly anyOf?: readonly KeySchema[];
   readonly items?: KeySchema;
   readonly not?: unknown;
+  readonly required?: readonly string[];
   readonly properties?: Readonly<Record<string, KeySchema>>;
   readonly additionalProperties?: KeySchema | boolean;
 }
@@ -25,7 +26,7 @@ export interface Place {
   /** The algorithms whose limits have the key. */
   readonly algorithms: Set<string>;
   /** The schemas of the key, with the algorithm of the limit that each belongs to, or an empty text. */
-  readonly schemas: { readonly algorithm: string; readonly schema: KeySchema }[];
+  readonly schemas: { readonly algorithm: string; readonly schema: KeySchema; readonly isRequired: boolean }[];
 }
 
 /** A line for each place, such as `limits[].mode: enforce | warn`, sorted. Keys of some algorithms alone say which. */
@@ -56,19 +57,26 @@ function lineOf(path: string, { words, algorithms }: Place, all: number): string
 function visit(schema: KeySchema, path: string, algorithm: string, places: Map<string, Place>): void {
   const inner = algorithm === "" ? algorithmOf(schema) : algorithm;
   for (const [key, value] of Object.entries(schema.properties ?? {})) {
-    if (value.not === undefined) visitKey(value, path === "" ? key : `${path}.${key}`, inner, places);
+    const isRequired = schema.required?.includes(key) === true;
+    if (value.not === undefined) visitKey(value, path === "" ? key : `${path}.${key}`, inner, isRequired, places);
   }
   for (const each of schema.anyOf ?? []) visit(each, path, inner, places);
   if (schema.items !== undefined) visit(schema.items, `${path}[]`, inner, places);
   if (typeof schema.additionalProperties === "object") visit(schema.additionalProperties, `${path}.*`, inner, places);
 }
 
-function visitKey(schema: KeySchema, path: string, algorithm: string, places: Map<string, Place>): void {
+function visitKey(
+  schema: KeySchema,
+  path: string,
+  algorithm: string,
+  isRequired: boolean,
+  places: Map<string, Place>,
+): void {
   const place = places.get(path) ?? { words: new Set(), algorithms: new Set(), schemas: [] };
   places.set(path, place);
   for (const word of wordsOf(schema)) place.words.add(word);
   if (algorithm !== "") place.algorithms.add(algorithm);
-  place.schemas.push({ algorithm, schema });
+  place.schemas.push({ algorithm, schema, isRequired });
   visit(schema, path, algorithm, places);
 }
 

@@ -1,7 +1,7 @@
 // What adapters share that put a model under limits: what a call of it is judged as, and what an answer took.
 
 import { type Call, type Cost, type Dimensions, mergeDimensions } from "../kernel/call.ts";
-import { unitsFault } from "../kernel/charge.ts";
+import { unitCountFault } from "../kernel/charge.ts";
 import { checkOptionKeys, type Fault, formatGot, invalidOption } from "../kernel/errors.ts";
 import { type AddUsage, checkMaxWait } from "../limiter.ts";
 
@@ -137,7 +137,7 @@ function countsOf(reported: Reported) {
   const count = (name: "input" | "output" | "total" | "cacheRead" | "cacheWrite" | "reasoning") => {
     const value = reported[name];
     if (value === undefined || value === null) return undefined;
-    const found = unitsFault(name, value);
+    const found = unitCountFault(name, value);
     if (found === null) return value as number;
     fault ??= { expected: `${found.expected} as usage.${name}`, got: found.got };
     return undefined;

@@ -48,9 +48,7 @@ export function keysCommand(): Command {
 
 function withFile(command: Command): Command {
   return command
-    .addOption(
-      withEnvironment("--file <file>", "the key file; made when it is not there", "KEYS").makeOptionMandatory(),
-    )
+    .addOption(withEnvironment("--file <file>", "the key file; keys create makes it", "KEYS").makeOptionMandatory())
     .option("--json", "print JSON");
 }
 

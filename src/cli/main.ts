@@ -1,4 +1,4 @@
-// The command line: which subcommands there are, and what their exit codes say. Each does its work in its own file.
+// The command line: which subcommands there are. Each does its work in its own file.
 
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
@@ -6,7 +6,7 @@ import { checkCommand } from "./check.ts";
 import { demoCommand } from "./demo.ts";
 import { doctorCommand } from "./doctor.ts";
 import { checkVariables, withSources } from "./environment.ts";
-import { EXIT, exitCodeOf, messageOf } from "./exit.ts";
+import { EXIT, EXIT_MEANINGS, exitCodeOf, messageOf } from "./exit.ts";
 import { grantCommand } from "./grant.ts";
 import { keysCommand } from "./keys.ts";
 import { policyCommand } from "./policy.ts";
@@ -22,17 +22,16 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 
 const EXIT_CODES = `
 Exit codes:
-  ${EXIT.fine}   fine
-  ${EXIT.finding}   a finding: the policy is wrong, one of its tests failed, the store may break a promise, or what the demo shows is not true
-  ${EXIT.misuse}   misuse: an option, file or policy that cannot be used
-  ${EXIT.store}   the store, or a process that decides, is in trouble
-  ${EXIT.unforeseen}  a fault of Tollgate's own, with its stack`;
+${Object.entries(EXIT_MEANINGS)
+  .map(([kind, meaning]) => `  ${String(EXIT[kind as keyof typeof EXIT]).padEnd(2)}  ${meaning}`)
+  .join("\n")}`;
 
 const program = new Command("tollgate")
   .description("Rate limits and budgets for the tool calls of AI agents, across every instance and every restart.")
   .version(version)
   .addHelpText("after", EXIT_CODES)
   .showHelpAfterError("(--help shows what there is)")
+  // Commander ends with 1 for wrong arguments, which is a finding here.
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.fine : EXIT.misuse))
   .configureHelp({ showGlobalOptions: true });
 
@@ -64,6 +63,7 @@ function withSettings(command: Command, parent: Command): Command {
 let running: Command | undefined;
 program.hook("preAction", (_, action) => {
   running = action;
+  // A worker has the environment of its parent, which was checked.
   if (action.name() !== "worker") checkVariables(program, action);
 });
 
@@ -80,5 +80,6 @@ process.on("uncaughtException", (error) => {
 try {
   await program.parseAsync();
 } catch (error) {
+  // What is still open, such as output to a pipe, ends by itself.
   report(error);
 }

@@ -41,7 +41,7 @@ export function replayCommand(): Command {
     .option("--store <url>", `where the state lives: ${storeUrls("any")}; a temporary SQLite file unless given`)
     .option("--instances <n>", `processes, 1 to ${MAX_INSTANCES}`, "1")
     .option("--prefix <prefix>", "what keys begin with; a fresh one unless given, so that every run counts from zero")
-    .option("--kill-after <k>", "kill the process of decision k with SIGKILL at its work, and start it again")
+    .option("--kill-after <k>", "kill (SIGKILL) the process that makes decision k while it does so, and start it again")
     .option("--json", "print one JSON object on stdout, and nothing else there")
     .action(replay);
 }

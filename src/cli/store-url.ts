@@ -13,10 +13,10 @@ import { sqliteStore } from "../stores/sqlite.ts";
 import { connectPostgres, type KeptPostgres, keepPostgres, postgresLabel } from "./postgres-client.ts";
 import { ANSWER_MS, connectRedis, keepRedis, parseRedisUrl } from "./redis-client.ts";
 
-const SHARED_URLS =
+export const SHARED_URLS =
   "sqlite:PATH, postgres://[USER:PASSWORD@]HOST[:PORT]/DATABASE, redis://[USER:PASSWORD@]HOST[:PORT][/DB], " +
   "redis+cluster://HOST:PORT,…, redis+sentinel://HOST:PORT,…/NAME, or rediss for TLS";
-const ALL_URLS = `memory:, ${SHARED_URLS}`;
+export const ALL_URLS = `memory:, ${SHARED_URLS}`;
 
 /**
  * For each statement of a process that outlives outages: its calls are decided long before, and what is longer only keeps it

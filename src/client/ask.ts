@@ -12,7 +12,8 @@ import type { BatchItem, SingleRequest } from "./wire.ts";
  * Asks the service, or decides locally while the service is unreachable.
  *
  * @param decideLocally `isInDoubt`: the service may have decided, but its answer was lost
- * @param options `maxWaitMs`: how long the call may wait at the service. While the service is unreachable no call waits.
+ * @param options `maxWaitMs`: how long the call may wait at the service. While the service is unreachable no call waits. `signal` ends
+ *   only a wait; any other call is decided once it was sent.
  */
 export async function askOr<Op extends keyof Replies, Local>(
   context: ClientContext,
@@ -22,7 +23,7 @@ export async function askOr<Op extends keyof Replies, Local>(
 ): Promise<Replies[Op] | Local> {
   const { wire, away } = context;
   const endsAtMs = performance.now() + wire.deadlineMs;
-  if (away !== null && (await away.isAway(endsAtMs))) return decideLocally(away, false);
+  if (away !== null && (await away.decidesHere(endsAtMs))) return decideLocally(away, false);
   const leftMs = Math.max(0, endsAtMs - performance.now());
   const mayWait = (options.maxWaitMs ?? 0) > 0;
   let answer: Replies[Op];

@@ -2,9 +2,8 @@
 // service gets these calls as bookings when it is back. layers/failover/outage.ts says when that is, as for a limiter.
 
 import { isWithin, monotonicClock } from "../clock.ts";
-import type { Policy } from "../kernel/policy/parse.ts";
-import { compiledPolicy } from "../kernel/policy/parse.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
+import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
 import type { StoreRequest } from "../kernel/request.ts";
 import { Fallback } from "../layers/failover/fallback.ts";
 import { isOutage, Outage, type OutageWork } from "../layers/failover/outage.ts";
@@ -24,11 +23,12 @@ const PREFIX = "rate";
 export class Away implements OutageWork {
   /** Decides by this process's share alone. */
   readonly limiter: HostedLimiter;
+  /** The request that failed was sent up to four times, so a pause comes before the first probe. */
   readonly pausesFirst = true;
   readonly #wire: Wire;
   readonly #emit: (event: LimiterEvent) => void;
   /** How the service's buckets stood. */
-  readonly views: ServiceViews;
+  readonly seen: ServiceViews;
   readonly #fallback: Fallback;
   readonly #instances: number;
   readonly #bookings = new Bookings();
@@ -44,8 +44,8 @@ export class Away implements OutageWork {
     this.#wire = wire;
     this.#emit = emit;
     this.#instances = instances;
-    this.views = new ServiceViews(compiledPolicy(policy), PREFIX);
-    this.#fallback = new Fallback(this.views.views);
+    this.seen = new ServiceViews(compiledPolicy(policy), PREFIX);
+    this.#fallback = new Fallback(this.seen.views);
     const unreached = new StoreError("unavailable", "the service was never reached", { transient: true });
     this.#outage = new Outage(this, "here", unreached, monotonicClock);
     const store: Store = {
@@ -53,17 +53,19 @@ export class Away implements OutageWork {
       apply: async (requests) => requests.map((request) => this.#answer(request)),
       close: async () => {},
     };
-    this.limiter = createHostedLimiter({ policy: this.views.policy, store, prefix: PREFIX });
+    this.limiter = createHostedLimiter({ policy: this.seen.policy, store, prefix: PREFIX });
   }
 
   /**
-   * Whether this process decides now. While the last bookings are sent, a call waits as long as it has time.
+   * Whether this process decides a call. While the last bookings are sent, the call waits as long as it has time; after that this
+   * process decides it, and an outage begins.
    *
    * @param endsAtMs when the call has to be decided, by `performance.now()`
    */
-  async isAway(endsAtMs: number): Promise<boolean> {
+  async decidesHere(endsAtMs: number): Promise<boolean> {
     const leftMs = await this.#outage.pass(endsAtMs);
     if (leftMs > 0 || !this.#outage.isHeld) return this.#outage.state === "away";
+    // The call's time is over, and the service still gets bookings.
     return this.leave(
       new StoreError("unavailable", "the service gets the bookings that it missed", { transient: true }),
     );
@@ -77,6 +79,7 @@ export class Away implements OutageWork {
   /** Begins an outage if the error is one: from now on this process decides. Returns whether it does. */
   leave(error: unknown): boolean {
     if (!isOutage(error)) return false;
+    // A booking may come while the last ones are sent. In `returned` it would be too early: calls still wait then.
     if (this.#outage.leave(error)) this.#outage.recovering?.then(() => this.#sendLate());
     return this.#outage.state === "away";
   }
@@ -88,16 +91,16 @@ export class Away implements OutageWork {
   }
 
   learn(...seen: Parameters<ServiceViews["learn"]>): void {
-    if (this.views.learn(...seen) || this.#hasEmittedDifference) return;
+    if (this.seen.learn(...seen) || this.#hasEmittedDifference) return;
     this.#hasEmittedDifference = true;
     this.#emit({ type: "policy.differs" });
   }
 
   reload(policy: Policy | PolicyInput): void {
     const next = compiledPolicy(policy);
-    const changed = changedLimits(this.views.policy, next);
+    const changed = changedLimits(this.seen.policy, next);
     this.limiter.reload(next);
-    this.views.policy = next;
+    this.seen.policy = next;
     this.#hasEmittedDifference = false;
     this.#emit({ type: "policy.reloaded", version: next.version, restarted: [], ...changed });
   }
@@ -120,7 +123,7 @@ export class Away implements OutageWork {
     // A process that has never reached the service does not know what it admitted before it was started.
     const place = this.#wasReached ? { instances: this.#instances, rank: null } : null;
     try {
-      return this.#fallback.decide(request, place, this.views.time.nowMs(), this.#outage.failure);
+      return this.#fallback.decide(request, place, this.seen.time.nowMs(), this.#outage.failure);
     } catch (error) {
       if (StoreError.isInstance(error)) return error;
       throw error;
@@ -139,6 +142,8 @@ export class Away implements OutageWork {
     );
     this.#outage.hold(sent).then((isSent) => isSent && this.#sendLate());
   }
+
+  // The six methods of `OutageWork`, which the outage calls.
 
   instances(): number {
     return this.#instances;

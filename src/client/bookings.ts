@@ -88,7 +88,8 @@ export class Bookings {
     for (const [i, answer] of answers.entries()) {
       const entry = part[i] as Entry;
       if (answer.status === "fulfilled") {
-        this.#booked++;
+        // A booking that had nothing left to send was not booked.
+        if (entry.sentAtMs !== null) this.#booked++;
         const next = entry.booking.answered?.(answer.value) ?? null;
         if (next !== null) left.push({ booking: next, sentAtMs: null });
       } else if (StoreError.isInstance(answer.reason) && answer.reason.transient) {
@@ -103,6 +104,7 @@ export class Bookings {
     if (away !== undefined) throw away;
   }
 
+  /** The first bookings that are ready. The first one always is: what it waits for was answered or dropped before. */
   #take(): Entry[] {
     const { length } = this.#entries;
     let count = 0;

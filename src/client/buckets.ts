@@ -51,7 +51,7 @@ export async function changeBucket<Op extends "reset" | "grant" | "revoke">(
   const body = { limit, dimensions, ...more, ...(reason === null ? {} : { reason }) };
   const request = { method: "POST", path: `/v1/${op}`, body, isRepeatable: op === "grant" } as const;
   const reply = await askAlone(context, op, request, { signal: options.signal });
-  context.away?.views.touched(bucket, event, reply.after);
+  context.away?.seen.touched(bucket, event, reply.after);
   return { reply, reason };
 }
 

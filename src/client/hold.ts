@@ -13,9 +13,9 @@ import type { BatchItem } from "./wire.ts";
 /** A hold, perhaps of a call that runs and may fail. */
 export interface EndableHold extends Hold {
   /** Settles a failed call: units that are not named are charged as the `onError` of each limit says. */
-  fail(actual: Cost): Promise<Settlement>;
-  /** Settles a call, and reports its outcome. */
-  end(actual: Cost, outcome: Outcome, sent: SentOutcome): Promise<unknown>;
+  fail(usage: Cost): Promise<Settlement>;
+  /** Settles a call, and reports its outcome: `outcome` in this process, `sent` to the service, perhaps only as a hash. */
+  end(usage: Cost, outcome: Outcome, sent: SentOutcome): Promise<unknown>;
 }
 
 /** The hold of an id. Throws `invalid-option`. */

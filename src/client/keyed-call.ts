@@ -17,18 +17,27 @@ export interface KeyedCall {
 }
 
 /** @param addsKey whether a call without a key gets one */
-export function keyedCall(call: Call, { quotas }: QuotaOptions, addsKey: boolean): KeyedCall {
+export function keyedCall(call: Call, options: QuotaOptions, addsKey: boolean): KeyedCall {
   const hasKey = call.idempotencyKey !== undefined;
   const sent = hasKey || !addsKey ? call : { ...call, idempotencyKey: crypto.randomUUID() };
-  return { call, sent, isRepeatable: hasKey || addsKey, quotas: quotas === undefined ? {} : { quotas } };
+  return { call, sent, isRepeatable: hasKey || addsKey, quotas: sentQuotas(options) };
 }
 
-/** Asks for a decision on a call. */
+export function sentQuotas({ quotas }: QuotaOptions): SentQuotas {
+  return quotas === undefined ? {} : { quotas };
+}
+
+/**
+ * Asks for a decision on a call.
+ *
+ * @param more fields of the body beside the call
+ */
 export function callItem<Op extends "consume" | "record" | "peek" | "reserve" | "begin">(
   op: Op,
   { sent, quotas, isRepeatable }: KeyedCall,
+  more: object = {},
 ): BatchItem<Op> {
-  return { op, body: { call: sent, ...quotas }, isRepeatable };
+  return { op, body: { call: sent, ...quotas, ...more }, isRepeatable };
 }
 
 /** Books a call that the service would not allow, after this process admitted it. */

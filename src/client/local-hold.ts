@@ -14,7 +14,7 @@ import type { Prices } from "./service-views.ts";
 import type { BatchItem } from "./wire.ts";
 
 /** How a call ends in the service. */
-interface Ending {
+interface EndRequest {
   readonly op: "settle" | "release" | "end";
   /** Beside the hold and the call. */
   readonly body: object;
@@ -68,13 +68,13 @@ export class LocalHold implements EndableHold {
   }
 
   fail(usage: Cost): Promise<Settlement> {
-    const ending: Ending = { op: "settle", body: { usage, failed: true }, usage, hasFailed: true };
+    const ending: EndRequest = { op: "settle", body: { usage, failed: true }, usage, hasFailed: true };
     return this.#end((hold) => hold.fail(usage), ending);
   }
 
   end(usage: Cost, outcome: Outcome, sent: SentOutcome): Promise<unknown> {
     const report = reportItem(this.#keyed.call, sent);
-    const ending: Ending = { op: "end", body: { usage, ...sent }, usage, hasFailed: "error" in outcome, report };
+    const ending: EndRequest = { op: "end", body: { usage, ...sent }, usage, hasFailed: "error" in outcome, report };
     return this.#end((hold) => hold.end(usage, outcome, sent), ending);
   }
 
@@ -88,12 +88,19 @@ export class LocalHold implements EndableHold {
   }
 
   /** Ends the service's hold, or this one and tells the service. */
-  async #end<Ended>(end: (hold: EndableHold) => Promise<Ended>, ending: Ending, options?: CallOptions): Promise<Ended> {
+  async #end<Ended>(
+    end: (hold: EndableHold) => Promise<Ended>,
+    ending: EndRequest,
+    options?: CallOptions,
+  ): Promise<Ended> {
     checkSendable(this.#context, options);
     if (this.#remote) return end(this.#remote);
     const ended = await end(this.#local);
     if (this.#remote === undefined) this.#book(ending);
-    else for (const item of [this.#itemOf(ending), ending.report]) if (item) await this.#send(item);
+    else {
+      // The service denied the hold: the usage and the outcome are sent by themselves.
+      for (const item of [this.#itemOf(ending), ending.report]) if (item) await this.#send(item);
+    }
     return ended;
   }
 
@@ -104,7 +111,7 @@ export class LocalHold implements EndableHold {
   }
 
   /** Books the end, to be sent after the service has answered whether it makes the hold. */
-  #book(ending: Ending): void {
+  #book(ending: EndRequest): void {
     const { report } = ending;
     const isReady = () => this.#remote !== undefined;
     const answered = (): Booking | null => {
@@ -113,7 +120,7 @@ export class LocalHold implements EndableHold {
     this.#context.away?.book({ item: () => this.#itemOf(ending), endsCall: true, isReady, answered }, false);
   }
 
-  #itemOf({ op, body, usage, hasFailed }: Ending): BatchItem | null {
+  #itemOf({ op, body, usage, hasFailed }: EndRequest): BatchItem | null {
     const { call, sent, quotas } = this.#keyed;
     if (this.#remote) {
       return { op, body: { holdId: this.#remote.id, call, ...quotas, ...body }, isRepeatable: true };

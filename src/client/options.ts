@@ -2,16 +2,8 @@
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
-import {
-  callback,
-  choice,
-  checked,
-  type OptionsOf,
-  readOptions,
-  required,
-  unchecked,
-  whole,
-} from "../kernel/options.ts";
+import { callback, choice, checked, readOptions, required, unchecked, whole } from "../kernel/options.ts";
+import type { OptionsOf } from "../kernel/options.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import { checkTelemetry, type LimiterEvent, type Telemetry } from "../limiter.ts";

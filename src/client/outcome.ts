@@ -7,7 +7,7 @@ import type { Outcome } from "../limiter.ts";
 import { askOr } from "./ask.ts";
 import { jsonText } from "./body.ts";
 import type { ClientContext } from "./context.ts";
-import { type BatchItem, MAX_BYTES } from "./wire.ts";
+import { type BatchItem, MAX_CHARACTERS } from "./wire.ts";
 
 export type SentOutcome = { readonly error: true } | { readonly result: unknown };
 
@@ -18,9 +18,9 @@ export function sentOutcome(context: ClientContext, call: Call, outcome: Outcome
 /** A result, or only its hash when the service would not take it. */
 function sentResult(context: ClientContext, call: Call, result: unknown): unknown {
   const text = isWithinBounds(result) ? jsonText(result) : null;
-  // JSON writes some values as null.
+  // JSON leaves `undefined` out of a body, which would then name no outcome.
   if (text === "null") return null;
-  if (text !== null && text.length <= MAX_BYTES) return result;
+  if (text !== null && text.length <= MAX_CHARACTERS) return result;
   const { outcome: hash, error } = resultDigest(result);
   if (error !== null) emitEvent(context, { type: "outcome.unusable", call, error });
   return hash;

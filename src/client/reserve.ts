@@ -32,8 +32,7 @@ export async function holdRemotely(
   holdLocally: (away: Away) => Promise<RemoteHold>,
 ): Promise<RemoteHold> {
   const { call, quotas } = keyed;
-  const withoutLease = callItem(op, keyed);
-  const item = leaseMs === undefined ? withoutLease : { ...withoutLease, body: { ...withoutLease.body, leaseMs } };
+  const item = callItem(op, keyed, { leaseMs });
   const sentMs = performance.now();
   const local = async (away: Away, isInDoubt: boolean): Promise<RemoteHold> => {
     const held = await holdLocally(away);
@@ -41,7 +40,7 @@ export async function holdRemotely(
       if (isInDoubt) away.book(undoBooking(item, call, quotas), true);
       return held;
     }
-    const hold = new LocalHold(context, held.hold, keyed, item, away.views.pricesOf(call, held.decision));
+    const hold = new LocalHold(context, held.hold, keyed, item, away.seen.pricesOf(call, held.decision));
     away.book(hold.booking(), isInDoubt);
     return { ...held, hold };
   };
@@ -52,24 +51,17 @@ export async function holdRemotely(
   return held;
 }
 
-/** The decision and the hold in a reply of the service. A reply to `reserve` has no facts. */
+/** The decision and the hold in a reply of the service. */
 function heldIn(
   context: ClientContext,
-  reply: Decision & Partial<BegunAnswer>,
+  reply: Decision & Pick<BegunAnswer, "holdId">,
   { call, quotas }: KeyedCall,
 ): RemoteHold {
-  const {
-    holdId,
-    heldUnits = [],
-    units = [],
-    leaseMs = null,
-    maxHoldMs = 0,
-    wantsOutcome = false,
-    ...decision
-  } = reply;
+  const { holdId, heldUnits, units, leaseMs, maxHoldMs, wantsOutcome, ...decision } = reply as Decision & BegunAnswer;
   if (!decision.allowed) return { decision, hold: null, facts: null };
-  const facts = { heldUnits, units, leaseMs, maxHoldMs, wantsOutcome };
-  const first = decision.replayed ? atFirstPrice(call, decision, heldUnits) : call;
+  // A reply to `reserve` has no facts.
+  const facts = units === undefined ? null : { heldUnits, units, leaseMs, maxHoldMs, wantsOutcome };
+  const first = decision.replayed ? atFirstPrice(call, decision, facts?.heldUnits ?? []) : call;
   // The reply was checked: an allowed call has a hold.
   return { decision, hold: serviceHold(context, holdId as string, first, quotas), facts };
 }

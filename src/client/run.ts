@@ -50,9 +50,9 @@ function runningRemotely(
     clock: monotonicClock,
     wantsOutcome,
     replayed: decision.replayed,
-    settle: (actual, rest) =>
-      rest === "onError" ? hold.fail(actual) : hold.settle(rest === "nothing" ? { ...nothing, ...actual } : actual),
-    settleWith: (outcome, actual) => hold.end(actual, outcome, sentOutcome(context, call, outcome)),
+    settle: (usage, unnamed) =>
+      unnamed === "onError" ? hold.fail(usage) : hold.settle(unnamed === "nothing" ? { ...nothing, ...usage } : usage),
+    settleWith: (outcome, usage) => hold.end(usage, outcome, sentOutcome(context, call, outcome)),
     // Under another id and without a price nothing is held: settling books all of the excess.
     book: (excess) => serviceHold(context, newHoldId(true), { ...call, cost: zeroOf(units) }, quotas).settle(excess),
     reportOutcome: (outcome) => reportRemotely(context, call, outcome),
@@ -64,8 +64,8 @@ function runningRemotely(
 function endableHold({ hold, settle, settleWith }: RunningCall): EndableHold {
   return {
     ...hold,
-    fail: (actual) => settle(actual, "onError"),
-    end: (actual, outcome) => settleWith(outcome, actual, "error" in outcome ? "onError" : "held"),
+    fail: (usage) => settle(usage, "onError"),
+    end: (usage, outcome) => settleWith(outcome, usage, "error" in outcome ? "onError" : "held"),
   };
 }
 

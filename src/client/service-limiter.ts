@@ -39,7 +39,7 @@ import { changeBucket, readUsages, refuseQuotas } from "./buckets.ts";
 import type { ClientContext } from "./context.ts";
 import { decideRemotely } from "./decide.ts";
 import { publicHold, serviceHold } from "./hold.ts";
-import { type KeyedCall, keyedCall } from "./keyed-call.ts";
+import { type KeyedCall, keyedCall, sentQuotas } from "./keyed-call.ts";
 import { reportRemotely } from "./outcome.ts";
 import { holdRemotely } from "./reserve.ts";
 import { beginRemotely } from "./run.ts";
@@ -69,6 +69,7 @@ export class ServiceLimiter implements Limiter {
   async peek(call: Call, options: QuotaOptions = {}): Promise<Decision> {
     checkCallOptions(options, QUOTA_OPTIONS);
     const keyed = this.#keyed(call, options);
+    // A peek charges nothing, so it needs no key.
     return this.#decide("peek", { ...keyed, sent: keyed.call, isRepeatable: true });
   }
 
@@ -80,23 +81,22 @@ export class ServiceLimiter implements Limiter {
       if (!held.allowed) return { decision: held, hold: null, facts: null };
       const { hold, ...decision } = held;
       // The client does not run a reserved call, so it never calls `fail` or `end`.
-      return { decision, hold: { ...hold, fail: hold.settle, end: (actual) => hold.settle(actual) }, facts: null };
+      return { decision, hold: { ...hold, fail: hold.settle, end: (usage) => hold.settle(usage) }, facts: null };
     });
     return hold === null ? decision : { ...decision, hold: publicHold(hold) };
   }
 
   getHold(id: string, call: Call, options: QuotaOptions = {}): Hold {
     checkCallOptions(options, QUOTA_OPTIONS);
-    const { quotas } = options;
-    return serviceHold(this.#context, id, this.#whole(call), quotas === undefined ? {} : { quotas });
+    return serviceHold(this.#context, id, this.#whole(call), sentQuotas(options));
   }
 
   async run<Value>(call: Call, work: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {
     checkRunOptions(options);
     if (typeof work !== "function") throw invalidOption("work", "a function", work);
     const { decision, running } = await beginRemotely(this.#context, this.#keyed(call, options), options);
-    if (running === null) return { ...decision, allowed: false };
-    return { ...decision, allowed: true, value: await runToEnd(running, work, options) };
+    if (running === null) return decision;
+    return { ...decision, value: await runToEnd(running, work, options) };
   }
 
   async usage(dimensions: BucketDimensions = {}, options: QuotaOptions = {}): Promise<readonly BucketUsage[]> {
@@ -183,6 +183,7 @@ export class ServiceLimiter implements Limiter {
     return decision;
   }
 
+  /** A call in the form in which it is sent. Throws when the client is closed or the signal is aborted. */
   #keyed(call: Call, options: QuotaOptions): KeyedCall {
     checkReady(this.#context, options.signal);
     return keyedCall(this.#whole(call), options, this.#context.isKeyed);

@@ -2,6 +2,7 @@
 // one batch. A failed request is sent again, if that is safe and there is time.
 
 import { sleep } from "../clock.ts";
+import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store/error.ts";
 import { jsonText } from "./body.ts";
 import { type Failure, failureOf } from "./problems.ts";
@@ -22,9 +23,10 @@ export interface SingleRequest extends HttpRequest {
   readonly isRepeatable: boolean;
 }
 
-/** The most items of one batch, and bytes of them (a single item may be larger). */
+/** The most items of one batch, and characters of them (a single item may have more). */
 export const MAX_ITEMS = 256;
-export const MAX_BYTES = 500_000;
+/** A character has at most 3 bytes in UTF-8, and the service takes bodies of 1 MiB. */
+export const MAX_CHARACTERS = 300_000;
 /** The most commas of a batch: the service accepts twice as many values. */
 const MAX_COMMAS = 50_000;
 const MAX_BATCHES = 8;
@@ -113,6 +115,7 @@ export class Wire {
     let { waitMs = 0 } = single;
     const endsAtMs = performance.now() + leftMs + waitMs;
     for (let tries = 1; ; tries++) {
+      // A call waits before its deadline of `leftMs` begins: this is what is left of the wait.
       const leftOfWaitMs = Math.max(0, Math.min(waitMs, Math.ceil(endsAtMs - performance.now() - leftMs)));
       const sent = typeof body === "function" ? body(leftOfWaitMs) : body;
       const text = sent === undefined ? undefined : jsonText(sent);
@@ -153,22 +156,28 @@ export class Wire {
   }
 
   #takeBatch(): QueuedItem[] {
-    let bytes = 0;
-    let values = 0;
+    let characters = 0;
+    let commas = 0;
     let count = 0;
-    for (const { text, commas } of this.#queue) {
-      bytes += text.length;
-      values += commas;
-      if (count === MAX_ITEMS || (count > 0 && (bytes > MAX_BYTES || values > MAX_COMMAS))) break;
+    for (const item of this.#queue) {
+      characters += item.text.length;
+      commas += item.commas;
+      if (count === MAX_ITEMS || (count > 0 && (characters > MAX_CHARACTERS || commas > MAX_COMMAS))) break;
       count++;
     }
     return this.#queue.splice(0, count).filter(({ isOver }) => !isOver);
   }
 
+  /** Sends a batch. A service with lower bounds refuses it as a whole: then it is sent in halves. */
   async #sendBatch(batch: readonly QueuedItem[]): Promise<void> {
     const text = `{"items":[${batch.map((item) => item.text).join()}]}`;
     const endsAtMs = Math.max(...batch.map((item) => item.endsAtMs));
     const { answer, failure } = await request(this.#options, { method: "POST", path: "/v1/batch" }, text, endsAtMs);
+    if (MisuseError.isInstance(failure?.error) && batch.length > 1) {
+      const half = Math.ceil(batch.length / 2);
+      await this.#sendBatch(batch.slice(0, half));
+      return this.#sendBatch(batch.slice(half));
+    }
     const replies = failure ?? itemsIn(answer, batch.length);
     for (const [i, item] of batch.entries()) {
       item.tries++;

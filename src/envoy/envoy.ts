@@ -10,14 +10,8 @@ import { readYaml } from "../policy-file/yaml-text.ts";
 import { answerOf, type Response } from "./answer.ts";
 import { Decider } from "./decide.ts";
 import { type Asked, createMapper, type EnvoyMapping, rememberPlaces } from "./mapping.ts";
-import {
-  CLOSE_OPTIONS,
-  ENVOY_OPTIONS,
-  type EnvoyCloseOptions,
-  type EnvoyListenOptions,
-  type EnvoyOptions,
-  readListenOptions,
-} from "./options.ts";
+import { CLOSE_OPTIONS, ENVOY_OPTIONS, readListenOptions } from "./options.ts";
+import type { EnvoyCloseOptions, EnvoyListenOptions, EnvoyOptions } from "./options.ts";
 import { type Descriptor, type Listening, listenGrpc, RefusedRequest, type Request } from "./server.ts";
 
 export type { EnvoyAddress, EnvoyMapping, EnvoyRule } from "./mapping.ts";

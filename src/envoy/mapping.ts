@@ -4,6 +4,7 @@ import { z } from "zod";
 import { IPV6_BITS, MAX_IPV6_BITS, MIN_IPV6_BITS, networkOf } from "../kernel/address.ts";
 import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { CALL_WORDS, type Call, DERIVED_DIMENSIONS } from "../kernel/call.ts";
+import { needsGroup } from "../kernel/charge.ts";
 import { type Fault, formatGot, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { allotmentsOf } from "../kernel/policy/parse.ts";
@@ -185,7 +186,8 @@ function ruleFaults(
   }
   if (typeof tool !== "string") return faults;
   const derived: readonly string[] = [...DERIVED_DIMENSIONS, "tool"];
-  for (const limit of policy.limits.filter(({ matches }) => matches(tool))) {
+  const group = policy.toolNamed(tool)?.group;
+  for (const limit of policy.limits.filter((each) => each.matches(tool) && !needsGroup(each, group))) {
     const missing = limit.per.find((each) => !derived.includes(each) && !Object.hasOwn(dimensions, each));
     if (missing !== undefined && limit.onMissing === "error") {
       const expected = `${missing}, which the limit ${limit.name} is per, or "onMissing: skip" in the limit`;

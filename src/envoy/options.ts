@@ -1,16 +1,7 @@
 // The options of Envoy's service and of its port: each with its check, its default and its comment for users.
 
-import {
-  checked,
-  flag,
-  nonEmpty,
-  type OptionsOf,
-  readOptions,
-  required,
-  type TableOf,
-  unchecked,
-  whole,
-} from "../kernel/options.ts";
+import { checked, flag, nonEmpty, readOptions, required, unchecked, whole } from "../kernel/options.ts";
+import type { OptionsOf, TableOf } from "../kernel/options.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { EnvoyMapping } from "./mapping.ts";
 import type { TlsFiles } from "./server.ts";

@@ -39,7 +39,9 @@ export class RefusedRequest extends Error {
 
 /** Files of certificates, in PEM. */
 export interface TlsFiles {
+  /** Path of the certificate, PEM. */
   readonly cert: string;
+  /** Path of its key, PEM. */
   readonly key: string;
   /** The authority of client certificates. Default: clients need none. */
   readonly clientCa?: string | undefined;

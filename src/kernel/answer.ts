@@ -5,15 +5,8 @@ import type { Bucket, Charge } from "./charge.ts";
 import type { Allowed, BucketUsage, CountedVerdict, Decision, Denied, Usage, Verdict } from "./decision.ts";
 import { MAX_TIMER_MS } from "./duration.ts";
 import type { Allotment } from "./limit.ts";
-import {
-  type AboutLimit,
-  awayDetail,
-  awayMessage,
-  denialDetail,
-  denialMessage,
-  nearMessage,
-  warning,
-} from "./message.ts";
+import { awayDetail, awayMessage, denialDetail, denialMessage, nearMessage, warning } from "./message.ts";
+import type { AboutLimit } from "./message.ts";
 import { isCountedElsewhere, isPartial } from "./phrases.ts";
 import type { StepReply, StoreReply } from "./request.ts";
 

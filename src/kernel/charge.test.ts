@@ -81,6 +81,26 @@ describe("resolveCharges with derived dimensions", () => {
     assert.deepEqual(names({ tool: "other" }), ["again"]);
   });
 
+  it("skips tools without a group, wherever the group stands and whatever else the call lacks", () => {
+    const written = [
+      { name: "first", per: ["group", "user"] },
+      { name: "last", per: ["user", "group"] },
+      { name: "shared", per: ["user", "group"], onMissing: "shared" as const },
+      { name: "counted", per: ["user"], distinct: "group" },
+    ];
+    for (const limit of written) {
+      const own = compiledPolicy({
+        version: 1,
+        tools: { search: { group: "T1" } },
+        limits: [{ quota: 5, ...limit }],
+      });
+      const named = (call: Call) => resolveCharges(own, "rate", call).map(({ limit: { name } }) => name);
+      assert.deepEqual(named({ tool: "other" }), [], limit.name);
+      assert.deepEqual(named({ tool: "search", user: "u" }), [limit.name]);
+      if (limit.onMissing === undefined) assert.throws(() => named({ tool: "search" }), /^MisuseError: user:/);
+    }
+  });
+
   it("takes the arguments, without the ignored ones", () => {
     const key = (call: object) => of(call).find(({ limit }) => limit.name === "again")?.key;
     assert.equal(key({ tool: "search", args: { q: 1, at: 5 } }), key({ tool: "search", args: { at: 6, q: 1 } }));
@@ -131,7 +151,10 @@ describe("resolveCharges with counted values", () => {
     );
     assert.deepEqual(names({}), ["sessions", "queries", "groups"]);
     assert.deepEqual(names({ tool: "other" }), ["sessions"]);
-    assert.throws(() => of({ session: undefined }), /session: expected .*limit sessions is per user, got nothing/);
+    assert.throws(
+      () => of({ session: undefined }),
+      /session: expected .*limit sessions counts each session once, got nothing/,
+    );
     assert.throws(() => of({ session: "" }), /session: expected .*got ""/);
   });
 

@@ -2,16 +2,8 @@
 
 import { type LimitSpec, VALUE_LENGTH } from "./algorithms/registry.ts";
 import { argsDigest } from "./args.ts";
-import {
-  type BucketDimensions,
-  type Call,
-  type Cost,
-  checkCall,
-  DERIVED_DIMENSIONS,
-  type Dimension,
-  dimensionValue,
-  type PartitionKey,
-} from "./call.ts";
+import { checkCall, DERIVED_DIMENSIONS, dimensionValue } from "./call.ts";
+import type { BucketDimensions, Call, Cost, Dimension, PartitionKey } from "./call.ts";
 import { type Fault, formatGot, MisuseError } from "./errors.ts";
 import { bucketKey, digest, keyPart, MAX_PART_BYTES } from "./key.ts";
 import type { Allotment, CompiledPolicy, Limit, Tool } from "./limit.ts";
@@ -54,18 +46,20 @@ export function resolveMatches(policy: CompiledPolicy, prefix: string, call: Cal
   const tool = dimensionValue("tool", call.tool);
   const { cost: toolCost, group } = policy.toolNamed(tool) ?? UNKNOWN_TOOL;
   const named = policy.namedTools.has(tool) ? tool : null;
-  const whole: BucketDimensions = group === undefined ? call : { ...call, group };
-  const said = saidIn(policy, whole);
+  const dimensions: BucketDimensions = group === undefined ? call : { ...call, group };
+  const said = saidIn(policy, dimensions);
   const matches: Match[] = [];
   for (const limit of policy.limits) {
     if (!limit.matches(tool) || limit.selects?.(said.textOf) === false) continue;
     const price = limit.callPrice ?? priceOf(limit.unit, call.cost, toolCost);
-    const missing = missingIn(limit, whole, limit.distinct);
-    // A limit per group is not for tools without one, whatever its `onMissing` says.
-    if (missing === "group") continue;
-    if (missing !== undefined && limit.onMissing === "error" && price !== 0) throw missingDimension(limit, missing);
-    if (missing !== undefined) continue;
-    const { key, partitionKey, allotment } = bucketOf(policy, prefix, limit, whole, said);
+    const missing = missingIn(limit, dimensions, limit.distinct);
+    if (missing !== undefined) {
+      // A free call is not judged by the limit, so it need not say whose it is.
+      const isSkipped = limit.onMissing !== "error" || price === 0 || needsGroup(limit, group);
+      if (!isSkipped) throw missingDimension(limit, missing);
+      continue;
+    }
+    const { key, partitionKey, allotment } = bucketOf(policy, prefix, limit, dimensions, said);
     const match = { key, limit, partitionKey, allotment, price, tool: limit.per.includes("tool") ? named : null };
     const { distinct } = limit;
     // Calls without the value that is counted have the same hash.
@@ -73,6 +67,11 @@ export function resolveMatches(policy: CompiledPolicy, prefix: string, call: Cal
     matches.push(hash === null ? match : { ...match, seen: hash });
   }
   return matches;
+}
+
+/** Whether a limit is per group, and the tool has none: it is not for this tool, whatever else its calls say or lack. */
+export function needsGroup({ per, distinct }: Limit, group: string | undefined): boolean {
+  return group === undefined && (distinct === "group" || per.includes("group"));
 }
 
 /** Whether there is a value. Arguments that are not said are `{}`. */
@@ -150,7 +149,7 @@ export function withGroup(policy: CompiledPolicy, dimensions: BucketDimensions):
 export function mayMatch(policy: CompiledPolicy, limit: Limit, dimensions: BucketDimensions): boolean {
   const { textOf } = saidIn(policy, dimensions);
   const tool = textOf("tool");
-  // What is not said here may still be said by a call.
+  // What is not said here may still be said by a call: it is unknown (`null`), and matches (`TextOf`).
   return (tool === undefined || limit.matches(tool)) && limit.selects?.((name) => textOf(name) ?? null) !== false;
 }
 
@@ -204,7 +203,7 @@ export function stepOf({ key, limit, allotment }: Bucket, spec: LimitSpec, event
 }
 
 /**
- * Refuses dimensions that leave out one of the limit's own.
+ * The error for dimensions that lack one that the limit needs.
  *
  * @param hint what to do; default: as for a call
  */
@@ -213,9 +212,10 @@ export function missingDimension(
   dimension: Dimension,
   hint = `Say it with each call (limiter.for({ ${dimension}: … }) binds it), or let the limit leave out such calls: "onMissing: skip".`,
 ): MisuseError {
+  const why = limit.per.includes(dimension) ? `is per ${limit.per.join(", ")}` : `counts each ${dimension} once`;
   return new MisuseError("missing-dimension", {
     path: dimension,
-    expected: `a string that is not empty, or a safe integer, because the limit ${limit.name} is per ${limit.per.join(", ")}`,
+    expected: `a string that is not empty, or a safe integer, because the limit ${limit.name} ${why}`,
     got: "nothing",
     hint,
   });
@@ -236,9 +236,9 @@ export function checkCost(policy: CompiledPolicy, cost: Cost): void {
   const wrongCost = costFault(cost);
   if (wrongCost !== null) throw new MisuseError("invalid-cost", wrongCost);
   for (const [unit, units] of Object.entries(cost)) {
-    const unknown = unitFault(policy.units, unit);
+    const unknown = unitNameFault(policy.units, unit);
     if (unknown !== null) throw new MisuseError("unknown-unit", unknown);
-    const wrongUnits = unitsFault(unit, units);
+    const wrongUnits = unitCountFault(unit, units);
     if (wrongUnits !== null) throw new MisuseError("invalid-cost", wrongUnits);
   }
 }
@@ -252,13 +252,14 @@ export function costFault(cost: unknown): Fault | null {
 }
 
 /** What is wrong with the name of a unit; `null` when some limit counts it. */
-export function unitFault(known: ReadonlySet<string>, unit: string): Fault | null {
+export function unitNameFault(known: ReadonlySet<string>, unit: string): Fault | null {
   if (known.has(unit)) return null;
   const expected = `units that a limit of the policy counts: ${[...known].join(", ")}`;
   return { path: "cost", expected, got: formatGot(unit) };
 }
 
-export function unitsFault(unit: string, units: unknown): Fault | null {
+/** What is wrong with a number of units; `null` when nothing is. */
+export function unitCountFault(unit: string, units: unknown): Fault | null {
   if (Number.isSafeInteger(units) && Number(units) >= 0) return null;
   const expected = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
   return { path: `cost.${unit}`, expected, got: formatGot(units) };

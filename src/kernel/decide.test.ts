@@ -174,8 +174,8 @@ describe("decide", () => {
     const settle: StepEvent = { type: "settle", id: "a", units: 1 };
     const beside = decide(ask("judge", [QUOTA, settle], [TOKEN_BUCKET, settle], [QUOTA, take(1)]), states, 1001);
     assert.deepEqual(beside.reply?.steps, [
-      { ...reply(true, 2, 149, 0), hold: "live" },
-      { ...reply(true, 2, 6, 0), hold: "live" },
+      { ...reply(true, 2, 149, 0), found: "live" },
+      { ...reply(true, 2, 6, 0), found: "live" },
       reply(false, 5, 99, 99),
     ]);
     assert.equal(beside.next, null);
@@ -192,8 +192,8 @@ describe("decide", () => {
       allowed: false,
       nowMs: 1001,
       steps: [
-        { ...reply(true, 2, 190, 0), hold: "live" },
-        { ...reply(false, 2, 6, null), hold: "unknown" },
+        { ...reply(true, 2, 190, 0), found: "live" },
+        { ...reply(false, 2, 6, null), found: "unknown" },
         reply(false, 5, 99, 99),
       ],
     });

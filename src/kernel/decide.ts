@@ -1,4 +1,4 @@
-// The oracle: states in, a reply and states out. Memory and SQLite run it; every other store must equal it.
+// The decision itself: states in, a reply and states out. Memory and SQLite run it; every other store must equal it.
 // It knows no call, no policy and no clock: a request names buckets, limits and costs, and the store names the time.
 
 import { algorithmOf } from "./algorithms/registry.ts";
@@ -48,9 +48,9 @@ export function decide(request: StoreRequest, states: States, nowMs: number): Ou
   const corrected = correctedAt(request, states, nowMs);
   const outcome = decidePlain(request, corrected, nowMs) ?? decideAny(request, corrected, nowMs);
   const { reply, next } = outcome;
-  const isFinal = next !== null || request.mode === "peek" || reply === null || reply.stale === true;
-  // Also a denial writes what it corrected: else a bucket would be corrected again and again, and never end.
-  return corrected === states || isFinal ? outcome : { reply, next: corrected };
+  const writesNoMore = next !== null || request.mode === "peek" || reply === null || reply.stale === true;
+  // A denial, too, writes what it corrected: else each request would correct the bucket again, and it would never expire.
+  return corrected === states || writesNoMore ? outcome : { reply, next: corrected };
 }
 
 /** The states as far as a right clock can have written them; the same list where nothing changes. */
@@ -76,7 +76,8 @@ function correctedAt(request: StoreRequest, states: States, nowMs: number): Stat
 }
 
 /** The kept answer for a request, unless that is to be undone. */
-function keptAnswer({ mode, steps }: StoreRequest, states: States, nowMs: number): OnceState | undefined {
+export function keptAnswer({ mode, steps }: StoreRequest, states: States, nowMs: number): OnceState | undefined {
+  // The last key is that of the answer (`keysOf`).
   const answer = states[steps.length];
   return mode !== "undo" && answer?.kind === "once" && nowMs < answer.expiresAtMs ? answer : undefined;
 }
@@ -95,6 +96,7 @@ export function decideAny(request: StoreRequest, states: States, nowMs: number):
   }
   const judged = steps.map((step, i) => judge(step, contentsAt(step.limit, states[i], nowMs), wait, nowMs));
   const allowed = judged.every(({ step, fits, waitMs }) => fits || waitMs > 0 || step.shadow === true);
+  // Of a peek: its reply says how the buckets would stand, and nothing is written.
   const isBooked = allowed || mode === "force";
   const turn = allowed && wait !== undefined ? turnOf(wait, judged, nowMs) : null;
   const done = judged.map((each) => ({
@@ -130,7 +132,10 @@ interface Judged {
   readonly step: Step;
   readonly before: Contents;
   readonly fits: boolean;
-  /** Until its turn, where it may wait for that; else 0, also where only holds are in its way. */
+  /**
+   * Until its turn in the queue. 0 when it does not wait: it fits, it has no queue, its turn is too late, or only holds are in
+   * its way, which may end at any time.
+   */
   readonly waitMs: number;
   /** The entry that the event names: a hold, a queued call or a grant. */
   readonly entry: Entry | undefined;
@@ -177,13 +182,14 @@ function waitFor({ limit, event, shadow }: Step, before: Contents, nowMs: number
 function stepFits({ limit, event }: Step, before: Contents, entry: Entry | undefined, nowMs: number): boolean {
   if (event.type === "extend") return entry !== undefined && isLive(entry);
   if (event.type === "charge" && isSeen(limit, before, event.seen)) return true;
-  // Taken off before the grants are added, so that no sum passes 2^53.
+  // Grants lower the need and do not raise the capacity, so that no sum passes 2^53.
   const needed = unitsNeeded(event) - grantedIn(before);
   return needed <= algorithmOf(limit).capacity(limit) - usedIn(limit, before, nowMs);
 }
 
 function unitsNeeded(event: StepEvent): number {
   if (event.type === "charge") return unitsFor(event.cost);
+  // The other events are never denied.
   return event.type === "hold" ? unitsFor(event.units) : Number.NEGATIVE_INFINITY;
 }
 
@@ -206,7 +212,7 @@ function booked(judged: Judged, turn: Turn | null, atMs: number | undefined, now
     case "grant":
       return granted(limit, before, event, nowMs);
     case "revoke":
-      return entry?.kind === "grant" && !entry.expired ? revoked(before, entry, nowMs) : before;
+      return entry?.kind === "grant" && isLive(entry) ? revoked(before, entry, nowMs) : before;
     case "hold":
       return turn === null ? held(limit, before, event, nowMs) : heldFrom(limit, before, event, turn.atMs, nowMs);
     case "settle": {
@@ -265,7 +271,7 @@ function stepReply({ step: { limit, event }, before, fits, entry, after }: Done,
     retryAfterMs: waitMs === NEVER ? null : waitMs,
   };
   if (!NAMING.has(event.type)) return reply;
-  if (entry === undefined) return { ...reply, hold: "unknown" };
+  if (entry === undefined) return { ...reply, found: "unknown" };
   const isFound = event.type === "grant" ? isSameGrant(limit, entry, event) : isLive(entry);
-  return { ...reply, hold: isFound ? "live" : "late" };
+  return { ...reply, found: isFound ? "live" : "late" };
 }

@@ -192,7 +192,7 @@ describe("a request that may wait", () => {
       used: 0,
       resetAfterMs: 0,
       retryAfterMs: 0,
-      hold: "live",
+      found: "live",
     });
     assert.equal(ask([step(ROW)], null, 1014).allowed, true);
     assert.equal(ask([step(ROW)], null, 1014).allowed, false);
@@ -201,7 +201,7 @@ describe("a request that may wait", () => {
   it("frees the turn of a hold that is given up early, and replies that it was live", () => {
     const { ask } = busyRow();
     ask([held("h", "charge")], 100);
-    assert.equal(ask([ended("h", "settle")], null, 1004).steps[0]?.hold, "live");
+    assert.equal(ask([ended("h", "settle")], null, 1004).steps[0]?.found, "live");
     assert.equal(ask([step(ROW)], 100, 1004).waitMs, 6);
   });
 

@@ -298,13 +298,13 @@ describe("grants", () => {
   it("reply whether their id is free, of the same grant, or taken", () => {
     for (const limit of [QUOTA, FIXED, SLIDING]) {
       const { judge } = store(limit);
-      const found = (units: number, leaseMs: number, nowMs: number) => judge(grant("g", units, leaseMs), nowMs).hold;
+      const found = (units: number, leaseMs: number, nowMs: number) => judge(grant("g", units, leaseMs), nowMs).found;
       assert.deepEqual([found(3, 5000, 1000), found(3, 5000, 1001)], ["unknown", "live"], limit.algorithm);
       assert.deepEqual([found(4, 5000, 1001), found(3, 5001, 1001)], ["late", "late"]);
       judge({ type: "revoke", id: "g" }, 1002);
       assert.equal(found(3, 5000, 1003), "late");
       judge(hold("h", 1), 1000);
-      assert.equal(judge(grant("h", 1), 1001).hold, "late");
+      assert.equal(judge(grant("h", 1), 1001).found, "late");
     }
   });
 
@@ -345,10 +345,10 @@ describe("grants", () => {
     const { judge } = store(TOKEN_BUCKET);
     judge(take(4), 1000);
     const granted = judge(grant("g", 3), 1000);
-    assert.deepEqual(granted, { allowed: true, used: 1, resetAfterMs: 10, retryAfterMs: 0, hold: "unknown" });
+    assert.deepEqual(granted, { allowed: true, used: 1, resetAfterMs: 10, retryAfterMs: 0, found: "unknown" });
     const [again, other] = [judge(grant("g", 3), 1000), judge(grant("g", 2), 1000)];
-    assert.deepEqual([again.used, again.hold], [1, "live"], "once for an id");
-    assert.deepEqual([other.used, other.hold], [1, "late"]);
+    assert.deepEqual([again.used, again.found], [1, "live"], "once for an id");
+    assert.deepEqual([other.used, other.found], [1, "late"]);
     assert.equal(judge(grant("g2", 3), 1000).used, 0);
     assert.deepEqual(stands(judge(take(6), 1000)), [false, 0, null]);
     assert.equal(judge(take(5), 1000).used, 5);
@@ -369,7 +369,7 @@ describe("grants", () => {
     judge(grant("g", 4), 1000);
     assert.equal(texts()[0], "h1 g h,2,1100,c100,1000,0,10;g,4,1100,G100 1010 g1 1000 10 10");
     const settled = judge({ type: "settle", id: "h", units: 0 }, 1000);
-    assert.deepEqual([settled.used, settled.hold], [1, "live"]);
+    assert.deepEqual([settled.used, settled.found], [1, "live"]);
   });
 
   it("are added to an overshoot", () => {
@@ -471,28 +471,28 @@ describe("grants", () => {
     const { judge, texts } = store(QUOTA);
     judge(grant("g", 3), 1000);
     judge(take(4), 1000);
-    const { allowed, hold, used, granted, grants } = judge(revoke("g"), 1010);
-    assert.deepEqual([allowed, hold, used, granted, grants], [true, "live", 4, undefined, undefined]);
+    const { allowed, found, used, granted, grants } = judge(revoke("g"), 1010);
+    assert.deepEqual([allowed, found, used, granted, grants], [true, "live", 4, undefined, undefined]);
     assert.deepEqual(texts(), ["h1 c g,3,1010,G100 2000 4"]);
     assert.equal(judge(grant("g", 3), 1011).granted, undefined);
-    assert.equal(judge(revoke("g"), 1011).hold, "late");
+    assert.equal(judge(revoke("g"), 1011).found, "late");
     assert.equal(judge(grant("g", 3), 1010 + REMEMBERED_MS).granted, 3);
   });
 
   it("are separate from holds: a revoke ends no hold with the same id", () => {
     const { judge, texts } = store(QUOTA);
-    assert.equal(judge(revoke("h"), 1000).hold, "unknown");
+    assert.equal(judge(revoke("h"), 1000).found, "unknown");
     judge(grant("h", 3), 1000);
     judge(hold("h", 1), 1000);
-    assert.equal(judge(revoke("h"), 1000).hold, "live");
+    assert.equal(judge(revoke("h"), 1000).found, "live");
     assert.deepEqual(texts(), ["h1 c h,3,1000,G100;h,1,1100,c100"]);
-    assert.equal(judge(revoke("h"), 1000).hold, "late");
+    assert.equal(judge(revoke("h"), 1000).found, "late");
   });
 
   it("of a token bucket have ended when they are made: they cannot be revoked", () => {
     const { judge } = store(TOKEN_BUCKET);
     judge(take(5), 1000);
-    assert.deepEqual([judge(grant("g", 3), 1000).grants, judge(revoke("g"), 1000).hold], [undefined, "late"]);
+    assert.deepEqual([judge(grant("g", 3), 1000).grants, judge(revoke("g"), 1000).found], [undefined, "late"]);
     assert.equal(judge(READ, 1000).used, 2);
   });
 });

@@ -7,6 +7,7 @@ import type { Mode } from "./policy/input.ts";
 interface Standing<Limit extends string> {
   /** The limit's name. */
   readonly limit: Limit;
+  /** What is counted, such as `calls`. */
   readonly unit: string;
   /** Units allotted; `null`: unlimited. */
   readonly quota: number | null;

@@ -940,6 +940,25 @@ describe("the policy's own text", () => {
     const never: LimitInput = { name: "lim", per: [], quota: 0, message: "Again: {retryAfter}" };
     assert.equal(decided([never], {}, [denied(0, null)]).message, "Again: never");
   });
+
+  it("has money and time with their unit, rounded so that it promises nothing too much", () => {
+    const message = "{remaining} of {quota} left, {cost} asked.";
+    const denial = (limit: object, call: Partial<Call>, step: StepReply) =>
+      decided([{ name: "lim", per: ["session"], message, ...limit } as unknown as LimitInput], call, [step]).message;
+    assert.equal(
+      denial({ ...DOLLAR, quota: "$5.005" }, usd(2_000_000), denied(4_985_001)),
+      "$0.01 of $5.005 left, $2.00 asked.",
+    );
+    assert.equal(
+      denial({ ...DOLLAR, unit: "eur_micros", quota: 2_500_000 }, { cost: { eur_micros: 500 } }, denied(2_500_000)),
+      "EUR 0.00 of EUR 2.50 left, EUR 0.0005 asked.",
+    );
+    const notice = { at: 0.5, message: "{remaining} of {quota} left, {used} used." };
+    const { notice: text } = decided([{ name: "lim", per: [], ...HALF_AN_HOUR, notice } as unknown as LimitInput], {}, [
+      passed(1_000_402),
+    ]);
+    assert.equal(text, "13 minutes of 30 minutes left, 17 minutes used.");
+  });
 });
 
 describe("every text", () => {

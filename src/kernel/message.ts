@@ -20,7 +20,7 @@ import {
   subjectOf,
   type Words,
 } from "./phrases.ts";
-import { amount, durationInWords, grouped, isMoney, type NOTICE_WORDS, nounOf } from "./words.ts";
+import { amount, durationInWords, grouped, isMoney, type NOTICE_WORDS, nounOf, type Rounding } from "./words.ts";
 
 /** Most characters of a text. */
 const MAX_LENGTH = 300;
@@ -105,8 +105,21 @@ export function awayDetail({ retryAfterMs }: Verdict): string {
 function filled(template: string, { verdict, spec, used, waitMs }: AboutLimit): string {
   const ms = verdict.retryAfterMs ?? (algorithmOf(spec).refills(spec) ? waitMs : null);
   // The schema lets no other words through.
-  const words = { ...verdict, used, retryAfter: ms === null ? "never" : formatDuration(ms) };
+  const words = {
+    ...verdict,
+    cost: figure(verdict.cost, verdict, "up"),
+    quota: figure(verdict.quota, verdict, "exact"),
+    remaining: figure(verdict.remaining, verdict, "down"),
+    used: figure(used, verdict, "up"),
+    retryAfter: ms === null ? "never" : formatDuration(ms),
+  };
   return clipped(template.replace(/\{(\w+)\}/g, (_, word: (typeof NOTICE_WORDS)[number]) => String(words[word])));
+}
+
+/** Money and time with their unit, as `$5.00` and `30 minutes`; other amounts as a number. */
+function figure(units: number, { unit }: Verdict, rounding: Rounding): string {
+  if (isMoney(unit)) return amount(units, unit, rounding);
+  return unit === "ms" ? durationInWords(units, rounding === "down" ? "down" : "up") : String(units);
 }
 
 function clipped(text: string): string {
@@ -123,6 +136,7 @@ function fitting(about: AboutLimit, write: (subject: Subject) => string): string
   const whole = write(subjectOf(about.limit.per, about.limit.tools, about.tool));
   if (whole.length <= MAX_LENGTH) return whole;
   const { per, tools } = about.limit;
+  // An empty list is some tools without their names.
   return clipped(write(subjectOf(per, tools === null ? null : [], null)));
 }
 
@@ -131,19 +145,24 @@ function denialOf(about: AboutLimit, subject: Subject): string {
   const own = wordsOf(about).denial(about.spec, about, subject);
   if (own !== null) return own;
   const { retryAfterMs } = about.verdict;
-  if (retryAfterMs === null) return `${shortOf(about, subject)}. ${(about.isFinal ? stop : smaller)(about, subject)}`;
-  const why = about.isBorrowed ? occupied(about, subject) : shortOf(about, subject);
+  if (retryAfterMs === null) return `${whyShort(about, subject)}. ${(about.isFinal ? stop : smaller)(about, subject)}`;
+  const why = about.isBorrowed ? noneFree(about, subject) : whyShort(about, subject);
   return `${why}. Try again in ${durationInWords(retryAfterMs, "up")}, or ${goOn(about, subject)}`;
 }
 
-function shortOf(about: AboutLimit, subject: Subject): string {
+function whyShort(about: AboutLimit, subject: Subject): string {
   const { limit, verdict, total, waitMs } = about;
   if (waitMs === null)
     return `this call needs ${needed(verdict)}, and the limit is ${allowanceOf(about, scopeOf(limit.per))}`;
   if (verdict.remaining > 0) return `${remainder(about, subject)}, and this call needs ${needed(verdict)}`;
+  // `usedUp` says how many units there were, but not of a single one.
   return `${usedUp(about, subject)}${total === 1 && isForGood(about) ? ` (limit: ${allowanceOf(about)})` : ""}`;
 }
 
+/**
+ * What the limit's algorithm says, else how little is left and what to do: "Only 3 of 10 calls are left in this turn. Finish
+ * before that is used up." or "…; other tools are still available."
+ */
 function nearOf(about: AboutLimit, subject: Subject): string {
   const own = wordsOf(about).near(about.spec, about, subject);
   if (own !== null) return own;
@@ -152,10 +171,11 @@ function nearOf(about: AboutLimit, subject: Subject): string {
   const others = isOpen ? `; ${countedOf(limit)?.known ?? "other tools are still available"}` : "";
   if (remaining > 0) {
     const last = isForGood(about) ? `. Finish before ${remaining === 1 ? "it is" : "that is"} used up.` : ".";
+    // A limit of the model is partial, too, but leaves no other tools.
     const end = isPartial(limit) && !limit.isOfModel ? `${others}.` : last;
-    return `${opened(remainder(about, subject), subject)}${end}`;
+    return `${sentence(remainder(about, subject), subject)}${end}`;
   }
-  const fact = opened(usedUp(about, subject), subject);
+  const fact = sentence(usedUp(about, subject), subject);
   if (isForGood(about)) return `${fact}. ${stop(about, subject)}`;
   if (limit.isOfModel)
     return `${fact}. The next call of the model may have to wait for ${durationInWords(resetAfterMs, "up")}.`;
@@ -165,13 +185,13 @@ function nearOf(about: AboutLimit, subject: Subject): string {
 }
 
 /** A sentence. A name that it begins with stays as it is written. */
-function opened(sentence: string, { text }: Subject): string {
-  const isName = text !== null && sentence.startsWith(text) && !/^(?:this|tools) /.test(text);
-  return isName ? sentence : capital(sentence);
+function sentence(words: string, { text }: Subject): string {
+  const isName = text !== null && words.startsWith(text) && !/^(?:this|tools) /.test(text);
+  return isName ? words : capital(words);
 }
 
 /** `search has no calls left`; of all calls `no calls are left`. */
-function stateOf(subject: Subject, what: string, state: "left" | "free", isOne = false): string {
+function clauseOf(subject: Subject, what: string, state: "left" | "free", isOne = false): string {
   return subject.text === null
     ? `${what} ${isOne ? "is" : "are"} ${state}`
     : `${subject.text} ${subject.isMany ? "have" : "has"} ${what} ${state}`;
@@ -187,16 +207,16 @@ function usedUp(about: AboutLimit, subject: Subject): string {
     const budget = isAll ? amount(total, unit) : allowanceOf(about);
     return `the budget of ${budget}${forSubject(subject)}${scope} is used up`;
   }
-  const fact = `${stateOf(subject, `no ${nounIn(about)}`, "left")}${scope}`;
+  const fact = `${clauseOf(subject, `no ${nounIn(about)}`, "left")}${scope}`;
   if (!isAll) return `${fact} for now (limit: ${allowanceOf(about)})`;
   return total === 1 ? fact : `${fact}: all ${grouped(total)} are used`;
 }
 
 /** That nothing is free now, although not all of it is used. */
-function occupied(about: AboutLimit, subject: Subject): string {
+function noneFree(about: AboutLimit, subject: Subject): string {
   const isInMoney = isMoney(about.verdict.unit);
   const what = `no ${isInMoney ? "money" : nounIn(about)}`;
-  return `${stateOf(subject, what, "free", isInMoney)}${scopeOf(about.limit.per)} at the moment`;
+  return `${clauseOf(subject, what, "free", isInMoney)}${scopeOf(about.limit.per)} at the moment`;
 }
 
 /** How much is left, and of how much. */
@@ -204,12 +224,12 @@ function remainder(about: AboutLimit, subject: Subject): string {
   const { limit, verdict, total } = about;
   const { unit, remaining } = verdict;
   const isAll = isForGood(about);
-  const some = isAll
-    ? isMoney(unit)
+  const some = !isAll
+    ? left(verdict)
+    : isMoney(unit)
       ? `${left(verdict)} of ${amount(total, unit)}`
-      : `${grouped(remaining)} of ${grouped(total)} ${nounIn(about, total)}`
-    : left(verdict);
-  const fact = stateOf(subject, `only ${some}`, "left", isMoney(unit) || remaining === 1);
+      : `${grouped(remaining)} of ${grouped(total)} ${nounIn(about, total)}`;
+  const fact = clauseOf(subject, `only ${some}`, "left", isMoney(unit) || remaining === 1);
   return `${fact}${scopeOf(limit.per)}${isAll ? "" : ` for now (limit: ${allowanceOf(about)})`}`;
 }
 
@@ -253,7 +273,8 @@ function isReached(about: AboutLimit): boolean {
 
 /** Whether no period brings units back: a scope that goes on has these units alone. */
 function isForGood(about: AboutLimit): boolean {
-  return wordsOf(about).isForGood(about.spec);
+  const { countsUnits, refills } = algorithmOf(about.spec);
+  return countsUnits && !refills(about.spec);
 }
 
 /** What a limit allows, and in which time: `5 calls per hour`, `60 calls per minute, at most 10 at once`. */

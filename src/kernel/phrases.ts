@@ -49,12 +49,10 @@ export interface Subject {
 
 /** What an algorithm says about its limits. `null`: the usual sentence of message.ts. */
 export interface Words<Limit> {
-  /** The period of an allowance: ` per hour` in `5 calls per hour in this session`. Default: nothing. */
+  /** The period of an allowance: ` per hour` in `5 calls per hour in this session`. Default: the window's. */
   period(limit: Limit, about: About): string;
   /** What else limits an allowance: `, at most 10 at once`. Default: nothing. */
   burst(limit: Limit, about: About): string;
-  /** Whether no period brings units back: a scope that goes on has these units alone. Default: false. */
-  isForGood(limit: Limit): boolean;
   /** Whether a call is denied because of earlier calls, and not for what it is. Default: if time would let it pass. */
   isReached(about: About): boolean;
   /** What follows `Retry after 5s`. Default: nothing. */

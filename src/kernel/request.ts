@@ -83,9 +83,10 @@ export interface StoreRequest {
 }
 
 /**
- * A turn in the queue of each bucket that denies, for a request that is denied only by limits with a queue (`queues`): when all
- * of it passes within `maxMs`, it is allowed, and its charges are held until then (those for a value are booked at once). A
- * settle of the id gives the turn up, and no other call gets it. Holds keep their own ids, and their leases begin then.
+ * A turn in the queue of each bucket that denies, for a request that is denied only by limits with a queue (`queues`). When all
+ * of it passes within `maxMs`, it is allowed. Its charges are held until its turn; those for a value are booked at once. A
+ * settle of the id gives the turn up. Only the last turn of a queue goes to another call. Holds keep their own ids, and their
+ * leases begin at the turn.
  */
 export interface Wait {
   /** As of a hold. */
@@ -111,10 +112,10 @@ export interface StepReply {
    * Of a settle or an extend, how the hold was found, and of a revoke, how the grant. `late`: it had ended. Of a grant, what
    * has its id: nothing (`unknown`: the units were added), the same grant (`live`), or another or one that has ended (`late`).
    */
-  readonly hold?: "live" | "late" | "unknown";
-  /** Set when it is denied because the store is away, and not because so much was used. */
+  readonly found?: "live" | "late" | "unknown";
+  /** A layer sets it, no store does: it is denied because the store is away, and not because so much was used. */
   readonly away?: true;
-  /** Set when it is denied although instances hold borrowed units, which they use or return within `retryAfterMs`. */
+  /** A layer sets it, no store does: it is denied, and instances still hold borrowed units that they use or return within `retryAfterMs`. */
   readonly isBorrowed?: true;
 }
 
@@ -137,7 +138,7 @@ export interface StoreReply {
   readonly steps: readonly StepReply[];
   /** Set when this is the answer for an earlier request, given again. */
   readonly replay?: Replay;
-  /** Set when the store was away. */
+  /** A layer sets it, no store does: the store was away. */
   readonly degraded?: Degraded;
 }
 

@@ -165,11 +165,7 @@ async function send(store: Layer, batch: readonly Asked[], leftMs: number | unde
   try {
     const requests = batch.map(({ request }) => request);
     const replies = await store.apply(requests, leftMs);
-    for (const [i, { resolve, reject }] of batch.entries()) {
-      const reply = replies[i];
-      if (reply === undefined) reject(tooFewReplies());
-      else resolve(reply);
-    }
+    for (const [i, { resolve }] of batch.entries()) resolve(replies[i] ?? tooFewReplies());
   } catch (error) {
     for (const { reject } of batch) reject(error);
   }

@@ -34,6 +34,6 @@ export function checkedLayer(store: Store, watch: Watch | null = null): Store | 
     ...checked,
     layers: asked.layers,
     book: async (requests, terms) => validReplies(requests, await asked.book(requests, terms)),
-    beat: async (member) => validBeat(await asked.beat(member)),
+    beat: async (member) => validBeat(await asked.beat(member), member),
   };
 }

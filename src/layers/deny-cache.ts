@@ -3,10 +3,10 @@
 
 import type { Clock } from "../clock.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
-import { askOne, type Layer, type StoreAnswer } from "../store/store.ts";
+import type { Layer, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import { yielding } from "./breath.ts";
-import { isPlainCall } from "./layer.ts";
+import { askOne, isPlainCall } from "./layer.ts";
 
 /** Most denials that are kept. One more, and all are forgotten. */
 const MAX_DENIALS = 10_000;

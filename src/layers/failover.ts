@@ -22,6 +22,7 @@ import { isOutage, Outage, type OutageWork } from "./failover/outage.ts";
 import { Recovery, storeClosed } from "./failover/recovery.ts";
 import { StoreLink } from "./failover/store-link.ts";
 
+/** For a shared store that does not say: calls of one tick go together, because there is a receipt for each batch. */
 const BATCHING: Batching = { size: 64, underWay: 4 };
 /** While more bookings than this are left, calls do not wait for them. */
 const LAST_BOOKINGS = 64;
@@ -88,18 +89,17 @@ export class FailoverLayer implements Layer, OutageWork {
   }
 
   /**
-   * Waits until the store counts again and has all that was admitted without it, with `alsoIfEmpty` also where that is nothing.
-   * Resolves to whether it has, in time.
+   * Waits until the store counts again, `withinMs` at most, but only if something was admitted without it, or `hasMore`: another
+   * layer has something for the store, such as borrowed units.
    */
-  async recovered(withinMs: number, alsoIfEmpty = false): Promise<boolean> {
+  async recovered(withinMs: number, hasMore = false): Promise<void> {
     const endsAtMs = this.#clock.nowMs() + withinMs;
     await Promise.allSettled(this.#sent);
-    while (this.#outage.state === "away" && (alsoIfEmpty || !this.#backlog.isEmpty)) {
+    while (this.#outage.state === "away" && (hasMore || !this.#backlog.isEmpty)) {
       const leftMs = endsAtMs - this.#clock.nowMs();
       const recovering = Promise.resolve(this.#outage.recovering);
-      if (leftMs <= 0 || !(await isWithin(leftMs, recovering, { clock: this.#clock }))) return false;
+      if (leftMs <= 0 || !(await isWithin(leftMs, recovering, { clock: this.#clock }))) return;
     }
-    return true;
   }
 
   async close(withinMs = 0): Promise<void> {
@@ -110,7 +110,7 @@ export class FailoverLayer implements Layer, OutageWork {
     await Promise.allSettled([...this.#sent, this.#outage.recovering]);
     if (wasHere) await this.#heartbeat.leave();
     const bookings = [...this.#backlog.bookings()].length;
-    if (!this.#backlog.isEmpty && this.#journal === undefined) this.#tell({ type: "failover.lost", bookings });
+    if (bookings > 0 && this.#journal === undefined) this.#tell({ type: "failover.lost", bookings });
     this.#journal?.close();
     await this.#link.store.close();
   }
@@ -201,6 +201,8 @@ export class FailoverLayer implements Layer, OutageWork {
 
   async probe(): Promise<void> {
     const beat = await this.#heartbeat.beat();
+    // Each of them becomes answered or doubtful. The doubtful ones are settled below, and `Backlog.rename` needs that none is
+    // under way.
     await Promise.allSettled(this.#sent);
     await this.#recovery.raise(beat);
     await this.#recovery.settle();

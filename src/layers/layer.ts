@@ -1,8 +1,19 @@
 // What a layer is: a store for the limiter, in front of another store. It asks that one, and changes some of the answers.
 
 import type { Step, StoreRequest } from "../kernel/request.ts";
+import { tooFewReplies } from "../store/error.ts";
 import { isShared, type SharedStore } from "../store/shared-store.ts";
-import type { Layers, Store } from "../store/store.ts";
+import type { Layer, Layers, Store, StoreAnswer } from "../store/store.ts";
+
+/** Asks for one request: without a promise where the layer answers at once. A missing answer is an `invalid-reply`. */
+export function askOne(
+  store: Pick<Layer, "apply" | "answer">,
+  request: StoreRequest,
+  leftMs?: number,
+): StoreAnswer | Promise<StoreAnswer> {
+  if (store.answer !== undefined) return store.answer(request, leftMs);
+  return store.apply([request], leftMs).then((answers) => answers?.[0] ?? tooFewReplies());
+}
 
 /** Whether nothing but its charges decides about a request. */
 export function isPlainCall({ mode, once, wait, steps }: StoreRequest): boolean {

@@ -1,16 +1,7 @@
 // The public interface of a limiter: the manual of its methods. createLimiter and createRemoteLimiter both make one.
 
-import type {
-  CallFor,
-  BucketFor,
-  DimensionsFor,
-  LimitOf,
-  OnlyDimensions,
-  OwnOf,
-  QuotasOf,
-  Said,
-  UnitOf,
-} from "../kernel/policy/typed.ts";
+import type { CallFor, BucketFor, DimensionsFor, LimitOf, OnlyDimensions } from "../kernel/policy/typed.ts";
+import type { OwnOf, QuotasOf, Said, UnitOf } from "../kernel/policy/typed.ts";
 import type { BucketUsage, Decision, Denied } from "../kernel/decision.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { Policy } from "../kernel/policy/parse.ts";

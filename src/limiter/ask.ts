@@ -4,7 +4,8 @@
 import { monotonicClock } from "../clock.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import { validReply } from "../store/check.ts";
-import { askOne, type StoreAnswer } from "../store/store.ts";
+import { askOne } from "../layers/layer.ts";
+import type { StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import type { CallOptions } from "./call-options.ts";
 import { limiterClosed } from "./closed.ts";
@@ -48,7 +49,7 @@ export async function askWhileClosing(context: LimiterContext, makeRequest: () =
   const askedAtMs = monotonicClock.nowMs();
   const found = askOne(context.store, request);
   const reply = found instanceof Promise ? await found : found;
-  if (reply === undefined || !isStale(reply)) return checkedReply(request, reply);
+  if (!isStale(reply)) return checkedReply(request, reply);
   const [again] = await askAgain(context, () => [makeRequest()], reply, askedAtMs);
   return checkedReply(request, again);
 }

@@ -12,16 +12,8 @@ import { ask, askAll } from "./ask.ts";
 import { checkBucketDimensions, limitNamed, type NamedBucket } from "./bucket-name.ts";
 import type { QuotaOptions } from "./call-options.ts";
 import type { LimiterContext } from "./context.ts";
-import {
-  type ChangeOptions,
-  checkChangeOptions,
-  checkGrantable,
-  checkGranted,
-  checkRevocable,
-  type Grant,
-  type Reset,
-  type Revoked,
-} from "./grant.ts";
+import { checkChangeOptions, checkGrantable, checkGranted, checkRevocable } from "./grant.ts";
+import type { ChangeOptions, Grant, Reset, Revoked } from "./grant.ts";
 import { emitEvent } from "./listener.ts";
 
 /** The most buckets that one request reads, and the most that `usage` reads: a policy may name thousands of tools. */
@@ -85,7 +77,7 @@ export async function grantTo(context: LimiterContext, target: Target, grant: Gr
 
 export async function revokeFrom(context: LimiterContext, target: Target, id: string): Promise<Revoked> {
   const { bucket, reply, reason } = await change(context, target, { type: "revoke", id }, checkRevocable);
-  const revoked = reply.steps[0]?.hold === "live";
+  const revoked = reply.steps[0]?.found === "live";
   const after = bucketUsageOf(bucket, reply);
   if (revoked) emitEvent(context, { type: "bucket.revoked", id, after, reason });
   return { revoked, after };

@@ -32,8 +32,8 @@ export interface WaitOptions extends QuotaOptions {
    * How long the call may wait until it is allowed, 0 to 3,600,000 ms, inclusive. Default 0. Calls of
    * `token-bucket` and `cooldown` limits are served in the order in which they reached the store, at the rate of the limit. Calls
    * that need a slot of a `concurrency` limit are served in their order in this process. Other calls retry at the instant of
-   * `retryAfterMs`. At most 256 calls wait for one bucket; the next one is denied at once. Aborting the signal ends the wait: the
-   * last place of a queue is free again, any other place stays empty.
+   * `retryAfterMs`. At most 256 calls wait for one bucket; the next one is denied at once. Aborting the signal ends the
+   * wait: a turn is free again only if no call waits behind it, and the others keep their turns.
    */
   readonly maxWaitMs?: number | undefined;
 }

@@ -3,7 +3,8 @@
 import { monotonicClock, systemClock } from "../clock.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { allotmentsOf, compiledPolicy } from "../kernel/policy/parse.ts";
-import { askOne, type LayerSettings } from "../store/store.ts";
+import { askOne } from "../layers/layer.ts";
+import type { LayerSettings } from "../store/store.ts";
 import { checkedReply } from "./ask.ts";
 import { CalendarSpecs } from "./calendar-specs.ts";
 import { CallCache } from "./call-cache.ts";

@@ -86,7 +86,7 @@ export function checkGrantable({ limit, allotment }: Bucket): void {
 
 /** Throws `grant-exists` when the store's reply says that another grant has the id. */
 export function checkGranted({ steps: [step] }: StoreReply, { id }: Grant): void {
-  if (step?.hold !== "late") return;
+  if (step?.found !== "late") return;
   const expected = "an id that no other grant of this bucket has, or had in the last ten minutes";
   const hint = "Nothing was granted. Choose another id.";
   throw new MisuseError("grant-exists", { path: "grant.id", expected, got: formatGot(id), hint });

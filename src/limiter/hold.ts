@@ -94,9 +94,9 @@ async function extend(context: LimiterContext, held: HeldCall, options: HoldOpti
     return { mode: "force", steps };
   };
   const { steps } = await ask(context, makeRequest, options);
-  if (steps.every(({ hold }) => hold === "unknown")) throw unknownHold(held.id);
+  if (steps.every(({ found }) => found === "unknown")) throw unknownHold(held.id);
   // A bucket that does not know the hold was reset, or has a limit that came with a reload.
-  return steps.every(({ hold }) => hold !== "late");
+  return steps.every(({ found }) => found !== "late");
 }
 
 function unknownHold(id: string): MisuseError {

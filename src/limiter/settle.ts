@@ -100,7 +100,7 @@ function onceFor(
 
 /** The status of a hold, from the replies of its buckets. Nothing was held where a quota is unlimited. */
 function statusOf(settlings: readonly Settling[], replies: readonly StepReply[]): Settlement["status"] {
-  const found = replies.flatMap(({ hold = [] }, i) => (settlings[i]?.bucket.allotment.quota === null ? [] : hold));
+  const found = replies.flatMap(({ found = [] }, i) => (settlings[i]?.bucket.allotment.quota === null ? [] : found));
   if (found.includes("late")) return "late";
   return found.length > 0 && found.every((each) => each === "unknown") ? "unknown-hold" : "settled";
 }

@@ -9,20 +9,14 @@ import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
-import { askOne, type StoreAnswer } from "../store/store.ts";
+import { askOne } from "../layers/layer.ts";
+import type { StoreAnswer } from "../store/store.ts";
 import { checkedReply, checkOpen } from "./ask.ts";
 import { checkBucket, type NamedBucket } from "./bucket-name.ts";
 import { grantTo, MAX_USAGES, type PageRange, readUsages, resetBucket, revokeFrom, type UsagePage } from "./buckets.ts";
 import { CallCache, type PreparedCall } from "./call-cache.ts";
-import {
-  type Abandonable,
-  type AbandonableOptions,
-  type CallOptions,
-  checkCallOptions,
-  checkWaitOptions,
-  type QuotaOptions,
-  type WaitOptions,
-} from "./call-options.ts";
+import { checkCallOptions, checkWaitOptions } from "./call-options.ts";
+import type { Abandonable, AbandonableOptions, CallOptions, QuotaOptions, WaitOptions } from "./call-options.ts";
 import { type CallPlan, planCall, stepsOf } from "./call-plan.ts";
 import { chargesOfHold, consumeCharges, type Verb } from "./charge-plan.ts";
 import { type CloseOptions, closeLimiter, closeOnce } from "./close.ts";

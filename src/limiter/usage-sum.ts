@@ -2,7 +2,7 @@
 // An unusable figure leaves the estimate that was held in place.
 
 import type { Cost } from "../kernel/call.ts";
-import { costFault, unitFault, unitsFault } from "../kernel/charge.ts";
+import { costFault, unitNameFault, unitCountFault } from "../kernel/charge.ts";
 import { type Fault, formatGot } from "../kernel/errors.ts";
 
 /** Options of `addUsage`. */
@@ -92,8 +92,8 @@ export class UsageSum {
       return;
     }
     for (const [unit, units] of Object.entries(usage)) {
-      const unknown = unitFault(this.#units, unit);
-      const wrong = unknown ?? unitsFault(unit, units);
+      const unknown = unitNameFault(this.#units, unit);
+      const wrong = unknown ?? unitCountFault(unit, units);
       if (wrong === null) {
         this.#sums.set(unit, Math.min((this.#sums.get(unit) ?? 0) + units, Number.MAX_SAFE_INTEGER));
         continue;

@@ -1,6 +1,5 @@
 // What the routes of one service share.
 
-import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { HostedLimiter } from "../limiter.ts";
 import type { Audit } from "./audit.ts";
 import type { Caller } from "./auth.ts";
@@ -13,9 +12,8 @@ import type { CallPlace, ProblemError } from "./problems.ts";
 import type { ReadinessWatch } from "./readiness.ts";
 import type { Refusals } from "./refusals.ts";
 
-/** The policy in force, and as it was written. */
+/** The policy in force as it was written. */
 export interface PolicyInForce {
-  readonly policy: CompiledPolicy;
   readonly source: string;
   /** Names the source: its hash. */
   readonly etag: string;

@@ -17,14 +17,15 @@ const FRESH_JSON_HEADERS = { ...JSON_HEADERS, "cache-control": "no-store" };
 export async function answer(context: ServiceContext, route: Route, request: Request): Promise<Response> {
   const startedMs = performance.now();
   let response: Response;
-  if (route.isAlways !== true) context.inFlight++;
+  const isCounted = route.isUncounted !== true;
+  if (isCounted) context.inFlight++;
   try {
-    if (route.isAlways !== true) admit(context);
+    if (isCounted) admit(context);
     response = await act(context, route, request);
   } catch (error) {
     response = problemResponse(context.problemFor(error, request, placeOf(route)), request);
   } finally {
-    if (route.isAlways !== true) context.inFlight--;
+    if (isCounted) context.inFlight--;
   }
   const takenMs = performance.now() - startedMs;
   context.metrics.countAnswer(route.path, response.status, takenMs / 1_000);
@@ -52,7 +53,7 @@ async function act(context: ServiceContext, route: Route, request: Request): Pro
   if (route.request !== undefined) {
     const schema = route.reads ?? route.request;
     body = parseBy(schema, await readBody(request, context.bounds.maxBodyBytes));
-    if (route.isOnce === true) body = underKey(body as { readonly call: Call }, headers.get("idempotency-key"));
+    if (route.takesKey === true) body = underKey(body as { readonly call: Call }, headers.get("idempotency-key"));
   }
   const value = await runFor(asking, () => route.run(asking, body));
   const id = requestIdOf(request);

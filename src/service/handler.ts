@@ -37,12 +37,12 @@ export type { Metrics } from "./metrics.ts";
 export type { ServiceOptions } from "./options.ts";
 export type { Readiness } from "./readiness.ts";
 
-/** The external limiter, as a function. */
+/** A service: it answers requests about calls. */
 export interface Service {
   /** The service's limiter, for other code in this process. */
   readonly limiter: Limiter;
   /** Whether callers need no key. */
-  readonly isOpen: boolean;
+  readonly isKeyless: boolean;
   readonly metrics: Metrics;
   /** Answers a request. It never rejects. */
   fetch(request: Request): Promise<Response>;
@@ -52,7 +52,7 @@ export interface Service {
    * @throws MisuseError as `limiter.reload`, and nothing has changed
    */
   reload(policy: string | PolicyInput | Policy): void;
-  /** Whether it leaves or closes. */
+  /** Whether `leave` or `close` was called. */
   readonly isLeaving: boolean;
   /** From now on it says that it is not ready; it answers as before. */
   leave(): void;
@@ -100,11 +100,12 @@ export function createService(options: ServiceOptions): Service {
   const app = new Hono();
   for (const route of ROUTES) app.on(route.method, route.path, ({ req }) => answer(context, route, req.raw));
   app.notFound(({ req }) => problemResponse(unrouted(ROUTES, req.raw), req.raw));
+  // `answer` catches what a route throws. This is for a fault of the log or of the metrics.
   app.onError((error, { req }) => problemResponse(context.problemFor(error, req.raw, "body"), req.raw));
   let closing: Promise<void> | undefined;
   return {
     limiter,
-    isOpen: options.keys === false,
+    isKeyless: options.keys === false,
     metrics,
     fetch: async (request) => app.fetch(request),
     reload(policy) {
@@ -140,7 +141,7 @@ function contextOf(options: ServiceOptions, policies: Policies, stop: AbortSigna
     if (error === null) log?.info({}, "ready: the store answers");
     else log?.error({ code: codeOf(error), problem: reasonOf(error) }, "not ready: the store does not answer");
   });
-  const events = new Events(bounds, () => policies.inForce(limiter).policy, metrics);
+  const events = new Events(bounds, () => limiter.policy, metrics);
   const limiter = limiterOf(options, policies.read(options.policy), { metrics, readiness, events });
   return {
     limiter,

@@ -1,7 +1,7 @@
 // The file of API keys and their scopes. It holds only hashes; a key's secret is shown once, when the key is made.
 
 import { hash, randomBytes } from "node:crypto";
-import { chmodSync, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { fileReasonOf } from "../kernel/reason.ts";
@@ -99,7 +99,8 @@ function index(keys: readonly StoredKey[]): ReadonlyMap<string, Key> {
   );
 }
 
-const PARTS: Readonly<Record<string, string>> = {
+/** What `makeKey` expects of each option, as `keySchema` has it. */
+const EXPECTED: Readonly<Record<string, string>> = {
   scopes: `some of ${SCOPES.join(", ")}`,
   tenants: "1 to 1,000 tenants of 1 to 1,000 characters",
   name: "at most 200 characters",
@@ -112,7 +113,11 @@ export interface NewKey {
   readonly name?: string | undefined;
 }
 
-/** Makes a key that is in no file yet, and its text. Throws `invalid-option`. */
+/**
+ * Makes a key that is in no file yet, and its text. The command line writes a line of the audit log before it adds the key.
+ *
+ * @throws MisuseError `invalid-option`
+ */
 export function makeKey({ scopes, tenants, name }: NewKey): { readonly stored: StoredKey; readonly key: string } {
   // 60 bits, in letters that cannot be mistaken for each other.
   const id = Array.from(randomBytes(12), (byte) => "abcdefghijkmnpqrstuvwxyz23456789"[byte % 32]).join("");
@@ -130,7 +135,7 @@ export function makeKey({ scopes, tenants, name }: NewKey): { readonly stored: S
     const [issue] = checked.error.issues;
     const [part = "key"] = issue?.path ?? [];
     const got = formatGot({ scopes, tenants, name }[String(part)]);
-    throw new MisuseError("invalid-option", { path: String(part), expected: PARTS[String(part)] ?? "a key", got });
+    throw new MisuseError("invalid-option", { path: String(part), expected: EXPECTED[String(part)] ?? "a key", got });
   }
   return { stored: checked.data, key: `tg_${id}_${secret}` };
 }
@@ -180,7 +185,6 @@ function changeFile(path: string, change: (keys: readonly StoredKey[]) => readon
     const keys = change(existsSync(path) ? readKeys(path) : []);
     if (keys.length > MAX_KEYS) throw invalidOption("keys", `at most ${MAX_KEYS} keys`, keys.length);
     writeFileSync(next, `${JSON.stringify({ version: 1, keys }, null, 2)}\n`);
-    chmodSync(next, 0o600);
     renameSync(next, path);
   } catch (error) {
     rmSync(next, { force: true });

@@ -46,7 +46,7 @@ const LAST_ANSWERS_MS = 1_000;
  */
 export async function listen(service: Service, options: ListenOptions = {}): Promise<Listening> {
   const { host, port, tls, drainMs, ...bounds } = readOptions(OPTIONS, options);
-  if (service.isOpen && !isLoopback(host)) {
+  if (service.isKeyless && !isLoopback(host)) {
     throw new MisuseError("invalid-option", {
       path: "host",
       expected:
@@ -61,7 +61,7 @@ export async function listen(service: Service, options: ListenOptions = {}): Pro
     keepAliveTimeout: bounds.idleMs,
     connectionsCheckingInterval: Math.min(1_000, bounds.headerMs),
   };
-  const fetch = service.isOpen ? (request: Request) => fetchHere(service, request) : service.fetch;
+  const fetch = service.isKeyless ? (request: Request) => fetchHere(service, request) : service.fetch;
   const answer = getRequestListener(fetch, { errorHandler: badRequest });
   const listener: RequestListener = (incoming, outgoing) => {
     // Once the service leaves, each answer is the last of its connection.

@@ -44,8 +44,8 @@ const REQUEST_ID = {
 const headers = { "x-request-id": { $ref: "#/components/headers/RequestId" } };
 
 function operation(route: Route, schemas: Schemas): object {
-  const { operationId, scope, summary, request, query, isOnce } = route;
-  const parameters = [...queryParameters(query), ...(isOnce === true ? [IDEMPOTENCY_KEY] : [])];
+  const { operationId, scope, summary, request, query, takesKey } = route;
+  const parameters = [...queryParameters(query), ...(takesKey === true ? [IDEMPOTENCY_KEY] : [])];
   return {
     operationId,
     summary,

@@ -31,7 +31,7 @@ export class Policies {
     return policy;
   }
 
-  /** The policy that the limiter applies, also after it was reloaded directly. */
+  /** The policy that the limiter applies as it was written, also after the limiter was reloaded directly. */
   inForce({ policy }: HostedLimiter): PolicyInForce {
     const known = this.#written.get(policy) ?? asWritten(policy);
     this.#written.set(policy, known);
@@ -60,5 +60,5 @@ function logWarning(log: Log, { code, at, path, message, hint }: PolicyWarning):
 }
 
 function asWritten(policy: CompiledPolicy, source = JSON.stringify(writtenPolicy(policy), null, 2)): PolicyInForce {
-  return { policy, source, etag: hash("sha256", source).slice(0, 32) };
+  return { source, etag: hash("sha256", source).slice(0, 32) };
 }

@@ -23,9 +23,12 @@ export interface Route {
   /** Further statuses of answers that are not problems, for the OpenAPI document. */
   readonly also?: Readonly<Record<number, string>>;
   /** Whether the header `Idempotency-Key` names the call. */
-  readonly isOnce?: boolean;
-  /** Whether it is answered also while the service is full or stopping, and not counted as in flight. */
-  readonly isAlways?: boolean;
+  readonly takesKey?: boolean;
+  /**
+   * Whether its requests are not counted as in flight: they are answered also while the service is full. While the service stops,
+   * `run` decides.
+   */
+  readonly isUncounted?: boolean;
   /** Returns the answer: a value is sent as JSON with 200, `null` as 204, and a `Response` as it is. */
   run(asking: Asking, body: unknown): unknown;
 }

@@ -13,18 +13,18 @@ import { batchRoute } from "./batch.ts";
 import type { Asking } from "./context.ts";
 import { docsPage, problemsPage } from "./docs-page.ts";
 import { openApiDocument } from "./openapi.ts";
-import { invalidQuery, notFor, ProblemError, stopping } from "./problems.ts";
+import { invalidQuery, ProblemError, stopping } from "./problems.ts";
 import { usageQuery } from "./query.ts";
 import * as requests from "../http/requests.ts";
 import type { Route } from "./route.ts";
 
-/** A route that changes something: its body has passed its schema. */
+/** A route that changes something: its body has passed its schema. Its `operationId` is `name` unless `more` has one. */
 function post<Body>(
   scope: "decide" | "admin",
   name: string,
   summary: string,
   run: (asking: Asking, body: Body) => unknown,
-  more: Pick<Route, "request" | "response" | "isOnce"> & Partial<Pick<Route, "operationId">>,
+  more: Pick<Route, "request" | "response" | "takesKey"> & Partial<Pick<Route, "operationId">>,
 ): Route {
   return { method: "POST", path: `/v1/${name}`, operationId: name, scope, summary, run: run as Route["run"], ...more };
 }
@@ -34,27 +34,33 @@ export const DECIDING: readonly Route[] = [
   post("decide", "consume", "Judge a call by every limit that matches, and charge all of them or none", calls.consume, {
     request: requests.consumeSchema,
     response: answers.decisionSchema,
-    isOnce: true,
+    takesKey: true,
   }),
   post("decide", "record", "Book a call that has happened, also past the quota", calls.record, {
     request: requests.callBodySchema,
     response: answers.decisionSchema,
-    isOnce: true,
+    takesKey: true,
   }),
   post("decide", "peek", "Answer as consume would, and charge nothing", calls.peek, {
     request: requests.callBodySchema,
     response: answers.decisionSchema,
   }),
-  post("decide", "reserve", "Hold what a call is priced at until it is settled or released", holds.reserve, {
+  post("decide", "reserve", "Hold the estimate of a call until it is settled or released", holds.reserve, {
     request: requests.reserveSchema,
     response: answers.reservedSchema,
-    isOnce: true,
+    takesKey: true,
   }),
-  post("decide", "begin", "Charge a call that begins now, and hold its other costs until it is settled", holds.begin, {
-    request: requests.reserveSchema,
-    response: answers.begunSchema,
-    isOnce: true,
-  }),
+  post(
+    "decide",
+    "begin",
+    "Charge a call that begins now, and hold the rest of its estimate until it is settled",
+    holds.begin,
+    {
+      request: requests.reserveSchema,
+      response: answers.begunSchema,
+      takesKey: true,
+    },
+  ),
   post("decide", "settle", "Book what a held call took, and free the rest", holds.settle, {
     request: requests.settleSchema,
     response: answers.settlementSchema,
@@ -127,7 +133,7 @@ const READING: readonly Route[] = [
     summary: "What happens, as server-sent events",
     query: z.object({ types: z.string().optional().meta({ description: TYPES_OF_EVENTS }) }),
     response: "text/event-stream",
-    isAlways: true,
+    isUncounted: true,
     run: answerEvents,
   },
 ];
@@ -140,7 +146,7 @@ function serviceRoute(
   response: Route["response"],
   run: Route["run"],
 ): Route {
-  return { method: "GET", path, operationId, scope: null, summary, response, isAlways: true, run };
+  return { method: "GET", path, operationId, scope: null, summary, response, isUncounted: true, run };
 }
 
 const ABOUT_SERVICE: readonly Route[] = [
@@ -171,19 +177,17 @@ export const ROUTES: readonly Route[] = [
 
 function answerPolicy({ context, caller, request }: Asking): Response {
   if (caller.tenants !== null) throw new ProblemError("not-for-tenants", "The policy is for keys of no tenant.");
-  const { source, etag: hash, policy } = context.inForce;
+  const { source, etag: hash } = context.inForce;
   const etag = `"${hash}"`;
   const headers = { etag, "cache-control": "no-cache" };
   const known = (request.headers.get("if-none-match") ?? "").split(",").map((each) => each.trim().replace(/^W\//, ""));
   if (known.includes(etag) || known.includes("*")) return new Response(null, { status: 304, headers });
-  return new Response(JSON.stringify({ version: policy.version, source }), {
+  return new Response(JSON.stringify({ version: context.limiter.policy.version, source }), {
     headers: { ...headers, "content-type": "application/json" },
   });
 }
 
 function answerEvents({ context, caller, request }: Asking): Response {
-  // The router sends HEAD here, too, and a HEAD would leave a listener behind.
-  if (request.method !== "GET") throw notFor("GET");
   if (context.phase === "stopping") throw stopping();
   const asked = new URL(request.url).searchParams.get("types")?.split(",") ?? STREAMED;
   const unknown = asked.find((type) => !STREAMED.includes(type));
@@ -199,7 +203,10 @@ function answerEvents({ context, caller, request }: Asking): Response {
       return false;
     }
   };
-  return new Response(context.events.listen({ tenants: caller.tenants, types, isAllowed }), {
+  // The router sends HEAD here, too: it gets the headers, and leaves no listener behind.
+  const isHead = request.method === "HEAD";
+  const stream = isHead ? null : context.events.listen({ tenants: caller.tenants, types, isAllowed });
+  return new Response(stream, {
     headers: { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" },
   });
 }
@@ -211,8 +218,8 @@ async function answerReady({ context: { readiness, phase } }: Asking): Promise<R
   return new Response(JSON.stringify(now), { status, headers });
 }
 
-async function answerMetrics({ context: { metrics, inFlight, inForce } }: Asking): Promise<Response> {
-  const text = await metrics.text(inFlight, inForce.policy.version);
+async function answerMetrics({ context: { metrics, inFlight, limiter } }: Asking): Promise<Response> {
+  const text = await metrics.text(inFlight, limiter.policy.version);
   return new Response(text, { headers: { "content-type": metrics.contentType } });
 }
 

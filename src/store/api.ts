@@ -1,5 +1,6 @@
 // What the author of a store imports, as `tollgate/store`. Files of this package import each thing from where it is defined.
 
+export type { Clock } from "../clock.ts";
 export type { LimitSpec } from "../kernel/algorithms/registry.ts";
 export { keysOf } from "../kernel/decide.ts";
 export { MARK_KEY, receiptsKey } from "../kernel/receipts.ts";

@@ -1,11 +1,11 @@
 // A batch inside a transaction, for stores that read states, let the kernel decide, and write what changed. Whether the batch
 // may be booked at all, and what was booked of it before, is in receipts.ts.
 
-import { decide, keysOf } from "../kernel/decide.ts";
+import { decide, keptAnswer, keysOf } from "../kernel/decide.ts";
 import type { StoreRequest } from "../kernel/request.ts";
 import type { StoredState } from "../kernel/state.ts";
 import { type ReadState, validTime } from "./check.ts";
-import { damagedKey, tooManyHolds } from "./error.ts";
+import { damagedError, tooManyHolds } from "./error.ts";
 import type { StoreAnswer } from "./store.ts";
 
 /** A decided batch. */
@@ -35,6 +35,7 @@ export function decideBatch(
     if (!states.has(key)) states.set(key, read(key));
     return states.get(key);
   };
+  const statesOf = (keys: readonly string[]) => keys.map((key) => stateOf(key) ?? undefined);
   const change = (key: string, state: StoredState | undefined): void => {
     states.set(key, state);
     changed.set(key, state);
@@ -42,18 +43,16 @@ export function decideBatch(
   const decideNext = (request: StoreRequest): StoreAnswer => {
     const { mode, steps } = request;
     const keys = keysOf(request);
-    const onceKey = mode === "undo" ? undefined : keys[steps.length];
-    const kept = onceKey === undefined ? undefined : stateOf(onceKey);
-    // A request that was answered before is answered again, also where its buckets are damaged.
-    const isAnswered = kept?.kind === "once" && nowMs < kept.expiresAtMs;
+    // A request that was answered before is answered again, also where its buckets are damaged: nothing reads them then.
+    const isAnswered = keptAnswer(request, statesOf(keys), nowMs) !== undefined;
     let damaged: string | undefined;
     for (const [i, key] of keys.entries()) {
       if (stateOf(key) !== null || isAnswered) continue;
       if (steps[i]?.event.type === "reset" && mode !== "peek") change(key, undefined);
       else damaged ??= key;
     }
-    if (damaged !== undefined) return damagedKey(damaged);
-    const before = keys.map((key) => stateOf(key) ?? undefined);
+    if (damaged !== undefined) return damagedError(damaged);
+    const before = statesOf(keys);
     const { reply, next } = decide(request, before, nowMs);
     for (const [i, state] of next?.entries() ?? []) if (state !== before[i]) change(keys[i] as string, state);
     return reply ?? tooManyHolds();

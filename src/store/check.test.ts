@@ -20,26 +20,26 @@ function faultOf(step: object): string | null {
 }
 
 describe("a store's reply to a step", () => {
-  it("may list grants, and have the hold of a revoke", () => {
+  it("may list grants, and say how a revoke found one", () => {
     for (const step of [
       { grants: [] },
       { granted: 3, grants: [GRANT, { ...GRANT, id: "g2" }] },
-      { hold: "live" },
-      { hold: "late" },
-      { hold: "unknown" },
+      { found: "live" },
+      { found: "late" },
+      { found: "unknown" },
     ]) {
       assert.equal(faultOf(step), null, JSON.stringify(step));
     }
   });
 
-  it("names the fault of a grant, or of the hold of a revoke", () => {
+  it("names the fault of a grant, or of how a revoke found one", () => {
     const cases: [step: object, fault: string][] = [
       [{ grants: {} }, "steps[0].grants: expected a list"],
       [{ grants: [GRANT, null] }, "steps[0].grants[1].id: expected a text"],
       [{ grants: [{ ...GRANT, id: 1 }] }, "steps[0].grants[0].id: expected a text"],
       [{ grants: [{ ...GRANT, units: -1 }] }, "steps[0].grants[0].units: expected a whole number"],
       [{ grants: [GRANT, { ...GRANT, endsInMs: 0.5 }] }, "steps[0].grants[1].endsInMs: expected a whole number"],
-      [{ hold: "gone" }, 'steps[0].hold: expected "live", "late" or "unknown"'],
+      [{ found: "gone" }, 'steps[0].found: expected "live", "late" or "unknown"'],
       [{ retryAfterMs: Number.NaN, grants: [GRANT] }, "steps[0].retryAfterMs: expected a whole number"],
     ];
     for (const [step, fault] of cases) assert.ok(faultOf(step)?.includes(fault), `${fault}: ${faultOf(step)}`);
@@ -48,8 +48,17 @@ describe("a store's reply to a step", () => {
 
 describe("a store's answer to a beat", () => {
   const beat = { incarnation: "a", lost: "all", instances: 2, rank: 1, nowMs: 0 } as const;
+  const [lives, leaves] = [{ livesMs: 1 }, { livesMs: 0 }];
 
-  it("is passed on where it is valid", () => assert.equal(validBeat(beat), beat));
+  it("is passed on where it is valid", () => assert.equal(validBeat(beat, lives), beat));
+
+  it("may count no instance when the last one leaves, and gives that one any rank", () => {
+    const last = { ...beat, instances: 0, rank: 0 };
+    assert.equal(validBeat(last, leaves), last);
+    assert.throws(() => validBeat(last, lives), /instances: expected a whole number from 1/);
+    const third = { ...beat, rank: 2 };
+    assert.equal(validBeat(third, leaves), third);
+  });
 
   const faults: [more: object, fault: string][] = [
     [{ rank: 2 }, "rank: expected a whole number from 0, below instances"],
@@ -59,7 +68,7 @@ describe("a store's answer to a beat", () => {
   for (const [more, fault] of faults) {
     it(`names what is wrong: ${fault}`, () => {
       assert.throws(
-        () => validBeat({ ...beat, ...more } as never),
+        () => validBeat({ ...beat, ...more } as never, lives),
         (error) => StoreError.isInstance(error) && error.message.includes(fault),
       );
     });

@@ -7,7 +7,7 @@ import type { StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
 import type { Outcome, States, StoredState } from "../kernel/state.ts";
 import { decodeState as decodeText } from "../kernel/encoding/state.ts";
 import { StoreError, tooFewReplies } from "./error.ts";
-import type { Beat } from "./shared-store.ts";
+import type { Beat, Member } from "./shared-store.ts";
 import type { StoreAnswer } from "./store.ts";
 
 /** The latest instant that a `Date` can hold. A window that begins then still ends below 2^53. */
@@ -34,15 +34,7 @@ export function isCount(value: unknown): value is number {
  */
 export function validTime(nowMs: unknown): number {
   if (isTime(nowMs)) return nowMs;
-  throw invalid("time", "whole milliseconds since 1970, as a number", nowMs);
-}
-
-/** A whole number that a client may give as a number, a bigint, a text or bytes; NaN for anything else. */
-export function wholeIn(value: unknown): number {
-  if (typeof value === "number") return value;
-  if (typeof value === "bigint") return Number(value);
-  const text = value instanceof Uint8Array ? new TextDecoder().decode(value) : value;
-  return typeof text === "string" && /^-?[0-9]+$/.test(text) ? Number(text) : Number.NaN;
+  throw invalid("time", `${TIME}, as a number`, nowMs);
 }
 
 /** The JSON value that a client or a port may give as text or as bytes; anything else as it is. */
@@ -74,9 +66,11 @@ export type ReadState = StoredState | undefined | null;
  *
  * @param nowMs the store's time: what is damaged holds nothing from its end on. Absent: it has no end
  */
-export function decodeState(text: string, expiresAtMs: number, nowMs = Number.NEGATIVE_INFINITY): ReadState {
+export function decodeState(text: string, expiresAtMs: number, nowMs?: number): ReadState {
   if (typeof text !== "string" || !Number.isSafeInteger(expiresAtMs)) return null;
-  return decodeText(text, expiresAtMs) ?? (expiresAtMs >= 0 && expiresAtMs <= nowMs ? undefined : null);
+  // A negative end is damage, too.
+  const isOver = nowMs !== undefined && expiresAtMs >= 0 && expiresAtMs <= nowMs;
+  return decodeText(text, expiresAtMs) ?? (isOver ? undefined : null);
 }
 
 /** A store's answer, or the error that says what is wrong with it. */
@@ -96,15 +90,17 @@ export function validReplies(requests: readonly StoreRequest[], replies: readonl
 }
 
 /**
- * A store's answer to a beat.
+ * A store's answer to a beat. An instance that leaves is not counted: there may be no other one, and its rank says nothing.
  *
  * @throws StoreError `invalid-reply`
  */
-export function validBeat(beat: Beat): Beat {
+export function validBeat(beat: Beat, { livesMs }: Pick<Member, "livesMs">): Beat {
   const { nowMs, instances, rank, incarnation, lost } = beat ?? {};
   if (!isTime(nowMs)) throw invalid("nowMs", TIME, nowMs);
-  if (!isCount(instances) || instances === 0) throw invalid("instances", "a whole number from 1", instances);
-  if (!isCount(rank) || rank >= instances) throw invalid("rank", "a whole number from 0, below instances", rank);
+  if (!isCount(instances)) throw invalid("instances", COUNT, instances);
+  const others = livesMs === 0 ? instances : instances - 1;
+  if (others < 0) throw invalid("instances", "a whole number from 1", instances);
+  if (!isCount(rank) || rank > others) throw invalid("rank", "a whole number from 0, below instances", rank);
   if (typeof incarnation !== "string") throw invalid("incarnation", "a text", incarnation);
   if (lost !== "all" && lost !== "some") throw invalid("lost", '"all" or "some"', lost);
   return beat;
@@ -127,13 +123,13 @@ function faultIn(reply: StoreReply): StoreError | null {
 }
 
 function faultInStep(step: Partial<StepReply> | undefined): [name: string, expected: string, got: unknown] | null {
-  const { allowed, used, granted, grants, hold, resetAfterMs, retryAfterMs } = step ?? {};
+  const { allowed, used, granted, grants, found, resetAfterMs, retryAfterMs } = step ?? {};
   if (typeof allowed !== "boolean") return ["allowed", "true or false", allowed];
   if (!isCount(used)) return ["used", COUNT, used];
   if (!isCount(resetAfterMs)) return ["resetAfterMs", COUNT, resetAfterMs];
   if (granted !== undefined && !isCount(granted)) return ["granted", COUNT, granted];
   if (retryAfterMs !== null && !isCount(retryAfterMs)) return ["retryAfterMs", `${COUNT}, or null`, retryAfterMs];
-  if (hold !== undefined && !FOUND.has(hold)) return ["hold", '"live", "late" or "unknown"', hold];
+  if (found !== undefined && !FOUND.has(found)) return ["found", '"live", "late" or "unknown"', found];
   if (grants === undefined) return null;
   if (!Array.isArray(grants)) return ["grants", "a list", grants];
   for (const [n, grant] of grants.entries()) {

@@ -66,7 +66,7 @@ export function closedError(store: string): StoreError {
 }
 
 /** The error for a key of a request whose text no version writes: of a bucket, or of a kept answer. */
-export function damagedKey(key: string): StoreError {
+export function damagedError(key: string): StoreError {
   const message = isAnswerKey(key)
     ? `the answer that is kept under ${key} is damaged: it ends ten minutes after it was written`
     : `the bucket ${key} is damaged: a reset of it empties it`;

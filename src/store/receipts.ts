@@ -5,7 +5,7 @@ import { MARK_KEY, MAX_RECEIPTS, RECEIPTS_KEPT_MS, receiptsKey } from "../kernel
 import type { Step, StoreRequest } from "../kernel/request.ts";
 import type { ReceiptsState } from "../kernel/state.ts";
 import { type DecidedBatch, decideBatch } from "./batch.ts";
-import type { ReadState } from "./check.ts";
+import { type ReadState, validTime } from "./check.ts";
 import { StoreError } from "./error.ts";
 import { type ReceiptTerms, type Terms, TermsError } from "./shared-store.ts";
 import type { StoreAnswer } from "./store.ts";
@@ -15,7 +15,7 @@ import type { StoreAnswer } from "./store.ts";
  *
  * @param read as for `decideBatch`; also called for `MARK_KEY`, and for the `receiptsKey` of the batch's instance, which has
  *   to be locked as buckets are
- * @throws TermsError `too-late`, `other-incarnation`; StoreError `overloaded`, `invalid-reply`: nothing is booked
+ * @throws TermsError `too-late`, `other-incarnation`, `too-many-open`; StoreError `invalid-reply`: nothing is booked
  */
 export function bookBatch(
   requests: readonly StoreRequest[],
@@ -23,6 +23,7 @@ export function bookBatch(
   nowMs: number,
   { notAfterMs = nowMs, incarnation, receipt }: Terms,
 ): DecidedBatch {
+  validTime(nowMs);
   if (nowMs > notAfterMs) throw new TermsError("too-late", `it is ${nowMs - notAfterMs} ms after the batch's deadline`);
   if (incarnation !== undefined) {
     const mark = read(MARK_KEY);
@@ -49,15 +50,18 @@ function decideWithReceipt(
   const before = open.find((each) => each.number === number);
   const others = open.filter((each) => each !== before);
   const isClosed = number < from || (before?.closed === true && !closes);
-  // The sender may have acted on a denial: a request that was not booked then may not pass now.
-  const isDenied = before?.booked.includes("0") === true && !closes;
-  if (isClosed || isDenied) throw new TermsError("too-late", `the batch ${number} is settled`);
-  if (others.length >= MAX_RECEIPTS) {
-    throw new StoreError("overloaded", `${MAX_RECEIPTS} batches of the instance are open`, { transient: true });
+  // The sender may have acted on what was not booked then, such as a denial: it may not be booked now.
+  const isPartlyBooked = before?.booked.includes("0") === true && !closes;
+  if (isClosed || isPartlyBooked) {
+    throw new TermsError("too-late", `the batch ${number} was closed, or a part of it was refused`);
+  }
+  // A batch that closes its number makes room.
+  if (others.length >= MAX_RECEIPTS && !closes) {
+    throw new TermsError("too-many-open", `${MAX_RECEIPTS} batches of the instance are open`);
   }
   const atMs = before?.atMs ?? nowMs;
   const wasBooked = (i: number) => before?.booked[i] === "1";
-  /** Whether an earlier batch of this number has done it already. */
+  /** Whether nothing is left to do: an earlier batch booked the request, or booked nothing that an undo could take back. */
   const isDone = ({ mode }: StoreRequest, i: number) => (mode === "undo" ? !wasBooked(i) : wasBooked(i));
   const asked = requests.map((request, i) => {
     if (isDone(request, i)) return asRead(request);

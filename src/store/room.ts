@@ -10,11 +10,12 @@ export const KEPT_ENDS = 1_000;
 
 /**
  * How many buckets there may be after a request. The end of a live hold always has room: it adds at most one bucket for
- * each of its limits, and holds are bounded. What else ends a call has an eighth more, which no call takes.
+ * each of its limits, and holds are bounded. The end of a hold that is not known, and a report, may use an eighth more than
+ * `max`; calls may not.
  */
 export function roomFor(request: StoreRequest, reply: StoreReply, max: number): number {
   if (!endsCall(request)) return max;
-  const isHeld = reply.steps.some(({ hold }) => hold === "live" || hold === "late");
+  const isHeld = reply.steps.some(({ found }) => found === "live" || found === "late");
   return isHeld ? Number.POSITIVE_INFINITY : max + Math.ceil(max / 8);
 }
 

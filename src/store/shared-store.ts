@@ -3,7 +3,6 @@
 // Only the failover layer asks for them.
 
 import type { StoreRequest } from "../kernel/request.ts";
-import type { MarkState } from "../kernel/state.ts";
 import { StoreError } from "./error.ts";
 import type { Layers, Store, StoreAnswer } from "./store.ts";
 
@@ -12,7 +11,10 @@ export const LONGEST_LIFE_MS = 600_000;
 /** Most instances that one beat removes after their end. */
 export const ENDED_MEMBERS_PER_BEAT = 100;
 
-/** A store that keeps delivery terms and counts its instances. */
+/**
+ * A store that books batches on terms and counts its instances, so that a limiter can go on while it is away. A store that
+ * processes share without a network, such as SQLite, need not be one.
+ */
 export interface SharedStore extends Store {
   readonly layers: Layers;
 
@@ -20,7 +22,7 @@ export interface SharedStore extends Store {
    * Decides requests as `apply` does, on terms. It is given no `leftMs`: the caller ends its wait by itself, and
    * `notAfterMs` is an instant of the store's time.
    *
-   * @throws TermsError `too-late`, `other-incarnation`: nothing was booked
+   * @throws TermsError `too-late`, `other-incarnation`, `too-many-open`: nothing was booked
    * @throws StoreError as `apply`
    */
   book(requests: readonly StoreRequest[], terms: Terms): Promise<readonly StoreAnswer[]>;
@@ -34,7 +36,7 @@ export interface SharedStore extends Store {
   beat(member: Member): Promise<Beat>;
 }
 
-/** Whether a store keeps terms and counts instances. */
+/** Whether a store books batches on terms and counts its instances. */
 export function isShared(store: Store): store is SharedStore {
   return (store as Partial<SharedStore>).book !== undefined;
 }
@@ -77,26 +79,31 @@ export interface Member {
   readonly livesMs: number;
   /**
    * At most 64 buckets that it saw last, read only where the store has no mark: if one of them is still there, the store has
-   * lost only the mark (`lost: "some"`), else everything (`"all"`).
+   * lost only some of what it held (`lost: "some"`), else everything (`"all"`). Empty: `"all"` only where the store holds
+   * nothing.
    */
   readonly seen: readonly string[];
 }
 
 /** What a store knows of the instances that share it. */
-export interface Beat extends Pick<MarkState, "incarnation" | "lost"> {
-  /** How many instances live, this one included. */
+export interface Beat {
+  /** Names the store for as long as it loses nothing: 1 to 64 letters, digits, `_` or `-`. */
+  readonly incarnation: string;
+  /** What the store had lost when it made its mark: `all` where nothing of what it held was left, else `some`. */
+  readonly lost: "all" | "some";
+  /** How many instances live: this one included, unless it leaves. */
   readonly instances: number;
-  /** The rank of this instance, from 0. */
+  /** How many of them have names before this one's, which is its rank, from 0. Of one that leaves, nothing reads it. */
   readonly rank: number;
   /** The store's time, epoch ms. */
   readonly nowMs: number;
 }
 
 /**
- * Why a store books nothing of a batch by its terms: the batch came after its deadline or after it was closed, or the store
- * has lost data since the sender last heard of it.
+ * Why a store books nothing of a batch by its terms: the batch came after its deadline or after it was closed, the store has
+ * lost data since the sender last heard of it, or the store remembers no more open batches of the instance.
  */
-export type TermsRefusal = "too-late" | "other-incarnation";
+export type TermsRefusal = "too-late" | "other-incarnation" | "too-many-open";
 
 /**
  * A shared store refuses the terms of a batch. Only the failover layer, which sent it, acts on that: to callers the store is

@@ -19,6 +19,7 @@ export class BoundedStates {
   readonly #ends = new Map<string, StoredState>();
   /** Kept between calls: a new iterator would step over all that was deleted since the map was last rehashed. */
   #ageing = this.#ends.entries();
+  /** The answer that `#ageing` has reached: looked at, and too young to be forgotten. */
   #oldest: readonly [key: string, state: StoredState] | null = null;
 
   constructor(max: number) {
@@ -58,6 +59,7 @@ export class BoundedStates {
       else if (!updateInPlace(before[i], state, nowMs)) this.#buckets.set(bucket, state);
     }
     if (once === undefined || next.length === steps.length) return true;
+    if (this.#oldest?.[0] === once.key) this.#oldest = null;
     const answer = next[steps.length];
     if (answer === undefined) this.#mapOf(once.key).delete(once.key);
     else this.#mapOf(once.key).set(once.key, answer);
@@ -110,7 +112,7 @@ export class BoundedStates {
 
 /**
  * Counts in place where only the count has changed: a new object in an old map would be the collector's work, at each call.
- * Nothing else refers to the old one.
+ * What refers to the old object means the bucket (such as the bases of the failover's local decisions).
  *
  * @returns whether it could; states without an algorithm of their kind, such as one with holds, are always replaced
  */

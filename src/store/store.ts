@@ -9,7 +9,7 @@ import type { Clock } from "../clock.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import type { FailoverEvent, FailoverOptions } from "../layers/failover/options.ts";
-import { type StoreError, tooFewReplies } from "./error.ts";
+import type { StoreError } from "./error.ts";
 
 /** A store's answer to one request. */
 export type StoreAnswer = StoreReply | StoreError;
@@ -26,8 +26,8 @@ export interface Store {
   readonly batching?: Batching | undefined;
 
   /**
-   * The clock by which the store decides, where a test gave it one. What the limiter itself times (kept denials, waits,
-   * borrowed units) then follows it, too.
+   * The clock that a test gave the store to decide by. What the limiter itself times (kept denials, waits, borrowed units)
+   * then follows it, too. Absent: the store decides by its own clock, and the limiter's timers by the machine's.
    */
   readonly clock?: Clock | undefined;
 
@@ -49,11 +49,12 @@ export interface Store {
   apply(requests: readonly StoreRequest[], leftMs?: number): Promise<readonly StoreAnswer[]>;
 
   /**
-   * Answers one request as `apply` would, at once where it can. Absent: `apply` is asked.
+   * Answers one request at once, as `apply` would. It is for a store that has nothing to wait for, and that has no `layers`.
+   * Absent: `apply` is asked.
    *
    * @throws StoreError what `apply` rejects with
    */
-  answer?(request: StoreRequest, leftMs?: number): StoreAnswer | Promise<StoreAnswer>;
+  answer?(request: StoreRequest): StoreAnswer;
 
   /**
    * Refuses limits that it cannot keep. Absent: it keeps all.
@@ -63,7 +64,7 @@ export interface Store {
   checkPolicy?(policy: Policy): void;
 
   /**
-   * Reads how the store is set up. Absent: there is nothing to set up.
+   * Reads how the store is set up, and changes nothing. Absent: there is nothing to set up.
    *
    * @throws StoreError
    */
@@ -77,13 +78,14 @@ export interface Store {
 }
 
 /**
- * How the limiter gathers requests into batches. A batch is what one tick asks. While `underWay` batches are out, what is
- * asked waits for the next one.
+ * How the limiter gathers requests into batches. One batch takes what one tick asks. While it is out, further requests wait:
+ * until it is back, or until `size` of them wait and fewer than `underWay` batches are out. With `deadlineMs` they wait for a
+ * quarter of it at most, if fewer than `underWay` batches are out.
  */
 export interface Batching {
   /** Most requests in one `apply`, 1 to 1,024. */
   readonly size: number;
-  /** Most batches under way at one time, 1 to 16. A further one begins only when a whole batch waits. */
+  /** Most batches under way at one time, 1 to 16. */
   readonly underWay: number;
 }
 
@@ -102,7 +104,9 @@ export type SetupEvent =
   | { readonly type: "store.check_failed"; readonly error: unknown };
 
 /** What a limiter and a layer ask: a store, or a layer in front of one. Policies and setup are the store's own. */
-export interface Layer extends Pick<Store, "batching" | "deadlineMs" | "apply" | "answer"> {
+export interface Layer extends Pick<Store, "batching" | "deadlineMs" | "apply"> {
+  /** Answers one request as `apply` would, at once where it can. Absent: `apply` is asked. */
+  answer?(request: StoreRequest, leftMs?: number): StoreAnswer | Promise<StoreAnswer>;
   /** @param withinMs how long to go on trying to book what was admitted without the store; a store has nothing to book */
   close(withinMs?: number): Promise<void>;
 }
@@ -132,14 +136,4 @@ export interface Layered {
   unwatch?(): void;
   /** Waits until the store counts again and has booked all calls that were admitted without it, or until the time is over. */
   recovered?(withinMs: number): Promise<unknown>;
-}
-
-/** Asks a store for one thing: at once where it can. A request without an answer fails with `invalid-reply`. */
-export function askOne(
-  store: Pick<Store, "apply" | "answer">,
-  request: StoreRequest,
-  leftMs?: number,
-): StoreAnswer | Promise<StoreAnswer> {
-  if (store.answer !== undefined) return store.answer(request, leftMs);
-  return store.apply([request], leftMs).then((answers) => answers?.[0] ?? tooFewReplies());
 }

@@ -26,7 +26,7 @@ export interface CounterPort {
 
 /** How a counter store is made. */
 export interface CounterStoreOptions {
-  /** Which windows it is time for: machines whose clocks differ count in different ones. Default: the machine's clock. */
+  /** The time by which windows are chosen. Machines whose clocks differ count in different windows. Default: the machine's clock. */
   readonly clock?: Clock;
 }
 

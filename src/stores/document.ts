@@ -158,7 +158,9 @@ function changeValue(json: unknown, requests: readonly StoreRequest[], nowMs: nu
     const keys = keysOf(request);
     const added = newIn(request, (i) => changed.get(keys[i] ?? "") !== undefined, isThere);
     if (added > 0 && buckets + added > roomFor(request, reply, MAX_KEYS)) {
-      return new StoreError("capacity", `a partition's value holds its ${MAX_KEYS} keys`, { transient: true });
+      return new StoreError("capacity", `a partition's value is full: it keeps at most ${MAX_KEYS} keys`, {
+        transient: true,
+      });
     }
     for (const [key, state] of changed) {
       const wasThere = isThere(key);

@@ -10,7 +10,7 @@ import type { Store, StoreAnswer } from "../store/store.ts";
 
 /** How a memory store is made. */
 export interface MemoryStoreOptions {
-  /** Most buckets kept, 1 to 10,000,000. Default 1,000,000 (some 250 bytes each). */
+  /** Most buckets that calls make, 1 to 10,000,000; what ends calls may add an eighth. Default 1,000,000 (some 250 bytes each). */
   readonly maxBuckets?: number;
   /** For tests. Default: the machine's clock. */
   readonly clock?: Clock;
@@ -77,11 +77,14 @@ class MemoryStore implements Store {
     return (this.clock ?? systemClock).nowMs();
   }
 
+  /** Not by `decideBatch`: states that are objects are never damaged, and a request that comes alone needs no maps. */
   #decide(request: StoreRequest, nowMs: number): StoreAnswer {
     const before = this.#states.read(request);
     const { reply, next } = decide(request, before, nowMs);
     if (reply === null) return tooManyHolds();
     if (next === null || this.#states.write(request, before, next, reply, nowMs)) return reply;
-    return new StoreError("capacity", `the memory store holds its ${this.#states.max} buckets`, { transient: true });
+    return new StoreError("capacity", `the memory store is full: it keeps at most ${this.#states.max} buckets`, {
+      transient: true,
+    });
   }
 }

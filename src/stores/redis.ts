@@ -33,8 +33,9 @@ export type {
 /** How a Redis store is made. */
 export interface RedisStoreOptions {
   /**
-   * How long a call may take before it fails with `unavailable`, 1 to 60,000 ms. Default 1,000. It is counted from the call:
-   * the time in which it waits to be sent, and all trips to the server, are part of it. What was sent may have
+   * With `failover: false` or on a cluster: how long a call may take before it fails with `unavailable`, 1 to 60,000 ms.
+   * Default 1,000. It is counted from the call: the time in which it waits to be sent, and all trips to the server, are part of
+   * it. Else `failover.deadlineMs` decides that, and this one only bounds how long an answer is waited for: let it be longer. What was sent may have
    * been booked: clients forget, or send again, what was in flight when a connection broke.
    */
   readonly deadlineMs?: number;
@@ -205,7 +206,7 @@ class RedisStore implements Store {
 
   async #run(part: Part, send: Send): Promise<StoreAnswer[]> {
     const call = scriptCall(part);
-    const onUnknownScript = part.terms?.incarnation === undefined ? "load" : this.#otherIncarnation;
+    const onUnknownScript = part.terms?.incarnation === undefined ? "load" : this.#serverHasForgotten;
     return scriptReplies(part, call.keys, await this.#call(this.#apply, call, send, onUnknownScript));
   }
 
@@ -222,9 +223,9 @@ class RedisStore implements Store {
 
   /**
    * A server that does not know the script has been started, or has taken over, since the last beat. So the incarnation that the
-   * sender knows may be out of date.
+   * sender knows may be out of date. The next beat loads the script.
    */
-  readonly #otherIncarnation = (): StoreError => {
+  readonly #serverHasForgotten = (): StoreError => {
     this.#mustLoadScript = true;
     const message =
       "the server has forgotten its scripts since the sender last heard of it, and may have lost what it held";

@@ -1,9 +1,14 @@
 // What a shared store must know of its instances: how many live, their ranks, and whether it has lost what it held.
 
 import assert from "node:assert/strict";
-import { large, onShared } from "./shared-cases.ts";
+import { StoreError } from "../store/error.ts";
+import { LONGEST_LIFE_MS } from "../store/shared-store.ts";
+import { large } from "./limits.ts";
+import { onShared } from "./shared-cases.ts";
 import { charge } from "./steps.ts";
 import { has, type StoreCase } from "./trial.ts";
+
+const DAY_MS = 86_400_000;
 
 export const beatCases: readonly StoreCase[] = [
   onShared("ranks live instances by their names", async (t) => {
@@ -25,6 +30,15 @@ export const beatCases: readonly StoreCase[] = [
     has(await t.beat("c"), { instances: 2, rank: 1 });
     await t.advance(1);
     has(await t.beat("c"), { instances: 1, rank: 0 });
+    assert.equal((await t.beat("c", { livesMs: 0 })).instances, 0);
+  }),
+  onShared("counts an instance of a clock that was ahead for its longest life from then on", async (t) => {
+    await t.advance(DAY_MS);
+    await t.beat("ahead");
+    await t.advance(-DAY_MS);
+    assert.equal((await t.beat("b")).instances, 2);
+    await t.advance(LONGEST_LIFE_MS);
+    assert.equal((await t.beat("b")).instances, 1);
   }),
   onShared("counts each group separately, whatever its name", async (t) => {
     const groups = ["a", "a:b", "a_b", "axb", "a.b", "A", "a-b", "a0"];
@@ -54,5 +68,18 @@ export const beatCases: readonly StoreCase[] = [
     await t.judge(charge("c", large));
     assert.equal((await t.beat("a", { seen: ["b", "c"] })).lost, "some");
     assert.equal((await t.beat("b", { seen: ["b"] })).lost, "some");
+  }),
+  onShared("has lost everything when nothing was seen and it holds nothing", async (t) => {
+    assert.equal((await t.beat("a")).lost, "all");
+  }),
+  onShared("may have lost some when nothing was seen and it holds something", async (t) => {
+    await t.judge(charge("c", large));
+    assert.equal((await t.beat("a")).lost, "some");
+  }),
+  onShared("refuses batches and beats once it is closed", async (t) => {
+    await t.store.close();
+    const isClosed = (error: unknown) => StoreError.isInstance(error) && error.code === "closed";
+    await assert.rejects(t.book({}), isClosed);
+    await assert.rejects(t.beat("a"), isClosed);
   }),
 ];

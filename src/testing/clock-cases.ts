@@ -57,7 +57,7 @@ export const clockCases: readonly StoreCase[] = [
       await t.judge(hold("b", limit, "short", 3, refund));
     });
     const { retryAfterMs } = await t.judge(hold("b", limit, "next", 5));
-    assert.equal(retryAfterMs, limit.algorithm === "token-bucket" ? retryAfterMs : 2 * LEASE_MS);
+    if (limit.algorithm !== "token-bucket") assert.equal(retryAfterMs, 2 * LEASE_MS);
     assert.ok((retryAfterMs ?? DAY_MS) <= 2 * LEASE_MS);
     await t.advance(LEASE_MS);
     assert.ok((await t.usedOf("b", limit)) <= 2);

@@ -17,7 +17,7 @@ export const expiryCases: readonly StoreCase[] = [
     await t.advance(1);
     assert.deepEqual(await found(), ["late", "late"]);
   }),
-  ...forEachHolder("gives back a hold that ended so, one ms before it not yet", async (t, limit) => {
+  ...forEachHolder("gives back a hold with `refund` when its lease ends, and not one ms before", async (t, limit) => {
     const { resetAfterMs } = await t.judge(hold("b", limit, "h1", 5, { onExpiry: "refund" }));
     assert.equal(resetAfterMs, LEASE_MS);
     await t.advance(LEASE_MS - 1);
@@ -27,7 +27,7 @@ export const expiryCases: readonly StoreCase[] = [
     assert.equal(await t.usedOf("b", limit), 0);
     assert.equal((await t.judge(hold("b", limit, "h2", 5))).used, 5);
   }),
-  ...forEachAlgorithm("spends holds that ended so, each at the instant of its end", async (t, limit) => {
+  ...forEachAlgorithm("spends holds with `charge` when their leases end, each at its own instant", async (t, limit) => {
     const leases = { h1: LEASE_MS, h2: 3 * LEASE_MS };
     for (const [id, leaseMs] of Object.entries(leases)) {
       await t.judge(hold("b", limit, id, 2, { leaseMs }));
@@ -64,14 +64,14 @@ export const expiryCases: readonly StoreCase[] = [
   ...forEachAlgorithm("spends only the difference when what was charged is settled late", async (t, limit) => {
     for (const bucket of ["more", "less"]) await t.judge(hold(bucket, limit, "h1", 3));
     await t.advance(LEASE_MS);
-    has(await t.judge(settle("more", limit, "h1", 5)), { allowed: true, used: 5, hold: "late" });
-    has(await t.judge(settle("less", limit, "h1", 1)), { allowed: true, used: 3, hold: "late" });
+    has(await t.judge(settle("more", limit, "h1", 5)), { allowed: true, used: 5, found: "late" });
+    has(await t.judge(settle("less", limit, "h1", 1)), { allowed: true, used: 3, found: "late" });
     for (const bucket of ["more", "less"]) assert.equal(await t.findHold(bucket, limit, "h1"), "unknown");
   }),
   ...forEachAlgorithm("spends all that was needed when what was given back is settled late", async (t, limit) => {
     await t.judge(hold("b", limit, "h1", 2, { onExpiry: "refund" }));
     await t.advance(LEASE_MS);
-    has(await t.judge(settle("b", limit, "h1", 6)), { allowed: true, used: 6, hold: "late" });
+    has(await t.judge(settle("b", limit, "h1", 6)), { allowed: true, used: 6, found: "late" });
     assert.equal(await t.findHold("b", limit, "h1"), "unknown");
   }),
   ...forEachHolder("remembers a hold for ten minutes after its end, and not a ms longer", async (t, limit) => {
@@ -87,7 +87,7 @@ export const expiryCases: readonly StoreCase[] = [
     const late = await t.judge(settle("late", limit, "h1", 3));
     await t.advance(1);
     const unknown = await t.judge(settle("unknown", limit, "h1", 3));
-    assert.deepEqual([late.hold, unknown.hold], ["late", "unknown"]);
+    assert.deepEqual([late.found, unknown.found], ["late", "unknown"]);
     // A token bucket has long been given back what the other hold took.
     const used = { concurrency: [0, 1], "token-bucket": [1, 3] }[limit.algorithm as string] ?? [1, 4];
     assert.deepEqual([late.used, unknown.used], used);
@@ -95,7 +95,7 @@ export const expiryCases: readonly StoreCase[] = [
   ...forEachHolder("lets a hold live longer when it is extended, and never shorter", async (t, limit) => {
     await t.judge(hold("b", limit, "h1", 5, { onExpiry: "refund" }));
     await t.advance(LEASE_MS - 1);
-    has(await t.judge(extend("b", limit, "h1", LEASE_MS)), { allowed: true, retryAfterMs: 0, hold: "live" });
+    has(await t.judge(extend("b", limit, "h1", LEASE_MS)), { allowed: true, retryAfterMs: 0, found: "live" });
     await t.judge(extend("b", limit, "h1", 1));
     await t.advance(LEASE_MS - 1);
     assert.equal(await t.findHold("b", limit, "h1"), "live");
@@ -110,7 +110,7 @@ export const expiryCases: readonly StoreCase[] = [
     for (const [id, found] of Object.entries({ h1: "late", h2: "unknown" })) {
       for (const mode of ["judge", "force", "peek"] as const) {
         const step = await t.one(mode, extend("b", limit, id, LEASE_MS));
-        assert.deepEqual(step, { allowed: false, used: 0, resetAfterMs: 0, retryAfterMs: null, hold: found });
+        assert.deepEqual(step, { allowed: false, used: 0, resetAfterMs: 0, retryAfterMs: null, found });
       }
       assert.equal(await t.findHold("b", limit, id), found);
     }

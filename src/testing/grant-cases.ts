@@ -25,7 +25,7 @@ export const grantCases: readonly StoreCase[] = [
   }),
   ...forEachWindow("says what has the id of a grant: nothing, the same grant, or something else", async (t, limit) => {
     const found = async (id: string, units: number, leaseMs: number) =>
-      (await t.judge(grant("b", limit, id, units, leaseMs))).hold;
+      (await t.judge(grant("b", limit, id, units, leaseMs))).found;
     // Also where the window ends before the grant would.
     const asked = REMEMBERED_MS;
     assert.deepEqual([await found("g1", 3, asked), await found("g1", 3, asked)], ["unknown", "live"]);
@@ -47,13 +47,13 @@ export const grantCases: readonly StoreCase[] = [
     const longLater = { ...long, endsInMs: 70 };
     assert.deepEqual((await t.peek(read("b", limit))).grants, [shortLater, longLater]);
     assert.deepEqual((await t.peek(charge("b", limit, 1))).grants, undefined);
-    has(await t.peek(revoke("b", limit, "long")), { hold: "live", granted: 2, grants: [shortLater] });
+    has(await t.peek(revoke("b", limit, "long")), { found: "live", granted: 2, grants: [shortLater] });
     assert.deepEqual((await t.peek(read("b", limit))).grants, [shortLater, longLater]);
     const revoked = await t.judge(revoke("b", limit, "long"));
-    has(revoked, { allowed: true, hold: "live", used: 6, granted: 2, grants: [shortLater] });
+    has(revoked, { allowed: true, found: "live", used: 6, granted: 2, grants: [shortLater] });
     assert.equal((await t.judge(charge("b", limit, 2))).allowed, false);
-    has(await t.judge(revoke("b", limit, "long")), { allowed: true, hold: "late", granted: 2 });
-    assert.equal((await t.judge(revoke("b", limit, "none"))).hold, "unknown");
+    has(await t.judge(revoke("b", limit, "long")), { allowed: true, found: "late", granted: 2 });
+    assert.equal((await t.judge(revoke("b", limit, "none"))).found, "unknown");
     // A grant that is sent again does not come back; once it is forgotten, its id is free.
     assert.equal((await t.judge(grant("b", limit, "long", 3))).granted, 2);
     await t.advance(REMEMBERED_MS);
@@ -65,12 +65,12 @@ export const grantCases: readonly StoreCase[] = [
   storeCase("revokes no hold, and no grant that has ended", async (t) => {
     const limit = quota(2);
     await t.judge(hold("b", limit, "h1", 1));
-    assert.equal((await t.judge(revoke("b", limit, "h1"))).hold, "unknown");
+    assert.equal((await t.judge(revoke("b", limit, "h1"))).found, "unknown");
     assert.equal((await t.peek(read("b", limit))).used, 1);
     await t.judge(grant("b", limit, "g1", 3, 10));
     await t.advance(10);
-    assert.equal((await t.judge(revoke("b", limit, "g1"))).hold, "late");
-    assert.equal((await t.judge(revoke("none", limit, "g1"))).hold, "unknown");
+    assert.equal((await t.judge(revoke("b", limit, "g1"))).found, "late");
+    assert.equal((await t.judge(revoke("none", limit, "g1"))).found, "unknown");
   }),
   storeCase("grants nothing in a peek, nor where another step denies, and forgets a grant with a reset", async (t) => {
     const limit = quota(5);
@@ -101,7 +101,7 @@ export const grantCases: readonly StoreCase[] = [
       const { used, granted } = await t.judge(grant("b", tokenBucket, "g1", 4));
       assert.deepEqual([used <= 1, granted], [true, undefined]);
     }
-    assert.equal((await t.judge(settle("b", tokenBucket, "h1", 0))).hold, "live");
+    assert.equal((await t.judge(settle("b", tokenBucket, "h1", 0))).found, "live");
     assert.equal((await t.judge(grant("b", tokenBucket, "g2", 99))).used, 0);
     assert.equal((await t.judge(charge("b", tokenBucket, 6))).retryAfterMs, null);
     assert.equal((await t.judge(charge("b", tokenBucket, 5))).allowed, true);

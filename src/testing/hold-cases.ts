@@ -45,12 +45,12 @@ export const holdCases: readonly StoreCase[] = [
   ...forEachHolder("gives everything back when nothing was needed", async (t, limit) => {
     await t.judge(hold("b", limit, "h1", 3));
     const step = await t.judge(settle("b", limit, "h1", 0));
-    assert.deepEqual(step, { allowed: true, used: 0, resetAfterMs: 0, retryAfterMs: 0, hold: "live" });
+    assert.deepEqual(step, { allowed: true, used: 0, resetAfterMs: 0, retryAfterMs: 0, found: "live" });
     assert.equal((await t.judge(hold("b", limit, "h2", 5))).used, 5);
   }),
   ...forEachAlgorithm("spends what was needed when a hold is settled, and frees the rest", async (t, limit) => {
     await t.judge(hold("b", limit, "h1", 4));
-    has(await t.judge(settle("b", limit, "h1", 1)), { allowed: true, used: 1, hold: "live" });
+    has(await t.judge(settle("b", limit, "h1", 1)), { allowed: true, used: 1, found: "live" });
     assert.equal(await t.findHold("b", limit, "h1"), "unknown");
     assert.equal((await t.judge(charge("b", limit, 4))).used, 5);
     assert.equal((await t.judge(charge("b", limit, 1))).allowed, false);
@@ -60,7 +60,7 @@ export const holdCases: readonly StoreCase[] = [
     const large: LimitSpec =
       limit.algorithm === "token-bucket" ? { ...limit, burst: 1_100, levelPerUnit: 1 } : { ...limit, quota: 1_100 };
     assert.equal((await t.judge(hold("b", large, "h1", 100))).used, 100);
-    has(await t.judge(settle("b", large, "h1", 5_000)), { allowed: true, used: 5_000, retryAfterMs: 0, hold: "live" });
+    has(await t.judge(settle("b", large, "h1", 5_000)), { allowed: true, used: 5_000, retryAfterMs: 0, found: "live" });
     const { allowed, retryAfterMs } = await t.judge(charge("b", large));
     assert.equal(allowed, false);
     if (large.algorithm === "token-bucket") assert.equal(retryAfterMs, 5_000 - 1_100 + 1);
@@ -68,15 +68,15 @@ export const holdCases: readonly StoreCase[] = [
   }),
   ...forEachAlgorithm("spends what was needed also for a hold that never was, and says so", async (t, limit) => {
     await t.judge(hold("b", limit, "h1", 1));
-    has(await t.judge(settle("b", limit, "h2", 3)), { allowed: true, used: 4, hold: "unknown" });
+    has(await t.judge(settle("b", limit, "h2", 3)), { allowed: true, used: 4, found: "unknown" });
     assert.equal(await t.findHold("b", limit, "h1"), "live");
-    has(await t.judge(settle("b", limit, "h3", 3)), { allowed: true, used: 7, hold: "unknown" });
+    has(await t.judge(settle("b", limit, "h3", 3)), { allowed: true, used: 7, found: "unknown" });
   }),
   ...forEachHolder("knows a hold no more once it was settled", async (t, limit) => {
     await t.judge(hold("b", limit, "h1", 2));
     await t.judge(settle("b", limit, "h1", 2));
-    assert.equal((await t.judge(settle("b", limit, "h1", 0))).hold, "unknown");
-    assert.equal((await t.judge(extend("b", limit, "h1", LEASE_MS))).hold, "unknown");
+    assert.equal((await t.judge(settle("b", limit, "h1", 0))).found, "unknown");
+    assert.equal((await t.judge(extend("b", limit, "h1", LEASE_MS))).found, "unknown");
   }),
   ...forEachHolder("keeps the holds of a bucket apart, whatever their ids are", async (t, limit) => {
     const ids = ["a", "A", "-", "_".repeat(64), "7"];
@@ -92,7 +92,7 @@ export const holdCases: readonly StoreCase[] = [
     assert.equal((await t.judge(reset("b", limit))).used, 3);
     assert.equal(await t.usedOf("b", limit), 0);
     const used = limit.algorithm === "concurrency" ? 0 : 2;
-    has(await t.judge(settle("b", limit, "h1", 2)), { used, hold: "unknown" });
+    has(await t.judge(settle("b", limit, "h1", 2)), { used, found: "unknown" });
   }),
   ...forEachHolder("holds, settles and extends nothing in any bucket when one step is denied", async (t, limit) => {
     await t.judge(hold("b", limit, "old", 1), hold("c", limit, "old", 1));
@@ -127,7 +127,7 @@ export const holdCases: readonly StoreCase[] = [
     const reply = await t.ask("judge", ...steps, extend("gone", tokenBucket, "h0", 1));
     assert.deepEqual(each(reply.steps, "allowed"), [true, true, true, false]);
     assert.deepEqual(each(reply.steps, "used"), [1, 0, 60, 0]);
-    assert.deepEqual(each(reply.steps, "hold"), [undefined, undefined, "live", "unknown"]);
+    assert.deepEqual(each(reply.steps, "found"), [undefined, undefined, "live", "unknown"]);
     const booked = await t.ask("judge", ...steps);
     assert.deepEqual(each(booked.steps, "used"), [2, 1, 70]);
   }),

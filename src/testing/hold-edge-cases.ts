@@ -3,11 +3,9 @@
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import { StoreError } from "../store/error.ts";
-import { quota, slots, tokenBucket } from "./limits.ts";
+import { MAX_ENTRIES, quota, slots, tokenBucket } from "./limits.ts";
 import { charge, hold, LEASE_MS, read, settle } from "./steps.ts";
 import { answered, storeCase, type StoreCase, type Trial } from "./trial.ts";
-
-const MAX_HOLDS = 1_000;
 
 export const holdEdgeCases: readonly StoreCase[] = [
   storeCase("concurrency: frees slots for any usage of a settle, and spends nothing", async (t) => {
@@ -44,7 +42,7 @@ export const holdEdgeCases: readonly StoreCase[] = [
       const bucket = limit.algorithm;
       await t.judge(hold(bucket, limit, "h1", 2));
       assert.equal(await t.usedOf(bucket, other), 0);
-      assert.equal((await t.judge(settle(bucket, other, "h1", 0))).hold, "unknown");
+      assert.equal((await t.judge(settle(bucket, other, "h1", 0))).found, "unknown");
       assert.equal(await t.findHold(bucket, limit, "h1"), "live");
       await t.judge(hold(bucket, other, "h2", 1));
       assert.equal(await t.findHold(bucket, limit, "h1"), "unknown");
@@ -52,12 +50,12 @@ export const holdEdgeCases: readonly StoreCase[] = [
   }),
   storeCase("lets another store on the same data settle a hold", async (t) => {
     await t.judge(hold("b", quota(5), "h1", 3));
-    const { used, hold: found } = await t.another().judge(settle("b", quota(5), "h1", 1));
+    const { used, found } = await t.another().judge(settle("b", quota(5), "h1", 1));
     assert.deepEqual([used, found], [1, "live"]);
     assert.equal(await t.findHold("b", quota(5), "h1"), "unknown");
   }),
   storeCase("fails only a request that would make more than a thousand holds in one bucket", async (t) => {
-    const large = quota(2 * MAX_HOLDS);
+    const large = quota(2 * MAX_ENTRIES);
     await fill(t, large);
     for (const mode of ["judge", "force", "peek"] as const) {
       const [failed, fits] = await t.store.apply([
@@ -67,13 +65,13 @@ export const holdEdgeCases: readonly StoreCase[] = [
       assert.ok(StoreError.isInstance(failed) && failed.code === "too-many-holds" && failed.transient, mode);
       assert.equal(answered(fits).steps[1]?.used, 0);
     }
-    assert.equal(await t.usedOf("b", large), MAX_HOLDS + 3);
+    assert.equal(await t.usedOf("b", large), MAX_ENTRIES + 3);
     await t.judge(settle("b", large, "h0", 0));
     assert.equal((await t.judge(hold("b", large, "more", 1))).allowed, true);
-    assert.equal((await t.judge(hold("b", large, "never", MAX_HOLDS))).allowed, false);
+    assert.equal((await t.judge(hold("b", large, "never", MAX_ENTRIES))).allowed, false);
   }),
   storeCase("forgets the earliest holds that have ended where they are in the way of new ones", async (t) => {
-    const large = quota(2 * MAX_HOLDS);
+    const large = quota(2 * MAX_ENTRIES);
     await fill(t, large);
     await t.advance(LEASE_MS);
     await t.judge(hold("b", large, "more", 1));
@@ -84,6 +82,6 @@ export const holdEdgeCases: readonly StoreCase[] = [
 
 /** Puts as many holds of a unit into a bucket as it may have. */
 async function fill(t: Trial, limit: LimitSpec): Promise<void> {
-  const steps = Array.from({ length: MAX_HOLDS }, (_, i) => hold("b", limit, `h${i}`, 1));
+  const steps = Array.from({ length: MAX_ENTRIES }, (_, i) => hold("b", limit, `h${i}`, 1));
   await t.sendAll(steps.map((step) => ({ mode: "judge", steps: [step] })));
 }

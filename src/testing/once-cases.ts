@@ -3,11 +3,9 @@
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import type { Step, StoreReply, StoreRequest } from "../kernel/request.ts";
-import { quota, REMEMBERED_MS, slots, tokenBucket } from "./limits.ts";
+import { large, quota, REMEMBERED_MS, slots, tokenBucket } from "./limits.ts";
 import { charge, extend, hold, LEASE_MS, read, reset, settle } from "./steps.ts";
 import { each, first, storeCase, type StoreCase, type Trial } from "./trial.ts";
-
-const large = quota(99);
 
 function askOnce(t: Trial, ...steps: Step[]): Promise<StoreReply> {
   return t.send(once(steps));
@@ -51,7 +49,7 @@ export const onceCases: readonly StoreCase[] = [
     assert.equal(await other.findHold("b", large, "h2"), "unknown");
     assert.equal(await other.findHold("b", large, "h1"), "live");
   }),
-  storeCase("gives the first answer, with its mark, to any request under its key", async (t) => {
+  storeCase("gives the first answer, and what its request was alike in, to any request under its key", async (t) => {
     const reply = await t.send(once([charge("b", large, 2)], "judge", "R-1_a"));
     const replay = { request: "R-1_a", hold: null, units: [2] };
     const others = [once([charge("c", quota(0)), read("b", large)], "judge", "r2"), once([], "force", "r3")];
@@ -124,7 +122,7 @@ export const onceCases: readonly StoreCase[] = [
     ];
     const reply = await askOnce(t, ...steps);
     assert.deepEqual(each(reply.steps, "used"), [most, 2, 5, 4, 1, 3, 0, 3]);
-    assert.equal(each(reply.steps, "hold").join(), ",,live,late,unknown,live,,");
+    assert.equal(each(reply.steps, "found").join(), ",,live,late,unknown,live,,");
     await t.judge(charge("emptied", large, 1));
     const again = await askOnce(t, ...steps);
     assertGivenAgain(again, reply, { request: "r1", hold: "h2", units: [most, 2, 5, 4, 1, 0, 0, 0] });

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
-import { forEachAlgorithm, tokenBucket, WINDOW_MS } from "./limits.ts";
-import { epoch, large, onShared, toWindow } from "./shared-cases.ts";
+import { forEachAlgorithm, large, tokenBucket, WINDOW_MS } from "./limits.ts";
+import { epoch, onShared, toWindow } from "./shared-cases.ts";
 import { charge } from "./steps.ts";
 import type { StoreCase, Trial } from "./trial.ts";
 

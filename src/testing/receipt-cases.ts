@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import type { StoreRequest } from "../kernel/request.ts";
 import type { ReceiptTerms } from "../store/shared-store.ts";
-import { quota, WINDOW_MS } from "./limits.ts";
-import { booking, epoch, large, onShared, toWindow } from "./shared-cases.ts";
+import { large, MAX_RECEIPTS, quota, WINDOW_MS } from "./limits.ts";
+import { booking, epoch, onShared, toWindow } from "./shared-cases.ts";
 import { charge, hold, reset } from "./steps.ts";
 import { each, first, type StoreCase } from "./trial.ts";
 
@@ -146,7 +146,7 @@ export const receiptCases: readonly StoreCase[] = [
     await t.refuses("too-late", receipt(2), booking("b"));
     assert.equal(await t.usedOf("b", large), 1);
   }),
-  onShared("refuses a number below those that its instance has settled", async (t) => {
+  onShared("refuses a number below those that its instance has closed", async (t) => {
     await t.book(receipt(5, { from: 5 }), booking("b"));
     await t.refuses("too-late", receipt(4), booking("b"));
     await t.refuses("too-late", closed(4), booking("b"));
@@ -154,12 +154,20 @@ export const receiptCases: readonly StoreCase[] = [
     await t.book(receipt(4, { instance: "i2" }), booking("b"));
     assert.equal(await t.usedOf("b", large), 2);
   }),
-  onShared("remembers 16 open batches of an instance, and books nothing of one more", async (t) => {
-    for (let number = 1; number <= 16; number++) await t.book(receipt(number), booking("b"));
-    await t.refuses("overloaded", receipt(17), booking("b"));
-    await t.book(receipt(16), booking("b"));
-    assert.equal(await t.usedOf("b", large), 16);
-    await t.book(receipt(17, { from: 2 }), booking("b"));
-    assert.equal(await t.usedOf("b", large), 17);
+  onShared(`remembers ${MAX_RECEIPTS} open batches of an instance, and books nothing of one more`, async (t) => {
+    for (let number = 1; number <= MAX_RECEIPTS; number++) await t.book(receipt(number), booking("b"));
+    await t.refuses("too-many-open", receipt(MAX_RECEIPTS + 1), booking("b"));
+    await t.book(receipt(MAX_RECEIPTS), booking("b"));
+    assert.equal(await t.usedOf("b", large), MAX_RECEIPTS);
+    await t.book(receipt(MAX_RECEIPTS + 1, { from: 2 }), booking("b"));
+    assert.equal(await t.usedOf("b", large), MAX_RECEIPTS + 1);
+  }),
+  onShared(`closes a number also while ${MAX_RECEIPTS} other batches of its instance are open`, async (t) => {
+    for (let number = 2; number <= MAX_RECEIPTS + 1; number++) await t.book(receipt(number), booking("b"));
+    await t.book(closed(1), { ...booking("b"), mode: "force" });
+    assert.equal(await t.usedOf("b", large), MAX_RECEIPTS + 1);
+    await t.refuses("too-many-open", receipt(MAX_RECEIPTS + 2), booking("b"));
+    await t.book(receipt(MAX_RECEIPTS + 2, { from: 4 }), booking("b"));
+    assert.equal(await t.usedOf("b", large), MAX_RECEIPTS + 2);
   }),
 ];

@@ -6,9 +6,9 @@ import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import { StoreError, type StoreErrorCode } from "../store/error.ts";
 import { isShared, TermsError } from "../store/shared-store.ts";
 import type { Beat, Member, SharedStore, Terms, TermsRefusal } from "../store/shared-store.ts";
-import { quota, WINDOW_MS } from "./limits.ts";
+import { large, WINDOW_MS } from "./limits.ts";
 import { charge } from "./steps.ts";
-import { answered, type StoreCase, Trial } from "./trial.ts";
+import { answered, runTrial, type StoreCase, Trial } from "./trial.ts";
 
 export class SharedTrial extends Trial<SharedStore> {
   beat(instance: string, more: Partial<Member> = {}): Promise<Beat> {
@@ -33,12 +33,11 @@ export function onShared(name: string, run: (trial: SharedTrial) => Promise<void
     async run(fixture) {
       const { store } = fixture;
       assert.ok(isShared(store), "the store has no book: it is not a SharedStore");
-      await run(new SharedTrial(store, fixture));
+      await runTrial(new SharedTrial(store, fixture), run);
     },
   };
 }
 
-export const large = quota(99);
 export const epoch = { algorithm: "fixed-window", quota: 99, windowMs: WINDOW_MS, align: "epoch" } as const;
 
 export const booking = (bucket: string, cost = 1, limit: LimitSpec = large): StoreRequest => ({

@@ -1,5 +1,5 @@
-// What every store must do, case by case in plain words, for any test runner. A differential test shows whether a store equals
-// the kernel in everything else.
+// What every store must do, case by case in plain words, for any test runner. test/properties/stores-agree.test.ts and
+// test/servers/agree.test.ts compare the stores with the kernel in everything else; they are not in the package.
 
 import assert from "node:assert/strict";
 import { StoreError } from "../store/error.ts";

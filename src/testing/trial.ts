@@ -9,6 +9,7 @@ import { read, settle } from "./steps.ts";
 
 /** A store to test, empty, and a way to let its time pass. */
 export interface StoreFixture {
+  /** Open. What opened it closes it after the case. */
   readonly store: Store;
   /** Lets the store's time move by exactly so many ms; back when negative. */
   advance(ms: number): Promise<void> | void;
@@ -28,7 +29,7 @@ type ExpectedRequest = readonly [
   steps: readonly Step[],
   allowed: boolean,
   used: number,
-  hold?: StepReply["hold"],
+  found?: StepReply["found"],
 ];
 
 /** One run of a case: the store that it tests, and how to ask it. */
@@ -94,7 +95,7 @@ export class Trial<Tested extends Store = Store> {
   async decidesInOrder(batch: readonly ExpectedRequest[]): Promise<void> {
     const replies = await this.sendAll(batch.map(([mode, steps]) => ({ mode, steps })));
     assert.deepEqual(
-      replies.map((reply) => [reply.allowed, first(reply).used, first(reply).hold]),
+      replies.map((reply) => [reply.allowed, first(reply).used, first(reply).found]),
       batch.map(([, , allowed, used, found]) => [allowed, used, found]),
     );
     assert.equal(new Set(each(replies, "nowMs")).size, 1);
@@ -110,8 +111,8 @@ export class Trial<Tested extends Store = Store> {
   }
 
   /** How a settle would find a hold. */
-  async findHold(bucket: string, limit: LimitSpec, id: string): Promise<StepReply["hold"]> {
-    return (await this.peek(settle(bucket, limit, id, 0))).hold;
+  async findHold(bucket: string, limit: LimitSpec, id: string): Promise<StepReply["found"]> {
+    return (await this.peek(settle(bucket, limit, id, 0))).found;
   }
 
   async nowMs(): Promise<number> {
@@ -122,15 +123,17 @@ export class Trial<Tested extends Store = Store> {
 export function storeCase(name: string, run: (trial: Trial) => Promise<void>): StoreCase {
   return {
     name,
-    async run(fixture) {
-      const trial = new Trial(fixture.store, fixture);
-      try {
-        await run(trial);
-      } finally {
-        await trial.closeOthers();
-      }
-    },
+    run: (fixture) => runTrial(new Trial(fixture.store, fixture), run),
   };
+}
+
+/** Runs a case, and closes the other stores that it opened. */
+export async function runTrial<T extends Trial>(trial: T, run: (trial: T) => Promise<void>): Promise<void> {
+  try {
+    await run(trial);
+  } finally {
+    await trial.closeOthers();
+  }
 }
 
 /** The reply of a store, which throws where there is an error instead. */

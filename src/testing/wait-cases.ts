@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { StoreReply } from "../kernel/request.ts";
-import { quota, slots, tokenBucket, UNIT_MS } from "./limits.ts";
+import { MAX_QUEUED, quota, slots, tokenBucket, UNIT_MS } from "./limits.ts";
 import { charge, extend, hold, LEASE_MS, read, settle } from "./steps.ts";
 import { each, first, has, storeCase, type StoreCase, type Trial } from "./trial.ts";
 
@@ -10,8 +10,6 @@ import { each, first, has, storeCase, type StoreCase, type Trial } from "./trial
 async function full(t: Trial): Promise<void> {
   await t.judge(charge("b", tokenBucket, 5));
 }
-
-const MAX_PLACES = 256;
 
 export const waitCases: readonly StoreCase[] = [
   storeCase("token-bucket: serves calls that wait in their order, at the rate of the limit", async (t) => {
@@ -60,7 +58,7 @@ export const waitCases: readonly StoreCase[] = [
     await full(t);
     await t.wait("w1", 10_000, charge("b", tokenBucket));
     await t.wait("w2", 10_000, charge("b", tokenBucket));
-    assert.equal((await t.force(settle("b", tokenBucket, "w2", 0))).hold, "live");
+    assert.equal((await t.force(settle("b", tokenBucket, "w2", 0))).found, "live");
     assert.equal((await t.wait("w3", 10_000, charge("b", tokenBucket))).waitMs, 2 * UNIT_MS);
   }),
   storeCase("token-bucket: gives no other turn of a queue to a later call when it was given up", async (t) => {
@@ -85,7 +83,7 @@ export const waitCases: readonly StoreCase[] = [
     assert.equal((await t.judge(charge("b", tokenBucket))).allowed, false);
     assert.equal(await t.findHold("b", tokenBucket, "h1"), "live");
     await t.advance(UNIT_MS + 1);
-    assert.equal((await t.force(extend("b", tokenBucket, "h1", 1_000))).hold, "live");
+    assert.equal((await t.force(extend("b", tokenBucket, "h1", 1_000))).found, "live");
     await t.advance(999);
     assert.equal(await t.findHold("b", tokenBucket, "h1"), "live");
     await t.advance(1);
@@ -100,10 +98,10 @@ export const waitCases: readonly StoreCase[] = [
       await t.wait("w2", 10_000, hold("b", single, "h2", 1, { leaseMs: 10_000 }));
       await t.advance(UNIT_MS + UNIT_MS / 2);
       // Half of its unit has flowed back, and the next place is still taken.
-      assert.equal((await t.force(settle("b", single, "h1", 0))).hold, "live");
+      assert.equal((await t.force(settle("b", single, "h1", 0))).found, "live");
       assert.equal((await t.judge(charge("b", single))).allowed, false);
       await t.advance(UNIT_MS / 2);
-      has(await t.force(settle("b", single, "h2", 0)), { hold: "live", used: 0 });
+      has(await t.force(settle("b", single, "h2", 0)), { found: "live", used: 0 });
       assert.equal((await t.judge(charge("b", single))).allowed, true);
       assert.equal((await t.judge(charge("b", single))).allowed, false);
     },
@@ -112,7 +110,7 @@ export const waitCases: readonly StoreCase[] = [
     await full(t);
     await t.wait("w1", 10_000, hold("b", tokenBucket, "h1", 1));
     await t.wait("w2", 10_000, hold("b", tokenBucket, "h2", 1));
-    assert.equal((await t.force(settle("b", tokenBucket, "h2", 0))).hold, "live");
+    assert.equal((await t.force(settle("b", tokenBucket, "h2", 0))).found, "live");
     assert.equal((await t.wait("w3", 10_000, hold("b", tokenBucket, "h3", 1))).waitMs, 2 * UNIT_MS);
   }),
   storeCase("token-bucket: charges or refunds a hold that waited a lease after its turn", async (t) => {
@@ -156,7 +154,7 @@ export const waitCases: readonly StoreCase[] = [
     const reply = await t.wait("w1", 10_000, ...steps);
     assert.deepEqual([reply.waitMs, ...each(reply.steps, "used")], [300, 2, 6, 6]);
     await t.advance(299);
-    assert.equal((await t.peek(settle("a", quota(5), "w1", 0))).hold, "live");
+    assert.equal((await t.peek(settle("a", quota(5), "w1", 0))).found, "live");
     await t.advance(1);
     const after = await Promise.all([t.usedOf("a", quota(5)), t.usedOf("b", tokenBucket), t.usedOf("c", other)]);
     // The second bucket has had 300 ms, of which a unit takes 200.
@@ -181,9 +179,9 @@ export const waitCases: readonly StoreCase[] = [
     assert.deepEqual([one?.waitMs, again?.waitMs, again?.replay?.request], [UNIT_MS, UNIT_MS, "r"]);
     assert.equal(await t.usedOf("b", tokenBucket), 6);
   }),
-  storeCase(`token-bucket: lets ${MAX_PLACES} wait and no more`, async (t) => {
+  storeCase(`token-bucket: lets ${MAX_QUEUED} wait and no more`, async (t) => {
     await full(t);
-    const requests = Array.from({ length: MAX_PLACES + 1 }, (_, i) => ({
+    const requests = Array.from({ length: MAX_QUEUED + 1 }, (_, i) => ({
       mode: "judge" as const,
       steps: [charge("b", tokenBucket)],
       wait: { id: `w${i}`, maxMs: 1_000_000 },

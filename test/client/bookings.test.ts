@@ -89,6 +89,16 @@ describe("bookings", () => {
     assert.deepEqual(wire.told, ["reserve", "more", "settle h1", "last"]);
   });
 
+  it("are counted as booked only when they were sent", async () => {
+    const bookings = new Bookings();
+    const wire = service();
+    bookings.add(booking("reserve"), false);
+    // The release of a hold that the service denied.
+    bookings.add({ item: () => null }, false);
+    await bookings.send(wire);
+    assert.deepEqual([wire.told, bookings.size, bookings.takeCounts()], [["reserve"], 0, { booked: 1, dropped: 0 }]);
+  });
+
   it("are dropped nine minutes after they were first sent, because the service may have forgotten their keys", async () => {
     const clock = fakeClock(0);
     const bookings = new Bookings(clock);
@@ -128,11 +138,11 @@ describe("bookings", () => {
     const away = new Away(wire as unknown as Wire, { policy, instances: 1 }, ({ type }) => told.push(type));
     away.book(booking("late"), false);
     away.book(booking("later"), false);
-    assert.equal(await away.isAway(performance.now() + 1_000), false);
+    assert.equal(await away.decidesHere(performance.now() + 1_000), false);
     assert.deepEqual([wire.told, told], [["late", "later"], []]);
     away.book(booking("lost"), false);
     await new Promise(setImmediate);
-    assert.deepEqual([await away.isAway(performance.now() + 1_000), told], [true, ["store.unreachable"]]);
+    assert.deepEqual([await away.decidesHere(performance.now() + 1_000), told], [true, ["store.unreachable"]]);
     await away.close(0);
     assert.deepEqual(told, ["store.unreachable", "failover.lost"]);
   });

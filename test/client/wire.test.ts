@@ -49,15 +49,38 @@ describe("the calls of one tick", () => {
     assert.equal(await usedOf(call.session), 300);
   });
 
-  it("go in several requests when they are large, and only a call that is too large fails", async () => {
-    const { limiter, requests } = counted();
-    const args = { text: "x".repeat(200_000) };
-    const large = Array.from({ length: 5 }, () => limiter.consume({ ...fresh(), args }));
-    const huge = limiter.consume({ ...fresh(), args: { text: "x".repeat(1_100_000) } });
-    const rejected = assert.rejects(huge, isMisuse("invalid-call", "call"));
-    assert.ok((await Promise.all(large)).every(({ allowed }) => allowed));
-    await rejected;
-    assert.equal(requests.length, 4);
+  // A character of ASCII has one byte in UTF-8, and one of Chinese has three.
+  for (const character of ["x", "語"]) {
+    it(`go in several requests when they are large, and only a call that is too large fails: ${character}`, async () => {
+      const { limiter, requests } = counted();
+      const args = { text: character.repeat(120_000) };
+      const large = Array.from({ length: 5 }, () => limiter.consume({ ...fresh(), args }));
+      const huge = limiter.consume({ ...fresh(), args: { text: character.repeat(1_100_000) } });
+      const rejected = assert.rejects(huge, isMisuse("invalid-call", "call"));
+      assert.ok((await Promise.all(large)).every(({ allowed }) => allowed));
+      await rejected;
+      assert.equal(requests.length, 4);
+    });
+
+    it(`report a result of any length: ${character}`, async () => {
+      const { limiter } = counted();
+      for (const length of [290_000, 350_000, 600_000]) {
+        await limiter.reportOutcome(fresh(), { result: character.repeat(length) });
+      }
+    });
+  }
+
+  it("go in smaller requests when the service has lower bounds", async () => {
+    const bounds = [{ maxBatchItems: 100 }, { maxBodyBytes: 10_000 }];
+    for (const bound of bounds) {
+      const { url, ask } = await served({ policy: POLICY, bounds: bound });
+      const { limiter } = counted({ url });
+      const decisions = await Promise.all(
+        Array.from({ length: 256 }, () => limiter.consume({ tool: "x", session: "s" })),
+      );
+      assert.ok(decisions.every(({ allowed }) => allowed));
+      assert.equal((await ask("GET", "/v1/usage?session=s")).json.items[0].used, 256);
+    }
   });
 
   it("have an answer each: only a wrong one fails", async () => {
@@ -318,7 +341,7 @@ describe("a call that waits", () => {
     const aborted = limiter.consume(call, { maxWaitMs: 5_000, signal: controller.signal });
     setTimeout(() => controller.abort(new Error("enough")), 10);
     await assert.rejects(aborted, /enough/);
-    assert.ok(service.isOpen);
+    assert.ok(service.isKeyless);
   });
 
   it("runs, or is reserved, at its turn, also for a slot", async () => {

@@ -8,7 +8,9 @@ import { testStore } from "../stores/store-suite.ts";
 
 testStore("memory behind the batch layer", () => {
   const clock = fakeClock();
-  return { store: new BatchLayer(memoryStore({ clock }), { size: 7, underWay: 1 }), advance: clock.advance };
+  const layer = new BatchLayer(memoryStore({ clock }), { size: 7, underWay: 1 });
+  const store: Store = { apply: (requests) => layer.apply(requests), close: () => layer.close() };
+  return { store, advance: clock.advance };
 });
 
 const request: StoreRequest = { mode: "judge", steps: [] };

@@ -50,12 +50,12 @@ describe("an instance at its bound of buckets in an outage", () => {
 
   it("settles every hold, and recognises retries", () => {
     assert.equal(usedIn("slots"), 2);
-    assert.equal(decide(settle("slots", "h1", "h1")).steps[0]?.hold, "live");
+    assert.equal(decide(settle("slots", "h1", "h1")).steps[0]?.found, "live");
     assert.notEqual(decide(settle("slots", "h1", "h1")).replay, undefined);
     assert.equal(usedIn("slots"), 1);
     for (let i = 0; i < 3_000; i++) {
       assert.equal(judge(hold("slots", `run${i}`)).allowed, true, `run ${i}`);
-      assert.equal(decide(settle("slots", `run${i}`, `run${i}`)).steps[0]?.hold, "live");
+      assert.equal(decide(settle("slots", `run${i}`, `run${i}`)).steps[0]?.found, "live");
     }
     assert.equal(usedIn("slots"), 1);
   });

@@ -309,6 +309,51 @@ describe("failover", () => {
     await Promise.all([seen.limiter.close(), fresh.limiter.close()]);
   });
 
+  it("decides alone while one batch hangs and no receipt has room, and books all of it once", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter, events, until } = instanceOf(remote, policyOf({ quota: 200 }), { deadlineMs: 1_000 });
+    await limiter.consume(call);
+    remote.faults.push("hang");
+    const hanging = limiter.consume(call);
+    // Else the next call goes in the same batch.
+    await new Promise(setImmediate);
+    for (let i = 0; i < 80; i++) assert.equal((await limiter.consume(call)).allowed, true);
+    assert.equal((await hanging).allowed, true);
+    await until("store.recovered");
+    assert.equal(await usedIn(limiter), 82);
+    assert.deepEqual(
+      events.filter(({ type }) => type === "failover.refused"),
+      [],
+    );
+    await limiter.close();
+  });
+
+  it("drops nothing where only a request to undo finds a damaged bucket", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter, until } = instanceOf(remote, policyOf({ onStoreError: "deny" }));
+    await limiter.consume(call);
+    const bucket = [...remote.states.keys()].find((key) => key.includes("per-session")) ?? "";
+    remote.faults.push("lose-reply");
+    remote.damaged = bucket;
+    assert.equal(await admitted(limiter, 1), 0);
+    const recovered = await until("store.recovered");
+    assert.deepEqual(recovered, { ...recovered, booked: 0, dropped: 0 });
+    await limiter.close();
+  });
+
+  it("loses nothing when it is closed with only a request to undo", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter, events } = instanceOf(remote, policyOf({ onStoreError: "deny" }));
+    await limiter.consume(call);
+    remote.fault = "lose-request";
+    assert.equal(await admitted(limiter, 1), 0);
+    await limiter.close({ withinMs: 0 });
+    assert.deepEqual(
+      events.map(({ type }) => type),
+      ["store.unreachable"],
+    );
+  });
+
   it("holds and settles in an outage", async () => {
     const remote = new RemoteStore(clock);
     const policy = policyOf({ unit: "tokens", quota: 1_000 });

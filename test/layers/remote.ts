@@ -5,8 +5,10 @@ import { networkLayers } from "../../src/layers/network.ts";
 import {
   type Beat,
   bookBatch,
+  LONGEST_LIFE_MS,
   MARK_KEY,
   type Member,
+  type ReadState,
   type SharedStore,
   type StoredState,
   StoreError,
@@ -32,6 +34,8 @@ export class RemoteStore implements SharedStore {
   readonly faults: Fault[] = [];
   /** Of each batch after those, and of each beat: `late` is as `lose-request` there. */
   fault: Fault = "answer";
+  /** A bucket that it finds damaged. */
+  damaged: string | undefined;
   /** What is on its way, the first one first. */
   readonly late: (() => Replies)[] = [];
   /** What it holds: buckets, answers, receipts, the mark. */
@@ -103,12 +107,16 @@ export class RemoteStore implements SharedStore {
   }
 
   #arrive(requests: readonly StoreRequest[], terms: Terms): Replies {
-    const { replies, changed } = bookBatch(requests, (key) => this.states.get(key), this.#clock.nowMs(), terms);
+    const { replies, changed } = bookBatch(requests, (key) => this.#read(key), this.#clock.nowMs(), terms);
     for (const [key, state] of changed) {
       if (state === undefined) this.states.delete(key);
       else this.states.set(key, state);
     }
     return replies;
+  }
+
+  #read(key: string): ReadState {
+    return key === this.damaged ? null : this.states.get(key);
   }
 
   #beat({ group, instance, livesMs, seen }: Member): Beat {
@@ -117,6 +125,7 @@ export class RemoteStore implements SharedStore {
     if (mark.kind !== "mark") throw new Error("the mark is none");
     const lives = this.#groups.get(group) ?? new Map<string, number>();
     this.#groups.set(group, lives);
+    for (const [name, untilMs] of lives) lives.set(name, Math.min(untilMs, nowMs + LONGEST_LIFE_MS));
     lives.set(instance, nowMs + livesMs);
     const living = [...lives].filter(([, untilMs]) => nowMs < untilMs).map(([name]) => name);
     const rank = living.filter((name) => name < instance).length;

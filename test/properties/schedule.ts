@@ -342,7 +342,7 @@ export function createModel(tallies: ReturnType<typeof createTallies>) {
     { mode }: StoreRequest,
     { event }: Step,
     state: StoredState | undefined,
-    { allowed, hold: found }: StepReply,
+    { allowed, found }: StepReply,
     reply: StoreReply,
   ): void {
     const isBooked = mode === "force" || (mode === "judge" && reply.allowed);

@@ -106,7 +106,8 @@ for (const [name, open] of Object.entries(stores)) {
 
 describe("redis at its own time and the kernel", () => {
   it(`agree on ${SCHEDULES} schedules, with expiries of Redis itself on the way`, async (context) => {
-    const store = redisStore(node);
+    // A busy machine may answer late: the test is not about that.
+    const store = redisStore(node, { deadlineMs: 60_000 });
     const tallies = createTallies();
     // A fifth of the windows: 2 to 20 ms. Lanes run side by side, because most of the time they wait.
     const scaled = fc.sample(schedule, { numRuns: SCHEDULES, seed: SEED + 1 }).map(faster);

@@ -58,6 +58,12 @@ describe("the end of a call", () => {
     assert.deepEqual(await usedOf(call.session), { calls: 1, tokens: 40, refunded: 5, failing: 0, same: 0 });
   });
 
+  it("of a call that was cancelled before it ran charges nothing of what was held, when its usage is 0", async () => {
+    const call = fresh();
+    await post("/v1/end", { holdId: await begun(call), call, usage: { tokens: 0, euros: 0 } });
+    assert.deepEqual(await usedOf(call.session), { calls: 1, tokens: 0, refunded: 0, failing: 0, same: 0 });
+  });
+
   it("that is sent again counts once, its outcome included", async () => {
     const call = fresh();
     const body = { holdId: await begun(call), call, usage: { tokens: 7 }, error: true };

@@ -430,6 +430,20 @@ describe("a mapping", () => {
     });
   }
 
+  it("need not say what a limit per group is per where its tool has no group", () => {
+    const policy = definePolicy({
+      version: 1,
+      tools: { search: { group: "read" } },
+      limits: [{ name: "groups", per: ["user", "group"], quota: 5 }],
+    });
+    const made = (tool: string) => {
+      const mapping: EnvoyMapping = { domains: { a: [{ match: { k: "v" }, tool }] } };
+      return envoyService(createLimiter({ policy, store: memoryStore() }), { policy, mapping });
+    };
+    made("other");
+    assert.throws(() => made("search"), /user, which the limit groups is per/);
+  });
+
   it("refuses concurrency limits: when it is made, or when a request names such a tool", async () => {
     const limits: PolicyInput = {
       version: 1,

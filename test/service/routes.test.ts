@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { definePolicy, parsePolicy } from "tollgate";
+import { ROUTES } from "../../src/service/routes.ts";
 import { sqliteStore } from "../../src/stores/sqlite.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { fits, POLICY, served } from "./served.ts";
@@ -284,6 +285,24 @@ describe("the service's own state", () => {
     const wrong = await ask("GET", "/v1/consume");
     assert.deepEqual([wrong.status, wrong.json.code, wrong.headers.get("allow")], [405, "method-not-allowed", "POST"]);
     assert.equal((await ask("DELETE", "/v1/policy")).headers.get("allow"), "GET, HEAD");
-    assert.equal((await ask("HEAD", "/v1/events")).status, 405);
+  });
+
+  it("answers every method that Allow names", async () => {
+    for (const { path } of ROUTES) {
+      const { status, headers } = await ask("PROPFIND", path);
+      assert.equal(status, 405, path);
+      const methods = headers.get("allow")?.split(", ") ?? [];
+      assert.ok(methods.length > 0, path);
+      for (const method of methods.filter((each) => each !== "GET")) {
+        assert.notEqual((await ask(method, path)).status, 405, `${method} ${path}`);
+      }
+    }
+  });
+
+  it("answers HEAD for events with the headers alone, and keeps no listener", async () => {
+    const { status, headers, text } = await ask("HEAD", "/v1/events");
+    assert.deepEqual([status, headers.get("content-type"), text], [200, "text/event-stream", ""]);
+    assert.match((await ask("GET", "/metrics")).text, /^tollgate_event_listeners 0$/m);
+    assert.equal((await ask("HEAD", "/v1/events?types=unknown")).status, 400);
   });
 });

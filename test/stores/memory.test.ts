@@ -126,6 +126,26 @@ describe("the memory store's bound", () => {
     }
   });
 
+  it("keeps the answer of an ended hold for ten minutes again when it is sent again after ten minutes", async () => {
+    const clock = fakeClock();
+    const store = memoryStore({ clock });
+    const lasting: LimitSpec = { ...limit, quota: 99, ttlMs: 86_400_000 };
+    const end: StoreRequest = {
+      mode: "force",
+      steps: [{ bucket: "b", limit: lasting, event: { type: "settle", id: "h1", units: 1 } }],
+      once: { key: "p:1:{t}:$settled:h1", request: "r1" },
+    };
+    const used = async () => {
+      const [reply] = await store.apply([end]);
+      assert.ok(reply !== undefined && !StoreError.isInstance(reply));
+      return reply.steps[0]?.used;
+    };
+    assert.equal(await used(), 1);
+    clock.advance(600_000);
+    assert.equal(await used(), 2);
+    for (const _ of [1, 2, 3]) assert.equal(await used(), 2);
+  });
+
   for (const maxBuckets of [0, -1, 1.5, Number.NaN, 10_000_001, "9" as never]) {
     it(`refuses maxBuckets ${maxBuckets}`, () => {
       assert.throws(

@@ -91,7 +91,7 @@ function tell(steps: readonly Step[], reply: StoreReply | string, count: (what: 
   else {
     count(reply.waitMs !== undefined ? "placed" : reply.allowed ? "allowed" : "denied");
     for (const [i, { event }] of steps.entries()) {
-      const found = reply.steps[i]?.hold;
+      const found = reply.steps[i]?.found;
       count(found === undefined ? event.type : `${event.type} ${found}`);
     }
   }

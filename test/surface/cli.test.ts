@@ -1,10 +1,12 @@
 // What is typed in a terminal: every command with its arguments and options, the environment variables, and the exit codes.
 
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import type { Command } from "commander";
 import { commands } from "../../scripts/reference/commands.ts";
-import { EXIT } from "../../src/cli/exit.ts";
-import { sources } from "../sources.ts";
+import { EXIT, EXIT_MEANINGS } from "../../src/cli/exit.ts";
+import { ROOT, sources } from "../sources.ts";
 import { assertAgreed } from "./snapshot.ts";
 
 function linesOf(command: Command, parent: string): string[] {
@@ -38,5 +40,13 @@ describe("the command line", () => {
       Environment: environment(all),
       "Exit codes": Object.entries(EXIT).map(([name, code]) => `${code} ${name}`),
     });
+  });
+
+  it("has the exit codes that docs/cli.md explains, with the same meanings", () => {
+    const page = readFileSync(`${ROOT}docs/cli.md`, "utf8");
+    const table = page.slice(page.indexOf("## Exit codes"), page.indexOf("## Stores by URL"));
+    const rows = [...table.matchAll(/^\| (\d+) +\| (.+?) +\|$/gm)].map(([, code, meaning]) => [Number(code), meaning]);
+    const known = Object.entries(EXIT_MEANINGS).map(([kind, meaning]) => [EXIT[kind as keyof typeof EXIT], meaning]);
+    assert.deepEqual(rows, known);
   });
 });

@@ -6,10 +6,12 @@ import type { Words } from "../phrases.ts";
 import type { AlgorithmPolicy } from "../policy/algorithm-policy.ts";
 
 /**
- * The largest instant (epoch ms) in a state, except its end, and the largest level. Twice it is 2^53, so that an instant
- * and a duration up to it always add up exactly.
+ * The largest instant (epoch ms) in a state, except its end. Twice it is 2^53, so that an instant and a duration up to it
+ * always add up exactly.
  */
 export const MAX_INSTANT_MS = 2 ** 52;
+/** The largest level of a bucket. */
+export const MAX_LEVEL = MAX_INSTANT_MS;
 /** Numbers below it are exact on the fast path of the Redis script, however many sums a batch has. */
 export const MAX_FAST = 2 ** 40;
 
@@ -52,11 +54,16 @@ export interface Algorithm<Limit, State extends AlgorithmState> {
   /** Whether the limit cannot decide at `nowMs`. Absent: it always can. */
   readonly isStale?: ((limit: Limit, nowMs: number) => boolean) | undefined;
 
-  // Whether units come back: by waiting (not from a budget that ends when it is idle), by time alone in a bucket without
-  // entries (not what was elapsed, a streak or slots), and whether a denied call may ever pass later (not after a time is up).
-  // Defaults: true.
+  /** Whether waiting is sound advice. Not for a budget that ends when it is idle, elapsed time or a streak. Default: true. */
   refills(limit: Limit): boolean;
+
+  /**
+   * Whether only time lifts a denial by a bucket without entries, so that the deny cache may repeat it. Not for elapsed time,
+   * streaks and slots. Default: true.
+   */
   readonly isFirm: boolean;
+
+  /** Whether a denied call may ever pass later. Not when a time is up. Default: true. */
   readonly comesBack: boolean;
 
   // What a call takes.
@@ -110,8 +117,8 @@ export interface Algorithm<Limit, State extends AlgorithmState> {
 
   /**
    * The state without instants that a booking at `nowMs` could not have written: only a clock that was ahead, or a longer
-   * window, wrote them. What it counts ends at the latest one window of this limit after `nowMs`, or keeps its distance to
-   * now. The same object where nothing changes.
+   * window, wrote them. What it counts ends at the latest one window of this limit after `nowMs`; or its instants all move
+   * back by as much as they were ahead. The same object where nothing changes.
    */
   notAhead(limit: Limit, state: State, nowMs: number): State;
 
@@ -168,7 +175,7 @@ export interface Flow<Limit, State> {
   notAhead(level: Level, state: State | undefined, nowMs: number): Level;
 }
 
-/** What an instance does while the store is unreachable. */
+/** What an instance does while the store is unreachable. The booleans are for layers/failover/shares.ts. */
 export interface Outage<Limit, State> {
   /** Whether use is a number that stays until a known instant, so that it can be shared out and given back. Default: true. */
   readonly isUseKnown: boolean;
@@ -186,7 +193,7 @@ export interface Outage<Limit, State> {
   withCapacity(limit: Limit, units: number): Limit;
   /** How long a booking may live, in ms. Default: 0. */
   lifeMs(limit: Limit): number;
-  /** When one booking of all that was used would have been made to end at `endsAtMs`. Default: when it was seen. */
+  /** At which instant a booking ends at `endsAtMs`: one booking then stands for all that was used. Default: when it was seen. */
   bookedAtMs(limit: Limit, seenAtMs: number, endsAtMs: number): number;
   /** What tells apart bookings that do not end alike, as a text: those of one slice are added up. Default: the name. */
   sliceOf(limit: Limit, atMs: number): string;
@@ -232,6 +239,11 @@ interface PlainCounter {
 /** Whether a number that was read is an instant that a state may name. */
 export function isInstant(atMs: number): boolean {
   return Number.isInteger(atMs) && atMs >= 0 && atMs <= MAX_INSTANT_MS;
+}
+
+/** Whether numbers that were read are a level: its numbers have the range of an instant. */
+export function isLevel({ baseMs, level, levelPerUnit }: Level): boolean {
+  return isInstant(baseMs) && isInstant(level) && isInstant(levelPerUnit);
 }
 
 /** Whether a number that was read may be the end of a state. */

@@ -55,7 +55,6 @@ export const budget = defineAlgorithm<BudgetLimit, CounterState>({
     stateOf: (_seen, { used, endsAtMs }) => counterOf(used, endsAtMs),
   },
   words: {
-    isForGood: ({ ttlFrom }) => ttlFrom === "last",
     period: ({ ttlFrom, ttlMs }) => (ttlFrom === "first" ? ` per ${periodInWords(ttlMs)}` : ""),
   },
   wire: {

@@ -1,7 +1,7 @@
 // A pause between two calls: a call passes when its pause has gone by since the last allowed call began.
 
 import { type About, callAgain, goOn, ofSubject, scopeOf, stop, type Subject } from "../phrases.ts";
-import { durationInWords, periodInWords } from "../words.ts";
+import { durationInWords } from "../words.ts";
 import { isEnd, isInstant } from "./algorithm.ts";
 import { defineAlgorithm } from "./define.ts";
 
@@ -33,14 +33,14 @@ export const cooldown = defineAlgorithm<CooldownLimit, CooldownState>({
   used: usedAt,
   freeAfterMs: (limit, state, units, nowMs) =>
     units <= limit.quota - usedAt(limit, state, nowMs) ? 0 : state.beganMs + limit.pauseMs - nowMs,
-  // Each charge costs 1 (`callPrice`), so no cost is needed here.
+  // The cost is always 1 (`callPrice`).
   book(limit, state, _cost, nowMs) {
     // A call that is booked late does not shorten the pause of a later one.
     if (state !== undefined && state.beganMs > nowMs) return state;
     return { kind: "cooldown", beganMs: nowMs, expiresAtMs: nowMs + limit.pauseMs };
   },
-  // No pause before it is left: it was over, or a call in `warn`, `shadow` or `record` has cut it short.
-  // 0: a state that has ended is no state.
+  // The pause before this one is lost: it was over, or this call (`warn`, `shadow`, `record`) cut it short. So nothing is
+  // left: a state that ended at 0.
   takeBack: (_limit, state, alone) => (state.beganMs === alone.beganMs ? { ...state, expiresAtMs: 0 } : state),
   notAhead(_limit, state, nowMs) {
     const aheadMs = state.beganMs - nowMs;
@@ -68,10 +68,9 @@ export const cooldown = defineAlgorithm<CooldownLimit, CooldownState>({
     slowed: (limit, instances) => ({ ...limit, pauseMs: limit.pauseMs * instances }),
     lifeMs: (limit) => limit.pauseMs,
     bookedAtMs: (limit, _seenAtMs, endsAtMs) => endsAtMs - limit.pauseMs,
-    // Only the last call counts: calls with other pauses are of one slice.
+    // No `sliceOf`: only the last call counts, whatever its pause.
   },
   words: {
-    period: ({ pauseMs }) => ` per ${periodInWords(pauseMs)}`,
     denial(limit, about, subject) {
       const { retryAfterMs } = about.verdict;
       if (retryAfterMs === null) return `${apart(limit, about, subject)}. ${stop(about, subject)}`;

@@ -2,6 +2,7 @@
 
 import type { Words } from "../phrases.ts";
 import type { AlgorithmPolicy } from "../policy/algorithm-policy.ts";
+import { periodInWords } from "../words.ts";
 import type { Algorithm, AlgorithmState, Outage, Wire } from "./algorithm.ts";
 
 type Optional =
@@ -20,7 +21,7 @@ interface AlgorithmFacts<Limit, State extends AlgorithmState>
     Partial<Pick<Algorithm<Limit, State>, Optional>> {
   readonly policy: Partial<AlgorithmPolicy<Limit>> & Pick<AlgorithmPolicy<Limit>, "specOf">;
   readonly outage?: Partial<Outage<Limit, State>>;
-  readonly words: Partial<Words<Limit>>;
+  readonly words?: Partial<Words<Limit>>;
   readonly wire: Partial<Wire<Limit>> & Pick<Wire<Limit>, "forms" | "numbersOf">;
 }
 
@@ -98,9 +99,11 @@ const POLICY: Omit<AlgorithmPolicy<never>, "specOf"> = {
 };
 
 const WORDS: Words<never> = {
-  period: () => "",
+  period(_limit, { limit: { calendar }, verdict: { windowMs } }) {
+    if (calendar !== null) return ` per ${calendar.every}`;
+    return windowMs === null ? "" : ` per ${periodInWords(windowMs)}`;
+  },
   burst: () => "",
-  isForGood: () => false,
   isReached: ({ waitMs }) => waitMs !== null,
   retry: "",
   denial: () => null,

@@ -1,7 +1,6 @@
 // Units for each of a sequence of windows that do not overlap.
 
 import { isCalendarWord, toMs } from "../policy/amounts.ts";
-import { periodInWords } from "../words.ts";
 import { MAX_FAST } from "./algorithm.ts";
 import { type CounterState, counterFacts, counterOf, endedBy, withSpent } from "./counter.ts";
 import { defineAlgorithm } from "./define.ts";
@@ -81,10 +80,6 @@ export const fixedWindow = defineAlgorithm<FixedWindowLimit, CounterState>({
     },
     // A bucket keeps the end that an earlier policy gave it.
     stateOf: (_seen, { used, endsAtMs }) => counterOf(used, endsAtMs),
-  },
-  words: {
-    period: (limit, { limit: { calendar } }) =>
-      ` per ${limit.align === "calendar" ? calendar?.every : periodInWords(limit.windowMs)}`,
   },
   wire: {
     forms: { fixed_window: EVEN_FORM, calendar_window: CALENDAR_FORM },

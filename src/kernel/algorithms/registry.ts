@@ -10,7 +10,7 @@ import { slidingWindow } from "./sliding-window.ts";
 import { streak } from "./streak.ts";
 import { tokenBucket } from "./token-bucket.ts";
 
-// For the Redis script: no source beside this one imports the file of an algorithm.
+// Exported again, because only this file imports the files of algorithms (test/algorithms-at-home.test.ts).
 export { MAX_SEEN, VALUE_LENGTH } from "./counter.ts";
 export { SUB_WINDOWS } from "./sliding-window.ts";
 
@@ -52,7 +52,7 @@ export function algorithmNamed(name: AlgorithmName): AnyAlgorithm {
   return name === "token-bucket" ? TOKEN_BUCKET : ANY[name];
 }
 
-/** The algorithm that a limit without one has: the only one that its keys fit. */
+/** The algorithm of a limit that names none: the one that a key implies, else `budget`. */
 export function impliedAlgorithm(limit: Readonly<Record<string, unknown>>): AlgorithmName {
   const names = Object.keys(ALGORITHMS) as AlgorithmName[];
   return names.find((name) => ALGORITHMS[name].policy.isImplied(limit)) ?? "budget";
@@ -86,7 +86,7 @@ export function decodeSpent(text: string, expiresAtMs: number): SpentState | nul
   return (BY_LETTER.get(text.charAt(0)) ?? BUDGET).decode(text, expiresAtMs);
 }
 
-/** A `concurrency` limit, for units that instances have borrowed. */
+/** A `concurrency` limit that counts the units that instances have borrowed and not used (layers/borrow). */
 export function inUseLimit(quota: number): LimitSpec {
   return { algorithm: "concurrency", quota };
 }

@@ -1,7 +1,6 @@
 // Units in any window of a length, counted in ten sub-windows and the current one.
 
 import { toMs } from "../policy/amounts.ts";
-import { periodInWords } from "../words.ts";
 import { type Algorithm, isEnd, MAX_INSTANT_MS } from "./algorithm.ts";
 import { defineAlgorithm } from "./define.ts";
 
@@ -129,7 +128,6 @@ export const slidingWindow: Algorithm<SlidingWindowLimit, SlidingWindowState> = 
       return { ...slidingWindow.book(seen, undefined, used, Math.max(atMs, seenAtMs)), expiresAtMs };
     },
   },
-  words: { period: ({ windowMs }) => ` per ${periodInWords(windowMs)}` },
   wire: { forms: { sliding_window: FORM }, numbersOf: ({ quota, windowMs }) => [FORM, quota, windowMs] },
 });
 

@@ -99,7 +99,7 @@ it(`tokenBucket lets through at most burst + floor(t * rate) units in any t, ove
     const settle = (turn: Turn, hold: Made) => {
       const isLive = hold.isOpen && nowMs < hold.endMs;
       const actual = actualOf(turn, hold.held);
-      const { hold: found } = ask({ type: "settle", id: hold.id, units: actual });
+      const { found } = ask({ type: "settle", id: hold.id, units: actual });
       assert.equal(found, isLive ? "live" : hold.isOpen ? "late" : "unknown");
       if (isLive) hold.units = Math.min(actual, hold.held);
       counts[isLive ? "early" : hold.isOpen ? "late" : "settled"]++;

@@ -1,10 +1,9 @@
 // A token bucket: a steady rate with a burst, as the generic cell rate algorithm (ITU-T I.371) in whole numbers.
 
 import { toMs, unitsOf } from "../policy/amounts.ts";
-import { amount, grouped, isMoney, periodInWords } from "../words.ts";
-import { type Flow, isEnd, type Level, MAX_INSTANT_MS } from "./algorithm.ts";
+import { amount, grouped, isMoney } from "../words.ts";
+import { type Flow, isEnd, isLevel, type Level, MAX_LEVEL } from "./algorithm.ts";
 import { defineAlgorithm } from "./define.ts";
-import { isLevel } from "./levels.ts";
 
 /**
  * `quota` units a window, at most `burst` at once. With g = gcd(quota, windowMs) a unit raises the level by
@@ -24,7 +23,7 @@ export interface TokenBucketState extends Level {
   readonly expiresAtMs: number;
 }
 
-// Beyond this a level could pass 2^53, and arithmetic would no longer be exact.
+// What `isExact` demands, in words.
 const FAULTS = {
   quota: "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52",
   max: "a max with 2 * burst * window in ms below 2^52, so that each quota up to it is exact",
@@ -34,16 +33,23 @@ const FORM = { code: 4, fields: ["burst", "level_per_unit", "level_per_ms"] };
 
 /** By how much units raise a level: sums saturate at the largest level. */
 function riseOf(limit: TokenBucketLimit, units: number, level: number): number {
-  return Math.min(units, Math.floor((MAX_INSTANT_MS - level) / limit.levelPerUnit)) * limit.levelPerUnit;
+  return Math.min(units, Math.floor((MAX_LEVEL - level) / limit.levelPerUnit)) * limit.levelPerUnit;
 }
 
 function levelAt(limit: TokenBucketLimit, state: Level | undefined, nowMs: number): number {
   if (state === undefined) return 0;
+  // Another quota or window booked it, with units of another size: its units count, rounded up.
   const isSame = state.levelPerUnit === limit.levelPerUnit;
   const level = isSame ? state.level : riseOf(limit, Math.ceil(state.level / state.levelPerUnit), 0);
+  // A booking at an earlier instant (`atMs` of a request) finds a base that is later.
   const elapsedMs = Math.max(0, nowMs - state.baseMs);
   // Compared before it is multiplied: a long time times the rate may be past 2^53.
-  return elapsedMs >= Math.ceil(level / limit.levelPerMs) ? 0 : level - elapsedMs * limit.levelPerMs;
+  return elapsedMs >= drainMs(limit, level) ? 0 : level - elapsedMs * limit.levelPerMs;
+}
+
+/** How long a level takes to drain, ms. */
+function drainMs({ levelPerMs }: TokenBucketLimit, level: number): number {
+  return Math.ceil(level / levelPerMs);
 }
 
 const flow: Flow<TokenBucketLimit, TokenBucketState> = {
@@ -54,6 +60,7 @@ const flow: Flow<TokenBucketLimit, TokenBucketState> = {
    * back by itself.
    */
   returnable(limit, state, levelAfter, units, nowMs) {
+    // Units of another size: by how much they raised this limit's level is not known.
     if (levelAfter.levelPerUnit !== limit.levelPerUnit || state.levelPerUnit !== limit.levelPerUnit) return 0;
     const atMs = Math.max(nowMs, state.baseMs);
     return Math.min(units * limit.levelPerUnit, levelAt(limit, levelAfter, atMs), levelAt(limit, state, atMs));
@@ -63,7 +70,7 @@ const flow: Flow<TokenBucketLimit, TokenBucketState> = {
     // Its end is of the rate that booked it, which may not be the rate now.
     if (by === 0) return state;
     const level = state.level - by;
-    return { ...state, level, expiresAtMs: state.baseMs + Math.ceil(level / limit.levelPerMs) };
+    return { ...state, level, expiresAtMs: state.baseMs + drainMs(limit, level) };
   },
 
   notAhead(level, state, nowMs) {
@@ -86,13 +93,13 @@ export const tokenBucket = defineAlgorithm<TokenBucketLimit, TokenBucketState>({
   freeAfterMs(limit, state, units, nowMs) {
     const excess = levelAt(limit, state, nowMs) - (limit.burst - units) * limit.levelPerUnit;
     if (excess <= 0) return 0;
-    return Math.max(0, state.baseMs - nowMs) + Math.ceil(excess / limit.levelPerMs);
+    return Math.max(0, state.baseMs - nowMs) + drainMs(limit, excess);
   },
   book(limit, state, cost, nowMs) {
     const baseMs = Math.max(state?.baseMs ?? 0, nowMs);
     const before = levelAt(limit, state, nowMs);
     const level = before + riseOf(limit, cost, before);
-    const expiresAtMs = baseMs + Math.ceil(level / limit.levelPerMs);
+    const expiresAtMs = baseMs + drainMs(limit, level);
     return { kind: "token-bucket", expiresAtMs, baseMs, level, levelPerUnit: limit.levelPerUnit };
   },
   takeBack: (limit, state, alone, cost, nowMs) =>
@@ -121,11 +128,12 @@ export const tokenBucket = defineAlgorithm<TokenBucketLimit, TokenBucketState>({
     specOf: (limit, quota, burst) => specOf(quota, toMs(limit.window), unitsOf(burst ?? limit.burst ?? quota)),
     isImplied: ({ burst }) => burst !== undefined,
     windowMs: ({ window }) => toMs(window),
-    // An unlimited rate has no level. Its numbers are the largest that are exact.
+    // Nothing is counted in an unlimited bucket. It needs numbers, though: those of the fastest rate that is exact.
     isUnlimitedCounted: false,
     unlimitedSpec: { algorithm: "token-bucket", burst: 2 ** 51 - 1, levelPerUnit: 1, levelPerMs: 2 ** 51 - 1 },
     hasLargestQuota: true,
     quotaFault: (spec) => (isExact(spec) ? null : FAULTS.quota),
+    // A quota of 1 shares no factor with the window, so its units are the largest.
     claimFault: ({ window, burst }, max) =>
       isExact(specOf(1, toMs(window), unitsOf(burst ?? max))) ? null : FAULTS.max,
   },
@@ -136,18 +144,18 @@ export const tokenBucket = defineAlgorithm<TokenBucketLimit, TokenBucketState>({
     lifeMs: ({ burst, levelPerUnit, levelPerMs }) => Math.ceil((burst * levelPerUnit) / levelPerMs),
   },
   words: {
-    period: ({ levelPerMs, levelPerUnit }, { verdict: { quota } }) =>
-      ` per ${periodInWords((quota / levelPerMs) * levelPerUnit)}`,
     burst: ({ burst }, { verdict: { unit, quota } }) =>
       burst === quota ? "" : `, at most ${isMoney(unit) ? amount(burst, unit) : grouped(burst)} at once`,
   },
   wire: {
     forms: { token_bucket: FORM },
     numbersOf: ({ burst, levelPerUnit, levelPerMs }) => [FORM, burst, levelPerUnit, levelPerMs],
+    // The script's `rise_of` saturates as `riseOf` does.
     isFast: () => true,
   },
 });
 
+/** A full bucket takes half of the levels, so units that are booked past the burst have the other half before they saturate. */
 function isExact({ burst, levelPerUnit }: TokenBucketLimit): boolean {
   return 2 * burst * levelPerUnit < 2 ** 52;
 }

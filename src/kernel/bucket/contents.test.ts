@@ -170,7 +170,7 @@ describe("a bucket with entries", () => {
     a.ask(1000, hold("b", 1, 50, "charge"));
     assert.deepEqual(a.ask(1030, { type: "reset" }), reply(true, 3, 120, 0));
     assert.equal(a.state, undefined);
-    assert.equal(a.ask(1030, settle("a", 0)).hold, "unknown");
+    assert.equal(a.ask(1030, settle("a", 0)).found, "unknown");
   });
 
   it("refuses the 1,001st hold with an error, unless an expired one can be dropped", () => {
@@ -187,23 +187,23 @@ describe("a bucket with entries", () => {
     }
     assert.equal(a.ask(1000, take(1)).used, MAX_ENTRIES + 1);
     assert.equal(a.ask(1000, hold("next", 0, 50, "refund")).allowed, true);
-    assert.equal(a.ask(1000, extend("h7", 9000)).hold, "live");
+    assert.equal(a.ask(1000, extend("h7", 9000)).found, "live");
     assert.equal(a.outcome(1000, next).reply, null);
     a.limit = { ...limit, quota: 1000 };
     assert.equal(a.outcome(1000, next).reply?.allowed, false, "a denial comes first");
     a.limit = limit;
-    assert.equal(a.ask(1000, settle("h7", 0)).hold, "live");
+    assert.equal(a.ask(1000, settle("h7", 0)).found, "live");
     assert.equal(a.ask(1000, next).allowed, true);
     assert.equal(a.entries().length, MAX_ENTRIES);
     assert.equal(a.outcome(1000, hold("more", 1, 50, "refund")).reply, null);
 
     const b = full(live("old", 900, { expired: true }), live("ends", 1000));
-    assert.equal(b.outcome(999, settle("old", 1)).reply?.steps[0]?.hold, "late");
+    assert.equal(b.outcome(999, settle("old", 1)).reply?.steps[0]?.found, "late");
     assert.equal(b.ask(999, next).allowed, true);
-    assert.equal(b.ask(999, settle("old", 0)).hold, "unknown");
+    assert.equal(b.ask(999, settle("old", 0)).found, "unknown");
     assert.equal(b.outcome(999, hold("more", 1, 50, "refund")).reply, null);
     assert.equal(b.ask(1000, hold("more", 1, 50, "refund")).used, MAX_ENTRIES + 1, "what it was charged stays spent");
-    assert.equal(b.ask(1000, settle("ends", 0)).hold, "unknown");
+    assert.equal(b.ask(1000, settle("ends", 0)).found, "unknown");
     assert.equal(b.entries().length, MAX_ENTRIES);
   });
 
@@ -217,7 +217,7 @@ describe("a bucket with entries", () => {
     for (const limit of [SLIDING, TOKEN_BUCKET, CONCURRENCY]) {
       a.limit = limit;
       assert.deepEqual(a.ask(1000, READ), reply(true, 0, 0, 0));
-      assert.equal(a.ask(1000, extend("a", 50)).hold, "unknown");
+      assert.equal(a.ask(1000, extend("a", 50)).found, "unknown");
       assert.equal(a.state, before);
     }
     a.limit = TOKEN_BUCKET;

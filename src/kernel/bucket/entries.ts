@@ -1,7 +1,7 @@
 // The list of a bucket's entries: by the end of each; of equal ends the earlier one first.
 
 import type { Level } from "../algorithms/algorithm.ts";
-import { isAbove } from "../algorithms/levels.ts";
+import { isAbove } from "./levels.ts";
 import type { Entry } from "../state.ts";
 
 /** How long an entry that has ended is remembered for a late settle, and an answer for a call that is sent again, ms. */

@@ -1,7 +1,7 @@
 // What happens when entries end, each at its own instant: for real, or as a forecast of when units will be free.
 
 import type { Level } from "../algorithms/algorithm.ts";
-import { type SinkingLevels, replace, sink, sinkingLevels, standing } from "../algorithms/levels.ts";
+import { type SinkingLevels, replace, sink, sinkingLevels, standing } from "./levels.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "../algorithms/registry.ts";
 import type { Entry, QueuedCall, Reservation } from "../state.ts";
 import { indexAfter, isLive, REMEMBERED_MS } from "./entries.ts";

@@ -109,7 +109,7 @@ function play(
       const actual = which === 9 ? 0 : Math.max(1, of.units - (which % 2));
       taken.add(hold.id);
       const { steps } = apply([[hold.bucket, { type: "settle", id: hold.id, units: actual }]]);
-      assert.equal(steps[0]?.hold, "live");
+      assert.equal(steps[0]?.found, "live");
       served = served.map((each) => (each === of ? { ...of, units: actual } : each));
     }
   }

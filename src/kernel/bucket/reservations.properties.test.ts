@@ -287,7 +287,7 @@ describe("holds", () => {
           let fits = event.type !== "extend" || hold === "live";
           if (cost !== undefined) fits = used + Math.max(1, cost) <= capacity;
           assert.equal(reply.allowed, fits);
-          assert.equal(reply.hold, hold);
+          assert.equal(reply.found, hold);
           if (fits || turn.isForced) model.book(event, nowMs);
           else assert.equal(next, null);
           assert.equal(reply.used, model.used(nowMs));
@@ -325,8 +325,8 @@ describe("holds", () => {
         if (event.type === "hold" && reply.allowed) ids.push(event.id);
         if (next !== null) state = stored(next[0]);
         const { retryAfterMs } = checkPromises(limit, state, 1 + turn.units, nowMs);
-        counts.live += reply.hold === "live" ? 1 : 0;
-        counts.late += reply.hold === "late" ? 1 : 0;
+        counts.live += reply.found === "live" ? 1 : 0;
+        counts.late += reply.found === "late" ? 1 : 0;
         counts.setBack += stepMs < 0 && state?.kind === "held" ? 1 : 0;
         counts.denied += reply.allowed ? 0 : 1;
         counts.waiting += retryAfterMs ? 1 : 0;

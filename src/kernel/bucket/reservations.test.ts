@@ -51,10 +51,10 @@ function reply(
   used: number,
   resetAfterMs: number,
   retryAfterMs: number | null,
-  found?: StepReply["hold"],
+  found?: StepReply["found"],
 ): StepReply {
   const step = { allowed, used, resetAfterMs, retryAfterMs };
-  return found === undefined ? step : { ...step, hold: found };
+  return found === undefined ? step : { ...step, found };
 }
 
 /** One bucket in a store that keeps text. */
@@ -166,9 +166,9 @@ describe("a hold", () => {
       const a = bucket(limit);
       a.ask(1000, hold("a", 3, 50, "refund"));
       a.ask(1000, hold("b", 1, 50, "refund"));
-      assert.equal(a.ask(1000, settle("a", 2)).hold, "live");
+      assert.equal(a.ask(1000, settle("a", 2)).found, "live");
       assert.equal(a.used(1000), 3);
-      const { hold: found, used } = a.ask(1000, settle("a", 2));
+      const { found, used } = a.ask(1000, settle("a", 2));
       assert.deepEqual([found, used], ["unknown", 5]);
       assert.deepEqual(
         a.entries().map(({ id }) => id),
@@ -248,7 +248,7 @@ describe("a hold", () => {
       const a = bucket(limit);
       assert.deepEqual(a.ask(1000, hold("a", 0, 50, "charge")), reply(true, 0, 0, 0));
       assert.equal(a.state, undefined);
-      assert.equal(a.ask(1000, settle("a", 0)).hold, "unknown");
+      assert.equal(a.ask(1000, settle("a", 0)).found, "unknown");
       assert.equal(a.state, undefined);
     }
   });

@@ -4,7 +4,7 @@
 // Behind it are the level after a hold, `<baseMs>,<level>,<levelPerUnit>`, or what a call in the queue becomes, `c|r<leaseMs>`.
 
 import { isInstant, type Level } from "../algorithms/algorithm.ts";
-import { isLevel } from "../algorithms/levels.ts";
+import { isLevel } from "../algorithms/algorithm.ts";
 import type { Entry, QueuedCall } from "../state.ts";
 import { isId, numberIn, wholeIn } from "./scan.ts";
 

@@ -12,8 +12,8 @@ export function encodeOnce({ request, hold, nowMs, allowed, waitMs, units, steps
   return `o1${isTold ? "t" : ""} ${request} ${hold ?? "."} ${nowMs} ${answer} ${texts.join(";")}`;
 }
 
-function encodeStep({ used, granted, resetAfterMs, retryAfterMs, hold }: StepReply, units: number): string {
-  return `${units},${used}${granted === undefined ? "" : `+${granted}`},${resetAfterMs},${retryAfterMs ?? "-"},${hold ?? "-"}`;
+function encodeStep({ used, granted, resetAfterMs, retryAfterMs, found }: StepReply, units: number): string {
+  return `${units},${used}${granted === undefined ? "" : `+${granted}`},${resetAfterMs},${retryAfterMs ?? "-"},${found ?? "-"}`;
 }
 
 const ONCE = /^o1(t?) ([\w-]{1,64}) (\.|[\w-]{1,64}) (\d+) (0|1(?:\+[1-9]\d*)?) ([^ ]*)$/;
@@ -43,7 +43,7 @@ export function decodeOnce(text: string, expiresAtMs: number): OnceState | null 
 const FOUND = ["live", "late", "unknown"] as const;
 
 function decodeStep(text: string): { readonly units: number; readonly reply: StepReply } | null {
-  const [unitsText, usedText = "", resetText, retryText, found, ...rest] = text.split(",");
+  const [unitsText, usedText = "", resetText, retryText, foundText, ...rest] = text.split(",");
   const [spentText, grantedText, ...more] = usedText.split("+");
   const retryAfterMs = retryText === "-" ? null : wholeIn(retryText);
   const units = wholeIn(unitsText);
@@ -51,15 +51,15 @@ function decodeStep(text: string): { readonly units: number; readonly reply: Ste
   const resetAfterMs = wholeIn(resetText);
   const granted = grantedText === undefined ? 0 : wholeIn(grantedText);
   if (![units, used, granted, resetAfterMs, retryAfterMs ?? 0].every(Number.isSafeInteger)) return null;
-  const hold = FOUND.find((each) => each === found);
-  if ((hold === undefined && found !== "-") || rest.length > 0 || more.length > 0) return null;
+  const found = FOUND.find((each) => each === foundText);
+  if ((found === undefined && foundText !== "-") || rest.length > 0 || more.length > 0) return null;
   const reply = {
     allowed: retryAfterMs === 0,
     used,
     ...(grantedText === undefined ? {} : { granted }),
     resetAfterMs,
     retryAfterMs,
-    ...(hold === undefined ? {} : { hold }),
+    ...(found === undefined ? {} : { found }),
   };
   return { units, reply };
 }

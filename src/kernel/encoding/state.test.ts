@@ -57,9 +57,9 @@ function once(more: Partial<OnceState> = {}): OnceState {
   return { ...common, hold: null, units: [], steps: [], ...more };
 }
 
-function step(used: number, resetAfterMs: number, retryAfterMs: number | null, found?: StepReply["hold"]): StepReply {
+function step(used: number, resetAfterMs: number, retryAfterMs: number | null, found?: StepReply["found"]): StepReply {
   const reply = { allowed: retryAfterMs === 0, used, resetAfterMs, retryAfterMs };
-  return found === undefined ? reply : { ...reply, hold: found };
+  return found === undefined ? reply : { ...reply, found };
 }
 
 const TEXTS: [StoredState, text: string][] = [

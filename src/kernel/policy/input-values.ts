@@ -38,12 +38,12 @@ export type WhenInput = Readonly<Record<Dimension, SelectorInput>>;
 export interface NoticeInput {
   /**
    * The used share of the quota from which calls get the notice, above 0 to 1, or `never`. Default: 0.8 for `budget` and
-   * `elapsed`, `never` for limits that refill or only warn.
+   * `elapsed` unless they are in mode `warn`, `never` for all others.
    */
   readonly at?: number | "never" | undefined;
   /**
    * The text, in place of the usual one, at most 200 characters. `{limit}`, `{unit}`, `{cost}`, `{quota}`, `{used}`,
-   * `{remaining}` and `{retryAfter}` are filled in.
+   * `{remaining}` and `{retryAfter}` are filled in, money and time with their unit: `$5.00`, `30 minutes`.
    */
   readonly message?: string | undefined;
 }

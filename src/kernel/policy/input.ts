@@ -2,15 +2,8 @@
 // editors show them, and `npm run schema` writes them into policy.schema.json. schema.ts checks the values.
 
 import type { Dimension } from "../call.ts";
-import type {
-  DurationInput,
-  HoldInput,
-  NoticeInput,
-  QuantityInput,
-  QuotaFromCallInput,
-  QuotaInput,
-  WhenInput,
-} from "./input-values.ts";
+import type { DurationInput, HoldInput, NoticeInput, QuantityInput } from "./input-values.ts";
+import type { QuotaFromCallInput, QuotaInput, WhenInput } from "./input-values.ts";
 
 /** Keys of policies, limits and tools. */
 interface Described {
@@ -60,7 +53,7 @@ export interface LimitBaseInput extends Described {
   readonly notice?: NoticeInput | undefined;
   /**
    * The text for the model of a denied call, in place of the usual one, at most 200 characters. `{limit}`, `{unit}`, `{cost}`,
-   * `{quota}`, `{remaining}` and `{retryAfter}` are filled in.
+   * `{quota}`, `{remaining}` and `{retryAfter}` are filled in, money and time with their unit: `$5.00`, `30 minutes`.
    */
   readonly message?: string | undefined;
 }
@@ -218,6 +211,8 @@ export type TokenBucketLimitInput =
 /** Units in use at one time, such as calls that run concurrently. The quota is at most 1,000. */
 export interface ConcurrencyLimitInput extends LimitBaseInput, CountedInput, UnitsInput {
   readonly algorithm: "concurrency";
+  /** Units that can be in use at once, at most 1,000, where overrides and quotas give no other number. 0 denies always. */
+  readonly quota: QuotaInput | QuotaFromCallInput;
   /** How long units stay in use. */
   readonly hold?: Pick<HoldInput, "lease"> | undefined;
 }

@@ -3,14 +3,8 @@
 // says what to do.
 
 import type { DurationInput } from "./input-values.ts";
-import type {
-  BudgetLimitInput,
-  CalendarLimitInput,
-  LimitInput,
-  NoQuota,
-  PolicyInput,
-  TokenBucketLimitInput,
-} from "./input.ts";
+import type { BudgetLimitInput, CalendarLimitInput, LimitInput } from "./input.ts";
+import type { NoQuota, PolicyInput, TokenBucketLimitInput } from "./input.ts";
 import type { QuantityText } from "../quantity.ts";
 
 declare const ADVICE: unique symbol;

@@ -1,16 +1,7 @@
 // What the compiler knows of a policy in code: its limits, and the dimensions and units of its calls. Run time checks it again.
 
-import type {
-  CALL_WORDS,
-  Cost,
-  DERIVED_DIMENSIONS,
-  DIMENSIONS,
-  Dimension,
-  Dimensions,
-  DimensionValue,
-  WellKnownBucket,
-  WellKnownCall,
-} from "../call.ts";
+import type { CALL_WORDS, Cost, DERIVED_DIMENSIONS, DIMENSIONS, Dimension } from "../call.ts";
+import type { Dimensions, DimensionValue, WellKnownBucket, WellKnownCall } from "../call.ts";
 
 declare const TYPES: unique symbol;
 declare const REASON: unique symbol;
@@ -195,20 +186,19 @@ type Owed<Name> = Exclude<Name, "tool" | Derived>;
 /** Words as keys: a union of objects has only those keys that each of them has. */
 type Keyed<Word> = Word extends string ? (string extends Word ? unknown : { readonly [Each in Word]: true }) : never;
 
-/** The dimensions that a limit needs, as keys. Only calls of tools that have a group need those behind `group`. */
-type Needed<Names> = Names extends readonly [infer First, ...infer Rest]
-  ? First extends "group"
-    ? unknown
-    : Keyed<First> & Needed<Rest>
-  : unknown;
+/** The dimensions that a limit needs, as keys. */
+type Needed<Names> = Names extends readonly [infer First, ...infer Rest] ? Keyed<First> & Needed<Rest> : unknown;
 
 type OnMissingOf<Source, Else> = "onMissing" extends keyof Source
   ? Exclude<Source["onMissing"], undefined> | (undefined extends Source["onMissing"] ? Else : never)
   : Else;
 
+/** Whether a limit is only for calls of tools that have a group. */
+type IsPerGroup<Limit> = "group" extends Per<Limit> | Distinct<Limit> ? true : false;
+
 /** The dimensions that calls must have for a limit: none where it is for some calls alone, or skips those that lack one. */
 type Required<Limit, Default> = Limit extends { readonly per: infer Names }
-  ? [keyof Limit & "when", OnMissingOf<Limit, Default>] extends [never, "error"]
+  ? [keyof Limit & "when", OnMissingOf<Limit, Default>, IsPerGroup<Limit>] extends [never, "error", false]
     ? Owed<keyof Needed<Names> | (string extends Distinct<Limit> ? never : Distinct<Limit>)>
     : never
   : never;

@@ -19,7 +19,10 @@ export const MAX_BACKLOG = 100_000;
 /** An older batch may have lost its receipt: it cannot be booked exactly once any more. */
 export const MAX_AGE_MS = 86_400_000;
 
-/** A batch to settle: requests that must be booked (`force`), must not be (`undo`), or do not matter (`peek`). */
+/**
+ * A batch to settle: requests that must be booked (`force`), must not be (`undo`), or do not matter (`peek`). Those stay in it,
+ * because the receipt has a digit for each request in its order.
+ */
 export interface OpenBatch {
   readonly instance: string;
   readonly number: number;
@@ -29,7 +32,7 @@ export interface OpenBatch {
 }
 
 /**
- * A request without an answer, as a closing batch has it: booked if its caller may go on since `atMs` (the store's time), else
+ * A request without an answer, as the batch that settles it has it: booked if its caller may go on since `atMs` (the store's time), else
  * undone.
  */
 export function asSettled(request: StoreRequest, isAdmitted: boolean, atMs: number): StoreRequest {
@@ -132,8 +135,8 @@ export class Backlog {
   addDoubtful(number: number, requests: readonly StoreRequest[], atMs: number): void {
     this.#sent.delete(number);
     const batch = { instance: this.#instance, number, openedAtMs: atMs, requests };
-    this.#batches.set(keyOf(batch), batch);
-    this.#write([[keyOf(batch), batch]]);
+    this.#batches.set(batchKey(batch), batch);
+    this.#write([[batchKey(batch), batch]]);
   }
 
   /** The receipt for a batch that is settled now. */
@@ -150,8 +153,8 @@ export class Backlog {
   }
 
   forget(batch: OpenBatch): void {
-    this.#batches.delete(keyOf(batch));
-    this.#write([[keyOf(batch), null]]);
+    this.#batches.delete(batchKey(batch));
+    this.#write([[batchKey(batch), null]]);
   }
 
   makeBatches(size: number, nowMs: number): void {
@@ -166,8 +169,8 @@ export class Backlog {
       made.push({ instance: this.#instance, number: ++this.#number, openedAtMs: nowMs, requests: part });
     }
     const gathered = [...this.#sums.keys(), ...this.#requests.keys()].map((key) => [key, null] as const);
-    this.#write([...gathered, ...made.map((batch) => [keyOf(batch), batch] as const)]);
-    for (const batch of made) this.#batches.set(keyOf(batch), batch);
+    this.#write([...gathered, ...made.map((batch) => [batchKey(batch), batch] as const)]);
+    for (const batch of made) this.#batches.set(batchKey(batch), batch);
     this.#sums.clear();
     this.#requests.clear();
   }
@@ -180,8 +183,9 @@ export class Backlog {
 
   /** All numbers below the lowest open one are settled. */
   #receipt(instance: string, number: number): ReceiptTerms {
-    const own = this.batches.filter((batch) => batch.instance === instance).map((batch) => batch.number);
-    const from = Math.min(number, ...own, ...(instance === this.#instance ? this.#sent : []));
+    let from = number;
+    for (const batch of this.#batches.values()) if (batch.instance === instance) from = Math.min(from, batch.number);
+    if (instance === this.#instance) for (const sent of this.#sent) from = Math.min(from, sent);
     return { instance: `${instance}-${number % RECEIPT_ROWS}`, number, from };
   }
 
@@ -212,7 +216,7 @@ export class Backlog {
   }
 }
 
-function keyOf({ instance, number }: OpenBatch): string {
+function batchKey({ instance, number }: OpenBatch): string {
   return `batch/${instance}/${number}`;
 }
 
@@ -221,6 +225,7 @@ function parsedEntry(key: string, text: string): Sum | OpenBatch | StoreRequest 
   try {
     const value = JSON.parse(text);
     const { step, order, number, requests, steps } = value;
+    // The keys of sums are JSON lists.
     if (key.startsWith("[") && typeof step.bucket === "string" && Number.isSafeInteger(order)) return value;
     if (key.startsWith("batch/") && Number.isSafeInteger(number) && Array.isArray(requests)) return value;
     if (key.startsWith("request/") && Array.isArray(steps)) return value;

@@ -12,18 +12,8 @@ import { decide } from "../../store/check.ts";
 import { StoreError, tooManyHolds } from "../../store/error.ts";
 import { BoundedStates } from "../../store/states.ts";
 import { unitsNeeded } from "../layer.ts";
-import {
-  grantedWhenSeen,
-  type Known,
-  modeOf,
-  type Place,
-  partOfUse,
-  placeIn,
-  type Share,
-  shareIn,
-  slowed,
-  usedWhenSeen,
-} from "./shares.ts";
+import { grantedWhenSeen, modeOf, partOfUse, placeIn, shareIn, slowed, usedWhenSeen } from "./shares.ts";
+import type { Known, Place, Share } from "./shares.ts";
 import { spentOf, type View, type Views } from "./views.ts";
 
 /** Most buckets and kept answers of this instance alone. Calls that need more fail. */
@@ -50,7 +40,7 @@ interface LocalStep {
 
 export class Fallback {
   readonly #views: Views;
-  /** By kind of state and bucket: what another kind of state forgets is remembered for when the limit is as before. */
+  /** By kind of state and bucket, so that a bucket whose limit changes its algorithm and back finds its old count. */
   readonly #states = new BoundedStates(MAX_LOCAL);
   /** Of each of these states. */
   readonly #bases = new WeakMap<StoredState, Basis>();
@@ -85,11 +75,11 @@ export class Fallback {
     const worst = locals.filter(({ step }) => step.shadow !== true).map(({ share }) => share.maxOvershoot);
     const degraded: Degraded = {
       reason: failure.code,
-      maxOvershoot: worst.some((over) => over === null) ? null : Math.max(0, ...worst.map(Number)),
+      maxOvershoot: worst.some((over) => over === null) ? null : Math.max(0, ...(worst as number[])),
     };
     const steps = locals.map(({ step, share, state }): Step => {
       const event: Step["event"] = isForeign(step, state) ? { type: "read" } : step.event;
-      return { ...step, bucket: keyOf(step), limit: share.limit, event };
+      return { ...step, bucket: localKey(step), limit: share.limit, event };
     });
     const local = { ...asked, steps };
     const kept = this.#states.read(local);
@@ -137,7 +127,7 @@ export class Fallback {
 
   /** A bucket that this instance has booked on. */
   #found(step: Step): { readonly state: StoredState; readonly basis: Basis } | undefined {
-    const state = this.#states.get(keyOf(step));
+    const state = this.#states.get(localKey(step));
     const basis = state && this.#bases.get(state);
     return state === undefined || basis === undefined ? undefined : { state, basis };
   }
@@ -149,12 +139,12 @@ export class Fallback {
     const left = algorithmOf(share.limit).capacity(share.limit) - reply.used;
     const used = modeOf(step) === "allow" ? 0 : Math.max(0, capacity - left);
     // A hold that the store made is not known here: it is taken to live.
-    const hold = event.type === "settle" || event.type === "extend" ? { hold: reply.hold ?? "live" } : {};
-    return { ...reply, ...hold, used, ...(reply.allowed ? {} : denial(step, basis.view, nowMs)) };
+    const found = event.type === "settle" || event.type === "extend" ? { found: reply.found ?? "live" } : {};
+    return { ...reply, ...found, used, ...(reply.allowed ? {} : denial(step, basis.view, nowMs)) };
   }
 }
 
-function keyOf({ bucket, limit }: Step): string {
+function localKey({ bucket, limit }: Step): string {
   return `${algorithmOf(limit).kind} ${bucket}`;
 }
 
@@ -207,7 +197,7 @@ function denial(step: Step, view: View | undefined, nowMs: number): Partial<Step
 
 const STORE_ONLY: ReadonlySet<StepEvent["type"]> = new Set(["grant", "revoke", "reset", "raise"]);
 
-/** Whether only the store can do what a request asks. */
+/** Whether only the store can do what a request asks. A `read` of another mode belongs to a request that also books. */
 export function needsStore({ mode, steps }: StoreRequest): boolean {
   return steps.some(({ event: { type } }) => STORE_ONLY.has(type) || (type === "read" && mode === "peek"));
 }

@@ -15,6 +15,7 @@ const FORGOTTEN_AFTER_MS = 10_000;
 const SEEN_BUCKETS = 64;
 
 export interface BeatListener {
+  /** It is time for a beat. The layer sends it, unless its state needs none. */
   due(): Promise<void>;
   /** The store has counted more instances than before. */
   grown(instances: number): void;
@@ -70,9 +71,9 @@ export class Heartbeat {
     await within(deadlineMs, store.beat({ ...this.#member(), livesMs: 0 })).catch(() => {});
   }
 
-  #next(livedMs: number, leastMs?: number): void {
-    // There may be many more now than when it said how long it lives.
-    const ms = Math.min(beatEachMs(this.#members.count, leastMs), livedMs / 2);
+  #next(aliveMs: number, leastMs?: number): void {
+    // The last beat is good for `aliveMs`: the next one comes at half of that, however many instances have come since.
+    const ms = Math.min(beatEachMs(this.#members.count, leastMs), aliveMs / 2);
     this.#timer = setTimeout(async () => {
       const nextLivesMs = livesMs(this.#members.count);
       await this.#listener.due();

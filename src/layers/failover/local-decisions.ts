@@ -26,12 +26,11 @@ export class LocalDecisions {
     this.#outage = outage;
     this.fallback = new Fallback(link.views);
     // What an earlier process admitted, and has not been booked, reduces this one's share.
-    for (const request of backlog.bookings()) this.#decide({ ...request, mode: "force" });
+    for (const request of backlog.bookings()) this.#decide(request);
   }
 
   /** Decides a request that the store is not asked about, and remembers to book it. */
   admit(request: StoreRequest): StoreAnswer {
-    if (needsStore(request)) return this.#needsStore();
     const reply = this.#decide(request);
     if (StoreError.isInstance(reply) || request.mode === "peek" || reply.replay !== undefined) return reply;
     if (!reply.allowed && request.mode !== "force") return reply;
@@ -61,6 +60,7 @@ export class LocalDecisions {
   }
 
   #decide(request: StoreRequest): StoreAnswer {
+    if (needsStore(request)) return this.#needsStore();
     try {
       return this.fallback.decide(request, this.#members.place(), this.#link.time.nowMs(), this.#outage.failure);
     } catch (error) {

@@ -28,9 +28,12 @@ export class Members {
     this.#hasJournal = hasJournal;
   }
 
-  /** How many the store has counted; before that how many there are at most, as far as that is known. */
+  /**
+   * For how often to ask the store: how many it has counted, because that is how many run; before that the option. For shares the
+   * option comes first (`place`).
+   */
   get count(): number {
-    return this.#highest || (this.#option ?? 1);
+    return this.#highest > 0 ? this.#highest : (this.#option ?? 1);
   }
 
   /** Learns from a beat. Returns whether there are more instances than before. */

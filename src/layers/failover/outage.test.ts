@@ -19,7 +19,7 @@ function machine(state: "new" | "here" = "here", more: Partial<OutageWork> = {})
   const startMs = clock.nowMs();
   const work: OutageWork = {
     pausesFirst: false,
-    instances: () => 1,
+    instances: () => 200,
     progress: () => does.progress,
     probe: () => {
       probesAtMs.push(clock.nowMs() - startMs);
@@ -144,6 +144,30 @@ describe("the probes of an outage", () => {
       assert.equal(probesAtMs.length, before + 1);
       outage.hasten();
       await advance(100);
+      assert.equal(probesAtMs.length, before + 1);
+    } finally {
+      Math.random = random;
+      outage.close();
+    }
+  });
+
+  it("come sooner also in an outage after one that a late answer had ended already", async () => {
+    const { outage, probesAtMs, does, advance } = machine();
+    does.probe = async () => {};
+    outage.leave(failure("gone"));
+    await advance(100);
+    assert.equal(outage.state, "here");
+    // The late answer to a probe of that outage.
+    outage.hasten();
+    does.probe = () => Promise.reject(failure("gone"));
+    outage.leave(failure("gone"));
+    await advance(8_000);
+    const { random } = Math;
+    Math.random = () => 0;
+    try {
+      const before = probesAtMs.length;
+      outage.hasten();
+      await advance(10);
       assert.equal(probesAtMs.length, before + 1);
     } finally {
       Math.random = random;

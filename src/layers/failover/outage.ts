@@ -128,7 +128,8 @@ export class Outage {
    * being slow is not asked more often for that.
    */
   hasten(): void {
-    if (this.#isHastened) return;
+    // The answer may come after another probe has ended the outage.
+    if (this.#isHastened || this.#recovering === null) return;
     this.#isHastened = true;
     this.#pause.shorten(Math.random() * longestProbeMs(this.#work.instances()));
   }

@@ -28,7 +28,7 @@ export class Recovery {
   #done = { booked: 0, dropped: 0, raised: 0 };
   /** While use is given back: to which incarnation, and which buckets it has already. */
   #raised: { readonly incarnation: string; readonly buckets: Set<string> } | undefined;
-  /** How often the store has refused the first batch as too late. */
+  /** How often in a row the store has refused the batch that is settled now as too late. */
   #refusals = 0;
 
   constructor(link: StoreLink, backlog: Backlog, batchSize: number, listener: RecoveryListener) {
@@ -81,7 +81,9 @@ export class Recovery {
     for (const batch of this.#backlog.batches) {
       const bookings = bookingsIn(batch);
       const replies = await this.#settleOne(batch);
-      const failed = replies?.filter((reply) => StoreError.isInstance(reply)).length ?? bookings;
+      const isFailed = (reply: StoreAnswer, i: number) =>
+        batch.requests[i]?.mode === "force" && StoreError.isInstance(reply);
+      const failed = replies?.filter(isFailed).length ?? bookings;
       this.#done.booked += bookings - failed;
       this.#done.dropped += failed;
       this.#backlog.forget(batch);

@@ -1,7 +1,9 @@
-// How much an instance may admit of a limit while the store is away, and how much may pass over all instances at worst.
+// How much an instance may admit of a limit while the store is away, and the most that all
+// instances together may admit above the quota.
 //
 // Example: a quota of 100, 90 used when last seen, 4 instances, rank 0. The share (`own`) is 3. The local state begins with the 90
-// that were seen (`seeded`), and the local limit is 93: so the kernel's own judgement gives 3.
+// that were seen (`seeded`), and the local limit is 93: so the kernel's own judgement gives 3. Of a token bucket all is divided: of a
+// burst of 100 with 60 used, the local burst is 25, 15 of it are used (`seeded`), and the rate is a quarter: 10 are free.
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import type { OnStoreError } from "../../kernel/policy/input.ts";
@@ -69,18 +71,18 @@ export function shareIn(step: Step, { view, place, seeded }: Known, nowMs: numbe
   const used = seeded !== null && outage.endsTogether ? seeded : usedWhenSeen(view, limit, nowMs);
   const left = Math.max(0, capacity + grantedWhenSeen(view, limit, nowMs) - used);
   const own = outage.isDivided ? shareOf(left, among) : left;
-  const common = { maxOvershoot: maxOvershoot(mode, own, capacity, place) };
+  const bound = maxOvershoot(mode, own, capacity, place);
   const slow = slowed(limit, among);
   const withUnits = (units: number) => outage.withCapacity(slow, unitsIn(mode, place, units));
   if (outage.hasRate) {
     const part = partOfUse(limit, view, among, nowMs);
     const units = Math.min(shareOf(capacity, among), own + (seeded ?? part));
     const spent = part === 0 ? undefined : book(slow, undefined, part, nowMs);
-    return { ...common, limit: withUnits(units), spent, seeded: seeded ?? part };
+    return { limit: withUnits(units), spent, seeded: seeded ?? part, maxOvershoot: bound };
   }
-  if (!outage.isUseKnown) return { ...common, limit: withUnits(own), spent: undefined, seeded: 0 };
+  if (!outage.isUseKnown) return { limit: withUnits(own), spent: undefined, seeded: 0, maxOvershoot: bound };
   const spent = used === 0 ? undefined : spentOf(view, limit, nowMs);
-  return { ...common, limit: withUnits(own + used), spent, seeded: used };
+  return { limit: withUnits(own + used), spent, seeded: used, maxOvershoot: bound };
 }
 
 /** How many units the local limit has: `units`, unless the mode says none or all. */
@@ -99,7 +101,7 @@ function maxOvershoot(mode: OnStoreError, own: number, capacity: number, place: 
 /** Units that were used when the bucket was last seen, and are not free yet. Another kind of state is another bucket. */
 export function usedWhenSeen(view: View | undefined, limit: LimitSpec, nowMs: number): number {
   if (view === undefined || !isOfKind(view, limit)) return 0;
-  // What is held has no end that is known here; what has elapsed goes on.
+  // Of slots, elapsed time and streaks no state can be made from what was seen: it counts as used until its end.
   if (!algorithmOf(limit).outage.isUseKnown) return nowMs < view.endsAtMs ? view.used : 0;
   return algorithmOf(limit).used(limit, spentOf(view, limit, nowMs), nowMs);
 }

@@ -11,7 +11,7 @@ const VIEWS_PER_GENERATION = 25_000;
 /** How long answers are under way at most: ms. */
 const ANSWERED_WITHIN_MS = 10_000;
 
-/** How long views of a store that may have kept some of a bucket are compared with one another: ms. */
+/** How long a store that may have kept part of a bucket remembers a raise, to compare it with those of other instances: ms. */
 const COMPARED_MS = 3_600_000;
 
 /** How a bucket stood when it was last seen. */
@@ -81,7 +81,7 @@ export class Views {
   }
 }
 
-/** Whether a step is of a token bucket without a limit: it charges nothing, so its reply does not say how the bucket stands. */
+/** A token bucket that is unlimited, or in shadow, and is charged 0: its reply does not say how the bucket stands. */
 function isUnlimitedRate({ limit, event, shadow }: Step): boolean {
   return algorithmOf(limit).outage.hasRate && shadow === true && event.type === "charge" && event.cost === 0;
 }

@@ -14,7 +14,7 @@ export async function runFor<Answer>({ context, caller }: Asking, run: () => Ans
   try {
     return await run();
   } catch (error) {
-    throw shownError(context.inForce.policy, caller.tenants, error);
+    throw shownError(context.limiter.policy, caller.tenants, error);
   }
 }
 
@@ -26,7 +26,7 @@ export function claimsOf({ caller }: Asking, quotas: ClaimedQuotas | undefined):
 }
 
 export function callAs({ context, caller }: Asking, call: Call): Call {
-  return tenantCall(context.inForce.policy, caller.tenants, call);
+  return tenantCall(context.limiter.policy, caller.tenants, call);
 }
 
 /** The call of a hold that was made before. */
@@ -41,7 +41,7 @@ export function holdAs(asking: Asking, body: HoldBody): Hold {
 
 /** A cost without units that a call was begun with, and that no limit counts since the policy was reloaded. */
 export function withoutLost({ context }: Asking, { cost: begun = {} }: Call, cost: Cost): Cost {
-  const isLost = (unit: string) => Object.hasOwn(begun, unit) && !context.inForce.policy.units.has(unit);
+  const isLost = (unit: string) => Object.hasOwn(begun, unit) && !context.limiter.policy.units.has(unit);
   return Object.fromEntries(Object.entries(cost).filter(([unit]) => !isLost(unit)));
 }
 
@@ -50,7 +50,7 @@ export async function showSettlement(
   { call }: HoldBody,
   settlement: Promise<Settlement>,
 ): Promise<Settlement> {
-  const { policy } = context.inForce;
+  const { policy } = context.limiter;
   const tenant = caller.tenants === null ? null : tenantOf(caller.tenants, call.tenant);
   const { usages, ...rest } = await settlement;
   return { ...rest, usages: shownUsages(policy, tenant, usages) };

@@ -13,7 +13,7 @@ export async function usage(
   { context, caller }: Asking,
   { dimensions, asTenant, skip, pageSize }: UsageQuery,
 ): Promise<{ readonly items: readonly BucketUsage[]; readonly nextCursor: string | null }> {
-  const { policy } = context.inForce;
+  const { policy } = context.limiter;
   const tenant = bucketTenant(caller.tenants, asTenant, dimensions.tenant);
   const whole = tenantDimensions(policy, tenant, dimensions);
   const { usages, isLast } = await context.limiter.usagePage(whole, { skip, take: pageSize });
@@ -47,7 +47,7 @@ async function change<Change extends { readonly before?: BucketUsage; readonly a
   about: Pick<Act, "act" | "units" | "durationMs" | "grantId">,
   run: (bucket: NamedBucket) => Promise<Change>,
 ): Promise<Change> {
-  const { policy } = context.inForce;
+  const { policy } = context.limiter;
   const actor = keyId === null ? "open" : `key:${keyId}`;
   const actOn = ({ args: _, ...named }: ResetBody["dimensions"]): Act => {
     return { ...about, actor, keyId, limit, dimensions: named, reason: reason ?? null };

@@ -20,10 +20,10 @@ export async function reserve(asking: Asking, body: ReserveBody): Promise<Decisi
 }
 
 export async function begin(asking: Asking, body: ReserveBody): Promise<Decision & BegunAnswer> {
-  const { limiter, inForce } = asking.context;
+  const { limiter } = asking.context;
   const { decision, running } = await holdInTime(asking, body, (call, options) => limiter.begin(call, options));
   if (running === null) {
-    const { maxHoldMs } = inForce.policy;
+    const { maxHoldMs } = limiter.policy;
     return { ...decision, holdId: null, heldUnits: [], units: [], leaseMs: null, maxHoldMs, wantsOutcome: false };
   }
   return { ...decision, holdId: running.hold.id, ...runFactsOf(running) };

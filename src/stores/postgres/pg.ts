@@ -2,16 +2,8 @@
 
 import { LateError, within } from "../../clock.ts";
 import { StoreError } from "../../store/error.ts";
-import {
-  answered,
-  connectTimeoutCheck,
-  type Database,
-  firstColumns,
-  patienceMs,
-  type Query,
-  setTimeouts,
-  withText,
-} from "./database.ts";
+import { answered, connectTimeoutCheck, firstColumns, patienceMs, setTimeouts, withText } from "./database.ts";
+import type { Database, Query } from "./database.ts";
 import { isConnectionLost, isReadOnly, postgresError, SilentError } from "./errors.ts";
 
 /** `pg`: a pool. */

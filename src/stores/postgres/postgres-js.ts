@@ -1,15 +1,7 @@
 // What `postgres()` of postgres.js returns. It does not allow to destroy a connection: its own `socket` option has to do that.
 
-import {
-  answered,
-  connectTimeoutCheck,
-  type Database,
-  firstColumns,
-  patienceMs,
-  type Query,
-  setTimeouts,
-  withText,
-} from "./database.ts";
+import { answered, connectTimeoutCheck, firstColumns, patienceMs, setTimeouts, withText } from "./database.ts";
+import type { Database, Query } from "./database.ts";
 import { SilentError } from "./errors.ts";
 
 /** postgres.js: what `postgres()` returns. */

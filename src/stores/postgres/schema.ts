@@ -15,7 +15,7 @@ const MIGRATION_MS = 60_000;
 
 /** Which tables. */
 export interface SchemaOptions {
-  /** The schema that they are in: a name of lower-case letters, digits and `_`. Default: the first of the search path. */
+  /** The schema that Tollgate's tables are in: a name of lower-case letters, digits and `_`. Default: the first of the search path. */
   readonly schema?: string | undefined;
 }
 

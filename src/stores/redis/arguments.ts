@@ -21,7 +21,7 @@ export interface ScriptCall {
   readonly values: readonly (number | string | readonly (number | string)[])[];
 }
 
-/** A batch's requests mostly have one shape, or a few. */
+/** With how many of the last shapes a request is compared: most batches have one, or a few. */
 const MAX_COMPARED = 4;
 
 type Hold = Extract<StepEvent, { type: "hold" }>;
@@ -78,7 +78,7 @@ class Numbering<Item> {
   }
 }
 
-/** Limits and costs of plain requests. */
+/** Shapes: the limits and costs of plain requests, which only charge. A batch has each shape once. */
 class Shapes {
   readonly values: number[] = [];
   readonly #limits: Numbering<LimitSpec>;

@@ -1,15 +1,18 @@
 // Sends a beat to the script, and reads its answer. beat.lua documents both.
 
 import { MARK_KEY } from "../../kernel/receipts.ts";
-import { decodeState, wholeIn } from "../../store/check.ts";
+import { decodeState } from "../../store/check.ts";
 import { StoreError } from "../../store/error.ts";
 import type { Beat, Member } from "../../store/shared-store.ts";
 import type { ScriptCall } from "./arguments.ts";
-import { textIn } from "./replies.ts";
+import { textIn, wholeIn } from "./replies.ts";
 
 const SERVER_KEY = "tollgate:1:$server";
 
-/** Asks the script: without the buckets that the instance saw, which cost time, and with them where a mark has to be made. */
+/**
+ * Asks without the instance's buckets, because naming them costs time. Asks again with them when the script answers only the time:
+ * it has to make a mark, and needs them.
+ */
 export async function beatThrough(
   member: Member,
   run: (call: ScriptCall) => Promise<readonly unknown[]>,
@@ -18,6 +21,7 @@ export async function beatThrough(
   const [now, instances, rank, text] = answer.length === 1 ? await run(beatCall(member, member.seen)) : answer;
   const mark = decodeState(textIn(text), 0);
   if (mark?.kind !== "mark") {
+    // An outage: else the failover layer would take the store for one that is there, without knowing its incarnation.
     throw new StoreError("invalid-reply", "the script's answer holds no mark", { transient: true });
   }
   const { incarnation, lost } = mark;

@@ -22,7 +22,7 @@ export type LastFault = () => Error | undefined;
 
 /** A client that cannot connect says so again and again. One server of a cluster may be gone while the others answer. */
 const RECENT_MS = 60_000;
-/** How much a fault says: that the client is closed, at which address, or the code of the operating system as well. */
+/** Which of two faults is kept, the higher: the client is closed, a server or Sentinel cannot be asked, the system says why. */
 const DETAIL = { closed: 0, address: 1, code: 2 };
 
 /** The events of a client, once for all of its stores, so that the client has few listeners. */
@@ -32,7 +32,7 @@ export const eventsOf = oncePer((client) => new ClientEvents(client as Emitter))
  * It listens for errors by `errorMonitor`. So an `error` event without another listener still ends the process.
  */
 class ClientEvents {
-  /** Whether its user has closed the client, and not connected it again. */
+  /** Whether the client has ended and was not connected again: its user has closed it, or it has given up. */
   isEnded = false;
   readonly listeners = new Set<ClientListener>();
   readonly #options: Emitter["options"];
@@ -55,6 +55,7 @@ class ClientEvents {
     client.on?.(errorMonitor, (error) => this.#remember(error, undefined));
     // Of ioredis: a server of a cluster, and a Sentinel, that cannot be asked.
     client.on?.("node error", (error, address) => this.#remember(error, String(address)));
+    // Some address, which is not said.
     client.on?.("sentinelError", (error) => this.#remember(error, ""));
   }
 

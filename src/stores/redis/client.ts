@@ -50,6 +50,7 @@ export type ClientKind =
 /** What the store needs of a client. */
 export interface Connection {
   readonly kind: ClientKind;
+  readonly family: "glide" | "ioredis" | "node-redis";
   readonly send: Send;
   readonly isCluster: boolean;
 }
@@ -63,27 +64,29 @@ export function connectionOf(client: RedisClient): Connection {
   if (typeof client === "object" && client !== null) {
     if ("customCommand" in client && typeof client.customCommand === "function") {
       const isCluster = client.constructor.name === "GlideClusterClient";
-      const gate = gateOf(client);
-      const send: Send = (_, command, ...args) => gate.pass(() => client.customCommand([command, ...args.map(String)]));
-      return { kind: "valkey-glide", isCluster, send };
+      const turnstile = turnstileOf(client);
+      const send: Send = (_, command, ...args) =>
+        turnstile.pass(() => client.customCommand([command, ...args.map(String)]));
+      return { kind: "valkey-glide", family: "glide", isCluster, send };
     }
     if ("call" in client && typeof client.call === "function") {
       const send: Send = async (_, command, ...args) => client.call(command, ...args);
       const isCluster = client.isCluster === true;
-      return { kind: isCluster ? "ioredis or iovalkey, a cluster" : "ioredis or iovalkey", isCluster, send };
+      const kind = isCluster ? "ioredis or iovalkey, a cluster" : "ioredis or iovalkey";
+      return { kind, family: "ioredis", isCluster, send };
     }
     if ("masters" in client && typeof client.sendCommand === "function") {
       const send: Send = async (key, command, ...args) =>
         client.sendCommand(key, false, [command, ...args.map(String)]);
-      return { kind: "node-redis, a cluster", isCluster: true, send };
+      return { kind: "node-redis, a cluster", family: "node-redis", isCluster: true, send };
     }
     if ("getMasterNode" in client && typeof client.sendCommand === "function") {
       const send: Send = async (_, command, ...args) => client.sendCommand(false, [command, ...args.map(String)]);
-      return { kind: "node-redis, by Sentinel", isCluster: false, send };
+      return { kind: "node-redis, by Sentinel", family: "node-redis", isCluster: false, send };
     }
     if ("isOpen" in client && typeof client.sendCommand === "function") {
       const send: Send = async (_, command, ...args) => client.sendCommand([command, ...args.map(String)]);
-      return { kind: "node-redis", isCluster: false, send };
+      return { kind: "node-redis", family: "node-redis", isCluster: false, send };
     }
   }
   throw new MisuseError("unsupported-client", {
@@ -97,7 +100,7 @@ export function connectionOf(client: RedisClient): Connection {
 /** valkey-glide refuses commands while 1,000 are in flight, those of the program included. */
 const MAX_IN_FLIGHT_GLIDE = 250;
 
-const gateOf = oncePer(() => new Gate(MAX_IN_FLIGHT_GLIDE));
+const turnstileOf = oncePer(() => new Turnstile(MAX_IN_FLIGHT_GLIDE));
 
 /** A function that makes a thing once for each client, so that all stores of the client share it. */
 export function oncePer<Thing>(make: (client: object) => Thing): (client: object) => Thing {
@@ -110,11 +113,9 @@ export function oncePer<Thing>(make: (client: object) => Thing): (client: object
 }
 
 /** Lets a bounded number of commands through at the same time, in the order in which they come. */
-class Gate {
+class Turnstile {
   #room: number;
-  #waiting: (() => void)[] = [];
-  /** Which of the waiting commands is next. */
-  #next = 0;
+  readonly #waiting: (() => void)[] = [];
 
   constructor(room: number) {
     this.#room = room;
@@ -132,12 +133,8 @@ class Gate {
 
   /** Hands the room to the command that has waited longest. */
   #leave(): void {
-    const go = this.#waiting[this.#next++];
+    const go = this.#waiting.shift();
     if (go !== undefined) go();
-    else {
-      this.#waiting = [];
-      this.#next = 0;
-      this.#room++;
-    }
+    else this.#room++;
   }
 }

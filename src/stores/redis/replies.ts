@@ -5,8 +5,8 @@ import { formatGot } from "../../kernel/errors.ts";
 import { replayOf } from "../../kernel/bucket/once.ts";
 import { MAX_RECEIPTS } from "../../kernel/receipts.ts";
 import { LISTING, NAMING, type Step, type StepReply, type StoreRequest } from "../../kernel/request.ts";
-import { decodeState, validTime, wholeIn } from "../../store/check.ts";
-import { damagedKey, StoreError, tooManyHolds } from "../../store/error.ts";
+import { decodeState, validTime } from "../../store/check.ts";
+import { damagedError, StoreError, tooManyHolds } from "../../store/error.ts";
 import { type Terms, TermsError } from "../../store/shared-store.ts";
 import type { StoreAnswer } from "../../store/store.ts";
 import type { Part } from "./arguments.ts";
@@ -15,7 +15,7 @@ import { FOUND, REFUSALS, REPLIES } from "./wire.ts";
 /**
  * The script's answer, one reply or error for each request.
  *
- * @throws TermsError `too-late`, `other-incarnation`; StoreError `overloaded`: nothing of them was booked
+ * @throws TermsError `too-late`, `other-incarnation`, `too-many-open`: nothing of them was booked
  */
 export function scriptReplies(
   { requests, terms }: Part,
@@ -26,6 +26,14 @@ export function scriptReplies(
   const refusal = refusalOf(wholeIn(answer[1]), wholeIn(answer[0]), terms);
   if (refusal !== null) throw refusal;
   return new Reader(answer, keys).replies(requests);
+}
+
+/** A whole number that a client may give as a number, a bigint, a text or bytes; NaN for anything else. */
+export function wholeIn(value: unknown): number {
+  if (typeof value === "number") return value;
+  if (typeof value === "bigint") return Number(value);
+  const text = value instanceof Uint8Array ? new TextDecoder().decode(value) : value;
+  return typeof text === "string" && /^-?[0-9]+$/.test(text) ? Number(text) : Number.NaN;
 }
 
 function invalidAnswer(expected: string): StoreError {
@@ -63,7 +71,7 @@ class Reader {
       case REPLIES.stale:
         return { allowed: false, stale: true, nowMs, steps: [] };
       case REPLIES.damaged:
-        return damagedKey(this.#keys[this.#next() - 1] ?? "");
+        return damagedError(this.#keys[this.#next() - 1] ?? "");
       case REPLIES.wrongType: {
         const message = `the key ${this.#keys[this.#next() - 1] ?? ""} holds another type than a string`;
         return new StoreError("wrong-type", message, { transient: false });
@@ -90,7 +98,7 @@ class Reader {
       const reply = { allowed: retryMs === 0, used, resetAfterMs, retryAfterMs: retryMs < 0 ? null : retryMs };
       const namesEntry = status !== REPLIES.readOnly && NAMING.has(event.type);
       if (first >= 0 && !namesEntry) return reply;
-      const found = namesEntry ? { hold: foundIn(this.#next()) } : {};
+      const found = namesEntry ? { found: foundIn(this.#next()) } : {};
       const granted = first < 0 ? { granted: -first } : {};
       const isListed = first < 0 && (status === REPLIES.readOnly || LISTING.has(event.type));
       return { ...reply, ...granted, ...(isListed ? { grants: this.#grants() } : {}), ...found };
@@ -122,9 +130,9 @@ function refusalOf(status: number, nowMs: number, { notAfterMs = nowMs, receipt 
     case REFUSALS.otherIncarnation:
       return new TermsError("other-incarnation", "the store has lost what it held since the sender last heard of it");
     case REFUSALS.settled:
-      return new TermsError("too-late", `the batch ${receipt?.number} is settled`);
-    case REFUSALS.overloaded:
-      return new StoreError("overloaded", `${MAX_RECEIPTS} batches of the instance are open`, { transient: true });
+      return new TermsError("too-late", `the batch ${receipt?.number} was closed, or a part of it was refused`);
+    case REFUSALS.tooManyOpen:
+      return new TermsError("too-many-open", `${MAX_RECEIPTS} batches of the instance are open`);
     default:
       return null;
   }
@@ -142,5 +150,5 @@ export function textIn(value: unknown): string {
 
 function answeredBefore(text: string, key: string): StoreAnswer {
   const state = decodeState(text, 0);
-  return state?.kind === "once" ? replayOf(state) : damagedKey(key);
+  return state?.kind === "once" ? replayOf(state) : damagedError(key);
 }

@@ -12,7 +12,7 @@ import { OPEN_MS, type Spare, spareMaker } from "./spare.ts";
 /** After so long without an answer the store asks a client once more; then it waits for so long, ms. */
 const SILENT_MS = 1_500;
 const PROBE_MS = 500;
-/** The pause before the next spare doubles up to `most`. It starts again after a client has answered for `startsAgainAfter`. */
+/** The pause before the next spare doubles up to `most`. It starts again after a client was in use for `startsAgainAfter`. */
 const PAUSE_MS = { first: 250, most: 1_500, startsAgainAfter: 10_000 };
 
 export class Route implements ClientListener {
@@ -52,12 +52,16 @@ export class Route implements ClientListener {
 
   /** The user's client has connected again: it goes to the server that its user wants. */
   connected(): void {
-    this.#use(this.#through(this.#user, null));
+    this.#backToUser();
   }
 
   ended(): void {
-    this.connected();
+    this.#backToUser();
     this.#closeSpares();
+  }
+
+  #backToUser(): void {
+    this.#use(this.#through(this.#user, null));
   }
 
   #through(connection: Connection, spare: Spare | null): ClientInUse {
@@ -90,6 +94,7 @@ export class Route implements ClientListener {
   async #openSpares(tag: string, key: string | undefined): Promise<void> {
     if (this.#isOpening || this.#makeSpare === null) return;
     this.#isOpening = true;
+    // Not before: most stores never need a spare, and a client has few listeners.
     this.#events.listeners.add(this);
     const current = this.#client;
     const isStuck = () => {
@@ -125,7 +130,7 @@ export class Route implements ClientListener {
     this.#client = client;
     this.#clientSinceMs = performance.now();
     const { spare } = before;
-    if (spare === null || client.spare === spare) return;
+    if (spare === null) return;
     // Some answers may still be in flight.
     setTimeout(() => this.#close(spare), OPEN_MS).unref();
   }

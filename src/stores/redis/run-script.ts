@@ -31,7 +31,8 @@ export function scriptOf(body: string, clock: Clock | undefined): Script {
  * Runs a script.
  *
  * @param args how many keys there are, the keys, and the other arguments
- * @param onUnknownScript what happens when the server does not know the script: it is loaded, or an error is thrown
+ * @param onUnknownScript what happens when the server does not know the script: it is loaded, or what this function makes is
+ *   thrown; the function may note that the server has forgotten
  */
 export async function runScript(
   script: Script,
@@ -49,6 +50,7 @@ export async function runScript(
       // EVAL loads it.
       return send(key, "EVAL", script.text, ...args);
     }
+    // EVAL: the server that the slot moves to may not know the script.
     if (wordOf(error) === MOVING.word) return askAgain(() => send(key, "EVAL", script.text, ...args));
     throw error;
   }

@@ -103,6 +103,7 @@ class WideRequest {
     for (const [n, { request }] of this.#groups.entries()) {
       const steps = request.steps.map((step) => this.#asHold(step));
       const reply = await this.#ask({ ...request, steps }).catch((error) => {
+        // What this slot may hold, without an answer, is charged when it expires.
         this.#slots.runLater(this.#releaseHolds(n));
         throw error;
       });
@@ -187,12 +188,12 @@ class WideRequest {
     const steps: StepReply[] = [];
     for (const [n, reply] of replies.entries()) {
       for (const [i, index] of (this.#groups[n]?.indexes ?? []).entries()) {
-        const { hold, grants, ...step } = reply.steps[i] as StepReply;
+        const { found, grants, ...step } = reply.steps[i] as StepReply;
         const { type } = (this.#request.steps[index] as Step).event;
         // What was only ended or read on the way names no hold, and lists no grants.
-        const isFound = hold !== undefined && NAMING.has(type);
+        const isFound = found !== undefined && NAMING.has(type);
         const isListed = grants !== undefined && LISTING.has(type);
-        steps[index] = { ...step, ...(isFound ? { hold } : {}), ...(isListed ? { grants } : {}) };
+        steps[index] = { ...step, ...(isFound ? { found } : {}), ...(isListed ? { grants } : {}) };
       }
     }
     const allowed = steps.every((step, i) => step.allowed || this.#request.steps[i]?.shadow === true);

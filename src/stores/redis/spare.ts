@@ -14,11 +14,11 @@ export interface Spare {
 
 /** A function that makes spares of a client; `null` where the client cannot be copied. */
 export function spareMaker(client: RedisClient): (() => Spare) | null {
-  const { kind } = connectionOf(client);
+  const { kind, family } = connectionOf(client);
   // Older versions of valkey-glide do not know what they were made with.
-  if (kind === "valkey-glide") return "config" in client ? () => glideSpare(client as unknown as Glide) : null;
+  if (family === "glide") return "config" in client ? () => glideSpare(client as unknown as Glide) : null;
   if (!("duplicate" in client)) return null;
-  if (kind.startsWith("ioredis")) return () => ioredisSpare(client as unknown as IoRedis);
+  if (family === "ioredis") return () => ioredisSpare(client as unknown as IoRedis);
   return () => nodeRedisSpare(client as unknown as NodeRedis, kind === "node-redis");
 }
 

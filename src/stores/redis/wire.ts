@@ -78,10 +78,13 @@ export const REPLIES = {
  * Why the terms refuse a whole batch. It is all that is answered, beside the time, and stands where the first reply would: so
  * the numbers continue those of `REPLIES`.
  */
-export const REFUSALS = { tooLate: -4, otherIncarnation: -5, settled: -6, overloaded: -7 } as const;
+export const REFUSALS = { tooLate: -4, otherIncarnation: -5, settled: -6, tooManyOpen: -7 } as const;
 
 /** How a step found the hold or the grant that it names. Of a grant: the same grant, something else, nothing. */
-export const FOUND = { live: 0, late: 1, unknown: 2 } as const satisfies Record<NonNullable<StepReply["hold"]>, number>;
+export const FOUND = { live: 0, late: 1, unknown: 2 } as const satisfies Record<
+  NonNullable<StepReply["found"]>,
+  number
+>;
 
 /** Stands for a name or a number that is absent. */
 export const ABSENT = { noKey: 0, noShape: 0, noOutcome: 0 } as const;

@@ -1,7 +1,7 @@
 -- What is replied of a request's steps.
 -- Mirrors decide: stepReply
 -- Uses batch: replied, replies; bucket/contents: free_after_ms, used_in; bucket/entries: granted_in; bucket/grants:
---   is_same_grant; fast/decide: charge_fast; texts: text_of
+--   is_same_grant; texts: text_of
 
 local function reply(number)
   replied = replied + 1
@@ -26,6 +26,11 @@ local function reply_grants(entries)
     end
   end
   replies[count_at] = count
+end
+
+-- Whether the reply to an event lists the bucket's grants.
+local function lists_grants(event)
+  return event == READ or event == RESET or event == GRANT or event == REVOKE
 end
 
 -- How a step found the entry that it names.
@@ -75,7 +80,7 @@ local function reply_step(step, spent, entries, all_fit, keeps_answer)
     step.found = found_by(step)
     reply(step.found)
   end
-  if step.lists_grants and extra > 0 then
+  if extra > 0 and lists_grants(step.event) then
     reply_grants(entries)
   end
   return not is_reset and end_ms or nil
@@ -83,7 +88,7 @@ end
 
 -- Replies the same for a charge that the fast path makes, and makes it where the request is booked.
 local function reply_fast_step(step, books, all_fit, keeps_answer)
-  local used, reset_ms, retry_ms = charge_fast(step.limit, step.key, books and step.units or 0, step.needed)
+  local used, reset_ms, retry_ms = step.limit.charge(step.limit, step.key, books and step.units or 0, step.needed)
   replies[replied + 1], replies[replied + 2] = used, reset_ms
   replied = replied + 2
   if not all_fit then

@@ -95,23 +95,24 @@ local function beat()
   return { now_ms, count, lives_ms > 0 and call("ZRANK", names_key, instance) or 0, mark }
 end
 
--- Whether a key held no sorted set, and so nothing of this script. Such a key is removed.
-local function was_replaced()
-  local replaced = false
+-- Removes keys that hold no sorted set, and so nothing of this script. Returns whether there was one.
+local function remove_foreign()
+  local is_any = false
   for _, key in ipairs({ names_key, ends_key }) do
     local answer = redis.pcall("ZCARD", key)
     if type(answer) == "table" and find(answer.err, "WRONGTYPE", 1, true) then
       call("PEXPIREAT", key, 1)
-      replaced = true
+      is_any = true
     end
   end
-  return replaced
+  return is_any
 end
 
 local is_done, answer = pcall(beat)
-if not is_done and was_replaced() then
+if not is_done and remove_foreign() then
   return beat()
 elseif not is_done and type(answer) ~= "table" then
+  -- An error of Lua is a text; Redis wants a table.
   return { err = answer }
 end
 return answer

@@ -109,6 +109,9 @@ local function finish_step(step, keeps, corrects, all_fit, keeps_answer)
   end
 end
 
+-- books: the reply is as after the booking, also of a peek. keeps: that is written. corrects: states that a clock wrote which was
+-- ahead are written right, also when nothing is booked.
+
 -- Judges, answers and books a request whose steps can be judged. Returns whether it is booked.
 local function decide_any(request, count, shows)
   for index = 1, count do
@@ -180,8 +183,8 @@ local function decide_next(shows, undone_ms)
   return decide_any(request, count, shows)
 end
 
--- Decides the next request, which has this number in the batch. Returns whether it is booked. With a receipt, a request that
--- was booked at the earlier try may only be undone, and only such a one: else the buckets are only read.
+-- Decides the next request, which has this number in the batch. Returns whether it is booked. With a receipt, an undo
+-- acts only on what was booked at the earlier try, and any other request only on what was not: else the buckets are only read.
 local function decide(receipt, number)
   if not receipt then
     return decide_next(false, nil)

@@ -2,11 +2,11 @@
 -- Mirrors decide: booked, isFirm, judge, namedIn, stepFits, unitsNeeded, waitFor; bucket/contents: afterReport
 -- Uses batch: argument, position, requests, shapes; bucket/charges: charged_at, charged_for_value, is_seen, raised;
 --   bucket/contents: used_in; bucket/entries: NO_ENTRIES, entry_in, granted_in; bucket/grants: granted, revoked;
---   bucket/queue: held_from, queued, turn_after_ms; bucket/reservations: extended, held, settled; fast/decide:
---   fast_used; limits: limits; states: claim_state, contents_of, is_broken, put
+--   bucket/queue: held_from, queued, turn_after_ms; bucket/reservations: extended, held, settled; limits: limits;
+--   states: claim_state, contents_of, is_broken, put
 
 -- One record for each step of a request, which the next request uses again: to make new ones takes time.
---   What the step asks: key; limit; event; is_shadow; lists_grants, whether the reply lists them; units, of the event; needed,
+--   What the step asks: key; limit; event; is_shadow; units, of the event; needed,
 --   units that must be free; id, of the entry that the event names or makes; lease_ms; of a raise at_ms, when the units were
 --   booked, and lost_some, whether the store may have kept some of them; outcome; value_hash; hold, the entry that it makes.
 --   How it stands: used_if_fast, units used of a charge that the fast path can make; else spent and entries, what is in the
@@ -27,7 +27,8 @@ local function read_hold()
   return { kind = "reservation", id = id, units = units, expires_at_ms = end_ms, lease_ms = lease_ms, charges = charges }
 end
 
--- Reads what belongs to an event that is neither a charge of units nor a hold. Returns its units, and those that must be free.
+-- Reads what belongs to an event that is neither a charge of units nor a hold. Returns its units, and those that must be free:
+-- -INFINITY where it is never denied; INFINITY for an extend, which `judge` decides by its hold, and which no waiting lets pass.
 local function read_event(step, event)
   if event == CHARGE_VALUE then
     step.value_hash = argument()
@@ -80,13 +81,12 @@ local function read_steps(shape, may_reset, shows, may_be_fast)
       units, needed = read_event(step, event)
     end
     local limit = limits[abs(number)]
-    step.lists_grants = shows or event == READ or event == RESET or event == GRANT or event == REVOKE
     if shows then
       event, needed = READ, -INFINITY
     end
     step.key, step.limit, step.event, step.units, step.needed = key, limit, event, units, needed
     step.is_shadow = number < 0
-    step.used_if_fast = may_be_fast and event == CHARGE and units < MAX_FAST_COST and fast_used(limit, key)
+    step.used_if_fast = may_be_fast and event == CHARGE and units < MAX_FAST_COST and limit.used(limit, key)
     local state = not step.used_if_fast and claim_state(key)
     if state == DAMAGED and event == RESET and may_reset then
       put(key, false)
@@ -106,6 +106,7 @@ local function judge(step)
   end
   local spent, entries, corrected = contents_of(limit, step.key)
   step.spent, step.entries, step.corrected = spent, entries, corrected
+  -- GRANT and the codes below it name a hold or a grant (EVENTS).
   if event <= GRANT then
     local named = entry_in(entries, step.id, event == REVOKE and "grant" or nil)
     step.named = named

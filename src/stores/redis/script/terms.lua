@@ -38,7 +38,7 @@ local function text_of_receipt(receipt)
 end
 
 -- The receipt of an earlier try of this part, the texts of those that stay, and how many other batches are open.
-local function sorted_receipts(receipts, number, part, from)
+local function split_receipts(receipts, number, part, from)
   local earlier
   local others, seen, count = {}, {}, 0
   for _, receipt in ipairs(receipts) do
@@ -73,13 +73,14 @@ local function open_terms(terms)
   -- A damaged text counts as none, as in the kernel: else the instance could book nothing any more.
   local receipts, kept_from = receipts_in(values[key] or "")
   from = max(from, kept_from or 1)
-  local earlier, others, count = sorted_receipts(receipts or {}, number, part, from)
+  local earlier, others, count = split_receipts(receipts or {}, number, part, from)
   -- The sender may have heard of a denial already: no caller would use what passes now.
   if number < from or (earlier and closes == 0 and (earlier.is_closed or find(earlier.booked, "0", 1, true))) then
     return SETTLED
   end
-  if count >= MAX_RECEIPTS then
-    return OVERLOADED
+  -- A batch that closes its number makes room.
+  if count >= MAX_RECEIPTS and closes == 0 then
+    return TOO_MANY_OPEN
   end
   local at_ms = earlier and earlier.at_ms or now_ms
   local receipt = { key = key, from = from, number = number, part = part, at_ms = at_ms, is_closed = closes == 1 }

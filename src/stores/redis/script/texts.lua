@@ -10,15 +10,16 @@ local text_of = setmetatable({ [0] = "0" }, {
   end,
 })
 
--- The whole number of a text of digits; nil for one above `most` (2^53 - 1 by default), and without a text.
-local function whole_of(digits, most)
+-- The whole number of a text of digits; nil for one above 2^53 - 1, and without a text.
+local function whole_of(digits)
   local number = tonumber(digits)
-  return number and number <= (most or MAX_SAFE_INTEGER) and number or nil
+  return number and number <= MAX_SAFE_INTEGER and number or nil
 end
 
 -- The instant of a text of digits, or nil where no state may name it.
 local function instant_of(digits)
-  return whole_of(digits, MAX_INSTANT_MS)
+  local number = tonumber(digits)
+  return number and number <= MAX_INSTANT_MS and number or nil
 end
 
 local ZERO = byte("0")

@@ -1,7 +1,7 @@
 -- Units spent until an instant: budgets, windows and windows of a calendar.
 -- Mirrors algorithms/counter: counterFacts, endedBy, hasSeen, withSeen, withSpent; algorithms/budget: budget;
 --   algorithms/fixed-window: fixedWindow
--- Uses limits: window_end; texts: canonical_of, text_of
+-- Uses fast/counters: number_of; limits: window_end; texts: canonical_of, text_of
 
 local counter = { letter = "c", is_firm = true, end_of = window_end }
 
@@ -94,10 +94,13 @@ end
 local VALUE_HASH = string.rep("[0-9a-f]", VALUE_HASH_LENGTH) .. ","
 
 function counter.decode(text, expires_at_ms)
-  local digits, seen = match(text, "^c1 (%d+) (%S+)$")
-  local spent = canonical_of(digits or match(text, "^%d+$"))
-  if not spent or (seen and string.gsub(seen .. ",", VALUE_HASH, "") ~= "") then
-    return nil
+  local spent, digits, seen = number_of[text], nil, nil
+  if not spent then
+    digits, seen = match(text, "^c1 (%d+) (%S+)$")
+    spent = canonical_of(digits or match(text, "^%d+$"))
+    if not spent or (seen and string.gsub(seen .. ",", VALUE_HASH, "") ~= "") then
+      return nil
+    end
   end
   return counter.state(spent, expires_at_ms, seen)
 end

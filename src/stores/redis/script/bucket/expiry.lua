@@ -9,7 +9,7 @@
 --   owns_entries    whether `entries` is a list of its own, because a queued call has become a hold
 --   levels          the levels after the entries, once one has sunk (sinking.lua)
 local function expiry_of(spent, entries, is_forecast)
-  return { spent = spent, entries = entries, is_forecast = is_forecast, scratch = nil }
+  return { spent = spent, entries = entries, is_forecast = is_forecast }
 end
 
 -- Replaces a queued call whose units have just been spent by the hold that it was queued for.

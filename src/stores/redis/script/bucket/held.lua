@@ -112,9 +112,12 @@ end
 -- Whether an entry may follow one that ends at `before_ms`. Levels are only after holds, and only queued calls become holds:
 -- both on token buckets alone.
 local function is_in_order(entry, before_ms, flows)
-  local has_rest = entry.level_after or entry.becomes
-  local rest_kind = entry.level_after and "reservation" or "queued"
-  return entry.expires_at_ms >= before_ms and (not has_rest or (flows and entry.kind == rest_kind))
+  if entry.expires_at_ms < before_ms then
+    return false
+  elseif entry.level_after then
+    return flows and entry.kind == "reservation"
+  end
+  return not entry.becomes or (flows and entry.kind == "queued")
 end
 
 -- The entries of a text, and the position behind them; nil where one is damaged.

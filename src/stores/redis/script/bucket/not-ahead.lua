@@ -29,18 +29,20 @@ end
 local function held_not_ahead(limit, state, now_ms)
   local spent = state.spent and limit.algorithm.not_ahead(limit, state.spent, now_ms)
   local ahead_ms = limit.algorithm.flows and state.spent and max(0, state.spent.base_ms - now_ms) or 0
-  local is_same, entries = spent == state.spent, {}
+  local entries
   for index, entry in ipairs(state.entries) do
-    local end_ms = entry.lease_ms and min(entry.expires_at_ms, now_ms + entry.lease_ms) or entry.expires_at_ms
-    local level_after = entry.level_after and level_not_ahead(entry.level_after, ahead_ms, now_ms)
-    if end_ms ~= entry.expires_at_ms or level_after ~= entry.level_after then
-      entry, is_same = changed_entry(entry, end_ms, level_after, entry.expired), false
+    local end_ms, lease_ms, level = entry.expires_at_ms, entry.lease_ms, entry.level_after
+    local right_end_ms = lease_ms and end_ms > now_ms + lease_ms and now_ms + lease_ms or end_ms
+    local right_level = level and level_not_ahead(level, ahead_ms, now_ms)
+    if right_end_ms ~= end_ms or right_level ~= level then
+      entries = entries or { unpack(state.entries) }
+      entries[index] = changed_entry(entry, right_end_ms, right_level, entry.expired)
     end
-    entries[index] = entry
   end
-  if is_same then
+  if not entries and spent == state.spent then
     return state
   end
+  entries = entries or state.entries
   sort_by_end(entries)
   return held_state.state(state.of, spent, entries, end_of_held(limit, spent, entries))
 end

@@ -1,5 +1,5 @@
 -- How the levels after holds on a token bucket sink when units of another hold are given back.
--- Mirrors bucket/expiry: entryAt, giveBack, levelsIn; algorithms/levels: isAbove, replace, sink, sinkingLevels, standing
+-- Mirrors bucket/expiry: entryAt, giveBack, levelsIn; bucket/levels: isAbove, replace, sink, sinkingLevels, standing
 -- Uses bucket/entries: changed_entry
 
 local function is_above(base_ms, level, other)
@@ -77,7 +77,7 @@ local function give_back(limit, expiry, below, units, at_ms, first)
   end
 end
 
--- The entries of a bucket whose entries end, with their levels as they stand.
+-- The entries of a bucket whose entries end, with their levels as they stand. Never of a forecast, so `sunk` is 0.
 local function entries_of(expiry)
   local all = expiry.levels
   if not all then

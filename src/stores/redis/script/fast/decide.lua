@@ -1,25 +1,21 @@
 -- The fast path: requests that have a shape, on keys that hold counters, levels or nothing. Most requests are such.
 -- Mirrors decide-fast: decidePlain
--- Uses batch: position, replied, replies, requests, shapes; fast/counters: charge_counter, claim_count;
---   fast/token-buckets: charge_level, level_used; keys: counts, ends; limits: limits
+-- Uses batch: position, replied, replies, requests, shapes; fast/counters: charge_counter, counter_used;
+--   fast/token-buckets: charge_level, level_used; limits: limits
 
-local function charge_fast(limit, key, cost, needed)
-  if limit.new_end_ms then
-    return charge_counter(limit, key, cost, needed)
-  end
-  return charge_level(limit, key, cost, needed)
+local function used_unknown()
+  return nil
 end
 
--- Units used of a limit, or nil where the fast path cannot tell.
-local function fast_used(limit, key)
+-- Of each limit: used, the units used, nil where the fast path cannot tell; charge, which charges what `used` can tell.
+for _, limit in ipairs(limits) do
   if limit.new_end_ms then
-    local units = counts[key] or claim_count(key)
-    -- Only the general path shortens an end that a clock wrote which was ahead.
-    return units and ends[key] <= limit.latest_end_ms and units or nil
+    limit.used, limit.charge = counter_used, charge_counter
   elseif limit.code == TOKEN_BUCKET then
-    return (level_used(limit, key))
+    limit.used, limit.charge = level_used, charge_level
+  else
+    limit.used = used_unknown
   end
-  return nil
 end
 
 -- The shape that was read last, and its steps: limits, costs, units that must be free, and which are in shadow.
@@ -41,12 +37,15 @@ local function decide_fast(shape)
   if shape ~= shape_read then
     read_shape(shape)
   end
+  if is_any_stale then
+    return nil
+  end
   local fits, allowed = true, true
   local first = position + 1
   for step = 1, step_count do
-    local key, limit = requests[first + step], step_limits[step]
-    local units = fast_used(limit, key)
-    if not units or is_any_stale then
+    local limit = step_limits[step]
+    local units = limit.used(limit, requests[first + step])
+    if not units then
       return nil
     elseif step_needs[step] > limit.capacity - units then
       fits, allowed = false, allowed and step_shadows[step]
@@ -55,8 +54,8 @@ local function decide_fast(shape)
   local last = replied + 1
   replies[last] = fits and FITS or allowed and ALLOWED or FIRM
   for step = 1, step_count do
-    local key, limit, cost, needed = requests[first + step], step_limits[step], step_costs[step], step_needs[step]
-    local units, left_ms, retry_ms = charge_fast(limit, key, allowed and cost or 0, needed)
+    local limit, cost = step_limits[step], allowed and step_costs[step] or 0
+    local units, left_ms, retry_ms = limit.charge(limit, requests[first + step], cost, not fits and step_needs[step])
     replies[last + 1], replies[last + 2] = units, left_ms
     last = last + 2
     if not fits then

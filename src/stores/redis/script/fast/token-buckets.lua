@@ -74,7 +74,7 @@ end
 
 -- Charges a token bucket that the fast path has. Returns what `charge_counter` does.
 local function charge_level(limit, key, cost, needed)
-  local fits = needed <= limit.capacity - level_used(limit, key)
+  local fits = not needed or needed <= limit.capacity - level_used(limit, key)
   if cost > 0 then
     book_level(limit, key, cost)
   end

@@ -1,11 +1,6 @@
 // The levels right after the holds of a bucket that flows (`Flow`): when one of them is given back, those above it sink.
 
-import { isInstant, type Level } from "./algorithm.ts";
-
-/** Whether numbers that were read are a level: like an instant, a level is at most 2^52. */
-export function isLevel({ baseMs, level, levelPerUnit }: Level): boolean {
-  return isInstant(baseMs) && isInstant(level) && isInstant(levelPerUnit);
-}
+import type { Level } from "../algorithms/algorithm.ts";
 
 /** Whether a level was booked on top of another one. */
 export function isAbove(baseMs: number, level: number, other: Level): boolean {
