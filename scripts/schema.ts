@@ -2,10 +2,11 @@
 // from the comments of their types. A test compares the files with what is written here.
 
 import { writeFileSync } from "node:fs";
-import { z } from "zod";
 import { policySchema } from "../src/kernel/policy/schema.ts";
 import { impliedAlgorithm } from "../src/kernel/algorithms/registry.ts";
+import type { Schema } from "../src/kernel/policy/schema-kinds.ts";
 import { policyTestFileSchema } from "../src/testing/policy-test-schema.ts";
+import { jsonSchemaOf } from "./json-schema.ts";
 import { describe, type JsonSchema } from "./schema-descriptions.ts";
 
 type ObjectSchema = JsonSchema & Required<Pick<JsonSchema, "properties" | "required">>;
@@ -37,8 +38,8 @@ function testFileSchema(): ObjectSchema {
 }
 
 /** The JSON schema of what is written, with the descriptions of its type. */
-function described(schema: z.ZodType, file: string, type: string): ObjectSchema {
-  return describe(z.toJSONSchema(schema, { io: "input" }) as JsonSchema, file, type) as ObjectSchema;
+function described(schema: Schema, file: string, type: string): ObjectSchema {
+  return describe(jsonSchemaOf(schema) as JsonSchema, file, type) as ObjectSchema;
 }
 
 function textOf(schema: object): string {

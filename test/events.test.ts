@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { pages, withTables } from "../scripts/events.ts";
 import { CALL_EVENTS, EVENTS, STREAMED } from "../src/events.ts";
-import { openApiDocument } from "../src/service/openapi.ts";
+import { openApiDocument } from "../scripts/openapi-document.ts";
 import { ROUTES } from "../src/service/routes.ts";
 
 const NAMES = [...Object.keys(EVENTS), ...Object.keys(CALL_EVENTS)];

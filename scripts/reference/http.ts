@@ -1,6 +1,6 @@
 // The page of the HTTP routes, made from the OpenAPI document and the table of problems.
 
-import { openApiDocument } from "../../src/service/openapi.ts";
+import { openApiDocument } from "../openapi-document.ts";
 import { PROBLEMS } from "../../src/http/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { type PublicName, publicNames } from "../../test/surface/public-names.ts";

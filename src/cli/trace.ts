@@ -1,15 +1,19 @@
 // Traces: one call a line, as agents made them.
 
-import { z } from "zod";
+import * as v from "valibot";
 import type { Call } from "../kernel/call.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { valueAt } from "../kernel/policy/place.ts";
+import { mapOf, objectOf, readBy, type Schema } from "../kernel/policy/schema-kinds.ts";
+import { integer, whole } from "../kernel/policy/schema-parts.ts";
 
-const error = "a string that is not empty, or a safe integer";
-const value = z.union([z.string().min(1, { error }), z.int({ error })], { error });
+const VALUE = "a string that is not empty, or a safe integer";
+const value = v.union([v.pipe(v.string(VALUE), v.minLength(1, VALUE)), integer(VALUE)], VALUE);
 const whose = optional(value);
-const units = z.int({ error: "a safe integer from 0" }).min(0, { error: "a safe integer from 0" });
-const line = z.object(
+const units = whole(0, Number.MAX_SAFE_INTEGER, "a safe integer from 0");
+const cost = mapOf("an object of whole numbers by unit", v.string(), units);
+const line = objectOf(
+  "an object in JSON",
   {
     session: value,
     turn: value,
@@ -18,12 +22,12 @@ const line = z.object(
     user: whose,
     agent: whose,
     model: whose,
-    cost: optional(z.record(z.string(), units, { error: "an object of whole numbers by unit" })),
+    cost: optional(cost),
     // A label: it must not fail a trace.
-    toolCallId: z.string().optional().catch(undefined),
-    args: z.unknown().optional(),
+    toolCallId: v.fallback(v.optional(v.string()), undefined),
+    args: v.optional(v.unknown()),
   },
-  { error: "an object in JSON" },
+  "ignore",
 );
 
 /** One call of a trace, and the line it stands on, from 1. */
@@ -45,16 +49,19 @@ export function parseTrace(text: string, source: string): TracedCall[] {
 
 function parseLine(json: string, number: number, source: string): TracedCall {
   const given = parseJson(json);
-  const parsed = line.safeParse(given);
-  if (parsed.success) return { line: number, call: parsed.data };
-  const { path = [], message: expected = "" } = parsed.error.issues[0] ?? {};
-  const [where, found] = path.length === 0 ? ["call", json] : [path.join("."), valueAt(given, path.map(String))];
+  const read = readBy(line, given);
+  if ("value" in read) return { line: number, call: read.value };
+  const { keys = [], expected = "" } = read.faults[0] ?? {};
+  const [where, found] = keys.length === 0 ? ["call", json] : [keys.join("."), valueAt(given, keys)];
   throw new MisuseError("invalid-option", { at: `${source}:${number}`, path: where, expected, got: formatGot(found) });
 }
 
 /** A field that a line may leave out, also as `null`. */
-function optional<Field extends z.ZodType>(field: Field) {
-  return field.nullish().transform((given) => given ?? undefined);
+function optional<Field extends Schema>(field: Field) {
+  return v.pipe(
+    v.nullish(field),
+    v.transform((given) => given ?? undefined),
+  );
 }
 
 function parseJson(json: string): unknown {

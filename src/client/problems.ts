@@ -2,6 +2,7 @@
 
 import { problemSchema } from "../http/answers.ts";
 import { type Fault, MISUSE_CODES, type MisuseCode, MisuseError } from "../kernel/errors.ts";
+import { readBy } from "../kernel/policy/schema-kinds.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { STORE_ERROR_CODES, StoreError, type StoreErrorCode } from "../store/error.ts";
 
@@ -76,7 +77,8 @@ export function invalidReply(what: string): StoreError {
 
 /** The problem in a body; an empty one where another server answered. */
 function problemOf(body: unknown) {
-  const { code = "", detail = "", faults = [] } = problemSchema.safeParse(body).data ?? {};
+  const read = readBy(problemSchema, body);
+  const { code = "", detail = "", faults = [] } = "value" in read ? read.value : {};
   // The library names fields of a call without the prefix.
   const named = faults.map((fault) => ({ ...fault, path: fault.path.replace(/^call\./, "") }) as Fault);
   return { code, detail, faults: named };

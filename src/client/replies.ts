@@ -1,7 +1,7 @@
 // The answers of the service, checked by the schemas from which the service's OpenAPI document is made. Any other answer throws
 // `invalid-reply`, and none of it is used.
 
-import { z } from "zod";
+import * as v from "valibot";
 import {
   type BegunAnswer,
   begunSchema,
@@ -14,10 +14,11 @@ import {
   settlementSchema,
   usagesSchema,
 } from "../http/answers.ts";
-import { expectedOf } from "../http/expected.ts";
+import { listOf, open, whole } from "../http/schema-parts.ts";
 import type { BucketUsage, Decision } from "../kernel/decision.ts";
 import { formatGot } from "../kernel/errors.ts";
 import { valueAt } from "../kernel/policy/place.ts";
+import { type Output, readBy, type Schema, type SchemaFault } from "../kernel/policy/schema-kinds.ts";
 import type { Reset, Revoked } from "../limiter/grant.ts";
 import type { Settlement } from "../limiter/settle.ts";
 import { type Failure, invalidReply } from "./problems.ts";
@@ -39,7 +40,7 @@ export interface Replies {
   readonly revoke: Revoked;
 }
 
-const SCHEMAS: Readonly<Record<keyof Replies, z.ZodType>> = {
+const SCHEMAS: Readonly<Record<keyof Replies, Schema>> = {
   consume: decisionSchema,
   record: decisionSchema,
   peek: decisionSchema,
@@ -48,7 +49,7 @@ const SCHEMAS: Readonly<Record<keyof Replies, z.ZodType>> = {
   settle: settlementSchema,
   release: settlementSchema,
   extend: extendedSchema,
-  report: z.null(),
+  report: v.null("nothing"),
   end: settlementSchema,
   usage: usagesSchema,
   reset: emptiedSchema,
@@ -58,29 +59,28 @@ const SCHEMAS: Readonly<Record<keyof Replies, z.ZodType>> = {
 
 /** Validates the body of an answer to an operation. Throws StoreError `invalid-reply`. */
 export function replyTo<Op extends keyof Replies>(op: Op, body: unknown): Replies[Op] {
-  const read = SCHEMAS[op].safeParse(body);
-  if (!read.success) throw invalidReply(`something else than an answer to ${op}: ${faultIn(op, body, read.error)}`);
-  return read.data as Replies[Op];
+  const read = readBy(SCHEMAS[op], body);
+  if ("value" in read) return read.value as Replies[Op];
+  throw invalidReply(`something else than an answer to ${op}: ${faultIn(op, body, read.faults)}`);
 }
 
-const batchSchema = z.object({
-  items: z.array(z.object({ status: z.int().min(200).max(599), body: z.unknown() })),
-});
+const batchSchema = open({ items: listOf(open({ status: whole(200, 599), body: v.unknown() })) });
 
-export type ItemReply = z.infer<typeof batchSchema>["items"][number];
+export type ItemReply = Output<typeof batchSchema>["items"][number];
 
 /** The answers of a batch of `count` items, or the failure of an answer that has others. */
 export function itemsIn(body: unknown, count: number): readonly ItemReply[] | Failure {
-  const read = batchSchema.safeParse(body);
-  if (read.success && read.data.items.length === count) return read.data.items;
-  const what = read.success
-    ? `${read.data.items.length} items of a batch of ${count}`
-    : `something else than a batch of answers: ${faultIn("batch", body, read.error)}`;
+  const read = readBy(batchSchema, body);
+  if ("value" in read && read.value.items.length === count) return read.value.items;
+  const what =
+    "value" in read
+      ? `${read.value.items.length} items of a batch of ${count}`
+      : `something else than a batch of answers: ${faultIn("batch", body, read.faults)}`;
   return { error: invalidReply(what), isUndone: false };
 }
 
-function faultIn(name: string, body: unknown, { issues: [issue] }: z.ZodError): string {
-  if (issue === undefined) return name;
-  const keys = issue.path.map((key) => (typeof key === "number" ? key : String(key)));
-  return `${[name, ...keys].join(".")}: expected ${expectedOf(issue)}, got ${formatGot(valueAt(body, keys))}`;
+function faultIn(name: string, body: unknown, [fault]: readonly SchemaFault[]): string {
+  if (fault === undefined) return name;
+  const { keys, expected } = fault;
+  return `${[name, ...keys].join(".")}: expected ${expected}, got ${formatGot(valueAt(body, keys))}`;
 }

@@ -1,6 +1,6 @@
 // The mapping from Envoy's descriptors to calls, and its checks. It knows neither gRPC nor a limiter.
 
-import { z } from "zod";
+import * as v from "valibot";
 import { IPV6_BITS, MAX_IPV6_BITS, MIN_IPV6_BITS, networkOf } from "../kernel/address.ts";
 import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { CALL_WORDS, type Call, DERIVED_DIMENSIONS } from "../kernel/call.ts";
@@ -9,7 +9,8 @@ import { type Fault, formatGot, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { allotmentsOf } from "../kernel/policy/parse.ts";
 import { type Keys, valueAt } from "../kernel/policy/place.ts";
-import { map, object, text, whole } from "../kernel/policy/schema-parts.ts";
+import { mapOf, readBy, type SchemaFault } from "../kernel/policy/schema-kinds.ts";
+import { checkedText, map, object, text, whole } from "../kernel/policy/schema-parts.ts";
 
 /** Which descriptors are limited, and which calls they are. */
 export interface EnvoyMapping {
@@ -75,29 +76,29 @@ const KEY = "an entry's key, 1 to 256 characters";
 const WORD = /^[a-z][a-z0-9_]{0,31}$/;
 const DIMENSION = "a dimension other than tool, group and args (a-z, 0-9, _; at most 32)";
 const NO_DIMENSION = new Set<string>([...CALL_WORDS, ...DERIVED_DIMENSIONS, "tool", "limit"]);
-const dimension = text(WORD, DIMENSION).refine((name) => !NO_DIMENSION.has(name), { error: DIMENSION });
+const dimension = checkedText(WORD, DIMENSION, (name) => !NO_DIMENSION.has(name));
 
 const TOOL = "a tool's name, or { from: key }";
 const SOURCE = "an entry's key, or { from: key, ipv6 } for an address";
-const address = object(SOURCE, { from: short(KEY), ipv6: whole(MIN_IPV6_BITS, MAX_IPV6_BITS).optional() });
+const address = object(SOURCE, { from: short(KEY), ipv6: v.optional(whole(MIN_IPV6_BITS, MAX_IPV6_BITS)) });
 const match = map(short(KEY), short("an entry's value, or *"), "values by entry key", MAX_ENTRIES);
+const source = v.union([short(KEY), address], SOURCE);
 const rule = object("{ match, tool, dimensions, unit, afterwards }", {
-  match: match.refine((entries) => Object.keys(entries).length > 0, { error: "at least one entry" }),
-  tool: z.union([short(TOOL), object(TOOL, { from: short(KEY) })], { error: TOOL }),
-  dimensions: map(
-    dimension,
-    z.union([short(KEY), address], { error: SOURCE }),
-    "entry keys by dimension",
-    MAX_ENTRIES,
-  ).optional(),
-  unit: text(WORD, "a unit such as calls or tokens (a-z, 0-9, _)").optional(),
-  afterwards: z.boolean({ error: "true or false" }).optional(),
+  match: v.pipe(
+    match,
+    v.check((entries) => Object.keys(entries).length > 0, "at least one entry"),
+  ),
+  tool: v.union([short(TOOL), object(TOOL, { from: short(KEY) })], TOOL),
+  dimensions: v.optional(map(dimension, source, "entry keys by dimension", MAX_ENTRIES)),
+  unit: v.optional(text(WORD, "a unit such as calls or tokens (a-z, 0-9, _)")),
+  afterwards: v.optional(v.boolean("true or false")),
 });
 
 const mapping = object("{ domains }", {
-  domains: z
-    .record(short("a domain"), z.array(rule, { error: "a list of rules" }), { error: "lists of rules by domain" })
-    .refine((domains) => Object.values(domains).flat().length <= MAX_RULES, { error: `at most ${MAX_RULES} rules` }),
+  domains: v.pipe(
+    mapOf("lists of rules by domain", short("a domain"), v.array(rule, "a list of rules")),
+    v.check((domains) => Object.values(domains).flat().length <= MAX_RULES, `at most ${MAX_RULES} rules`),
+  ),
 });
 
 /**
@@ -107,20 +108,16 @@ const mapping = object("{ domains }", {
  * @throws MisuseError `invalid-option` with every fault
  */
 export function createMapper(input: EnvoyMapping, policy: CompiledPolicy | null): Mapper {
-  // The schema library skips this key without a fault, and a condition would be lost.
+  // A condition of this name would be lost.
   if (JSON.stringify(input)?.includes('"__proto__"')) throw faultsOf(input, [{ keys: [], got: '"__proto__"' }]);
-  const parsed = mapping.safeParse(input);
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => {
-      const keys = issue.path.map((key) => (typeof key === "number" ? key : String(key)));
-      const expected = issue.code === "invalid_key" ? (issue.issues[0]?.message ?? issue.message) : issue.message;
-      const got = issue.code === "unrecognized_keys" ? issue.keys.join(", ") : formatGot(valueAt(input, keys));
-      return { keys, expected, got };
-    });
-    throw faultsOf(input, faults);
-  }
+  const read = readBy(mapping, input);
+  if ("faults" in read)
+    throw faultsOf(
+      input,
+      read.faults.map((fault) => partFault(fault, input)),
+    );
   // The annotation fails to compile when the schema and the type that users see part.
-  const accepted: EnvoyMapping = parsed.data;
+  const accepted: EnvoyMapping = read.value;
   const refused = policy === null ? [] : faultsAgainst(accepted, policy);
   if (refused.length > 0) throw faultsOf(input, refused);
   const rules = new Map(Object.entries(accepted.domains).map(([domain, list]) => [domain, list.map(readyRule)]));
@@ -209,6 +206,10 @@ interface PartFault {
   readonly keys: Keys;
   readonly expected?: string;
   readonly got: string;
+}
+
+function partFault({ keys, expected, unknown }: SchemaFault, input: EnvoyMapping): PartFault {
+  return { keys, expected, got: unknown.length > 0 ? unknown.join(", ") : formatGot(valueAt(input, keys)) };
 }
 
 function faultsOf(input: EnvoyMapping, faults: readonly PartFault[]): MisuseError {

@@ -1,12 +1,13 @@
 // Many acts in one request. All run at once, so that a store that takes batches gets one; each has an answer of its own.
 
-import { z } from "zod";
+import * as v from "valibot";
 import { runFor } from "./acts/as-caller.ts";
 import { problemSchema } from "../http/answers.ts";
 import { parseBy } from "./body.ts";
 import type { Asking } from "./context.ts";
 import { invalidBody, invalidHeader, kindOf } from "./problems.ts";
-import { words } from "../http/requests.ts";
+import { closed, listOf, listTo, named, open, whole } from "../http/schema-parts.ts";
+import { type Entries, type ObjectSchema, type Schema, wordOf } from "../kernel/policy/schema-kinds.ts";
 import type { Route } from "./route.ts";
 
 const MAX_ITEMS = 1_000;
@@ -17,7 +18,7 @@ interface ItemAnswer {
 }
 
 interface Op extends Pick<Route, "run"> {
-  readonly schema: z.ZodType;
+  readonly schema: Schema;
 }
 
 type Ops = ReadonlyMap<string, Op>;
@@ -29,29 +30,29 @@ interface BatchBody {
 /** The route for batches of what these routes do. */
 export function batchRoute(routes: readonly Route[]): Route {
   const ops = new Map<string, Op>();
-  const items: z.ZodObject[] = [];
-  const answers = new Set<z.ZodType>();
+  const items: Schema[] = [];
+  const answers = new Set<Schema>();
   for (const { path, request, response, run } of routes) {
     const name = path.slice("/v1/".length);
     // A batch waits for none of its items.
-    const { maxWaitMs: _, ...shape } = (request as z.ZodObject).shape;
-    const schema = words({ op: z.literal(name), ...shape }).meta({ id: `Batch_${name}` });
+    const { maxWaitMs: _, ...shape } = (request as ObjectSchema<Entries>).entries;
+    const schema = named(`Batch_${name}`, closed({ op: wordOf(name, [name]), ...shape }));
     items.push(schema);
-    answers.add(response as z.ZodType);
+    answers.add(response as Schema);
     ops.set(name, { schema, run });
   }
   // Schemas ignore unknown fields: a decision with a hold comes before a decision.
-  const answer = z.union([...[...answers].reverse(), problemSchema]);
+  const answer = v.union([...[...answers].reverse(), problemSchema]);
   return {
     method: "POST",
     path: "/v1/batch",
     operationId: "batch",
     scope: "decide",
     summary: "Up to 1,000 of these at once, answered in order, each with a status and a body of its own",
-    request: words({ items: z.array(z.union(items)).min(1).max(MAX_ITEMS) }).meta({ id: "Batch" }),
+    request: named("Batch", closed({ items: listTo(MAX_ITEMS, v.union(items)) })),
     // Each item is checked by itself, so that one that is wrong fails alone.
-    reads: words({ items: z.array(z.unknown()).min(1).max(MAX_ITEMS) }),
-    response: z.object({ items: z.array(z.object({ status: z.int(), body: answer })) }).meta({ id: "BatchAnswer" }),
+    reads: closed({ items: listTo(MAX_ITEMS, v.unknown()) }),
+    response: named("BatchAnswer", open({ items: listOf(open({ status: whole(), body: answer })) })),
     run: (asking, body) => runAll(ops, asking, body as BatchBody),
   };
 }

@@ -1,9 +1,8 @@
 // From a request's bytes to a value that fits its schema. Bounds are checked before the text is parsed.
 
-import type { z } from "zod";
-import { expectedOf } from "../http/expected.ts";
 import type { Fault } from "../kernel/errors.ts";
 import { valueAt } from "../kernel/policy/place.ts";
+import { readBy, type Schema, type SchemaFault } from "../kernel/policy/schema-kinds.ts";
 import { invalidBody, invalidRequest, kindOf, MAX_FAULTS, ProblemError } from "./problems.ts";
 
 const MAX_PATH = 60;
@@ -83,15 +82,17 @@ function endOfString(text: string, start: number): number {
 }
 
 /** Checks a value by its schema. Throws ProblemError 400 with the path of each fault and the kind of its value. */
-export function parseBy<Output>(schema: z.ZodType<Output>, value: unknown): Output {
+export function parseBy<Value>(schema: Schema<Value>, value: unknown): Value {
   const crowded = crowdedIn(value, []);
   if (crowded !== null) throw invalidBody(crowded, `at most ${MAX_KEYS} keys`, "more");
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
+  const read = readBy(schema, value);
+  if ("value" in read) return read.value;
   // A misspelt key is a missing key, too: the fault of the key that is there says more.
-  const issues = result.error.issues.toSorted((one, other) => Number(isUnknown(other)) - Number(isUnknown(one)));
-  const faults = issues.slice(0, MAX_FAULTS).map((issue) => faultOf(issue, value));
-  throw invalidRequest("invalid-body", faults);
+  const faults = read.faults.toSorted((one, other) => Number(isUnknown(other)) - Number(isUnknown(one)));
+  throw invalidRequest(
+    "invalid-body",
+    faults.slice(0, MAX_FAULTS).map((fault) => bodyFault(fault, value)),
+  );
 }
 
 async function readCounted(request: Request, maxBytes: number): Promise<Uint8Array> {
@@ -145,25 +146,20 @@ function isHashed(key: string): boolean {
   return key === "args" || key === "result";
 }
 
-/** Whether a key is `__proto__`, which the schema library skips without a fault. Arguments and results may have any keys. */
+/** Whether a key is `__proto__`, which no object of a body has. Arguments and results may have any keys. */
 function hasReservedKey(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   if (Object.hasOwn(value, "__proto__")) return true;
   return Object.entries(value).some(([key, inner]) => !isHashed(key) && hasReservedKey(inner));
 }
 
-function isUnknown({ code }: z.core.$ZodIssue): boolean {
-  return code === "unrecognized_keys";
+function isUnknown({ unknown }: SchemaFault): boolean {
+  return unknown.length > 0;
 }
 
-function faultOf(issue: z.core.$ZodIssue, value: unknown): Fault {
-  const path = pathOf(issue.path);
-  if (issue.code === "unrecognized_keys") {
-    const names = issue.keys.slice(0, MAX_FAULTS).map((key) => JSON.stringify(cut(key)));
-    return { path, expected: issue.message, got: cut(names.join(", ")) };
-  }
-  const keys = issue.path.map((key) => (typeof key === "number" ? key : String(key)));
-  return { path, expected: expectedOf(issue), got: kindOf(valueAt(value, keys)) };
+function bodyFault({ keys, expected, unknown }: SchemaFault, value: unknown): Fault {
+  const names = unknown.slice(0, MAX_FAULTS).map((key) => JSON.stringify(cut(key)));
+  return { path: pathOf(keys), expected, got: names.length > 0 ? cut(names.join(", ")) : kindOf(valueAt(value, keys)) };
 }
 
 function pathOf(keys: readonly PropertyKey[]): string {

@@ -2,8 +2,11 @@
 
 import { hash, randomBytes } from "node:crypto";
 import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { z } from "zod";
+import * as v from "valibot";
+import { closed, listOf, listTo, text, textOf } from "../http/schema-parts.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { type Output, readBy, wordOf } from "../kernel/policy/schema-kinds.ts";
+import { oneOf } from "../kernel/policy/schema-parts.ts";
 import { fileReasonOf } from "../kernel/reason.ts";
 import { type WatchOptions, watchedFile } from "../policy-file/watched-file.ts";
 import type { Tenants } from "./tenants.ts";
@@ -15,23 +18,25 @@ export type Scope = (typeof SCOPES)[number];
 const MAX_KEYS = 10_000;
 const MAX_BYTES = 10_000_000;
 
-const tenantSchema = z
-  .string()
-  .min(1)
-  .max(1_000)
-  .refine((tenant) => tenant.isWellFormed());
-const keySchema = z.strictObject({
-  id: z.string().regex(/^[a-z0-9]{1,32}$/),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
-  tenants: z.array(tenantSchema).min(1).max(1_000).optional(),
-  name: z.string().max(200).optional(),
-  createdAt: z.string().max(40),
+const tenantSchema = v.pipe(
+  textOf(1, 1_000),
+  v.check((tenant) => tenant.isWellFormed(), "a well-formed text"),
+);
+const keySchema = closed({
+  id: v.pipe(text, v.regex(/^[a-z0-9]{1,32}$/, "1 to 32 letters and digits")),
+  sha256: v.pipe(text, v.regex(/^[0-9a-f]{64}$/, "64 hexadecimal digits")),
+  scopes: listTo(SCOPES.length, oneOf(...SCOPES)),
+  tenants: v.optional(listTo(1_000, tenantSchema)),
+  name: v.optional(textOf(0, 200)),
+  createdAt: textOf(0, 40),
 });
-const fileSchema = z.strictObject({ version: z.literal(1), keys: z.array(keySchema).max(MAX_KEYS) });
+const fileSchema = closed({
+  version: wordOf("1", [1]),
+  keys: v.pipe(listOf(keySchema), v.maxLength(MAX_KEYS, `a length of at most ${MAX_KEYS}`)),
+});
 
 /** A key as the file has it. */
-export type StoredKey = z.infer<typeof keySchema>;
+export type StoredKey = Output<typeof keySchema>;
 
 /** A key by which requests are checked. */
 export interface Key {
@@ -78,14 +83,18 @@ export function readKeys(path: string): readonly StoredKey[] {
     const fault = { path: "keys", expected: `a key file that can be read at ${path}`, got };
     throw new MisuseError("invalid-option", fault, { cause: error });
   }
-  const result = fileSchema.safeParse(parsed);
-  if (!result.success) {
-    const [issue] = result.error.issues;
-    const at = issue?.path.join(".") ?? "";
+  const read = readBy(fileSchema, parsed);
+  if ("faults" in read) {
+    const [fault] = read.faults;
+    const at = fault?.keys.join(".") ?? "";
     const expected = `a key file as \`tollgate keys create\` writes it, at ${path}`;
-    throw new MisuseError("invalid-option", { path: "keys", expected, got: `${at || "the file"}: ${issue?.message}` });
+    throw new MisuseError("invalid-option", {
+      path: "keys",
+      expected,
+      got: `${at || "the file"}, which is not ${fault?.expected}`,
+    });
   }
-  const { keys } = result.data;
+  const { keys } = read.value;
   if (new Set(keys.map(({ id }) => id)).size < keys.length) throw invalidOption("keys", "ids that differ", path);
   return keys;
 }
@@ -130,14 +139,13 @@ export function makeKey({ scopes, tenants, name }: NewKey): { readonly stored: S
     ...(name === undefined ? {} : { name }),
     createdAt: new Date().toISOString(),
   };
-  const checked = keySchema.safeParse(stored);
-  if (!checked.success) {
-    const [issue] = checked.error.issues;
-    const [part = "key"] = issue?.path ?? [];
+  const read = readBy(keySchema, stored);
+  if ("faults" in read) {
+    const [part = "key"] = read.faults[0]?.keys ?? [];
     const got = formatGot({ scopes, tenants, name }[String(part)]);
     throw new MisuseError("invalid-option", { path: String(part), expected: EXPECTED[String(part)] ?? "a key", got });
   }
-  return { stored: checked.data, key: `tg_${id}_${secret}` };
+  return { stored: read.value, key: `tg_${id}_${secret}` };
 }
 
 /** Adds a key to a file, which is made when it is not there. Throws `invalid-option`. */

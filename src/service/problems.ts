@@ -1,14 +1,14 @@
 // Faults as answers: application/problem+json (RFC 9457). They show the place and the kind of the caller's fault, and
 // no internals of the service.
 
-import type { z } from "zod";
 import { type Fault, formatFault, formatGot, type MisuseCode, MisuseError } from "../kernel/errors.ts";
+import type { Output } from "../kernel/policy/schema-kinds.ts";
 import { StoreError } from "../store/error.ts";
 import type { problemSchema } from "../http/answers.ts";
 import { isProblemCode, PROBLEMS, type ProblemCode, problemType } from "../http/problem-table.ts";
 
 /** The body of an answer that is no success. */
-export interface Problem extends Readonly<z.infer<typeof problemSchema>> {
+export interface Problem extends Readonly<Output<typeof problemSchema>> {
   readonly code: ProblemCode;
 }
 

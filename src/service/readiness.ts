@@ -1,9 +1,9 @@
 // Whether a load balancer should send requests here. An instance that decides by its share is ready: otherwise an outage of the
 // store would take out all instances. An instance that knows no share denies every call, and is not ready.
 
-import type { z } from "zod";
 import { LateError, within } from "../clock.ts";
 import type { readySchema } from "../http/answers.ts";
+import type { Output } from "../kernel/policy/schema-kinds.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import { StoreError } from "../store/error.ts";
@@ -11,7 +11,7 @@ import type { Store } from "../store/store.ts";
 import { codeOf } from "./event-log.ts";
 
 /** The state of an instance, as `/readyz` answers it. */
-export type Readiness = Readonly<z.infer<typeof readySchema>>;
+export type Readiness = Readonly<Output<typeof readySchema>>;
 
 /** How long an answer of the store is used again. */
 const HOLDS_MS = 1_000;

@@ -1,6 +1,6 @@
 // A route, from which the server, the OpenAPI document and the page /docs are made.
 
-import type { z } from "zod";
+import type { Entries, ObjectSchema, Schema } from "../kernel/policy/schema-kinds.ts";
 import type { Asking } from "./context.ts";
 import type { Scope } from "./keys.ts";
 
@@ -13,13 +13,13 @@ export interface Route {
   readonly scope: Scope | null;
   readonly summary: string;
   /** The schema of the body; absent: the route takes none. */
-  readonly request?: z.ZodType;
+  readonly request?: Schema;
   /** The schema of what is checked before `run`, where `run` checks the rest of the body itself. */
-  readonly reads?: z.ZodType;
+  readonly reads?: Schema;
   /** The schema of the query, for the OpenAPI document. */
-  readonly query?: z.ZodObject;
+  readonly query?: ObjectSchema<Entries>;
   /** The schema of a JSON answer, or the media type of any other answer. */
-  readonly response: z.ZodType | string;
+  readonly response: Schema | string;
   /** Further statuses of answers that are not problems, for the OpenAPI document. */
   readonly also?: Readonly<Record<number, string>>;
   /** Whether the header `Idempotency-Key` names the call. */

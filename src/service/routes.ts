@@ -1,7 +1,7 @@
 // Every route in one table: method, path, who may, what goes in and out, what it does. The server, the OpenAPI document and
 // the tests of who may do what are made from it.
 
-import { z } from "zod";
+import * as v from "valibot";
 import { STREAMED } from "../events.ts";
 import { formatGot } from "../kernel/errors.ts";
 import * as buckets from "./acts/buckets.ts";
@@ -12,10 +12,11 @@ import { callerOf } from "./auth.ts";
 import { batchRoute } from "./batch.ts";
 import type { Asking } from "./context.ts";
 import { docsPage, problemsPage } from "./docs-page.ts";
-import { openApiDocument } from "./openapi.ts";
+import { OPENAPI } from "./openapi.gen.ts";
 import { invalidQuery, ProblemError, stopping } from "./problems.ts";
 import { usageQuery } from "./query.ts";
 import * as requests from "../http/requests.ts";
+import { described, open, text } from "../http/schema-parts.ts";
 import type { Route } from "./route.ts";
 
 /** A route that changes something: its body has passed its schema. Its `operationId` is `name` unless `more` has one. */
@@ -76,7 +77,7 @@ export const DECIDING: readonly Route[] = [
   post("decide", "report", "Say what came of a call, for limits of streaks", calls.report, {
     operationId: "reportOutcome",
     request: requests.reportSchema,
-    response: z.null(),
+    response: v.null("nothing"),
   }),
   post("decide", "end", "End a call that was begun: settle it and report its outcome, both or neither", holds.end, {
     request: requests.endSchema,
@@ -131,7 +132,7 @@ const READING: readonly Route[] = [
     operationId: "listenToEvents",
     scope: "read",
     summary: "What happens, as server-sent events",
-    query: z.object({ types: z.string().optional().meta({ description: TYPES_OF_EVENTS }) }),
+    query: open({ types: described(v.optional(text), TYPES_OF_EVENTS) }),
     response: "text/event-stream",
     isUncounted: true,
     run: answerEvents,
@@ -226,6 +227,6 @@ async function answerMetrics({ context: { metrics, inFlight, limiter } }: Asking
 let openApi: string | undefined;
 
 function answerOpenApi(): Response {
-  openApi ??= JSON.stringify(openApiDocument(ROUTES));
+  openApi ??= JSON.stringify(OPENAPI);
   return new Response(openApi, { headers: { "content-type": "application/json" } });
 }

@@ -1,11 +1,11 @@
 // Reads the tests of a policy: what is wrong with them, and where. Nothing is run here.
 
-import type { z } from "zod";
 import { CALL_WORDS } from "../kernel/call.ts";
 import { formatGot } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { type PolicyFault, policyFault } from "../kernel/policy/contradictions.ts";
 import { isObject, valueAt } from "../kernel/policy/place.ts";
+import { readBy, type SchemaFault } from "../kernel/policy/schema-kinds.ts";
 import { withoutExtensions } from "../kernel/policy/settled.ts";
 import { durationFrom } from "../kernel/policy/values.ts";
 import { closest, didYouMean } from "../kernel/spelling.ts";
@@ -13,8 +13,6 @@ import { contradictions, faultAt, type Keys } from "./policy-test-contradictions
 import type { PolicyTest } from "./policy-test-input.ts";
 import { policyTestFileSchema, policyTestsSchema, stepKeys, STEP_WORDS, TEST_FILE_KEYS } from "./policy-test-schema.ts";
 import { TEST_KEYS } from "./policy-test-schema.ts";
-
-type Issue = z.core.$ZodIssue;
 
 /** What was read, or all that is wrong with it. */
 export type Read<Value> = { readonly value: Value } | { readonly faults: readonly PolicyFault[] };
@@ -25,31 +23,28 @@ export function readPolicyTests(
   policy: CompiledPolicy,
   at: Keys = ["tests"],
 ): Read<readonly PolicyTest[]> {
-  const parsed = policyTestsSchema.safeParse(input);
-  if (!parsed.success) return { faults: issueFaults(parsed.error.issues, input, at) };
+  const read = readBy(policyTestsSchema, input);
+  if ("faults" in read) return { faults: faultsOf(read.faults, input, at) };
   // The annotation fails to compile when the schema and the type that users see part.
-  const tests: readonly PolicyTest[] = parsed.data as readonly PolicyTest[];
+  const tests: readonly PolicyTest[] = read.value as readonly PolicyTest[];
   const faults = contradictions(tests, policy).map((fault) => faultAt(fault, at));
   return faults.length > 0 ? { faults } : { value: tests };
 }
 
 /** Reads a file of tests, but for what they demand of the policy, which is not read yet. */
 export function readTestFile(input: unknown): Read<{ readonly policy: string; readonly tests: unknown }> {
-  const parsed = policyTestFileSchema.safeParse(withoutExtensions(input));
-  return parsed.success ? { value: parsed.data } : { faults: issueFaults(parsed.error.issues, input, []) };
+  const read = readBy(policyTestFileSchema, withoutExtensions(input));
+  return "faults" in read ? { faults: faultsOf(read.faults, input, []) } : read;
 }
 
-function issueFaults(issues: readonly Issue[], input: unknown, at: Keys): PolicyFault[] {
-  return issues.flatMap((issue) => faultsOf(issue, input, [])).map((fault) => faultAt(fault, at));
+function faultsOf(faults: readonly SchemaFault[], input: unknown, at: Keys): PolicyFault[] {
+  return faults.flatMap((fault) => testFaults(fault, input)).map((fault) => faultAt(fault, at));
 }
 
-/** @param around keys that lead to what the path of the issue begins at */
-function faultsOf(issue: Issue, input: unknown, around: Keys): PolicyFault[] {
-  const keys = [...around, ...issue.path.map((key) => (typeof key === "number" ? key : String(key)))];
+function testFaults({ keys, expected, unknown }: SchemaFault, input: unknown): PolicyFault[] {
   const given = valueAt(input, keys);
-  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey([...keys, key], given));
-  if (issue.code === "invalid_union" && keys.at(-2) === "steps") return stepFaults(issue, input, keys);
-  return [withHint(policyFault(keys, issue.message, formatGot(given)), hintFor(keys, given))];
+  if (unknown.length > 0) return unknown.map((key) => unknownKey([...keys, key], given));
+  return [withHint(policyFault(keys, expected, formatGot(given)), hintFor(keys, given))];
 }
 
 function withHint(fault: PolicyFault, hint: string | null): PolicyFault {
@@ -69,6 +64,7 @@ const SPANS: readonly unknown[] = ["wait", "retryAfter", "duration", "used", "re
 /** What to write instead of a value; `null` where there is no guess. */
 function hintFor(keys: Keys, given: unknown): string | null {
   const [word, within] = [keys.at(-1), keys.at(-2)];
+  if (within === "steps") return hintForStep(given);
   if (within === "for" && CALL_WORDS.some((each) => each === word)) {
     return `It is no dimension. Write it in the call: { tool: search, ${word}: … }.`;
   }
@@ -82,18 +78,12 @@ function hintFor(keys: Keys, given: unknown): string | null {
   return span === null || span === text ? null : `Write ${span}.`;
 }
 
-/** The faults of a step as the kind that it is meant to be. */
-function stepFaults(issue: Extract<Issue, { code: "invalid_union" }>, input: unknown, keys: Keys): PolicyFault[] {
-  const step = valueAt(input, keys);
-  const words = isObject(step) ? STEP_WORDS.filter((word) => Object.hasOwn(step, word)) : [];
-  const [word] = words;
-  if (word === undefined || words.length > 1) {
-    const fault = policyFault(keys, `a step with exactly one of ${STEP_WORDS.join(", ")}`, formatGot(step));
-    const given = isObject(step) && word === undefined ? Object.keys(step) : [];
-    const meant = given.map((key) => closest(key, STEP_WORDS)).find((each) => each !== null);
-    return [withHint(fault, didYouMean(meant ?? null))];
-  }
-  return (issue.errors[STEP_WORDS.indexOf(word)] ?? []).flatMap((inner) => faultsOf(inner, input, keys));
+/** The word that was meant in a step with none. */
+function hintForStep(step: unknown): string | null {
+  const given = isObject(step) ? Object.keys(step) : [];
+  if (given.some((key) => STEP_WORDS.some((word) => word === key))) return null;
+  const meant = given.map((key) => closest(key, STEP_WORDS)).find((each) => each !== null);
+  return didYouMean(meant ?? null);
 }
 
 function unknownKey(keys: Keys, around: unknown): PolicyFault {

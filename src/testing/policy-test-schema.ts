@@ -2,9 +2,10 @@
 // policy-test-input.ts says what they mean; policy-test-faults.ts checks what one key requires of another, and of the policy.
 
 import { Temporal } from "temporal-polyfill";
-import { z } from "zod";
+import * as v from "valibot";
 import { MAX_TOOL_LENGTH } from "../kernel/call.ts";
-import { amount, map, object, text, whole } from "../kernel/policy/schema-parts.ts";
+import { objectOf, type Schema, unionByKey, wordOf } from "../kernel/policy/schema-kinds.ts";
+import { amount, checkedText, integer, map, object, oneOf, text, whole } from "../kernel/policy/schema-parts.ts";
 import { parseSpan, SPAN_PATTERN } from "./policy-test-amounts.ts";
 
 /** The words of which each step has exactly one. */
@@ -27,6 +28,7 @@ const INSTANT =
   "an instant from 1970 to 9999, such as 2026-03-01T12:00:00Z, 2026-03-01T12:00:00+01:00 or 2026-03-01T12:00:00[Europe/Berlin]";
 const UNITS = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}, or an amount such as 50k or $0.02`;
 const LEFT = `${UNITS}, or unlimited; a duration where the limit is elapsed`;
+const RETRY = `${DURATION}, or never`;
 const CALL = "a call such as { tool: search, user: u1 }, or the name of a tool";
 const BUCKET = "a bucket such as { limit: calls-per-day, user: u1 }";
 const NAME = "a name of 1 to 64 letters, digits, _ or -";
@@ -46,53 +48,50 @@ export function instantMs(text: string): number | null {
   }
 }
 
-function list<Item extends z.ZodType>(item: Item, error: string, max: number) {
-  return z.array(item, { error }).max(max, { error: `at most ${max}` });
+function list<Item extends Schema>(item: Item, error: string, max: number) {
+  return v.pipe(v.array(item, error), v.maxLength(max, `at most ${max}`));
 }
 
-const entries = <Value extends z.ZodType>(value: Value, what: string) => map(z.string(), value, what, MAX_WORDS);
+const entries = <Value extends Schema>(value: Value, what: string) => map(v.string(), value, what, MAX_WORDS);
 
 const units = amount(0, UNITS);
-const duration = z
-  .string({ error: DURATION })
-  .regex(SPAN_PATTERN, { error: DURATION, abort: true })
-  .refine((value) => parseSpan(value) !== null, { error: DURATION });
-const instant = z
-  .string({ error: INSTANT })
-  .max(64, { error: INSTANT, abort: true })
-  .refine((value) => instantMs(value) !== null, { error: INSTANT });
-const left = z.union([units, duration, z.literal("unlimited")], { error: LEFT });
-const quotas = entries(left, "quotas by limit").optional();
+const duration = checkedText(SPAN_PATTERN, DURATION, (value) => parseSpan(value) !== null);
+const instant = v.pipe(
+  v.string(INSTANT),
+  v.maxLength(64, INSTANT),
+  v.check((value) => instantMs(value) !== null, INSTANT),
+);
+const left = v.union([units, duration, wordOf(LEFT, ["unlimited"])], LEFT);
+const quotas = v.optional(entries(left, "quotas by limit"));
 const cost = entries(units, "amounts by unit");
 const limit = text(/^.{1,64}$/s, LIMIT);
 const name = text(/^[\w-]{1,64}$/, NAME);
-const bucket = z
-  .looseObject({ limit }, { error: BUCKET })
-  .refine((entries) => Object.keys(entries).length <= MAX_WORDS, { error: `at most ${MAX_WORDS} keys` });
+const bucket = v.pipe(
+  objectOf(BUCKET, { limit }, v.unknown()),
+  v.check((entries) => Object.keys(entries).length <= MAX_WORDS, `at most ${MAX_WORDS} keys`),
+);
 
 const ending = {
-  usage: cost.optional(),
-  error: z.boolean({ error: "true or false" }).optional(),
-  result: z.unknown().optional(),
+  usage: v.optional(cost),
+  error: v.optional(v.boolean("true or false")),
+  result: v.optional(v.unknown()),
 };
 
 const steps = {
   call: object("a step", {
-    call: z.union([text(/^.+$/s, CALL).max(MAX_TOOL_LENGTH, { error: CALL }), entries(z.unknown(), CALL)], {
-      error: CALL,
-    }),
-    cost: cost.optional(),
+    call: v.union([v.pipe(text(/^.+$/s, CALL), v.maxLength(MAX_TOOL_LENGTH, CALL)), entries(v.unknown(), CALL)], CALL),
+    cost: v.optional(cost),
     quotas,
-    times: whole(1, MAX_TIMES).optional(),
-    as: name.optional(),
+    times: v.optional(whole(1, MAX_TIMES)),
+    as: v.optional(name),
     ...ending,
-    expect: z.enum(["allowed", "denied"], { error: "allowed or denied" }).optional(),
-    by: limit.optional(),
-    retryAfter: z.union([z.literal("never"), duration], { error: `${DURATION}, or never` }).optional(),
-    remaining: entries(left, "units left by limit").optional(),
-    exceeded: list(limit, "a list of limits", MAX_WORDS).optional(),
-    notice: z.union([z.boolean(), text(/^.{1,300}$/s, NOTICE)], { error: NOTICE }).optional(),
-    message: text(/^.{1,300}$/s, PART).optional(),
+    expect: v.optional(oneOf("allowed", "denied")),
+    by: v.optional(limit),
+    retryAfter: v.optional(v.union([wordOf(RETRY, ["never"]), duration], RETRY)),
+    remaining: v.optional(entries(left, "units left by limit")),
+    exceeded: v.optional(list(limit, "a list of limits", MAX_WORDS)),
+    notice: v.optional(v.union([v.boolean(), text(/^.{1,300}$/s, NOTICE)], NOTICE)),
+    message: v.optional(text(/^.{1,300}$/s, PART)),
   }),
   wait: object("a step", { wait: duration }),
   at: object("a step", { at: instant }),
@@ -100,9 +99,9 @@ const steps = {
   bucket: object("a step", {
     bucket: bucket,
     quotas,
-    used: left.optional(),
-    remaining: left.optional(),
-    quota: left.optional(),
+    used: v.optional(left),
+    remaining: v.optional(left),
+    quota: v.optional(left),
   }),
   grant: object("a step", {
     grant: bucket,
@@ -114,29 +113,30 @@ const steps = {
 
 /** The keys that a step may have, by the word that says what it does. */
 export function stepKeys(word: (typeof STEP_WORDS)[number]): readonly string[] {
-  return Object.keys(steps[word].shape);
+  return Object.keys(steps[word].entries);
 }
 
 const VALUE = "a text that is not empty, or a whole number";
-const value = z.union([text(/./s, VALUE), z.int({ error: VALUE })], { error: VALUE });
+const value = v.union([text(/./s, VALUE), integer(VALUE)], VALUE);
 
 const test = object("a test", {
   name: text(/^.{1,200}$/s, "a name of 1 to 200 characters"),
-  at: instant.optional(),
-  for: entries(value, "values by dimension").optional(),
-  steps: list(z.union(STEP_WORDS.map((word) => steps[word])), "a list of steps", MAX_STEPS).min(1, {
-    error: "at least one step",
-  }),
+  at: v.optional(instant),
+  for: v.optional(entries(value, "values by dimension")),
+  steps: v.pipe(
+    list(unionByKey(`a step with exactly one of ${STEP_WORDS.join(", ")}`, steps), "a list of steps", MAX_STEPS),
+    v.minLength(1, "at least one step"),
+  ),
 });
 
-export const TEST_KEYS: readonly string[] = Object.keys(test.shape);
+export const TEST_KEYS: readonly string[] = Object.keys(test.entries);
 
-export const policyTestsSchema = list(test, "a list of tests", MAX_TESTS).min(1, { error: "at least one test" });
+export const policyTestsSchema = v.pipe(list(test, "a list of tests", MAX_TESTS), v.minLength(1, "at least one test"));
 
 export const policyTestFileSchema = object("a file of tests: { policy, tests }", {
-  $schema: z.string({ error: "a path or an address" }).optional(),
+  $schema: v.optional(v.string("a path or an address")),
   policy: text(/^.{1,1000}$/s, "the path of a policy"),
   tests: policyTestsSchema,
 });
 
-export const TEST_FILE_KEYS: readonly string[] = Object.keys(policyTestFileSchema.shape);
+export const TEST_FILE_KEYS: readonly string[] = Object.keys(policyTestFileSchema.entries);

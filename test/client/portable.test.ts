@@ -41,6 +41,6 @@ for (const entry of ["src/client.ts", "src/session-id.ts", ...ADAPTERS]) {
     };
     visit(entry);
     assert.ok(reached.size > 1);
-    for (const name of packages) assert.ok(["@noble/hashes", "temporal-polyfill", "zod"].includes(name), name);
+    for (const name of packages) assert.ok(["@noble/hashes", "temporal-polyfill", "valibot"].includes(name), name);
   });
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { MISUSE_CODES } from "../../src/kernel/errors.ts";
-import { openApiDocument } from "../../src/service/openapi.ts";
+import { openApiDocument } from "../../scripts/openapi-document.ts";
 import { PROBLEM_CODES, PROBLEMS } from "../../src/http/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { STORE_ERROR_CODES } from "../../src/store/error.ts";

@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import createClient from "openapi-fetch";
-import { documentMark } from "../../scripts/openapi.ts";
-import { openApiDocument } from "../../src/service/openapi.ts";
+import { documentMark, documentSource } from "../../scripts/openapi.ts";
+import { openApiDocument } from "../../scripts/openapi-document.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import type { paths } from "./api.gen.ts";
 import { keysOf, served } from "./served.ts";
@@ -29,6 +29,11 @@ describe("the OpenAPI document", () => {
       assert.ok("default" in (operation?.responses ?? {}), path);
     }
     assert.equal(Object.keys(paths).length, ROUTES.length);
+  });
+
+  it("is written into the file from which the service answers it", () => {
+    const text = readFileSync(new URL("../../src/service/openapi.gen.ts", import.meta.url), "utf8");
+    assert.equal(text, documentSource(), "run `npm run openapi`");
   });
 
   it("is the source of this test's client", () => {

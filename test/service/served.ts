@@ -3,7 +3,7 @@
 import { hash } from "node:crypto";
 import { after } from "node:test";
 import { isDeepStrictEqual } from "node:util";
-import type { z } from "zod";
+import { readBy, type Schema } from "../../src/kernel/policy/schema-kinds.ts";
 import { createService, type Service, type ServiceOptions } from "../../src/service/handler.ts";
 import type { Key, Keys, Scope } from "../../src/service/keys.ts";
 import { type Listening, type ListenOptions, listen } from "../../src/service/node.ts";
@@ -99,13 +99,13 @@ export function routeOf(path: string): Route {
 
 /** Whether a body is what the route says that it answers, without further fields. */
 export function fits(path: string, body: unknown): boolean {
-  return isExactly(routeOf(path).response as z.ZodType, body);
+  return isExactly(routeOf(path).response as Schema, body);
 }
 
 /** Whether a body fits a schema, without further fields, which the schema leaves out. */
-export function isExactly(schema: z.ZodType, body: unknown): boolean {
-  const { success, data } = schema.safeParse(body);
-  return success && isDeepStrictEqual(data, body);
+export function isExactly(schema: Schema, body: unknown): boolean {
+  const read = readBy(schema, body);
+  return "value" in read && isDeepStrictEqual(read.value, body);
 }
 
 /** A body that a route takes. */

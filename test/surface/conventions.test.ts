@@ -10,7 +10,7 @@ import { DERIVED_DIMENSIONS, DIMENSIONS } from "../../src/kernel/call.ts";
 import { MISUSE_CODES } from "../../src/kernel/errors.ts";
 import { CALL_EVENTS, EVENTS } from "../../src/events.ts";
 import { METRICS, prometheusName } from "../../src/metrics/table.ts";
-import { openApiDocument } from "../../src/service/openapi.ts";
+import { openApiDocument } from "../../scripts/openapi-document.ts";
 import { PROBLEMS } from "../../src/http/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { STORE_ERROR_CODES } from "../../src/store/error.ts";

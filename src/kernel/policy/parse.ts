@@ -7,8 +7,9 @@ import { contradictions, type PolicyFault, policyFault } from "./contradictions.
 import { hintForKey, misplacement } from "./hints.ts";
 import type { PolicyInput } from "./input.ts";
 import { type OldWord, oldWordsIn } from "./old-words.ts";
-import { isObject, listOr, objectOr, valueAt } from "./place.ts";
+import { isObject, type Keys, listOr, objectOr, valueAt } from "./place.ts";
 import { policySchema } from "./schema.ts";
+import { readBy, type SchemaFault } from "./schema-kinds.ts";
 import { readable, settledPolicy } from "./settled.ts";
 import { hintForName, hintForValue } from "./value-hints.ts";
 import type { Policy, PolicyFor } from "./typed.ts";
@@ -68,10 +69,9 @@ export function readPolicy(
 ): { readonly policy: CompiledPolicy } | { readonly faults: readonly PolicyFault[] } {
   const reserved = isObject(input) ? reservedKeys({ ...input, tests: undefined }, []) : [];
   if (reserved.length > 0) return { faults: reserved };
-  const parsed = policySchema.safeParse(readable(input));
-  if (!parsed.success) {
-    const { issues } = parsed.error;
-    const all = issues.filter(isOfItsKind).flatMap((issue, n) => issueFaults(issue, input, n < MAX_HINTS));
+  const read = readBy(policySchema, readable(input));
+  if ("faults" in read) {
+    const all = read.faults.flatMap((fault, n) => policyFaults(fault, input, n < MAX_HINTS));
     const old = oldWordsIn(input);
     const faults = [...faultsBeside(old, all), ...contradictionsBeside(all, input)];
     const unknown = faults.filter(({ isKey, hint }) => isKey === true && hint !== undefined);
@@ -80,8 +80,8 @@ export function readPolicy(
     };
   }
   // The annotation fails to compile when the schema and the type that users see part.
-  const accepted: PolicyInput = parsed.data;
-  const settled = settledPolicy(parsed.data);
+  const accepted: PolicyInput = read.value;
+  const settled = settledPolicy(read.value);
   const faults = withHints(contradictions(settled), settled);
   return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(settled), accepted) };
 }
@@ -92,9 +92,9 @@ function contradictionsBeside(faults: readonly PolicyFault[], input: unknown): P
   const found = limits.flatMap((limit, i) => {
     const wrong = new Set(faults.flatMap(({ keys }) => (keys[0] === "limits" && keys[1] === i ? keys[2] : [])));
     const right = Object.fromEntries(Object.entries(objectOr(limit)).filter(([key]) => !wrong.has(key)));
-    const parsed = policySchema.safeParse(readable({ version: 1, limits: [right] }));
-    if (!parsed.success) return [];
-    return contradictions(settledPolicy(parsed.data)).map(({ keys, expected, got }) =>
+    const read = readBy(policySchema, readable({ version: 1, limits: [right] }));
+    if ("faults" in read) return [];
+    return contradictions(settledPolicy(read.value)).map(({ keys, expected, got }) =>
       policyFault(["limits", i, ...keys.slice(2)], expected, got),
     );
   });
@@ -105,7 +105,7 @@ function withHints(faults: readonly PolicyFault[], input: unknown): PolicyFault[
   return faults.map((fault, n) => (n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, input, [])) : fault));
 }
 
-/** The schema library passes `__proto__` over in silence: a limit would be lost. */
+/** Keys that no part of a policy can have. They are reported alone: what stands there has no meaning. */
 function reservedKeys(value: unknown, keys: readonly (string | number)[]): PolicyFault[] {
   if (typeof value !== "object" || value === null || keys.length > MAX_DEPTH) return [];
   if (Object.hasOwn(value, "__proto__")) return [policyFault([...keys, "__proto__"], "another name", "a reserved one")];
@@ -118,34 +118,23 @@ function isPolicy(value: PolicyInput | Policy): value is CompiledPolicy {
   return typeof value === "object" && value !== null && POLICY in value;
 }
 
-type Issue = NonNullable<ReturnType<typeof policySchema.safeParse>["error"]>["issues"][number];
-
-/** The schema library measures a text that stands in place of a list: that it is no list is all that is wrong. */
-function isOfItsKind({ code, path }: Issue, n: number, issues: readonly Issue[]): boolean {
-  const before = issues[n - 1];
-  return code !== "too_big" || before?.code !== "invalid_type" || before.path.join(".") !== path.join(".");
+function policyFaults({ keys, expected, unknown, isKey, choices }: SchemaFault, input: unknown, isHinted: boolean) {
+  if (unknown.length > 0)
+    return unknown.map((key, n) => unknownKey([...keys, key], expected, input, isHinted && n < MAX_HINTS));
+  if (isKey) {
+    const fault = policyFault(keys, expected, formatGot(keys.at(-1)));
+    return [{ ...hinted(fault, isHinted ? hintForName(keys) : null), isKey }];
+  }
+  const hint = isHinted ? hintForValue(keys, input, choices.map(String)) : null;
+  return [hinted(policyFault(keys, expected, formatGot(valueAt(input, keys))), hint)];
 }
 
-function issueFaults(issue: Issue, input: unknown, isHinted: boolean): PolicyFault[] {
-  const keys = issue.path.map((key) => (typeof key === "number" ? key : String(key)));
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key, n) => {
-      const hint = isHinted && n < MAX_HINTS ? hintForKey([...keys, key], input) : null;
-      // With a hint, a list of all keys is only in the way.
-      const [expected, got] =
-        hint === null
-          ? [issue.message, "an unknown key"]
-          : (misplacement([...keys, key], input) ?? ["a known key", formatGot(key)]);
-      return { ...hinted(policyFault([...keys, key], expected, got), hint), isKey: true };
-    });
-  }
-  if (issue.code === "invalid_key") {
-    const fault = policyFault(keys, issue.issues[0]?.message ?? issue.message, formatGot(keys.at(-1)));
-    return [{ ...hinted(fault, isHinted ? hintForName(keys) : null), isKey: true }];
-  }
-  const choices = issue.code === "invalid_value" ? issue.values.map(String) : [];
-  const hint = isHinted ? hintForValue(keys, input, choices) : null;
-  return [hinted(policyFault(keys, issue.message, formatGot(valueAt(input, keys))), hint)];
+function unknownKey(keys: Keys, only: string, input: unknown, isHinted: boolean): PolicyFault {
+  const hint = isHinted ? hintForKey(keys, input) : null;
+  // With a hint, a list of all keys is only in the way.
+  const [expected, got] =
+    hint === null ? [only, "an unknown key"] : (misplacement(keys, input) ?? ["a known key", formatGot(keys.at(-1))]);
+  return { ...hinted(policyFault(keys, expected, got), hint), isKey: true };
 }
 
 function oldFault({ keys, edit, hint }: OldWord, input: unknown): PolicyFault {

@@ -1,9 +1,10 @@
 // The keys of a policy: one schema for YAML, JSON and `definePolicy`, and the source of policy.schema.json. What a key means
 // is said once, in input.ts. Each message says what was expected; parse.ts adds what was found.
 
-import { z } from "zod";
+import * as v from "valibot";
 import { MAX_TOOL_LENGTH } from "../call.ts";
 import { listed, MESSAGE_WORDS, NOTICE_WORDS } from "../words.ts";
+import { type Entries, type Output, type Schema, variantOf, wordOf } from "./schema-kinds.ts";
 import { listOf, map, object, oneOf, text, whole } from "./schema-parts.ts";
 import * as values from "./schema-values.ts";
 
@@ -15,10 +16,10 @@ const SHARE = "a share above 0 to 1, or never";
 const TOOL = `a tool's name, at most ${MAX_TOOL_LENGTH} characters`;
 
 const { burst, chargeOrRefund, description, dimension, duration, quota, quotaOrClaim, time, timezone } = values;
-const lease = values.lease.optional();
+const lease = v.optional(values.lease);
 
 /** How much a limit allots: its own quota, and other quotas for some calls. */
-function allotted<Own extends z.ZodType, Quota extends z.ZodType, Burst extends z.ZodRawShape>(
+function allotted<Own extends Schema, Quota extends Schema, Burst extends Entries>(
   own: Own,
   quota: Quota,
   more: Burst,
@@ -26,80 +27,80 @@ function allotted<Own extends z.ZodType, Quota extends z.ZodType, Burst extends 
   const byValue = map(values.exact, quota, "quotas by value", MAX_NAMES);
   return {
     quota: own,
-    quotas: map(values.selectable, byValue, "quotas by dimension and value", values.MAX_PER).optional(),
+    quotas: v.optional(map(values.selectable, byValue, "quotas by dimension and value", values.MAX_PER)),
     overrides: overrides("{ when, quota }", "a list of { when, quota }", { quota, ...more }),
   };
 }
 
-function overrides<Shape extends z.ZodRawShape>(what: string, list: string, shape: Shape) {
+function overrides<Shape extends Entries>(what: string, list: string, shape: Shape) {
   const override = object(what, { when: values.when, ...shape });
-  return listOf(override, list, MAX_OVERRIDES, "overrides").optional();
+  return v.optional(listOf(override, list, MAX_OVERRIDES, "overrides"));
 }
 
 const unitsAllotted = allotted(quotaOrClaim, quota, {});
 
+const share = v.pipe(v.number(SHARE), v.gtValue(0, SHARE), v.maxValue(1, SHARE));
+
 /** What limits and `defaults` say. */
 const shared = {
-  onMissing: oneOf("error", "skip", "shared").optional(),
-  onStoreError: oneOf("share", "local", "deny", "allow").optional(),
-  mode: oneOf("enforce", "warn", "shadow").optional(),
-  notice: object("{ at, message }", {
-    at: z
-      .union([z.number({ error: SHARE }).gt(0, { error: SHARE }).max(1, { error: SHARE }), z.literal("never")], {
-        error: SHARE,
-      })
-      .optional(),
-    message: values.ownText(NOTICE_WORDS),
-  }).optional(),
+  onMissing: v.optional(oneOf("error", "skip", "shared")),
+  onStoreError: v.optional(oneOf("share", "local", "deny", "allow")),
+  mode: v.optional(oneOf("enforce", "warn", "shadow")),
+  notice: v.optional(
+    object("{ at, message }", {
+      at: v.optional(v.union([share, wordOf(SHARE, ["never"])], SHARE)),
+      message: values.ownText(NOTICE_WORDS),
+    }),
+  ),
 };
 
 const base = {
   name: text(/^[a-z0-9-]{1,64}$/, "a name of lower-case letters, digits and hyphens, at most 64"),
   description,
   per: listOf(dimension, "a list of dimensions", values.MAX_PER, "dimensions"),
-  when: values.when.optional(),
+  when: v.optional(values.when),
   ...shared,
   message: values.ownText(MESSAGE_WORDS),
 };
-const counted = { unit: values.unit.optional() };
-const hold = object("{ lease, onExpiry }", { lease, onExpiry: chargeOrRefund.optional() }).optional();
+const counted = { unit: v.optional(values.unit) };
+const hold = v.optional(object("{ lease, onExpiry }", { lease, onExpiry: v.optional(chargeOrRefund) }));
 
 /** What limits say that units are spent on. */
-const spent = { ...base, ...counted, hold, onError: chargeOrRefund.optional() };
+const spent = { ...base, ...counted, hold, onError: v.optional(chargeOrRefund) };
 
 /** Of limits that a call is charged nothing in, or whose units are always given back. */
 const unspent = {
-  onError: z.never({ error: "no onError: a call that fails has nothing to charge or refund here" }).optional(),
+  onError: v.optional(v.never("no onError: a call that fails has nothing to charge or refund here")),
 };
 
 /** Of limits that allot one call for each pause. */
 const paced = {
-  quota: z.never({ error: "no quota: a cooldown allots one call for each pause" }).optional(),
-  quotas: z.never({ error: "no quotas: overrides with when and pause" }).optional(),
+  quota: v.optional(v.never("no quota: a cooldown allots one call for each pause")),
+  quotas: v.optional(v.never("no quotas: overrides with when and pause")),
 };
 
-const counting = { distinct: dimension.optional(), borrow: z.literal("auto", { error: "auto" }).optional() };
-const idle = { resetAfterIdle: values.span.optional() };
+const counting = { distinct: v.optional(dimension), borrow: v.optional(oneOf("auto")) };
+const idle = { resetAfterIdle: v.optional(values.span) };
 
 /** The keys of a limit: those that limits of other algorithms have as well, then its own. */
-function limit<Name extends string, Shape extends z.ZodRawShape, Own extends z.ZodRawShape>(
+function limit<const Name extends string, Shape extends Entries, Own extends Entries>(
   algorithm: Name,
   shape: Shape,
   own: Own,
 ) {
-  return object("a limit", { ...shape, algorithm: z.literal(algorithm), ...own });
+  return object("a limit", { ...shape, algorithm: oneOf(algorithm), ...own });
 }
 
 const algorithms = [
-  limit("budget", { ...spent, ...unitsAllotted, ...counting }, { ...idle, resetAfter: values.span.optional() }),
+  limit("budget", { ...spent, ...unitsAllotted, ...counting }, { ...idle, resetAfter: v.optional(values.span) }),
   limit(
     "fixed-window",
     { ...spent, ...unitsAllotted, ...counting },
     {
       window: values.window,
-      align: oneOf("epoch", "first-use").optional(),
+      align: v.optional(oneOf("epoch", "first-use")),
       timezone,
-      anchorDay: whole(1, 31, ANCHOR).optional(),
+      anchorDay: v.optional(whole(1, 31, ANCHOR)),
     },
   ),
   limit("sliding-window", { ...spent, ...unitsAllotted }, { window: duration }),
@@ -107,7 +108,7 @@ const algorithms = [
   limit(
     "concurrency",
     { ...base, ...counted, ...unitsAllotted, ...unspent },
-    { hold: object("{ lease }", { lease }).optional() },
+    { hold: v.optional(object("{ lease }", { lease })) },
   ),
   limit("elapsed", { ...base, ...allotted(time, time, {}), ...unspent }, idle),
   limit("streak", { ...base, ...allotted(quota, quota, {}), ...unspent }, { of: oneOf("errors", "results"), ...idle }),
@@ -118,49 +119,47 @@ const algorithms = [
   ),
 ] as const;
 
+const toolName = v.pipe(values.value, v.maxLength(MAX_TOOL_LENGTH, TOOL));
 const tool = object("a tool", {
   description,
-  cost: map(values.unit, values.units, "amounts by unit", 32).optional(),
-  group: values.value.optional(),
-  ignoreArgs: listOf(values.value, "a list of names", values.MAX_VALUES, "names").optional(),
-  onError: chargeOrRefund.optional(),
+  cost: v.optional(map(values.unit, values.units, "amounts by unit", 32)),
+  group: v.optional(values.value),
+  ignoreArgs: v.optional(listOf(values.value, "a list of names", values.MAX_VALUES, "names")),
+  onError: v.optional(chargeOrRefund),
 });
 
-export const TOOL_KEYS: readonly string[] = Object.keys(tool.shape);
+export const TOOL_KEYS: readonly string[] = Object.keys(tool.entries);
 
 /** The keys of a limit, by its algorithm. */
 export const LIMIT_KEYS: ReadonlyMap<string, readonly string[]> = new Map(
-  algorithms.map(({ shape }) => [shape.algorithm.value, Object.keys(shape)]),
+  algorithms.map(({ entries }) => [String(entries.algorithm.options[0]), Object.keys(entries)]),
 );
 
 const defaults = object("defaults", { ...shared, hold, timezone });
-export const DEFAULTS_KEYS: readonly string[] = Object.keys(defaults.shape);
+export const DEFAULTS_KEYS: readonly string[] = Object.keys(defaults.entries);
 
-const algorithmError = listed([...LIMIT_KEYS.keys()], "or");
-const anyLimit = z.discriminatedUnion("algorithm", algorithms, {
-  error: (issue) => (issue.code === "invalid_union" ? algorithmError : "a limit"),
-});
+const anyLimit = variantOf("a limit", "algorithm", listed([...LIMIT_KEYS.keys()], "or"), algorithms);
 
 /**
  * What a policy may say, once each limit has its algorithm (settled.ts). What one part of it demands of another is checked in
  * contradictions.ts.
  */
 export const policySchema = object("a policy", {
-  $schema: z.string({ error: "a path or an address" }).optional(),
-  version: z.literal(1, { error: "1" }),
+  $schema: v.optional(v.string("a path or an address")),
+  version: wordOf("1", [1]),
   description,
-  partition: dimension.optional(),
-  defaults: defaults.optional(),
-  tools: map(values.value.max(MAX_TOOL_LENGTH, { error: TOOL }), tool, "tools by name", MAX_NAMES).optional(),
-  onError: chargeOrRefund.optional(),
-  maxHold: duration.optional(),
-  limits: listOf(anyLimit, "a list of limits", MAX_LIMITS, "limits").min(1, { error: "at least one limit" }),
+  partition: v.optional(dimension),
+  defaults: v.optional(defaults),
+  tools: v.optional(map(toolName, tool, "tools by name", MAX_NAMES)),
+  onError: v.optional(chargeOrRefund),
+  maxHold: v.optional(duration),
+  limits: v.pipe(listOf(anyLimit, "a list of limits", MAX_LIMITS, "limits"), v.minLength(1, "at least one limit")),
   // Not judged here: a wrong test must not keep a policy from being loaded.
-  tests: z.unknown().optional(),
+  tests: v.optional(v.unknown()),
 });
 
-export const POLICY_KEYS: readonly string[] = Object.keys(policySchema.shape);
+export const POLICY_KEYS: readonly string[] = Object.keys(policySchema.entries);
 
 /** A policy whose limits all have their algorithm. */
-export type ParsedPolicy = z.output<typeof policySchema>;
+export type ParsedPolicy = Output<typeof policySchema>;
 export type ParsedLimit = ParsedPolicy["limits"][number];

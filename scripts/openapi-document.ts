@@ -1,10 +1,11 @@
 // The API as an OpenAPI 3.1 document, made from the same schemas by which requests are checked. Requests are closed: an unknown
 // field is refused. Answers are open: within /v1 they may get more fields, and none goes away.
 
-import { z } from "zod";
-import { problemSchema } from "../http/answers.ts";
-import { PROBLEM_TYPE } from "./problems.ts";
-import type { Route } from "./route.ts";
+import { problemSchema } from "../src/http/answers.ts";
+import type { Entries, ObjectSchema, Schema } from "../src/kernel/policy/schema-kinds.ts";
+import { PROBLEM_TYPE } from "../src/service/problems.ts";
+import type { Route } from "../src/service/route.ts";
+import { jsonSchemaOf } from "./json-schema.ts";
 
 const VERSION = "1.0.0";
 const REF = "#/components/schemas/";
@@ -60,7 +61,7 @@ function operation(route: Route, schemas: Schemas): object {
 }
 
 function answers({ response, also = {} }: Route, schemas: Schemas): object {
-  if (response instanceof z.ZodNull) return { 204: { description: "Done", headers } };
+  if (typeof response !== "string" && response.type === "null") return { 204: { description: "Done", headers } };
   const content =
     typeof response === "string"
       ? { [response]: { schema: { type: "string" } } }
@@ -85,14 +86,14 @@ const IDEMPOTENCY_KEY = {
   schema: { type: "string", minLength: 1 },
 };
 
-function queryParameters(query: z.ZodObject | undefined): object[] {
+function queryParameters(query: ObjectSchema<Entries> | undefined): object[] {
   if (query === undefined) return [];
-  const fixed = Object.entries(query.shape).map(([name, schema]) => {
-    const { description } = schema.meta() ?? {};
+  const fixed = Object.entries(query.entries).map(([name, schema]) => {
+    const { description } = jsonSchemaOf(schema as Schema);
     const text = { type: "string", minLength: 1 };
     return { name, in: "query", required: false, ...(description === undefined ? {} : { description }), schema: text };
   });
-  if (query.def.catchall === undefined) return fixed;
+  if (query.type !== "object_with_rest") return fixed;
   const own = {
     name: "own",
     in: "query",
@@ -106,20 +107,24 @@ function queryParameters(query: z.ZodObject | undefined): object[] {
 }
 
 /** A reference to a schema that has a name. Adds the schema and those within it that have a name to the document. */
-function reference(schema: z.ZodType, schemas: Schemas): object {
-  const id = schema.meta()?.id;
-  if (id === undefined) throw new RangeError("a schema of a route needs an id");
-  const whole = z.toJSONSchema(schema, { io: "input", override: widened });
-  const inner = whole.$ref === undefined ? { [id]: whole, ...whole.$defs } : { ...whole.$defs };
-  for (const [name, { id: _, $schema: __, $defs: ___, ...each }] of Object.entries(inner))
-    schemas[name] ??= JSON.parse(JSON.stringify(each).replaceAll('"#/$defs/', `"${REF}`));
-  return { $ref: `${REF}${id}` };
+function reference(schema: Schema, schemas: Schemas): object {
+  const { $schema: _, ...whole } = jsonSchemaOf(schema);
+  if (typeof whole.id !== "string") throw new RangeError("a schema of a route needs an id");
+  return referred(whole, schemas);
 }
 
-/** Dimensions of the policy's own stand beside words of other types, which the types of clients could not say. */
-function widened({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodTypes; jsonSchema: object }): void {
-  const { def } = zodSchema._zod;
-  if (def.type === "object" && def.catchall?._zod.def.type === "union") {
-    Object.assign(jsonSchema, { additionalProperties: true });
+/** A JSON schema in which references stand for the schemas that have a name. */
+function referred<Part>(part: Part, schemas: Schemas): Part | { readonly $ref: string } {
+  if (typeof part !== "object" || part === null) return part;
+  if (Array.isArray(part)) return part.map((each) => referred(each, schemas)) as Part;
+  const { id, ...rest } = part as { readonly id?: unknown };
+  const isNamed = typeof id === "string";
+  const walk = (object: object) =>
+    Object.fromEntries(Object.entries(object).map(([key, inner]) => [key, referred(inner, schemas)]));
+  if (!isNamed) return walk(part) as Part;
+  if (!(id in schemas)) {
+    schemas[id] = {};
+    schemas[id] = walk(rest);
   }
+  return { $ref: `${REF}${id}` };
 }
