@@ -19,6 +19,7 @@ export type { ChangeOptions, Grant, Reset, Revoked } from "./limiter/grant.ts";
 export type { Hold, HoldOptions, Reserved, ReserveOptions, RunOptions } from "./limiter/hold.ts";
 export { isRunHold } from "./limiter/hold-id.ts";
 export { type HostedLimiter, policyOf, refusePolicy } from "./limiter/hosted.ts";
+export { warn } from "./limiter/listener.ts";
 export type { LimiterOptions } from "./limiter/options.ts";
 export type { QuotaQuestion, QuotaResolver } from "./limiter/quotas.ts";
 export type { Outcome } from "./limiter/report.ts";

@@ -147,7 +147,11 @@ const layers: Record<string, Layer> = {
   },
   root: {
     files: /^src\/index\.ts$/,
-    may: [KERNEL, STORE, /^src\/limiter\.ts$/, /^src\/policy-(file\/(file|watch)|warnings\/warnings)\.ts$/],
+    may: [KERNEL, STORE, /^src\/limiter\.ts$/],
+  },
+  "policy entry": {
+    files: /^src\/policy\.ts$/,
+    may: [/^src\/policy-(file\/(file|watch)|warnings\/warnings)\.ts$/],
   },
   cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^valibot$/, /^ioredis$/, /^pg$/] },
 };

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { definePolicy, MisuseError, parsePolicy } from "tollgate";
+import { definePolicy, MisuseError } from "tollgate";
+import { parsePolicy } from "tollgate/policy";
 import { stringify } from "yaml";
 import { type Edit, oldWordsIn } from "../src/kernel/policy/old-words.ts";
 import { readPolicyText } from "../src/policy-file/file.ts";

@@ -3,16 +3,8 @@
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import {
-  type AddUsage,
-  type CallFor,
-  createLimiter,
-  type Decision,
-  definePolicy,
-  type Limiter,
-  type Policy,
-  parsePolicy,
-} from "tollgate";
+import { type AddUsage, type CallFor, createLimiter, type Decision, definePolicy, type Limiter, type Policy } from "tollgate";
+import { parsePolicy } from "tollgate/policy";
 import { createRemoteLimiter } from "tollgate/client";
 import { memoryStore } from "tollgate/stores/memory";
 

@@ -63,6 +63,7 @@ export class Away implements OutageWork {
    * @param endsAtMs when the call has to be decided, by `performance.now()`
    */
   async decidesHere(endsAtMs: number): Promise<boolean> {
+    if (this.seen.loading !== null) await this.seen.loading;
     const leftMs = await this.#outage.pass(endsAtMs);
     if (leftMs > 0 || !this.#outage.isHeld) return this.#outage.state === "away";
     // The call's time is over, and the service still gets bookings.

@@ -24,6 +24,7 @@ export async function askAll(
 ): Promise<readonly StoreReply[]> {
   options.signal?.throwIfAborted();
   checkOpen(context);
+  if (context.calendar.loading !== null) await context.calendar.loading;
   const requests = makeRequests();
   const askedAtMs = monotonicClock.nowMs();
   const first = await context.store.apply(requests);
@@ -45,6 +46,7 @@ export async function ask(
 
 /** Sends one request to the store, also while the limiter closes: a call that ends its wait frees its place. */
 export async function askWhileClosing(context: LimiterContext, makeRequest: () => StoreRequest): Promise<StoreReply> {
+  if (context.calendar.loading !== null) await context.calendar.loading;
   const request = makeRequest();
   const askedAtMs = monotonicClock.nowMs();
   const found = askOne(context.store, request);

@@ -43,6 +43,8 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
     emit: onEvent && ((event) => emitOfStore(context, event)),
   };
   const layers = store.layers?.(store, settings) ?? { store, deadlineMs: store.deadlineMs };
+  const calendar = new CalendarSpecs(systemClock.nowMs);
+  calendar.load(policy);
   const context: LimiterContext = {
     policy,
     callCache: new CallCache(policy),
@@ -51,7 +53,7 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
     layers,
     store: layers.store,
     checkPolicy,
-    calendar: new CalendarSpecs(systemClock.nowMs),
+    calendar,
     onDecision: decisionListener(hooks, options.onDecision),
     onEvent,
     hooks,

@@ -21,7 +21,7 @@ const UNNAMED = "policy";
  *
  * @example
  * ```ts
- * import { parsePolicy } from "tollgate";
+ * import { parsePolicy } from "tollgate/policy";
  *
  * const policy = parsePolicy(`
  * version: 1
@@ -78,7 +78,7 @@ function partOf({ isKey }: { readonly isKey?: boolean | undefined }): "key" | "v
  * @example
  * ```ts
  * import { writeFileSync } from "node:fs";
- * import { loadPolicy } from "tollgate";
+ * import { loadPolicy } from "tollgate/policy";
  *
  * writeFileSync("tollgate.yaml", "version: 1\nlimits: [{ name: per-session, per: [session], quota: 50 }]");
  * console.log(loadPolicy("tollgate.yaml").limits[0]?.name); // per-session

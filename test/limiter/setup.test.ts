@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createLimiter, type LimiterEvent, type LimiterOptions } from "tollgate";
-import { type SetupCheck, type Store, StoreError } from "tollgate/store";
+import { networkLayers, type SetupCheck, type Store, StoreError } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { until } from "../e2e/tollgate.ts";
 import { RemoteStore } from "../layers/remote.ts";
