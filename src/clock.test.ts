@@ -66,3 +66,21 @@ describe("sleep", () => {
     never.catch(() => {});
   });
 });
+
+describe("a time limit", () => {
+  const standStill = (ms: number) => {
+    const endsAtMs = performance.now() + ms;
+    while (performance.now() < endsAtMs);
+  };
+
+  it("adds once more the time in which the process stood still, because nothing could answer then", async () => {
+    const startMs = performance.now();
+    const slow = within(300, new Promise((resolve) => setTimeout(() => setTimeout(resolve, 100, "answered"), 300)));
+    const never = within(300, new Promise(() => {})).catch((error: Error) => error);
+    await sleep(0);
+    standStill(550);
+    assert.equal(await slow, "answered");
+    assert.match(String(await never), /no answer within 300 ms/);
+    assert.ok(performance.now() - startMs >= 700);
+  });
+});

@@ -98,14 +98,31 @@ export class LateError extends Error {
   }
 }
 
-/** What a promise comes to, or a `LateError` when that takes longer than `ms` of the clock. What it waits for goes on. */
+/** A timer that fires later than this says that the process stood still. */
+export const STOOD_STILL_MS = 50;
+
+/**
+ * What a promise comes to, or a `LateError` when that takes longer than `ms` of the clock. What it waits for goes on. Time in
+ * which this process stood still is added once more, at most `ms`, because nothing could answer it then.
+ */
 export function within<Value>(ms: number, promise: Promise<Value>, options: WithinOptions = {}): Promise<Value> {
   const { isAwaited = true, clock = monotonicClock, deadlineMs = ms } = options;
   return new Promise((resolve, reject) => {
     const late = () => reject(new LateError(deadlineMs));
-    // Where this process itself stood still, the answer may be here, and unread.
-    const timer = setTimer(clock, ms, () => afterReads(late));
-    if (!isAwaited) timer.unref?.();
+    let addableMs = ms;
+    let timer: Timer;
+    const setFor = (leftMs: number) => {
+      const endsAtMs = clock.nowMs() + leftMs;
+      timer = setTimer(clock, leftMs, () => {
+        const stoodStillMs = Math.min(addableMs, clock.nowMs() - endsAtMs);
+        addableMs -= stoodStillMs;
+        if (stoodStillMs > STOOD_STILL_MS) setFor(stoodStillMs);
+        // The answer may be here, and unread.
+        else afterReads(late);
+      });
+      if (!isAwaited) timer.unref?.();
+    };
+    setFor(ms);
     promise.then(resolve, reject).finally(() => timer.cancel());
   });
 }

@@ -226,6 +226,28 @@ describe("the gate of an outage", () => {
     assert.deepEqual([outage.state, outage.isHeld], ["new", false]);
   });
 
+  it("leaves a call the time once more in which the process stood still, where the gate opened meanwhile", async () => {
+    const times = { nowMs: 0 };
+    const work = { pausesFirst: false, instances: () => 1, progress: () => 0 } as OutageWork;
+    const outage = new Outage(work, "here", failure("never reached"), { nowMs: () => times.nowMs });
+    const leftAfter = async (stoodStillMs: number, opens: boolean) => {
+      const gate = Promise.withResolvers<void>();
+      outage.hold(gate.promise);
+      const left = outage.pass(times.nowMs + 250);
+      times.nowMs += stoodStillMs;
+      if (opens) gate.resolve();
+      const leftMs = await left;
+      gate.resolve();
+      await outage.hold(Promise.resolve());
+      return leftMs;
+    };
+    assert.deepEqual(
+      [await leftAfter(400, true), await leftAfter(900, true), await leftAfter(260, true)],
+      [150, 250, -10],
+    );
+    assert.ok((await leftAfter(400, false)) <= 0);
+  });
+
   it("lets calls wait for the latest reason", async () => {
     const { outage, clock, turns } = machine();
     const [one, two] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];

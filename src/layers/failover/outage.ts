@@ -19,7 +19,7 @@
 //
 // The gate is beside the states: calls wait at it for one promise, each until its own deadline.
 
-import { type Clock, isWithin } from "../../clock.ts";
+import { type Clock, isWithin, STOOD_STILL_MS } from "../../clock.ts";
 import { asStoreError, StoreError, type StoreErrorCode } from "../../store/error.ts";
 import { longestProbeMs, Pause, probeAfterMs } from "./pace.ts";
 
@@ -113,14 +113,18 @@ export class Outage {
     return held;
   }
 
-  /** Waits at the gate until an instant of the clock. Resolves to what is left until then, ms: 0 or less when that is over. */
+  /**
+   * Waits at the gate until an instant of the clock. Resolves to what is left until then, ms: 0 or less when that is over.
+   * Where the gate opened while this process stood still, the time in which it did is left once more.
+   */
   async pass(dueMs: number): Promise<number> {
-    let leftMs = dueMs - this.#clock.nowMs();
+    const givenMs = dueMs - this.#clock.nowMs();
+    let leftMs = givenMs;
     while (this.#gate !== null && leftMs > 0) {
       await isWithin(leftMs, this.#gate, { clock: this.#clock });
       leftMs = dueMs - this.#clock.nowMs();
     }
-    return leftMs;
+    return this.#gate === null && leftMs < -STOOD_STILL_MS ? Math.min(-leftMs, givenMs) : leftMs;
   }
 
   /**
