@@ -38,7 +38,10 @@ export function generatedFiles(): ReadonlyMap<string, string> {
 
 /** A script with its digests, by which a server knows it. They are made here, because runtimes without Node have no SHA-1 at hand. */
 function sourceOf(name: string, body: string): string {
-  const sha = (time: string) => createHash("sha1").update(time + body).digest("hex");
+  const sha = (time: string) =>
+    createHash("sha1")
+      .update(time + body)
+      .digest("hex");
   return `export const ${name} = {
   shaByServer: "${sha(SERVER_TIME)}",
   shaByClock: "${sha(CLOCK_TIME)}",

@@ -3,7 +3,15 @@
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { type AddUsage, type CallFor, createLimiter, type Decision, definePolicy, type Limiter, type Policy } from "tollgate";
+import {
+  type AddUsage,
+  type CallFor,
+  createLimiter,
+  type Decision,
+  definePolicy,
+  type Limiter,
+  type Policy,
+} from "tollgate";
 import { parsePolicy } from "tollgate/policy";
 import { createRemoteLimiter } from "tollgate/client";
 import { localFailover } from "tollgate/client/failover";
@@ -187,7 +195,10 @@ it("knows the policy that a client has for the time without its service", async 
   const told = createRemoteLimiter<typeof policy>({ url, failover: localFailover({ policy, instances: 2 }) });
   // @ts-expect-error another policy
   const other = createRemoteLimiter<typeof policy>({ url, failover: localFailover({ policy: smaller, instances: 2 }) });
-  const inferred: Limiter<typeof policy> = createRemoteLimiter({ url, failover: localFailover({ policy, instances: 2 }) });
+  const inferred: Limiter<typeof policy> = createRemoteLimiter({
+    url,
+    failover: localFailover({ policy, instances: 2 }),
+  });
   const plain: Limiter = createRemoteLimiter({ url });
   const written = createRemoteLimiter({
     url,

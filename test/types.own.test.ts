@@ -5,7 +5,17 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { it } from "node:test";
-import { type BucketDimensions, type Call, createLimiter, type Dimensions, definePolicy, type Limiter, type LimitInput, type Policy, type PolicyInput } from "tollgate";
+import {
+  type BucketDimensions,
+  type Call,
+  createLimiter,
+  type Dimensions,
+  definePolicy,
+  type Limiter,
+  type LimitInput,
+  type Policy,
+  type PolicyInput,
+} from "tollgate";
 import { loadPolicy, parsePolicy } from "tollgate/policy";
 import { aiSdkGuard } from "tollgate/adapters/ai-sdk";
 import { expressGuard } from "tollgate/adapters/express";

@@ -58,8 +58,7 @@ const OPTIONS = {
 };
 
 /** The options of `createRemoteLimiter`. */
-export interface ClientOptions<P extends Policy = Policy>
-  extends Omit<OptionsOf<typeof OPTIONS>, "url" | "failover"> {
+export interface ClientOptions<P extends Policy = Policy> extends Omit<OptionsOf<typeof OPTIONS>, "url" | "failover"> {
   /** The URL of the service, or of the load balancer in front of it: `http://127.0.0.1:8420`. */
   readonly url: string | URL;
   /** What this client does while the service is unreachable. By default calls fail with `StoreError` `unavailable`. */

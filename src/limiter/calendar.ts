@@ -38,7 +38,9 @@ function startBefore({ every, anchorDay }: CalendarWindow, date: Temporal.PlainD
   if (every === "day") return date;
   if (every === "week") return date.subtract({ days: (date.dayOfWeek - anchorDay + 7) % 7 });
   const inMonth = anchored(date, anchorDay);
-  return (dates as Dates).PlainDate.compare(inMonth, date) <= 0 ? inMonth : anchored(date.subtract({ months: 1 }), anchorDay);
+  return (dates as Dates).PlainDate.compare(inMonth, date) <= 0
+    ? inMonth
+    : anchored(date.subtract({ months: 1 }), anchorDay);
 }
 
 /** The first date of the window that is `by` windows after the one that begins on a date. */

@@ -47,7 +47,11 @@ afterEach(async () => {
 });
 
 /** Clients of one service, each behind a proxy of its own. */
-async function clients(count: number, failover: Partial<LocalFailoverOptions<PolicyInput>> = {}, deadlineMs = DEADLINE_MS) {
+async function clients(
+  count: number,
+  failover: Partial<LocalFailoverOptions<PolicyInput>> = {},
+  deadlineMs = DEADLINE_MS,
+) {
   const server = await served({ policy: POLICY, store: memoryStore() });
   const instances: Instance[] = [];
   for (let i = 0; i < count; i++) {
@@ -234,7 +238,10 @@ describe("clients whose service is unreachable", () => {
   });
 
   it("admit nothing when they were started without it, and say why", async () => {
-    const limiter = createRemoteLimiter({ url: "http://127.0.0.1:9", failover: localFailover({ policy: POLICY, instances: 1 }) });
+    const limiter = createRemoteLimiter({
+      url: "http://127.0.0.1:9",
+      failover: localFailover({ policy: POLICY, instances: 1 }),
+    });
     const decision = await limiter.consume({ tool: "search", session: "s1" });
     assert.equal(decision.allowed, false);
     assert.equal(decision.degraded?.reason, "unavailable");

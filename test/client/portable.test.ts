@@ -18,7 +18,15 @@ const KNOWN: Readonly<Record<string, string>> = {
 /** Those for a server of Node's, and those whose framework runs elsewhere, too. */
 const ADAPTERS = sources("src/adapters/*.ts").map(({ path }) => path);
 
-const ENTRIES = ["index", "client", "client/failover", "session-id", "stores/memory", "stores/redis", "tool-rate-limiter"];
+const ENTRIES = [
+  "index",
+  "client",
+  "client/failover",
+  "session-id",
+  "stores/memory",
+  "stores/redis",
+  "tool-rate-limiter",
+];
 const entries = [...ENTRIES.map((name) => `src/${name}.ts`), ...ADAPTERS];
 
 for (const entry of entries) {

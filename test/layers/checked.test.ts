@@ -43,7 +43,13 @@ describe("the layer that checks what a store replies", () => {
       ...{ answer: () => assert.fail(), setup: async () => [], book: async () => [], beat: () => assert.fail() },
     };
     const members = ["apply", "batching", "beat", "book", "checkPolicy", "clock", "close"];
-    assert.deepEqual(Object.keys(checkedLayer(whole)).sort(), [...members, "deadlineMs", "lastFault", "layers", "setup"]);
+    assert.deepEqual(Object.keys(checkedLayer(whole)).sort(), [
+      ...members,
+      "deadlineMs",
+      "lastFault",
+      "layers",
+      "setup",
+    ]);
   });
 
   it("turns replies and beats that are not whole numbers into errors", async () => {

@@ -164,7 +164,7 @@ describe("what computes dates", () => {
 
   it("is named by an error where neither the runtime nor the package has it", () => {
     const error =
-      "MisuseError: limits.daily: expected a runtime with Temporal, or the package \"temporal-polyfill\", for windows of a " +
+      'MisuseError: limits.daily: expected a runtime with Temporal, or the package "temporal-polyfill", for windows of a ' +
       "calendar, got Error: it is not there";
     assert.deepEqual(printed({ window: "day" }), [error, error, 1]);
   });
