@@ -44,7 +44,7 @@ const layers: Record<string, Layer> = {
     files: /^src\/(store\/(?!api)|clock\.ts$)/,
     may: [KERNEL, CLOCK, FAILOVER, /^src\/store\//],
   },
-  "store entry": { files: /^src\/store\/api\.ts$/, may: [KERNEL, NETWORK, /^src\/store\//] },
+  "store entry": { files: /^src\/store\/api\.ts$/, may: [KERNEL, CLOCK, NETWORK, /^src\/store\//] },
   limiter: {
     files: /^src\/limiter(\.ts$|\/)/,
     may: [KERNEL, STORE, STORE_PARTS, CLOCK, FAILOVER, /^src\/(limiter\/|layers\/layer\.ts$)/, /^temporal-polyfill$/],

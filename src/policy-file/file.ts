@@ -58,7 +58,7 @@ export function readPolicyText(
   const firstOld = result.faults.findIndex(({ isOld }) => isOld === true);
   throw new MisuseError(
     "invalid-policy",
-    result.faults.slice(0, MAX_FAULTS).map(({ keys, isKey, isOld, path, expected, got, hint }, n): Fault => {
+    result.faults.slice(0, MAX_FAULTS).map(({ keys, isKey, path, expected, got, hint }, n): Fault => {
       const more = n === firstOld ? ` "tollgate policy upgrade ${file}" rewrites all old words.` : "";
       const place = { at: at(keys, partOf({ isKey })), path, expected, got };
       return hint === undefined ? place : { ...place, hint: hint + more };

@@ -601,7 +601,7 @@ describe("units that are borrowed in advance", () => {
     refused({ borrow: "1m" }, "limits[0].borrow: expected auto");
     refused(
       { algorithm: "token-bucket", align: undefined, window: "1m" },
-      "limits[0].borrow: expected a key of token-bucket",
+      "limits[0].borrow: expected only name, ",
     );
   });
 });

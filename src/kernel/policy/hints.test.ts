@@ -523,10 +523,16 @@ describe("hints", () => {
       return assert.fail();
     };
     const hint = 'For a policy in a file, "tollgate check FILE" says what to write instead.';
-    const [first, last, ...others] = thrown({ version: 1, limits: [{ name: "a", per: ["session"], qouta: 5 }] });
-    assert.match(first?.expected ?? "", /name, per, .*quota/);
-    assert.deepEqual({ ...first, expected: "" }, { path: "limits[0].qouta", expected: "", got: "an unknown key" });
-    assert.deepEqual([last?.path, last?.got, last?.hint, others], ["limits[0].quota", "nothing", hint, []]);
+    const [missing, unknown, ...others] = thrown({ version: 1, limits: [{ name: "a", per: ["session"], qouta: 5 }] });
+    assert.deepEqual(
+      [missing?.path, missing?.got, missing?.hint, others],
+      ["limits[0].quota", "nothing", undefined, []],
+    );
+    assert.match(unknown?.expected ?? "", /name, per, .*quota/);
+    assert.deepEqual(
+      { ...unknown, expected: "" },
+      { path: "limits[0].qouta", expected: "", got: "an unknown key", hint },
+    );
     assert.match(thrown("tollgate.yaml")[0]?.hint ?? "", /^loadPolicy\(path\) of "tollgate\/policy" reads a file/);
   });
 
