@@ -528,7 +528,7 @@ describe("hints", () => {
       [missing?.path, missing?.got, missing?.hint, others],
       ["limits[0].quota", "nothing", undefined, []],
     );
-    assert.match(unknown?.expected ?? "", /name, per, .*quota/);
+    assert.match(unknown?.expected ?? "", /^only name, .*quota/);
     assert.deepEqual(
       { ...unknown, expected: "" },
       { path: "limits[0].qouta", expected: "", got: "an unknown key", hint },
