@@ -26,6 +26,7 @@ const NAMES = [
   "live-redis",
   "live-sqlite",
   "live-postgres",
+  "sizes",
 ];
 const PACKAGES = ["tollgate", "rate-limiter-flexible", "express-rate-limit", "ioredis", "redis", "pg"];
 /** A section that takes longer is ended. */

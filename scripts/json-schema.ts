@@ -1,11 +1,11 @@
-// JSON schemas of what schemas take, from the same schemas by which values are checked.
+// JSON schemas, made from the schemas by which values are checked.
 
 import { toJsonSchema } from "@valibot/to-json-schema";
 import type { Schema } from "../src/kernel/policy/schema-kinds.ts";
 
 type Json = Record<string, unknown>;
 
-/** The JSON schema of what is written. Checks that JSON schemas cannot say are left out. */
+/** The JSON schema of what a schema reads, without the checks that JSON schemas cannot express. */
 export function jsonSchemaOf(schema: Schema): Json {
   const { $schema, ...made } = toJsonSchema(
     schema as never,
@@ -13,7 +13,7 @@ export function jsonSchemaOf(schema: Schema): Json {
       target: "draft-2020-12",
       typeMode: "input",
       ignoreActions: ["check"],
-      // The flag `s` says only that a line break is a character, too.
+      // The library refuses flags. We use only `s`, by which a dot also stands for a line break.
       overrideAction: ({ valibotAction: { requirement }, jsonSchema }: Action) =>
         requirement instanceof RegExp ? { ...jsonSchema, pattern: requirement.source } : undefined,
       overrideSchema: ({ valibotSchema, jsonSchema }: Kind) => adapted(valibotSchema, jsonSchema),

@@ -113,18 +113,20 @@ function reference(schema: Schema, schemas: Schemas): object {
   return referred(whole, schemas);
 }
 
-/** A JSON schema in which references stand for the schemas that have a name. */
+/** A part of a JSON schema, in which references stand for the schemas that have a name. */
 function referred<Part>(part: Part, schemas: Schemas): Part | { readonly $ref: string } {
   if (typeof part !== "object" || part === null) return part;
   if (Array.isArray(part)) return part.map((each) => referred(each, schemas)) as Part;
-  const { id, ...rest } = part as { readonly id?: unknown };
+  const { id, ...unnamed } = part as { readonly id?: unknown };
+  // A property may have the name `id`, too: its value is no text.
   const isNamed = typeof id === "string";
-  const walk = (object: object) =>
-    Object.fromEntries(Object.entries(object).map(([key, inner]) => [key, referred(inner, schemas)]));
-  if (!isNamed) return walk(part) as Part;
+  const walk = () =>
+    Object.fromEntries(Object.entries(isNamed ? unnamed : part).map(([key, inner]) => [key, referred(inner, schemas)]));
+  if (!isNamed) return walk() as Part;
   if (!(id in schemas)) {
+    // A schema stands before those within it.
     schemas[id] = {};
-    schemas[id] = walk(rest);
+    schemas[id] = walk();
   }
   return { $ref: `${REF}${id}` };
 }

@@ -102,8 +102,8 @@ export class LateError extends Error {
 export const STOOD_STILL_MS = 50;
 
 /**
- * What a promise comes to, or a `LateError` when that takes longer than `ms` of the clock. What it waits for goes on. Time in
- * which this process stood still is added once more, at most `ms`, because nothing could answer it then.
+ * What a promise comes to, or a `LateError` when that takes longer than `ms` of the clock. What it waits for goes on. If this
+ * process stood still, that time is added, at most `ms`, because nothing could answer then.
  */
 export function within<Value>(ms: number, promise: Promise<Value>, options: WithinOptions = {}): Promise<Value> {
   const { isAwaited = true, clock = monotonicClock, deadlineMs = ms } = options;

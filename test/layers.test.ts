@@ -53,7 +53,7 @@ const layers: Record<string, Layer> = {
     files: /^src\/policy-(file|warnings)\/(?!yaml)/,
     may: [KERNEL, /^src\/policy-(file|warnings)\//, /^node:fs$/],
   },
-  yaml: { files: /^src\/policy-file\/yaml/, may: [KERNEL, /^src\/policy-file\/yaml-place\.ts$/, /^yaml$/] },
+  yaml: { files: /^src\/policy-file\/yaml/, may: [KERNEL, /^src\/policy-file\/yaml-(place|part)\.ts$/, /^yaml$/] },
   stores: {
     files: /^src\/stores\//,
     may: [KERNEL, STORE, STORE_PARTS, CLOCK, NETWORK, /^src\/stores\/[a-z]+\//, /^node:/],

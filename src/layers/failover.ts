@@ -118,7 +118,9 @@ export class FailoverLayer implements Layer, OutageWork {
   /** Asks the store for the first time. What it fails with for good is thrown, and tried again with the next call. */
   async #open(): Promise<void> {
     try {
-      const beat = await this.#heartbeat.beat({ isAwaited: true });
+      let beat = await this.#heartbeat.beat({ isAwaited: true });
+      // The answer was read late, so the store's time is not known well enough: it would refuse batches as too late.
+      if (this.#link.time.errorMs > this.deadlineMs / 2) beat = await this.#heartbeat.beat({ isAwaited: true });
       this.#heartbeat.start();
       // A call that could not wait so long has found it away meanwhile.
       if (this.#outage.state !== "new") return;

@@ -5,7 +5,7 @@ import { formatPath } from "../kernel/policy/contradictions.ts";
 import { changedMeanings, type Edit, oldWordsIn } from "../kernel/policy/old-words.ts";
 import type { Keys } from "../kernel/policy/place.ts";
 import { readYaml } from "./yaml-text.ts";
-import type { YamlPart } from "./yaml-place.ts";
+import type { YamlPart } from "./yaml-part.ts";
 
 /** One part of a policy that changed, or has to be changed. */
 export interface PolicyChange {

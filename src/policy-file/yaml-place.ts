@@ -4,6 +4,7 @@
 import { isAlias, isMap, isNode, isScalar, isSeq, visit } from "yaml";
 import type { Alias, Node, Pair, Scalar, YAMLMap } from "yaml";
 import type { Keys } from "../kernel/policy/place.ts";
+import type { YamlPart } from "./yaml-part.ts";
 
 /** A document that was parsed, and what its aliases name; `undefined` where that is unknown. */
 export interface Parsed {
@@ -27,20 +28,6 @@ export function aliasesIn(contents: Node | null): Parsed["aliases"] {
     },
   });
   return found;
-}
-
-/** A value and its key, as offsets into the text. */
-export interface YamlPart {
-  /** `null` for an entry of a list. */
-  readonly key: { readonly start: number; readonly end: number } | null;
-  /** Begins with the anchor or the tag where there is one, and ends before a comment. */
-  readonly start: number;
-  readonly end: number;
-  /** Whether it is a list or an object without brackets. */
-  readonly isBlock: boolean;
-  /** Where the entry before it in its object ends, and where the one behind it begins; `null` for none. */
-  readonly previousEnd: number | null;
-  readonly nextStart: number | null;
 }
 
 /** Whether a pair takes the keys of other objects: `<<: *base`. */

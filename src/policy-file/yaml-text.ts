@@ -5,7 +5,8 @@ import { type Alias, isMap, isNode, isPair, isScalar, isSeq, Lexer, LineCounter,
 import { type Fault, formatGot, MisuseError } from "../kernel/errors.ts";
 import type { Keys } from "../kernel/policy/place.ts";
 import { aliasesIn, isMerge, named, offsetOf, partOf, sourcesOf } from "./yaml-place.ts";
-import type { Parsed, YamlPart } from "./yaml-place.ts";
+import type { YamlPart } from "./yaml-part.ts";
+import type { Parsed } from "./yaml-place.ts";
 
 /** Longest text, in characters. */
 export const MAX_TEXT = 1_000_000;

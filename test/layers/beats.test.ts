@@ -71,6 +71,19 @@ describe("beats", () => {
   });
 });
 
+describe("a first beat whose answer is read late", () => {
+  it("is followed by another one, because batches need the store's time", async () => {
+    const { beats, answers, limiter } = observed(undefined, 2_000);
+    answers.lateMs = 1_500;
+    const deciding = limiter.consume(call);
+    await until(() => beats.length === 1);
+    answers.lateMs = 0;
+    assert.equal((await deciding).degraded, null);
+    assert.equal(beats.length, 2);
+    await limiter.close();
+  });
+});
+
 describe("a store that is overloaded", () => {
   it("is probed ever more rarely, also when it answers late, and is found when it answers in time", async () => {
     const { beats, answers, limiter, has } = observed();

@@ -599,9 +599,6 @@ describe("units that are borrowed in advance", () => {
     refused({ distinct: "session" }, "no borrow where distinct values are counted");
     refused({ mode: "shadow" }, "no borrow in mode shadow");
     refused({ borrow: "1m" }, "limits[0].borrow: expected auto");
-    refused(
-      { algorithm: "token-bucket", align: undefined, window: "1m" },
-      "limits[0].borrow: expected only name, ",
-    );
+    refused({ algorithm: "token-bucket", align: undefined, window: "1m" }, "limits[0].borrow: expected only name, ");
   });
 });

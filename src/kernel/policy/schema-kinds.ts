@@ -71,10 +71,12 @@ export function objectOf<const Shape extends Entries>(
     for (const [name, schema] of parts) reading.entry(read, input, name, schema);
     if (others === "ignore") return;
     const unknown = Object.keys(input).filter((name) => !Object.hasOwn(entries, name));
-    if (rest !== undefined) for (const name of unknown) reading.named(read, input, name, v.string(), rest);
+    if (rest !== undefined) for (const name of unknown) reading.named(read, input, name, ANY_NAME, rest);
     else if (unknown.length > 0) reading.fail({ type: UNKNOWN_KEYS, message: only, requirement: unknown });
   }) as ObjectSchema<Shape>;
 }
+
+const ANY_NAME = v.string();
 
 /** Whether there is a value for a key. */
 function canBe(schema: Schema): boolean {

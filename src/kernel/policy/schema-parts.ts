@@ -14,7 +14,7 @@ export function text(pattern: RegExp, error: string) {
   return v.pipe(v.string(error), v.regex(pattern, error));
 }
 
-/** A text that fits a pattern, and that is right. Where it does not fit, it may be something else. */
+/** A text that fits a pattern, and that is right. Another text is not even of this kind: a union reports what all kinds expect. */
 export function checkedText<Text extends string = string>(
   pattern: RegExp,
   error: string,
@@ -23,7 +23,6 @@ export function checkedText<Text extends string = string>(
   return v.pipe(v.string(error), fits(pattern, error), v.check(isRight, error)) as Schema as Schema<Text>;
 }
 
-/** A pattern of texts that are none of their kind without it: a union of kinds reports then what all of them expect. */
 function fits(pattern: RegExp, error: string): v.RegexAction<string, string> {
   const regex = v.regex<string, string>(pattern, error);
   return {

@@ -115,7 +115,7 @@ export class Outage {
 
   /**
    * Waits at the gate until an instant of the clock. Resolves to what is left until then, ms: 0 or less when that is over.
-   * Where the gate opened while this process stood still, the time in which it did is left once more.
+   * If the gate opened while this process stood still, the call gets that time once more, because nothing could answer it then.
    */
   async pass(dueMs: number): Promise<number> {
     const givenMs = dueMs - this.#clock.nowMs();

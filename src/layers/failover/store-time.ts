@@ -3,13 +3,17 @@
 export class StoreTime {
   /** The store's clock less `performance.now()`, never too large. */
   #offsetMs: number | null = null;
+  /** How far the store may be ahead of `nowMs`, ms. */
+  errorMs = 0;
 
   /** Learns from an answer of `storeMs`. It was made between `sentMs`, by `performance.now()`, and now: so the offset lies between. */
   learn(storeMs: number, sentMs: number): void {
     const least = storeMs - performance.now();
     const most = storeMs - sentMs;
     // The store's clock was set back if it is behind the known time.
-    if (this.#offsetMs === null || least > this.#offsetMs || most < this.#offsetMs) this.#offsetMs = least;
+    if (this.#offsetMs !== null && least <= this.#offsetMs && most >= this.#offsetMs) return;
+    this.#offsetMs = least;
+    this.errorMs = most - least;
   }
 
   /** Epoch ms, an integer; not ahead of the store. This machine's clock before anything was learnt. */

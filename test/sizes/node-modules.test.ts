@@ -1,0 +1,46 @@
+// Which of Node's modules a subpath loads. Without any it runs in browsers, Workers and bundles.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { bundlePackage } from "../../scripts/package/bundle.ts";
+import { SUBPATHS } from "../../scripts/package/subpaths.ts";
+
+/** Subpaths for Node alone, whose pages say so. */
+const FOR_NODE = /^\.\/(journal|service|service\/.*|stores\/sqlite|testing)$/;
+
+/** What the other subpaths still load. Each entry is to be removed. */
+const STILL_LOADED: Readonly<Record<string, readonly string[]>> = {
+  ".": ["node:fs"],
+  "./stores/redis": ["node:crypto", "node:events"],
+};
+
+describe("a subpath", async () => {
+  const { outputs } = (await bundlePackage("dist")).metafile;
+
+  /** Node's modules behind a built file, also those that are loaded later. */
+  function nodeModulesOf(file: string): readonly string[] {
+    const found = new Set<string>();
+    const seen = new Set<string>();
+    const visit = (path: string) => {
+      if (seen.has(path)) return;
+      seen.add(path);
+      for (const imported of outputs[path]?.imports ?? assert.fail(`${path} is not built`)) {
+        if (imported.external !== true) visit(imported.path);
+        else if (imported.path.startsWith("node:")) found.add(imported.path);
+      }
+    };
+    visit(file);
+    return [...found].sort();
+  }
+
+  for (const [subpath, { default: built }] of SUBPATHS) {
+    const loaded = nodeModulesOf(built.replace("./", ""));
+    if (FOR_NODE.test(subpath)) {
+      it(`for Node loads Node's modules: ${subpath}`, () => assert.notDeepEqual(loaded, []));
+      continue;
+    }
+    const expected = STILL_LOADED[subpath] ?? [];
+    const named = expected.length > 0 ? `only ${expected.join(" and ")}` : "none";
+    it(`loads of Node's modules ${named}: ${subpath}`, () => assert.deepEqual(loaded, expected));
+  }
+});
