@@ -40,7 +40,7 @@ class SetupWatch {
     try {
       this.#later();
     } catch {
-      // In its global scope a Worker has no timers: the store's first answer begins the reading.
+      // In its global scope a Worker has no timers: the store's first answer begins it.
     }
   }
 
