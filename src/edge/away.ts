@@ -39,7 +39,7 @@ class AwayObject {
   /** Whether it has answered since: from then on it decides. */
   isBack = false;
   readonly local: LocalDecisions;
-  readonly #backlog = new Backlog(crypto.randomUUID(), undefined);
+  readonly #backlog = new Backlog({ instance: crypto.randomUUID() }, undefined);
   /** Until when a batch is under way. A request that was ended on the way does not say that it failed. */
   readonly #sentUntilMs = new WeakMap<OpenBatch, number>();
   readonly #sinceMs = Date.now();

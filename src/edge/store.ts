@@ -21,6 +21,7 @@ import type { Store, StoreAnswer } from "../store/store.ts";
 import { type AskShard, decideInShards } from "../store/wide-request.ts";
 import { AwayObjects } from "./away.ts";
 import { callError } from "./errors.ts";
+import { objectLayers } from "./layers.ts";
 import { answersIn, type BatchMessage, PROTOCOL } from "./message.ts";
 import { checkPolicy } from "./policy.ts";
 import type { ObjectNamespace } from "./runtime.ts";
@@ -88,6 +89,7 @@ export function durableObjectStore(options: DurableObjectStoreOptions): Store {
   const away = failover === false ? null : new AwayObjects(failover.isolates);
   let isClosed = false;
   return {
+    layers: objectLayers,
     deadlineMs,
     clock,
     checkPolicy,

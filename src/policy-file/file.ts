@@ -14,7 +14,7 @@ import { MAX_TEXT } from "./yaml-text.ts";
  * @example
  * ```ts
  * import { writeFileSync } from "node:fs";
- * import { loadPolicy } from "tollgate";
+ * import { loadPolicy } from "tollgate/policy";
  *
  * writeFileSync("tollgate.yaml", "version: 1\nlimits: [{ name: per-session, per: [session], quota: 50 }]");
  * console.log(loadPolicy("tollgate.yaml").limits[0]?.name); // per-session

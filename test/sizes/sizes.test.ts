@@ -13,11 +13,7 @@ const WORKER = "the Worker";
 /** What cannot run on a platform, with the reason. */
 const NOT_ON: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   node: { [WORKER]: "it runs on Cloudflare alone" },
-  browser: {
-    [WORKER]: "it runs on Cloudflare alone",
-    [HANDLER]: "a service is not for browsers",
-    "the limiter with the Redis store": "it makes the scripts' names with node:crypto",
-  },
+  browser: { [WORKER]: "it runs on Cloudflare alone", [HANDLER]: "a service is not for browsers" },
   workerd: {},
 };
 
