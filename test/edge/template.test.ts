@@ -95,6 +95,18 @@ describe("the Worker of the template", () => {
     assert.deepEqual([emptied.before.used, emptied.after.used], [5, 0]);
   });
 
+  it("judges by calendars", async () => {
+    const monthly = { name: "monthly", per: ["session"], window: "month", timezone: "Europe/Berlin", quota: 1 };
+    const at = await startTemplate({ policy: { version: 1, limits: [monthly] } });
+    const answers = [];
+    for (let i = 0; i < 2; i++) answers.push((await ask("/v1/consume", { body: call("s1"), at, key: at.apiKey })).json);
+    assert.deepEqual(
+      answers.map(({ allowed }) => allowed),
+      [true, false],
+    );
+    await at.stop();
+  });
+
   it("lets calls of several requests wait for their turn", async () => {
     const rate = { name: "rate", per: ["session"], algorithm: "token-bucket", quota: 10, window: "1s", burst: 1 };
     const at = await startTemplate({ policy: { version: 1, limits: [rate] } });
