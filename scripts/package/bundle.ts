@@ -45,6 +45,8 @@ const OPTIONS = {
   format: "esm",
   platform: "node",
   target: "node22.13",
+  // Node 22 knows them. Without this, esbuild makes a call of each such expression, which bundlers keep.
+  supported: { "regexp-unicode-property-escapes": true },
   external: ["cloudflare:*", ...Object.keys(MANIFEST.peerDependencies).flatMap((name) => [name, `${name}/*`])],
   // The files that it has for Node are CommonJS.
   alias: { yaml: `${ROOT}node_modules/yaml/browser/index.js` },
