@@ -11,16 +11,23 @@ let namesMade = 0;
 /** What an instance calls itself. */
 export type InstanceNames = Pick<Member, "group" | "instance">;
 
-/** The names of a new instance of a group. Its own is made when it is first read: in its global scope a Worker has no random values. */
+/**
+ * The names of a new instance of a group. Its own is made now, because the first random values of a process take milliseconds. In
+ * the global scope of a Worker, which has none, it is made when it is first read.
+ */
 export function instanceNames(group: string): InstanceNames {
   let name: string | undefined;
-  return {
+  const names = {
     group,
     get instance() {
       name ??= newName();
       return name;
     },
   };
+  try {
+    name = newName();
+  } catch {}
+  return names;
 }
 
 /** A name that no other instance has. Ranks are in the order of names, so an instance that comes later moves none. */
