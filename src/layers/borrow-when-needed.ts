@@ -11,11 +11,14 @@ const loadBorrowing = partOf("the part that borrows units", () => import("./borr
 export class BorrowWhenNeeded implements Layer {
   readonly #store: Layer;
   readonly #make: ConstructorParameters<typeof BorrowLayer>;
+  readonly #load: typeof loadBorrowing;
   #layer: BorrowLayer | null = null;
   #isClosed = false;
 
-  constructor(...make: ConstructorParameters<typeof BorrowLayer>) {
+  /** @param make what the layer is made of, once it is loaded */
+  constructor(make: ConstructorParameters<typeof BorrowLayer>, load = loadBorrowing) {
     this.#make = make;
+    this.#load = load;
     [this.#store] = make;
   }
 
@@ -26,7 +29,7 @@ export class BorrowWhenNeeded implements Layer {
   answer(request: StoreRequest, leftMs?: number): StoreAnswer | Promise<StoreAnswer> {
     if (this.#layer !== null) return this.#layer.answer(request, leftMs);
     return request.steps.some(isBorrowing)
-      ? this.#load().then((layer) => askOne(layer, request, leftMs))
+      ? this.#loaded().then((layer) => askOne(layer, request, leftMs))
       : askOne(this.#store, request, leftMs);
   }
 
@@ -41,8 +44,8 @@ export class BorrowWhenNeeded implements Layer {
   }
 
   /** The layer that answers. Without borrowing the store decides each call, which is as right, and slower. */
-  async #load(): Promise<Layer> {
-    const part = await loadBorrowing().catch(() => null);
+  async #loaded(): Promise<Layer> {
+    const part = await this.#load().catch(() => null);
     if (part === null || this.#isClosed) return this.#store;
     this.#layer ??= new part.BorrowLayer(...this.#make);
     return this.#layer;

@@ -30,7 +30,7 @@ export const networkLayers: Layers = (
   const safe = failing ?? checked;
   const batched = safe.batching === undefined ? safe : new BatchLayer(safe, safe.batching);
   // Units are given back to the store itself: what a layer sends again after an outage could take back another call's.
-  const borrowing = new BorrowWhenNeeded(batched, (requests) => store.apply(requests), clock);
+  const borrowing = new BorrowWhenNeeded([batched, (requests) => store.apply(requests), clock]);
   return {
     store: new DenyCacheLayer(borrowing, denyCacheMs, clock),
     deadlineMs: safe.deadlineMs,

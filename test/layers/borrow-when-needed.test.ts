@@ -9,20 +9,17 @@ import type { StoreReply, StoreRequest } from "../../src/store/api.ts";
 
 const LIMIT = { algorithm: "fixed-window", quota: 1_000_000, windowMs: 60_000, align: "epoch" } as const;
 
-function layerOn() {
+function layerOn(...load: [] | [() => Promise<never>]) {
   const sent: StoreRequest[] = [];
   const store = memoryStore();
-  const layer = new BorrowWhenNeeded(
-    {
-      apply: async (requests) => {
-        sent.push(...requests);
-        return store.apply(requests);
-      },
-      close: async () => {},
+  const ownStore = {
+    apply: async (requests: readonly StoreRequest[]) => {
+      sent.push(...requests);
+      return store.apply(requests);
     },
-    (requests) => store.apply(requests),
-    monotonicClock,
-  );
+    close: async () => {},
+  };
+  const layer = new BorrowWhenNeeded([ownStore, store.apply.bind(store), monotonicClock], ...load);
   const ask = async (hints?: { readonly borrow: true }) => {
     const step = {
       bucket: "b",
@@ -61,5 +58,12 @@ describe("a layer that borrows when it is needed", () => {
     assert.equal(await asked, true);
     assert.equal(sent.length, 1);
     assert.equal(layer.owes, false);
+  });
+
+  it("leaves each call to the store when the layer cannot be loaded", async () => {
+    const { sent, layer, ask } = layerOn(() => Promise.reject(new Error("Cannot find module borrow.js")));
+    for (let i = 0; i < 50; i++) assert.equal(await ask({ borrow: true }), true);
+    assert.equal(sent.length, 50);
+    await layer.close();
   });
 });
