@@ -17,7 +17,7 @@ interface Layer {
 /** The contracts: what stores, layers and the limiter say to each other. */
 const STORE = /^src\/store\/(error|shared-store|store)\.ts$/;
 /** What implements them: deciding a batch, checking replies, bounded states. */
-const STORE_PARTS = /^src\/store\/(batch|check|receipts|room|states)\.ts$/;
+const STORE_PARTS = /^src\/store\/(batch|check|receipts|room|states|wide-request)\.ts$/;
 const CLOCK = /^src\/clock\.ts$/;
 const METRICS = /^src\/metrics\//;
 /** What the service and its clients say to each other. */
@@ -54,6 +54,10 @@ const layers: Record<string, Layer> = {
     may: [KERNEL, STORE, STORE_PARTS, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/],
   },
   journal: { files: /^src\/journal\.ts$/, may: [KERNEL, STORE, /^src\/layers\/failover\.ts$/, /^node:sqlite$/] },
+  edge: {
+    files: /^src\/edge\//,
+    may: [KERNEL, STORE, STORE_PARTS, CLOCK, /^src\/edge\//, /^cloudflare:workers$/],
+  },
   layers: {
     files: /^src\/layers\//,
     may: [KERNEL, STORE, STORE_PARTS, CLOCK, /^src\/layers\/([a-z]+\/|(breath|layer)\.ts$)/],

@@ -35,7 +35,11 @@ export class SetupWatch {
   constructor(readSetup: () => Promise<readonly SetupCheck[]>, emit: (event: SetupEvent) => void) {
     this.#readSetup = readSetup;
     this.#emit = emit;
-    this.#later();
+    try {
+      this.#later();
+    } catch {
+      // In its global scope a Worker has no timers: the store's first answer begins it.
+    }
   }
 
   answered(): void {
