@@ -41,6 +41,18 @@ describe("requests of one Worker", () => {
     assert.equal(took.length >= 4, true);
   });
 
+  it("get quotas also where the request has ended that asked for them first", async () => {
+    const worker = await startWorker();
+    const quotas = (sessions: string[], withinMs = 10_000) =>
+      worker.ask<(number | null)[] | null>("quota", { sessions, withinMs });
+    // As many as are asked for at a time.
+    const lost = Array.from({ length: 64 }, (_, i) => `s${i}`);
+    assert.equal(await quotas(lost, 10), null);
+    assert.deepEqual(await quotas(["s1", "new"]), [5, 5]);
+    await sleep(1_000);
+    assert.deepEqual(await quotas(["s2", "another"]), [5, 3]);
+  });
+
   it("wait for each other's slots, in their order", async () => {
     const worker = await startWorker();
     const asked = Array.from({ length: 4 }, () => worker.ask<number | null>("slot", { session: "s1", heldMs: 50 }));
