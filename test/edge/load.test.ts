@@ -62,6 +62,39 @@ describe("requests of one Worker", () => {
   });
 });
 
+describe("an object that is evicted under load", () => {
+  it("has stored what it acknowledged", async () => {
+    const worker = await startWorker();
+    const evict = () => worker.ask("object", { partition: "evicted", method: "evict" });
+    let acknowledged = 0;
+    let answers = 0;
+    let failed = 0;
+    let evictions = 0;
+    const load = inLanes(8, async () => {
+      try {
+        const count = await consume(worker, "evicted");
+        acknowledged += count;
+        answers++;
+      } catch {
+        failed++;
+      }
+      return evictions < 10;
+    });
+    for (; evictions < 10; evictions++) {
+      const before = answers;
+      while (answers < before + 20) await sleep(1);
+      await assert.rejects(evict(), /evicted/);
+    }
+    await load;
+    const used = await worker.ask<number>("used", "evicted");
+    assert.ok(failed > 0, "no call was under way");
+    assert.ok(
+      used >= acknowledged && used <= acknowledged + failed,
+      `${acknowledged}, ${failed} failed, ${used} stored`,
+    );
+  });
+});
+
 describe("a workerd that is killed under load", () => {
   it("has stored what it acknowledged, and starts again with that", async () => {
     const folder = dataFolder();
