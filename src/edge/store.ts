@@ -13,6 +13,7 @@ import {
   whole,
 } from "../kernel/options.ts";
 import type { StoreRequest } from "../kernel/request.ts";
+import { networkLayers } from "../layers/network.ts";
 import { decideBatch } from "../store/batch.ts";
 import { validTime } from "../store/check.ts";
 import { asStoreError, closedError } from "../store/error.ts";
@@ -71,6 +72,7 @@ export function durableObjectStore(options: DurableObjectStoreOptions): Store {
   const objects = new Objects(settled);
   let isClosed = false;
   return {
+    layers: networkLayers,
     deadlineMs,
     clock,
     checkPolicy,

@@ -3,10 +3,9 @@
 
 import { type Clock, inNextTurn, monotonicClock, setTimer, type Timer } from "../clock.ts";
 import type { StoreRequest } from "../kernel/request.ts";
-import type { Batching, StoreAnswer } from "../store/store.ts";
+import type { Batching, Layer, StoreAnswer } from "../store/store.ts";
 import { StoreError, tooFewReplies } from "../store/error.ts";
 import { endsCall } from "../store/room.ts";
-import type { Layer } from "./layer.ts";
 
 /** Most requests that wait; one more is refused with `StoreError` `overloaded`. Those that end calls may be twice as many. */
 export const MAX_QUEUED = 10_000;

@@ -6,7 +6,7 @@
 import { type Clock, countdown, monotonicClock, sleep, unref } from "../clock.ts";
 import type { Degraded } from "../kernel/decision.ts";
 import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
-import type { Store, StoreAnswer } from "../store/store.ts";
+import type { Layer, Store, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import type { Account } from "./borrow/account.ts";
 import { Accounts } from "./borrow/accounts.ts";
@@ -24,7 +24,7 @@ import {
 } from "./borrow/requests.ts";
 import { Returns } from "./borrow/returns.ts";
 import { yielding } from "./breath.ts";
-import { askOne, type Layer, unitsNeeded } from "./layer.ts";
+import { askOne, unitsNeeded } from "./layer.ts";
 
 /** How often units are returned that the calls since the last time did not need, ms. */
 const RETURN_EACH_MS = 100;

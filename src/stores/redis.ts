@@ -4,6 +4,7 @@
 import { type Clock, clockOption, LateError, within } from "../clock.ts";
 import { readOptions, type TableOf, whole } from "../kernel/options.ts";
 import type { StoreRequest } from "../kernel/request.ts";
+import { networkLayers } from "../layers/network.ts";
 import { validTime } from "../store/check.ts";
 import { closedError, type StoreError } from "../store/error.ts";
 import { type SharedStore, type Terms, TermsError } from "../store/shared-store.ts";
@@ -90,6 +91,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
 }
 
 class RedisStore implements Store {
+  readonly layers = networkLayers;
   readonly batching = BATCHING;
   /** Absent on a cluster, which has no single server that could keep receipts or lose what it held. */
   readonly book?: SharedStore["book"];
