@@ -1,5 +1,6 @@
 // API keys and their scopes, as a key file has them: only hashes. It reads no file: key-file.ts does.
 
+import { hexToBytes } from "@noble/hashes/utils.js";
 import * as v from "valibot";
 import { closed, listOf, listTo, text, textOf } from "../http/schema-parts.ts";
 import { invalidOption, MisuseError } from "../kernel/errors.ts";
@@ -90,11 +91,7 @@ export function keysById(keys: readonly StoredKey[]): ReadonlyMap<string, Key> {
   return new Map(
     keys.map(({ id, sha256, scopes, tenants = null }) => [
       id,
-      { id, sha256: bytesIn(sha256), scopes: new Set(scopes), tenants },
+      { id, sha256: hexToBytes(sha256), scopes: new Set(scopes), tenants },
     ]),
   );
-}
-
-function bytesIn(hexadecimal: string): Uint8Array {
-  return Uint8Array.from(hexadecimal.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16));
 }

@@ -19,7 +19,16 @@ const KNOWN: Readonly<Record<string, string>> = {
 const ADAPTERS = sources("src/adapters/*.ts").map(({ path }) => path);
 
 /** Packages that run anywhere. */
-const PACKAGES = ["cloudflare:workers", "hono", "langchain", "temporal-polyfill", "valibot", "yaml", "zod"];
+const PACKAGES = [
+  "@noble/hashes",
+  "cloudflare:workers",
+  "hono",
+  "langchain",
+  "temporal-polyfill",
+  "valibot",
+  "yaml",
+  "zod",
+];
 
 const ENTRIES = [
   "index",

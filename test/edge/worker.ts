@@ -23,6 +23,17 @@ import { scenarios } from "./scenarios.ts";
 
 const { TOLLGATE: namespace, COUNTER } = env as Record<"TOLLGATE" | "COUNTER", ObjectNamespace>;
 const LANES = 16;
+
+const sleep = (ms: number) => new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), ms));
+
+interface Cursor {
+  readonly rowsRead: number;
+  readonly rowsWritten: number;
+}
+
+/** What ran since the rows were counted last; `null`: nothing is counted. */
+let statements: Cursor[] | null = null;
+
 const LIMIT = { algorithm: "budget", quota: 1, ttlMs: 1_000, ttlFrom: "first" } as const;
 
 /** An object that a test can look into. */
@@ -54,6 +65,15 @@ export class TestObject extends TollgateObject {
     return answer;
   }
 
+  /** The rows that statements have read and written, which are counted from the first call on. */
+  rowsCounted(): readonly [read: number, written: number] {
+    const sum = (of: keyof Cursor) => (statements ?? []).reduce((count, each) => count + each[of], 0);
+    const counted = [sum("rowsRead"), sum("rowsWritten")] as const;
+    if (statements === null) countStatements(Object.getPrototypeOf(this.ctx.storage.sql));
+    statements = [];
+    return counted;
+  }
+
   setBounds(bounds: object): void {
     Object.assign(this.bounds, bounds);
   }
@@ -66,10 +86,23 @@ export class TestObject extends TollgateObject {
     return this.ctx.storage.getAlarm();
   }
 
+  async runAlarm(): Promise<void> {
+    await this.alarm();
+  }
+
   /** Ends the object at once, as the runtime does; the next call starts another on the same data. */
   evict(): void {
     (this.ctx as unknown as { abort(reason: string): void }).abort("evicted");
   }
+}
+
+function countStatements(sql: { exec(...args: unknown[]): Cursor }): void {
+  const { exec } = sql;
+  sql.exec = function (...args) {
+    const cursor = exec.apply(this, args);
+    statements?.push(cursor);
+    return cursor;
+  };
 }
 
 /** Another class than the store wants: an object that has limits of its own, as an agent does. */
@@ -118,6 +151,19 @@ const slots = createLimiter({
   // Its setup is read by a timer, of which the global scope has none.
   store: { ...store, setup: async () => [] },
   onEvent: () => {},
+});
+
+const customers = createLimiter({
+  policy: {
+    version: 1,
+    limits: [{ name: "quota", per: ["session"], quota: { from: "call", default: 5, max: 100 } }],
+  },
+  store,
+  onEvent: () => {},
+  async quotas() {
+    await sleep(300);
+    return 3;
+  },
 });
 
 /** A call that was begun where nothing may be sent. */
@@ -244,9 +290,15 @@ const routes: Record<string, (body: never) => unknown> = {
     const reserved = await slots.reserve({ tool: "search", session }, { maxWaitMs: 10_000 });
     const tookMs = Date.now() - begunMs;
     if (!reserved.allowed) return null;
-    await new Promise((resolve) => setTimeout(resolve, heldMs));
+    await sleep(heldMs);
     await reserved.hold.release();
     return tookMs;
+  },
+
+  /** The quota of each session, as far as it is known within the time: else the request ends without it. */
+  async quota({ sessions, withinMs }: { sessions: string[]; withinMs: number }) {
+    const ofEach = sessions.map(async (session) => (await customers.usage({ session }))[0]?.quota);
+    return Promise.race([Promise.all(ofEach), sleep(withinMs)]);
   },
 
   used: async (session: string) => (await limiter.usage({ session }))[0]?.used,
