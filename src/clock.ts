@@ -123,7 +123,14 @@ export function within<Value>(ms: number, promise: Promise<Value>, options: With
       if (!isAwaited) timer.unref?.();
     };
     setFor(ms);
-    promise.then(resolve, reject).finally(() => timer.cancel());
+    const settled = (value: Value) => {
+      timer.cancel();
+      resolve(value);
+    };
+    promise.then(settled, (error) => {
+      timer.cancel();
+      reject(error);
+    });
   });
 }
 

@@ -37,7 +37,11 @@ class SetupWatch {
   constructor(readSetup: () => Promise<readonly SetupCheck[]>, emit: (event: SetupEvent) => void) {
     this.#readSetup = readSetup;
     this.#emit = emit;
-    this.#later();
+    try {
+      this.#later();
+    } catch {
+      // In its global scope a Worker has no timers: the store's first answer begins it.
+    }
   }
 
   answered(): void {
