@@ -61,7 +61,7 @@ const layers: Record<string, Layer> = {
   journal: { files: /^src\/journal\.ts$/, may: [KERNEL, STORE, FAILOVER, /^node:sqlite$/] },
   edge: {
     files: /^src\/edge\//,
-    may: [KERNEL, STORE, STORE_PARTS, CLOCK, /^src\/edge\//, /^cloudflare:workers$/],
+    may: [KERNEL, STORE, STORE_PARTS, CLOCK, /^src\/layers\//, /^src\/edge\//, /^cloudflare:workers$/],
   },
   layers: {
     files: /^src\/layers\//,

@@ -19,6 +19,7 @@ import { asStoreError, closedError } from "../store/error.ts";
 import type { Store, StoreAnswer } from "../store/store.ts";
 import { decideInShards } from "../store/wide-request.ts";
 import { callError } from "./errors.ts";
+import { edgeLayers } from "./layers.ts";
 import { answersIn, type BatchMessage, PROTOCOL } from "./message.ts";
 import { checkPolicy } from "./policy.ts";
 import type { ObjectNamespace } from "./runtime.ts";
@@ -71,6 +72,7 @@ export function durableObjectStore(options: DurableObjectStoreOptions): Store {
   const objects = new Objects(settled);
   let isClosed = false;
   return {
+    layers: edgeLayers,
     deadlineMs,
     clock,
     checkPolicy,

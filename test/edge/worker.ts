@@ -2,8 +2,7 @@
 
 import { DurableObject, env } from "cloudflare:workers";
 import fc from "fast-check";
-import { durableObjectStore, type ObjectNamespace, TollgateObject } from "../../src/edge/edge.ts";
-import { BOUNDS } from "../../src/edge/object.ts";
+import { durableObjectStore, type ObjectNamespace } from "../../src/edge/edge.ts";
 import type { StoreRequest } from "../../src/kernel/request.ts";
 import { createLimiter } from "../../src/limiter.ts";
 import { StoreError } from "../../src/store/error.ts";
@@ -15,31 +14,11 @@ import { createTallies, renamed, rowSchedule, schedule } from "../properties/sch
 import { inPartition } from "../stores/in-partition.ts";
 import { scenarios } from "./scenarios.ts";
 
+export { TestObject } from "./test-object.ts";
+
 const { TOLLGATE: namespace, COUNTER } = env as Record<"TOLLGATE" | "COUNTER", ObjectNamespace>;
 const LANES = 16;
 const LIMIT = { algorithm: "budget", quota: 1, ttlMs: 1_000, ttlFrom: "first" } as const;
-
-/** An object that a test can look into. */
-export class TestObject extends TollgateObject {
-  override bounds = { ...BOUNDS };
-
-  setBounds(bounds: object): void {
-    Object.assign(this.bounds, bounds);
-  }
-
-  rows(statement: string): unknown[] {
-    return [...this.ctx.storage.sql.exec(statement).raw()];
-  }
-
-  alarmAtMs(): Promise<number | null> {
-    return this.ctx.storage.getAlarm();
-  }
-
-  /** Ends the object at once, as the runtime does; the next call starts another on the same data. */
-  evict(): void {
-    (this.ctx as unknown as { abort(reason: string): void }).abort("evicted");
-  }
-}
 
 /** Another class than the store wants. */
 export class CounterObject extends DurableObject {}

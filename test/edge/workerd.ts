@@ -60,6 +60,8 @@ export interface WorkerOptions {
   /** The class of the binding `TOLLGATE`. */
   readonly className?: string;
   readonly flags?: readonly string[];
+  /** How many more isolates run the Worker, as the bindings `ISOLATE0` and so on. All of them ask the same objects. */
+  readonly isolates?: number;
 }
 
 /** Starts a Worker, which ends with the test file. */
@@ -69,18 +71,35 @@ export async function startWorker({
   code,
   className = "TestObject",
   flags = ["nodejs_compat"],
+  isolates = 0,
 }: WorkerOptions = {}): Promise<RunningWorker> {
   const before = new Set(childPids());
-  const miniflare = new Miniflare({
+  const worker = {
     modules: true,
     script: await bundle(file, code),
     compatibilityDate: "2026-07-01",
     compatibilityFlags: [...flags],
-    durableObjects: {
-      TOLLGATE: { className, useSQLite: true },
-      ...(code === undefined ? { COUNTER: { className: "CounterObject", useSQLite: true } } : {}),
-    },
+  };
+  const others = Array.from({ length: isolates }, (_, i) => `isolate-${i}`);
+  const hasCounter = code === undefined && isolates === 0;
+  const miniflare = new Miniflare({
     durableObjectsPersist: folder,
+    workers: [
+      {
+        ...worker,
+        name: "main",
+        durableObjects: {
+          TOLLGATE: { className, useSQLite: true },
+          ...(hasCounter ? { COUNTER: { className: "CounterObject", useSQLite: true } } : {}),
+        },
+        serviceBindings: Object.fromEntries(others.map((name, i) => [`ISOLATE${i}`, name])),
+      },
+      ...others.map((name) => ({
+        ...worker,
+        name,
+        durableObjects: { TOLLGATE: { className, scriptName: "main", useSQLite: true } },
+      })),
+    ],
   });
   const url = await miniflare.ready;
   const pid = childPids().find((each) => !before.has(each) && commandOf(each).includes("workerd"));
