@@ -10,7 +10,10 @@ import type { PolicyInput } from "../../src/kernel/policy/input.ts";
 export { TestObject } from "./test-object.ts";
 
 interface Isolate {
-  fetch(url: string, options: { method: string; body: string }): Promise<{ json(): Promise<unknown> }>;
+  fetch(
+    url: string,
+    options: { method: string; body: string; signal?: AbortSignal },
+  ): Promise<{ json(): Promise<unknown> }>;
 }
 
 interface Stub {
@@ -74,14 +77,22 @@ const routes: Record<string, (body: never) => unknown> = {
   },
 
   /** Calls of each isolate at a pace, until the time is over or one was denied. */
-  async drive({ isolates, perSecond, forMs, untilDenied = false, sessions = 1, ...call }: Drive): Promise<Driven> {
+  async drive({
+    isolates,
+    perSecond,
+    lanes,
+    forMs,
+    untilDenied = false,
+    sessions = 1,
+    ...call
+  }: Drive): Promise<Driven> {
     const counts: Driven = { allowed: 0, denied: 0, failed: 0, allowedAtFirstDenial: null, longestRetryMs: 0 };
     const begunMs = Date.now();
     let n = 0;
     const made = new Set<Promise<void>>();
     for (let nowMs = begunMs; nowMs - begunMs < forMs; nowMs = Date.now()) {
       if (untilDenied && counts.denied > 0) break;
-      for (const due = ((nowMs - begunMs) / 1_000) * perSecond; n < due && made.size < 512; n++) {
+      for (const due = ((nowMs - begunMs) / 1_000) * perSecond; n < due && made.size < lanes; n++) {
         const body = { ...call, session: `s${n % sessions}` };
         const answering: Promise<void> = ask(isolates[n % isolates.length] as number, "call", body)
           .then((answer) => count(counts, answer as Answer))
@@ -97,12 +108,21 @@ const routes: Record<string, (body: never) => unknown> = {
     return counts;
   },
 
+  /** Makes calls of an isolate, and leaves before they are answered. Returns whether one was. */
+  async leave({ isolate, calls, afterMs, ...call }: Call & { isolate: number; calls: number; afterMs: number }) {
+    const signal = () => AbortSignal.timeout(afterMs);
+    const left = Array.from({ length: calls }, () => ask(isolate, "call", call, signal()).catch(() => null));
+    return (await Promise.all(left)).some((answer) => answer !== null);
+  },
+
   to: ({ isolate, route, body }: { isolate: number; route: string; body: unknown }) => ask(isolate, route, body),
 };
 
 interface Drive extends Call {
   readonly isolates: readonly number[];
   readonly perSecond: number;
+  /** Most calls at a time. */
+  readonly lanes: number;
   readonly forMs: number;
   readonly untilDenied?: boolean;
   readonly sessions?: number;
@@ -131,9 +151,10 @@ function count(counts: Driven, { allowed, retryAfterMs }: Answer): void {
   }
 }
 
-async function ask(isolate: number, route: string, body: unknown): Promise<unknown> {
+async function ask(isolate: number, route: string, body: unknown, signal?: AbortSignal): Promise<unknown> {
   const to = bindings[`ISOLATE${isolate}`] as Isolate;
-  return (await to.fetch(`http://isolate/${route}`, { method: "POST", body: JSON.stringify(body ?? null) })).json();
+  const options = { method: "POST", body: JSON.stringify(body ?? null), ...(signal && { signal }) };
+  return (await to.fetch(`http://isolate/${route}`, options)).json();
 }
 
 // biome-ignore lint/style/noDefaultExport: the runtime wants it

@@ -4,6 +4,7 @@ import { DurableObject, env } from "cloudflare:workers";
 import fc from "fast-check";
 import { durableObjectStore, type ObjectNamespace } from "../../src/edge/edge.ts";
 import type { StoreRequest } from "../../src/kernel/request.ts";
+import { networkLayers } from "../../src/layers/network.ts";
 import { createLimiter } from "../../src/limiter.ts";
 import { StoreError } from "../../src/store/error.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -33,7 +34,7 @@ const store = durableObjectStore({ namespace });
 const slots = createLimiter({
   policy: { version: 1, limits: [{ name: "slots", per: ["session"], algorithm: "concurrency", quota: 1 }] },
   // Its setup is read by a timer, of which the global scope has none.
-  store: { ...store, setup: async () => [] },
+  store: { ...store, layers: networkLayers, setup: async () => [] },
   onEvent: () => {},
 });
 

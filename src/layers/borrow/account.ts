@@ -9,15 +9,15 @@ import type { Step, StepHints, StepReply, StoreReply } from "../../kernel/reques
 const MAX_UNITS = 100_000;
 /** All instances together hold at most a 32nd of the free units without using them. */
 const FREE_PER_BORROWED = 32;
-/** A loan lasts about this long at the rate of the last calls, ms, and twice as long as the last one took to arrive. */
+/** A loan lasts about this long at the rate of the last calls, ms, plus twice the time that the last one took to arrive. */
 const LASTS_MS = 100;
-/** The longest time that a loan is taken to need for that, ms. */
+/** Of that time at most this much counts, ms. */
 const MAX_TRIP_MS = 450;
 /** A loan is at most this many times as large as the one before. */
 const GROWTH = 4;
 /** Calls that are further apart than this say nothing about a rate, ms. */
 const RATE_MS = 1_000;
-/** Work that has not ended after this long never ends, ms. */
+/** Work that takes longer than this was cut off, ms. */
 const BUSY_MS = 10_000;
 /** How long it is assumed that other instances hold as many units as the store last said, ms. */
 const OTHERS_MS = 50;
@@ -99,7 +99,7 @@ export class Account {
     return true;
   }
 
-  /** Whether units are on their way. What takes very long has ended without notice, with the request of a Worker. */
+  /** Whether units are on their way. In a Worker that may end without notice, with its request. */
   isBusy(nowMs: number): boolean {
     return this.busy !== null && nowMs < this.#busyUntilMs;
   }
@@ -109,7 +109,7 @@ export class Account {
     this.#busyUntilMs = nowMs + BUSY_MS;
   }
 
-  /** Work has ended that occupied it. */
+  /** The work that occupied it has ended. */
   freed(work: Promise<void>): void {
     if (this.busy === work) this.busy = null;
   }
