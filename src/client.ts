@@ -54,7 +54,7 @@ export function createRemoteLimiter<P extends Policy = Policy>(options: ClientOp
     onDecision: decisionListener(hooks, read.onDecision),
     onEvent,
     hooks,
-    ending: new AbortController(),
+    waiting: new Set(),
     closing: null,
   };
   const limiter: Limiter = new ServiceLimiter(context, {});

@@ -188,9 +188,9 @@ export class ServiceLimiter implements Limiter {
   }
 }
 
-async function closeClient({ wire, away, ending }: ClientContext, withinMs: number): Promise<void> {
+async function closeClient({ wire, away, waiting }: ClientContext, withinMs: number): Promise<void> {
   const leftMs = countdown(withinMs);
-  ending.abort(limiterClosed());
+  for (const ending of waiting) ending.abort(limiterClosed());
   await wire.close();
   await away?.close(leftMs());
 }

@@ -9,6 +9,7 @@ import { StoreError } from "../../store/error.ts";
 import type { ReceiptTerms } from "../../store/shared-store.ts";
 import { endsCall } from "../../store/room.ts";
 import { onlyCharges } from "../layer.ts";
+import type { InstanceNames } from "./members.ts";
 import type { Journal } from "./options.ts";
 
 /** How many rows of receipts an instance has: batches that are under way together do not lock each other's row. */
@@ -55,8 +56,7 @@ interface Sum {
 }
 
 export class Backlog {
-  /** Under which its batches are numbered. */
-  #instance: string;
+  readonly #names: Pick<InstanceNames, "instance">;
   #renamed = 0;
   readonly #journal: Journal | undefined;
   #number = 0;
@@ -69,10 +69,16 @@ export class Backlog {
   #serial = 0;
 
   /** Throws `invalid-reply` for a damaged journal. */
-  constructor(instance: string, journal: Journal | undefined) {
-    this.#instance = instance;
+  constructor(names: Pick<InstanceNames, "instance">, journal: Journal | undefined) {
+    this.#names = names;
     this.#journal = journal;
     for (const [key, text] of journal?.entries() ?? []) this.#load(key, text);
+  }
+
+  /** The name under which batches are numbered. */
+  get #instance(): string {
+    const { instance } = this.#names;
+    return this.#renamed === 0 ? instance : `${instance}~${this.#renamed}`;
   }
 
   get isEmpty(): boolean {
@@ -149,7 +155,7 @@ export class Backlog {
    * batches are settled that were never sent. No batch may be under way.
    */
   rename(): void {
-    this.#instance = `${this.#instance.split("~")[0]}~${++this.#renamed}`;
+    this.#renamed++;
   }
 
   forget(batch: OpenBatch): void {

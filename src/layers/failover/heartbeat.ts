@@ -3,7 +3,7 @@
 
 import { spread, within, unref } from "../../clock.ts";
 import type { Beat, Member } from "../../store/shared-store.ts";
-import type { Members } from "./members.ts";
+import type { InstanceNames, Members } from "./members.ts";
 import { beatEachMs, livesMs } from "./pace.ts";
 import type { StoreLink } from "./store-link.ts";
 
@@ -26,12 +26,12 @@ export interface BeatListener {
 export class Heartbeat {
   readonly #link: StoreLink;
   readonly #members: Members;
-  readonly #names: Pick<Member, "group" | "instance">;
+  readonly #names: InstanceNames;
   readonly #listener: BeatListener;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isEnded = false;
 
-  constructor(link: StoreLink, members: Members, names: Pick<Member, "group" | "instance">, listener: BeatListener) {
+  constructor(link: StoreLink, members: Members, names: InstanceNames, listener: BeatListener) {
     this.#link = link;
     this.#members = members;
     this.#names = names;
