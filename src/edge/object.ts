@@ -150,7 +150,12 @@ export class TollgateObject extends DurableObject {
     this.#alarmAtMs = setMs;
     if (setMs !== null && setMs <= atMs) return;
     this.#alarmAtMs = atMs;
-    await this.ctx.storage.setAlarm(atMs);
+    try {
+      await this.ctx.storage.setAlarm(atMs);
+    } catch (error) {
+      this.#alarmAtMs = undefined;
+      throw error;
+    }
   }
 }
 

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LimitSpec, StepReply, StoreRequest } from "tollgate/store";
+import { storageError } from "../../src/edge/errors.ts";
 import { ROOT } from "../sources.ts";
 import { startWorker } from "./workerd.ts";
 
@@ -111,6 +112,39 @@ describe("the alarm of an object", () => {
   });
 });
 
+describe("the rows of an object", () => {
+  it("are as few as the page says", async () => {
+    const rows = () => object<[read: number, written: number]>("rows", "rowsCounted");
+    const costOf = async (...requests: StoreRequest[]) => {
+      await apply(...requests);
+      return rows();
+    };
+    const { steps } = charge("rows");
+    const three = { mode: "judge", steps: ["a", "b", "c"].flatMap((name) => charge("rows", name).steps) } as const;
+    const keyed = { ...charge("rows"), once: { key: "rate:1:{rows}:$once:k", request: "r1" } };
+    const denied: StoreRequest = {
+      mode: "judge",
+      steps: steps.map((step) => ({ ...step, event: { type: "charge", cost: 1_000 } })),
+    };
+    await rows();
+    await costOf(three);
+    assert.deepEqual(await costOf(charge("rows")), [0, 1]);
+    assert.deepEqual(await costOf(three), [0, 3]);
+    assert.deepEqual(await costOf(keyed), [0, 2]);
+    assert.deepEqual(await costOf(denied), [0, 0]);
+    assert.deepEqual(await costOf({ ...three, mode: "peek" }), [0, 0]);
+    // What calls sweep on the way, in steps.
+    const [read, written] = await costOf(...Array.from({ length: 256 }, (_, i) => charge("rows", `b${i}`)), keyed);
+    assert.ok(read <= 4 * written + 20, `${read} read, ${written} written`);
+    await assert.rejects(object("rows", "evict"), /evicted/);
+    const [readAgain, writtenAgain] = await costOf(three);
+    assert.ok(readAgain <= 3 + 10 && writtenAgain === 3, `${readAgain} read, ${writtenAgain} written`);
+    await object("rows", "runAlarm");
+    const [lookedAt, removed] = await rows();
+    assert.ok(lookedAt <= 3 * 260 && removed === 0, `${lookedAt} read, ${removed} removed`);
+  });
+});
+
 describe("a full object", () => {
   it("refuses calls that need a new bucket, and ends those that it allowed", async () => {
     const hold = (id: string, bucket: string): StoreRequest => ({
@@ -178,6 +212,15 @@ describe("an object that is not as the store wants it", () => {
     assert.deepEqual([error?.code, error?.transient], ["unavailable", true]);
     assert.match(error?.message ?? "", /not this one.*nothing was charged/s);
     assert.equal((await rowsOf("unwritten")).length, 1);
+  });
+
+  it("fails a call whose row would be too long", async () => {
+    const statement = "SELECT hex(zeroblob(3000000))";
+    await assert.rejects(object("long", "rows", statement), (error: Error) => {
+      const { code, transient } = storageError(error);
+      assert.deepEqual([code, transient], ["capacity", false]);
+      return true;
+    });
   });
 
   it("is of another class", async () => {

@@ -41,6 +41,18 @@ describe("requests of one Worker", () => {
     assert.equal(took.length >= 4, true);
   });
 
+  it("get quotas also where the request has ended that asked for them first", async () => {
+    const worker = await startWorker();
+    const quotas = (sessions: string[], withinMs = 10_000) =>
+      worker.ask<(number | null)[] | null>("quota", { sessions, withinMs });
+    // As many as are asked for at a time.
+    const lost = Array.from({ length: 64 }, (_, i) => `s${i}`);
+    assert.equal(await quotas(lost, 10), null);
+    assert.deepEqual(await quotas(["s1", "new"]), [5, 5]);
+    await sleep(1_000);
+    assert.deepEqual(await quotas(["s2", "another"]), [5, 3]);
+  });
+
   it("wait for each other's slots, in their order", async () => {
     const worker = await startWorker();
     const begunMs = performance.now();
@@ -48,6 +60,39 @@ describe("requests of one Worker", () => {
     const took = await Promise.all(asked);
     assert.ok(!took.includes(null), String(took));
     assert.ok(performance.now() - begunMs >= 195, String(took));
+  });
+});
+
+describe("an object that is evicted under load", () => {
+  it("has stored what it acknowledged", async () => {
+    const worker = await startWorker();
+    const evict = () => worker.ask("object", { partition: "evicted", method: "evict" });
+    let acknowledged = 0;
+    let answers = 0;
+    let failed = 0;
+    let evictions = 0;
+    const load = inLanes(8, async () => {
+      try {
+        const count = await consume(worker, "evicted");
+        acknowledged += count;
+        answers++;
+      } catch {
+        failed++;
+      }
+      return evictions < 10;
+    });
+    for (; evictions < 10; evictions++) {
+      const before = answers;
+      while (answers < before + 20) await sleep(1);
+      await assert.rejects(evict(), /evicted/);
+    }
+    await load;
+    const used = await worker.ask<number>("used", "evicted");
+    assert.ok(failed > 0, "no call was under way");
+    assert.ok(
+      used >= acknowledged && used <= acknowledged + failed,
+      `${acknowledged}, ${failed} failed, ${used} stored`,
+    );
   });
 });
 

@@ -104,6 +104,41 @@ export const scenarios: Record<string, (openStore: Open) => Promise<void>> = {
     assert.equal((await usedOf(limiter, of))["tenant-rate"], 2);
   },
 
+  async "judges a call without the partition in the objects of its other limits"(openStore) {
+    const { user, session } = whose();
+    const perSession = { name: "per-session", per: ["session"], quota: 3 } as const;
+    const perUser = { name: "per-user", per: ["user"], quota: 2 } as const;
+    const limiterOf = (onMissing: "error" | "skip" | "shared") => {
+      const policy: PolicyInput = { version: 1, limits: [{ ...perSession, onMissing }, perUser] };
+      return createLimiter({ policy, store: openStore(), prefix: session });
+    };
+    await assert.rejects(limiterOf("error").consume({ tool: "a", user }), { code: "missing-dimension" });
+    const limiter = limiterOf("skip");
+    const call = { tool: "a", user, idempotencyKey: "k1" };
+    for (const replayed of [false, true]) assert.equal((await limiter.consume(call)).replayed, replayed);
+    const shared = limiterOf("shared");
+    const decisions = [];
+    for (let i = 0; i < 2; i++) decisions.push(await shared.consume({ tool: "a", user }));
+    assert.deepEqual(
+      decisions.map(({ allowed }) => allowed),
+      [true, false],
+    );
+  },
+
+  async "gives a call its kept answer also where its quota is used up"(openStore) {
+    const limiter = open(openStore());
+    const of = whose();
+    const call = { tool: "a", ...of, idempotencyKey: "k1" };
+    await limiter.consume(call);
+    for (let i = 0; i < 20; i++) await limiter.consume({ tool: "a", ...of });
+    const [again, other] = [await limiter.consume(call), await limiter.consume({ ...call, idempotencyKey: "k2" })];
+    assert.deepEqual([again.allowed, again.replayed, other.allowed], [true, true, false]);
+    const held = await limiter.reserve({ tool: "slow", ...of, user: `${of.user}-2`, idempotencyKey: "k3" });
+    assert.ok(held.allowed);
+    for (const replayed of [false, true]) assert.equal((await held.hold.settle()).replayed, replayed);
+    assert.equal((await usedOf(limiter, of))["per-session"], 21);
+  },
+
   async "keeps the counts of two limiters with different policies"(openStore) {
     const { user, tenant, session } = whose();
     const policy = (quota: number, name = "per-session"): PolicyInput => {

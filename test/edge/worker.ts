@@ -19,6 +19,9 @@ export { TestObject } from "./test-object.ts";
 
 const { TOLLGATE: namespace, COUNTER } = env as Record<"TOLLGATE" | "COUNTER", ObjectNamespace>;
 const LANES = 16;
+
+const sleep = (ms: number) => new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), ms));
+
 const LIMIT = { algorithm: "budget", quota: 1, ttlMs: 1_000, ttlFrom: "first" } as const;
 
 /** Another class than the store wants. */
@@ -36,6 +39,19 @@ const slots = createLimiter({
   // Its setup is read by a timer, of which the global scope has none.
   store: { ...store, layers: networkLayers, setup: async () => [] },
   onEvent: () => {},
+});
+
+const customers = createLimiter({
+  policy: {
+    version: 1,
+    limits: [{ name: "quota", per: ["session"], quota: { from: "call", default: 5, max: 100 } }],
+  },
+  store,
+  onEvent: () => {},
+  async quotas() {
+    await sleep(300);
+    return 3;
+  },
 });
 
 /** A call that was begun where nothing may be sent. */
@@ -122,9 +138,15 @@ const routes: Record<string, (body: never) => unknown> = {
     const reserved = await slots.reserve({ tool: "search", session }, { maxWaitMs: 10_000 });
     const tookMs = Date.now() - begunMs;
     if (!reserved.allowed) return null;
-    await new Promise((resolve) => setTimeout(resolve, heldMs));
+    await sleep(heldMs);
     await reserved.hold.release();
     return tookMs;
+  },
+
+  /** The quota of each session, as far as it is known within the time: else the request ends without it. */
+  async quota({ sessions, withinMs }: { sessions: string[]; withinMs: number }) {
+    const ofEach = sessions.map(async (session) => (await customers.usage({ session }))[0]?.quota);
+    return Promise.race([Promise.all(ofEach), sleep(withinMs)]);
   },
 
   used: async (session: string) => (await limiter.usage({ session }))[0]?.used,

@@ -4,11 +4,12 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type LimitSpec, type Step, type Store, StoreError, type StoreReply, type StoreRequest } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
+import { tagOf } from "../../src/kernel/key.ts";
 import { decideInShards } from "../../src/store/wide-request.ts";
 
 const LIMIT: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 60_000, ttlFrom: "first" };
 const charge = (shard: string, more: object = {}): Step => ({
-  bucket: `${shard}/b`,
+  bucket: `{${shard}}:b`,
   limit: LIMIT,
   event: { type: "charge", cost: 1, ...more },
 });
@@ -34,7 +35,7 @@ function shards() {
       away = shard;
     },
     async send(request: StoreRequest) {
-      const options = { of: (key: string) => key.split("/")[0] ?? "", decide: ask, settle: ask };
+      const options = { of: tagOf, decide: ask, settle: ask };
       const inTime = <Value>(work: Promise<Value>) => work;
       const runLater = (work: Promise<unknown>) => void later.push(work.catch(() => {}));
       const [answer] = await decideInShards([request], { ...options, inTime, runLater });
@@ -61,7 +62,7 @@ describe("a request over several shards", () => {
     const all = shards();
     const request = judge(charge("s", { seen: "0123456789abcdef" }), charge("user=u"));
     await all.send(request);
-    await all.send({ ...request, once: { key: "user=u/$once:k", request: "r1" } });
+    await all.send({ ...request, once: { key: "{user=u}:$once:k", request: "r1" } });
     assert.deepEqual(all.asked, [
       "user=u: judge hold",
       "s: judge charge",
@@ -69,6 +70,54 @@ describe("a request over several shards", () => {
       "s: judge charge",
       "user=u: judge charge",
     ]);
+  });
+
+  it("asks first what few calls share, and last what all share", async () => {
+    const all = shards();
+    const errors: Step = { ...charge("tool=t"), limit: { algorithm: "streak", quota: 2, ttlMs: 60_000 } };
+    const every: Step = { ...charge("all"), bucket: "{all}:all" };
+    await all.send(judge(every, charge("user=u"), errors, charge("s")));
+    assert.deepEqual(
+      all.asked.slice(0, 4).map((asked) => asked.split(":")[0]),
+      ["s", "tool=t", "user=u", "all"],
+    );
+  });
+
+  it("gives the kept answer again also where a shard denies by then", async () => {
+    const all = shards();
+    const request = { ...judge(charge("s"), charge("user=u")), once: { key: "{s}:$once:k", request: "r1" } };
+    await all.send(request);
+    for (let i = 0; i < 4; i++) await all.send(judge(charge("user=u")));
+    const again = (await all.send(request)) as StoreReply;
+    assert.deepEqual([again.allowed, again.replay?.request], [true, "r1"]);
+    assert.deepEqual([await all.usedIn("s"), await all.usedIn("user=u")], [1, 5]);
+  });
+
+  it("is recorded once in all shards", async () => {
+    const all = shards();
+    const once = { key: "{s}:$once:k", request: "r1" };
+    for (let i = 0; i < 2; i++) await all.send({ ...judge(charge("s"), charge("user=u")), mode: "force", once });
+    assert.deepEqual([await all.usedIn("s"), await all.usedIn("user=u")], [1, 1]);
+  });
+
+  it("ends a hold once in all shards, also in one that was away", async () => {
+    const all = shards();
+    const event = (units: number) => ({ event: { type: "settle", id: "h1", units } }) as const;
+    const hold = { event: { type: "hold", id: "h1", units: 1, leaseMs: 60_000, onExpiry: "charge" } } as const;
+    await all.send(judge({ ...charge("s"), ...hold }, { ...charge("user=u"), ...hold }));
+    const ended: StoreRequest = {
+      mode: "force",
+      steps: [
+        { ...charge("s"), ...event(3) },
+        { ...charge("user=u"), ...event(3) },
+      ],
+      once: { key: "{s}:$settled:h1", request: "r1" },
+    };
+    all.leave("user=u");
+    assert.ok(StoreError.isInstance(await all.send(ended)));
+    all.leave("");
+    for (let i = 0; i < 2; i++) assert.equal(((await all.send(ended)) as StoreReply).replay?.request, "r1");
+    assert.deepEqual([await all.usedIn("s"), await all.usedIn("user=u")], [3, 3]);
   });
 
   it("releases what it holds when a shard denies, and says how all of them stand", async () => {
