@@ -36,7 +36,7 @@ export const run = () => callTwice(createLimiter({ policy, store: memoryStore() 
   },
   {
     name: "the limiter with the Redis store",
-    maxKB: 93,
+    maxKB: 73,
     targetKB: 45,
     source: `${LIMITER}
 import { redisStore } from "tollgate/stores/redis";
@@ -51,7 +51,7 @@ export const run = (url) => callTwice(createLimiter({ policy, store: redisStore(
   },
   {
     name: "the client of the service",
-    maxKB: 31,
+    maxKB: 20,
     targetKB: 40,
     source: `
 import { createRemoteLimiter } from "tollgate/client";

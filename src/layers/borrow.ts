@@ -16,7 +16,6 @@ import {
   borrowedStep,
   costOf,
   deniedSteps,
-  isBorrowing,
   isDenied,
   isDoneBy,
   isLendable,
@@ -25,7 +24,7 @@ import {
 } from "./borrow/requests.ts";
 import { Returns } from "./borrow/returns.ts";
 import { yielding } from "./breath.ts";
-import { askOne, unitsNeeded } from "./layer.ts";
+import { askEach, askOne, isBorrowing, unitsNeeded } from "./layer.ts";
 
 /** How often units are returned that the calls since the last time did not need, ms. */
 const RETURN_EACH_MS = 100;
@@ -63,7 +62,7 @@ export class BorrowLayer implements Layer {
   }
 
   async apply(requests: readonly StoreRequest[], leftMs?: number): Promise<readonly StoreAnswer[]> {
-    return Promise.all(requests.map((request) => this.answer(request, leftMs)));
+    return askEach(this, requests, leftMs);
   }
 
   answer(request: StoreRequest, leftMs?: number): StoreAnswer | Promise<StoreAnswer> {
