@@ -16,8 +16,8 @@ interface Layer {
 
 /** The contracts: what stores, layers and the limiter say to each other. */
 const STORE = /^src\/store\/(error|shared-store|store)\.ts$/;
-/** What implements them: deciding a batch, checking replies, bounded states, parts that are loaded later. */
-const STORE_PARTS = /^src\/store\/(batch|check|part|receipts|room|states|wide-request)\.ts$/;
+/** What implements them: deciding a batch, checking replies, bounded states. */
+const STORE_PARTS = /^src\/store\/(batch|check|receipts|room|states|wide-request)\.ts$/;
 /** What a store brings along for the limiter. */
 const NETWORK = /^src\/layers\/network\.ts$/;
 /** What a program says about failover, and what it is told. */
@@ -32,7 +32,7 @@ const KERNEL = /^src\/kernel\//;
 const layers: Record<string, Layer> = {
   kernel: {
     files: KERNEL,
-    may: [KERNEL, /^valibot$/],
+    may: [KERNEL, /^valibot$/, /^@noble\/hashes\//],
     never: [
       [/\bDate\b/, "take nowMs as a parameter"],
       [/\bMath\.random\b/, "let the caller pass what is random"],

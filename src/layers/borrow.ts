@@ -16,6 +16,7 @@ import {
   borrowedStep,
   costOf,
   deniedSteps,
+  isBorrowing,
   isDenied,
   isDoneBy,
   isLendable,
@@ -24,7 +25,7 @@ import {
 } from "./borrow/requests.ts";
 import { Returns } from "./borrow/returns.ts";
 import { yielding } from "./breath.ts";
-import { askEach, askOne, isBorrowing, unitsNeeded } from "./layer.ts";
+import { askOne, unitsNeeded } from "./layer.ts";
 
 /** How often units are returned that the calls since the last time did not need, ms. */
 const RETURN_EACH_MS = 100;
@@ -62,7 +63,7 @@ export class BorrowLayer implements Layer {
   }
 
   async apply(requests: readonly StoreRequest[], leftMs?: number): Promise<readonly StoreAnswer[]> {
-    return askEach(this, requests, leftMs);
+    return Promise.all(requests.map((request) => this.answer(request, leftMs)));
   }
 
   answer(request: StoreRequest, leftMs?: number): StoreAnswer | Promise<StoreAnswer> {

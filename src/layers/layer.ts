@@ -15,15 +15,6 @@ export function askOne(
   return store.apply([request], leftMs).then((answers) => answers?.[0] ?? tooFewReplies());
 }
 
-/** Asks for requests, each by itself and all at the same time. */
-export async function askEach(
-  store: Pick<Layer, "apply" | "answer">,
-  requests: readonly StoreRequest[],
-  leftMs?: number,
-): Promise<readonly StoreAnswer[]> {
-  return Promise.all(requests.map((request) => askOne(store, request, leftMs)));
-}
-
 /** Whether nothing but its charges decides about a request. */
 export function isPlainCall({ mode, once, wait, steps }: StoreRequest): boolean {
   return mode === "judge" && once === undefined && wait === undefined && onlyCharges(steps);
@@ -32,11 +23,6 @@ export function isPlainCall({ mode, once, wait, steps }: StoreRequest): boolean 
 export function onlyCharges(steps: readonly Step[]): boolean {
   for (let i = 0; i < steps.length; i++) if (steps[i]?.event.type !== "charge") return false;
   return true;
-}
-
-/** Whether units for a step may be borrowed ahead. */
-export function isBorrowing({ hints }: Step): boolean {
-  return hints?.borrow === true;
 }
 
 /** Units that a step needs to be allowed: an unknown cost (0) needs one. */

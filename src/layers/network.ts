@@ -4,7 +4,7 @@
 import type { Layered, Layers, LayerSettings, Store } from "../store/store.ts";
 import { isShared } from "../store/shared-store.ts";
 import { BatchLayer } from "./batch.ts";
-import { BorrowWhenNeeded } from "./borrow-when-needed.ts";
+import { BorrowLayer } from "./borrow.ts";
 import { checkedLayer } from "./checked.ts";
 import { DenyCacheLayer } from "./deny-cache.ts";
 import { FailoverLayer } from "./failover.ts";
@@ -30,7 +30,7 @@ export const networkLayers: Layers = (
   const safe = failing ?? checked;
   const batched = safe.batching === undefined ? safe : new BatchLayer(safe, safe.batching);
   // Units are given back to the store itself: what a layer sends again after an outage could take back another call's.
-  const borrowing = new BorrowWhenNeeded([batched, (requests) => store.apply(requests), clock]);
+  const borrowing = new BorrowLayer(batched, (requests) => store.apply(requests), clock);
   return {
     store: new DenyCacheLayer(borrowing, denyCacheMs, clock),
     deadlineMs: safe.deadlineMs,

@@ -6,7 +6,7 @@ import { borrowedKey } from "../../kernel/key.ts";
 import type { Step, StepEvent, StoreReply, StoreRequest } from "../../kernel/request.ts";
 import type { StoreAnswer } from "../../store/store.ts";
 import { StoreError } from "../../store/error.ts";
-import { isBorrowing, isPlainCall } from "../layer.ts";
+import { isPlainCall } from "../layer.ts";
 
 /** How much time there is until an instant of the machine's clock; `undefined` without a deadline. */
 export function leftUntil(endsAtMs: number): number | undefined {
@@ -35,6 +35,11 @@ export function isLendable(request: StoreRequest): boolean {
   return (
     isPlainCall(request) && request.steps.every(({ event }) => event.type === "charge" && event.seen === undefined)
   );
+}
+
+/** Whether units for a step may be borrowed ahead. */
+export function isBorrowing({ hints }: Step): boolean {
+  return hints?.borrow === true;
 }
 
 /** Whether a request has to be asked again later: without an answer, or with a transient error. */

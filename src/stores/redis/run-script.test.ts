@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { StoreError } from "../../store/error.ts";
 import { runScript, scriptOf } from "./run-script.ts";
 import { SCRIPTS, TIMES } from "./script.gen.ts";
 
@@ -29,9 +30,15 @@ describe("a script of the Redis store", () => {
     assert.deepEqual(sent, ["EVALSHA", TIMES.server + SCRIPTS.beat]);
   });
 
-  it("whose text cannot be loaded is not sent", async () => {
+  it("whose text cannot be loaded fails as the store does when it is unreachable", async () => {
     const { sent, send } = server(false);
-    await assert.rejects(runScript(scriptOf("apply", undefined, broken), send, [0], "load"), /Cannot find module/);
+    await assert.rejects(runScript(scriptOf("apply", undefined, broken), send, [0], "load"), (error) => {
+      assert.ok(StoreError.isInstance(error));
+      const { code, transient, message } = error;
+      assert.deepEqual([code, transient], ["unavailable", true]);
+      assert.match(message, /^Redis: the store.s scripts cannot be loaded: Cannot find module .*all files of/);
+      return true;
+    });
     assert.deepEqual(sent, ["EVALSHA"]);
   });
 });

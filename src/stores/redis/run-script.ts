@@ -1,8 +1,9 @@
 // Runs a script on the server that has its keys: by its digest, by its text where the server does not know it, and again
 // while a slot of a cluster moves.
 
-import { type Clock, pauseAfter, sleep } from "../../clock.ts";
-import { partOf } from "../../store/part.ts";
+import { type Clock, pauseAfter, sleep, within } from "../../clock.ts";
+import { reasonOf } from "../../kernel/reason.ts";
+import { StoreError } from "../../store/error.ts";
 import type { Send } from "./client.ts";
 import { DIGESTS } from "./digests.gen.ts";
 import { wordOf } from "./errors.ts";
@@ -19,20 +20,25 @@ export interface Script {
  */
 const MOVING = { word: "TRYAGAIN", times: 20, firstMs: 25, mostMs: 100 };
 
-/** They are long, and a server that knows the scripts needs none of them. */
-const loadTexts = partOf("Redis: the store's scripts", () => import("./script.gen.ts"));
+/** How long loading the texts may take, ms. */
+const LOAD_WITHIN_MS = 5_000;
+
+const loadTexts = () => import("./script.gen.ts");
 
 /**
  * A script that takes the server's time, or that of a clock, which follows the other arguments.
  *
- * @param load loads the texts
+ * @param load loads the texts. They are long, and a server that knows the scripts needs none of them
  */
 export function scriptOf(name: keyof typeof DIGESTS, clock: Clock | undefined, load = loadTexts): Script {
   const time = clock === undefined ? "server" : "clock";
   return {
     sha: DIGESTS[name][time],
     async text() {
-      const { SCRIPTS, TIMES } = await load();
+      const { SCRIPTS, TIMES } = await within(LOAD_WITHIN_MS, load()).catch((error) => {
+        const message = `Redis: the store's scripts cannot be loaded: ${reasonOf(error)}. Install all files of the package tollgate`;
+        throw new StoreError("unavailable", message, { transient: true, cause: error });
+      });
       return TIMES[time] + SCRIPTS[name];
     },
   };
