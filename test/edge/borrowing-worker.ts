@@ -46,31 +46,39 @@ const counted: ObjectNamespace = {
 
 const limiters = new Map<string, Limiter>();
 
-function limiterFor(policy: PolicyInput): Limiter {
-  const key = JSON.stringify(policy);
+function limiterFor(policy: PolicyInput, failover: Call["failover"] = false): Limiter {
+  const key = JSON.stringify([policy, failover]);
   const known = limiters.get(key);
   if (known !== undefined) return known;
-  const limiter = createLimiter({ policy, store: durableObjectStore({ namespace: counted }) }) as Limiter;
+  const store = durableObjectStore({ namespace: counted, failover });
+  const limiter = createLimiter({ policy, store }) as Limiter;
   limiters.set(key, limiter);
   return limiter;
 }
 
 interface Call {
   readonly policy: PolicyInput;
+  readonly failover?: { readonly isolates: number } | false;
   readonly tool: string;
   readonly session: string;
 }
 
 /** What an isolate is asked for. */
 const routes: Record<string, (body: never) => unknown> = {
-  async call({ policy, ...call }: Call) {
-    const { allowed, retryAfterMs, degraded } = await limiterFor(policy).consume(call);
+  async call({ policy, failover, ...call }: Call) {
+    const { allowed, retryAfterMs, degraded } = await limiterFor(policy, failover).consume(call);
     return { allowed, retryAfterMs, degraded };
   },
 
-  used: async ({ policy, ...call }: Call) => (await limiterFor(policy).usage(call))[0]?.used,
+  used: async ({ policy, failover, ...call }: Call) => (await limiterFor(policy, failover).usage(call))[0]?.used,
 
   sent: () => sent,
+
+  /** Lets the object of a name fail, or answer again. */
+  async fault({ name, fault }: { name: string; fault: "fails" | null }) {
+    const object = namespace.get(namespace.idFromName(name)) as { setFault(fault: string | null): Promise<void> };
+    await object.setFault(fault);
+  },
 
   away(ms: number) {
     awayMs = ms;

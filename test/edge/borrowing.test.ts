@@ -90,6 +90,20 @@ describe("isolates that borrow from one limit", () => {
     await until(async () => (await to(worker, 0, "used", body)) === allowed);
   });
 
+  it("go on when the object does not answer, and lose no unit", async () => {
+    const body = { ...call("outage", 100_000), failover: { isolates: ISOLATES.length } };
+    const fault = (fault: "fails" | null) => worker.ask("fault", { name: "rate:1:{tool=outage}", fault });
+    const load = { ...body, isolates: ISOLATES, lanes: 16, perSecond: 300, forMs: 1_800 };
+    const driving = worker.ask<Driven>("drive", load);
+    await sleep(600);
+    await fault("fails");
+    await sleep(600);
+    await fault(null);
+    const { allowed, denied, failed } = await driving;
+    assert.deepEqual([denied, failed], [0, 0]);
+    await until(async () => (await to(worker, 0, "used", body).catch(() => null)) === allowed);
+  });
+
   it("need far fewer messages than calls where each has many", async () => {
     const before = await sent(worker);
     const load = { ...call("many", 1_000_000), isolates: [0], lanes: 16, perSecond: 300, forMs: 1_000 };

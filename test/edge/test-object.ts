@@ -15,6 +15,31 @@ let statements: Cursor[] | null = null;
 export class TestObject extends TollgateObject {
   override bounds = { ...BOUNDS };
 
+  #fault: "fails" | "hangs" | "loses" | null = null;
+
+  #hung = 0;
+
+  /** How many batches have hung. */
+  hung(): number {
+    return this.#hung;
+  }
+
+  /** `loses`: it decides, and its answer is lost. */
+  setFault(fault: "fails" | "hangs" | "loses" | null): void {
+    this.#fault = fault;
+  }
+
+  override async decide(batch: string): Promise<string> {
+    if (this.#fault === "fails") throw new Error("the object is away");
+    if (this.#fault === "hangs") {
+      this.#hung++;
+      await new Promise((resolve) => setTimeout(resolve, 10_000));
+    }
+    const answer = await super.decide(batch);
+    if (this.#fault === "loses") throw new Error("the answer is lost");
+    return answer;
+  }
+
   /** The rows that statements have read and written, which are counted from the first call on. */
   rowsCounted(): readonly [read: number, written: number] {
     const sum = (of: keyof Cursor) => (statements ?? []).reduce((count, each) => count + each[of], 0);
