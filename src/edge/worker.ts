@@ -73,7 +73,7 @@ const OPTIONS = {
 
 /** How a Worker is made. */
 export interface TollgateWorkerOptions extends OptionsOf<typeof OPTIONS> {
-  /** The policy as an object: a JSON file that is imported, or what `definePolicy` makes. */
+  /** The policy as an object: a JSON file that is imported, or what `definePolicy` or `parsePolicy` makes. */
   readonly policy: object;
 }
 

@@ -36,8 +36,9 @@ describe("the options of a Worker", () => {
 
   it("refuse a policy that is wrong, and one that no objects can keep", () => {
     assert.throws(() => tollgateWorker({ policy: { version: 1 } }), { code: "invalid-policy" });
-    const borrowing = { ...policy.limits[0], quota: 1_000, borrow: "auto" };
-    assert.throws(() => tollgateWorker({ policy: { version: 1, limits: [borrowing] } }), { code: "unsupported-limit" });
+    const values = { name: "values", per: ["user"], distinct: "tool", quota: 3 };
+    const limits = [...policy.limits, values];
+    assert.throws(() => tollgateWorker({ policy: { version: 1, limits } }), { code: "unsupported-limit" });
   });
 });
 
