@@ -1,0 +1,62 @@
+// Makes a schedule from a seed. What is common in the field is common here, and each schedule leaves some of it out, so that rare
+// combinations are seen, and simple ones too.
+
+import type { Random } from "../random.ts";
+import { Random as Stream } from "../random.ts";
+import type { InstancePlan, Schedule, Settings } from "../schedule.ts";
+import { makeCalls } from "./calls.ts";
+import { makeFaults } from "./faults.ts";
+import { changedPolicy, makePolicy } from "./policies.ts";
+
+/** When calls begin: every instance has started by then, if it can. */
+const FROM_MS = 1_000;
+
+export function makeSchedule(seed: string): Schedule {
+  const random = new Stream(`schedule ${seed}`);
+  const count = Number(random.weighted({ "1": 3, "2": 4, "3": 4, "5": 2, "12": 0.6, "50": 0.1 }));
+  const untilMs = FROM_MS + random.pick([2_000, 8_000, 20_000, 40_000]);
+  const policy = makePolicy(random.stream("policy"));
+  const changes = random.stream("changes");
+  const policies = [policy, changedPolicy(policy, changes), changedPolicy(policy, changes)];
+  const stage = { instances: count, fromMs: FROM_MS, untilMs, policies: policies.length };
+  return {
+    seed,
+    settings: makeSettings(random.stream("settings")),
+    policies,
+    instances: makeInstances(count, random.stream("instances")),
+    faults: makeFaults(stage, random.stream("faults")),
+    calls: makeCalls(policy, count, FROM_MS, untilMs, random.stream("calls")),
+    // Processes that start again do so within five seconds.
+    calmAtMs: untilMs + 5_000,
+  };
+}
+
+function makeSettings(random: Random): Settings {
+  const messageMs = random.pick([
+    [0.1, 0.5],
+    [0.2, 2],
+    [1, 5],
+    [5, 20],
+  ] as const);
+  return {
+    deadlineMs: messageMs[1] > 5 ? 250 : random.pick([50, 250, 250, 1_000]),
+    batching: { size: random.pick([1, 4, 64]), underWay: random.pick([1, 4]) },
+    denyCacheMs: random.pick([0, 1_000]),
+    hasFailover: random.chance(0.92),
+    knowsInstances: random.chance(0.3),
+    jitterMs: random.pick([0, 0, 2, 15]),
+    messageMs,
+  };
+}
+
+function makeInstances(count: number, random: Random): InstancePlan[] {
+  const isDrifting = random.chance(0.3);
+  const haveJournals = random.chance(0.4);
+  return Array.from({ length: count }, () => ({
+    startMs: random.chance(0.1) ? random.whole(0, 10_000) : random.whole(0, 200),
+    clock: isDrifting
+      ? { drift: random.pick([-0.001, 0, 0.0002, 0.001]), aheadMs: random.whole(-2_000, 2_000) }
+      : { drift: 0, aheadMs: 0 },
+    hasJournal: haveJournals,
+  }));
+}

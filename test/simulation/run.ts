@@ -1,0 +1,62 @@
+// Runs a schedule: builds its world, lets everything happen, and returns the log with how the world stands at the end.
+
+import { makeCall } from "./calls.ts";
+import { begin } from "./faults.ts";
+import { runOn } from "./globals.ts";
+import { Instance, type Surroundings } from "./instance.ts";
+import { Log } from "./log.ts";
+import { Machine } from "./machine.ts";
+import { Network } from "./network.ts";
+import type { Fault, Schedule } from "./schedule.ts";
+import { StoreServer } from "./server.ts";
+import { World } from "./world.ts";
+
+/** How long after the last fault everything has to be well again, ms. */
+export const WELL_AFTER_MS = 5_000;
+/** How long the world stays calm before it is judged: borrowed units are back by then, and leases have ended. */
+const CALM_MS = 60_000;
+
+/** What came of a schedule. */
+export interface Run {
+  readonly schedule: Schedule;
+  readonly log: Log;
+  readonly server: StoreServer;
+  readonly instances: readonly Instance[];
+  readonly events: number;
+}
+
+export async function runSchedule(schedule: Schedule): Promise<Run> {
+  const world = new World(schedule.seed);
+  const undo = runOn(world);
+  try {
+    const log = new Log();
+    const server = new StoreServer(new Machine(world, "server", { drift: 0, aheadMs: 0 }, 0));
+    const network = new Network(world.random.stream("network"), schedule.settings.messageMs);
+    const around: Surroundings = { schedule, world, network, server, log };
+    const instances = schedule.instances.map((plan, number) => new Instance(number, plan, around));
+    for (const [i, { startMs }] of schedule.instances.entries()) {
+      world.after(startMs, null, "turn", () => instances[i]?.start());
+    }
+    for (const fault of schedule.faults) plan(fault, instances, around);
+    for (const planned of schedule.calls) {
+      world.after(planned.atMs, null, "turn", () => makeCall(planned, instances, around));
+    }
+    await world.runUntil(schedule.calmAtMs + CALM_MS);
+    return { schedule, log, server, instances, events: world.events };
+  } finally {
+    undo();
+  }
+}
+
+function plan(fault: Fault, instances: readonly Instance[], around: Surroundings): void {
+  const { world, log } = around;
+  world.after(fault.atMs, null, "turn", () => {
+    log.add({ atMs: world.nowMs, type: "fault", fault, isOver: false });
+    const end = begin(fault, instances, around);
+    if (end === null) return;
+    world.after("forMs" in fault ? fault.forMs : 0, null, "turn", () => {
+      end();
+      log.add({ atMs: world.nowMs, type: "fault", fault, isOver: true });
+    });
+  });
+}
