@@ -8,11 +8,12 @@ import type { PlannedCall } from "./schedule.ts";
 
 type Reserve = Extract<PlannedCall, { verb: "reserve" }>;
 
-/** Makes a planned call on its instance, if that lives. */
+/** Makes a planned call on its instance, or on the next one that lives. */
 export function makeCall(planned: PlannedCall, instances: readonly Instance[], around: Surroundings): void {
-  const instance = instances[planned.instance];
-  const machine = instance?.machine;
   const { world, log } = around;
+  const inTurn = [...instances.slice(planned.instance), ...instances.slice(0, planned.instance)];
+  const instance = inTurn.find(({ limiter }) => limiter !== null);
+  const machine = instance?.machine;
   if (instance === undefined || machine == null) return log.add({ atMs: world.nowMs, type: "skipped", planned });
   world.after(0, machine, "message", () => {
     const { limiter } = instance;
@@ -168,7 +169,8 @@ class CallOnInstance {
 }
 
 async function settled(hold: ReturnType<HostedLimiter["getHold"]>, ending: "settle" | "release", tokens: number) {
-  const { status } = ending === "settle" ? await hold.settle({ tokens }) : await hold.release();
+  const usage = tokens === 0 ? {} : { tokens };
+  const { status } = ending === "settle" ? await hold.settle(usage) : await hold.release();
   return status;
 }
 

@@ -1,35 +1,44 @@
-// The command of the simulator: npm run test:simulation -- --seed S --schedules N [--story] [--shrink].
+// The command of the simulator: npm run test:simulation -- --seed S --schedules N [--first I] [--shrink] [--story] [--log].
 
 import { parseArgs } from "node:util";
+import { judge } from "./judges/judges.ts";
 import { makeSchedule } from "./make/schedule.ts";
 import { runSchedule } from "./run.ts";
+import { shrink } from "./shrink.ts";
+import { storyOf } from "./story.ts";
 
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
     schedules: { type: "string", default: "100" },
+    first: { type: "string", default: "0" },
+    shrink: { type: "boolean" },
+    story: { type: "boolean" },
     log: { type: "boolean" },
   },
 });
-const begun = performance.now();
+
+const first = Number(values.first);
+const count = Number(values.schedules);
+const begunMs = performance.now();
 let events = 0;
-const n = Number(values.schedules);
-const digests = [];
-for (let i = 0; i < n; i++) {
-  const run = await runSchedule(makeSchedule(n === 1 ? values.seed : `${values.seed}.${i}`));
+let bad = 0;
+for (let i = first; i < first + count; i++) {
+  const seed = `${values.seed}.${i}`;
+  let run = await runSchedule(makeSchedule(seed));
   events += run.events;
+  let violations = judge(run);
   if (values.log) console.log(run.log.text());
-  digests.push(run.log.digest());
+  if (violations.length > 0 && values.shrink) {
+    run = await runSchedule(await shrink(run.schedule, violations[0]?.judge ?? ""));
+    violations = judge(run);
+  }
+  if (values.story) console.log(storyOf(run));
+  if (violations.length > 0) bad++;
+  const faults = [...new Set(run.schedule.faults.map(({ type }) => type))].join(" ");
+  for (const { judge, problem } of violations) console.log(`${seed}: ${judge}: ${problem} [${faults}]`);
 }
-const seconds = (performance.now() - begun) / 1000;
-console.log(
-  n,
-  "schedules",
-  events,
-  "events",
-  seconds.toFixed(2),
-  "s",
-  (n / seconds).toFixed(1),
-  "per s",
-  digests.at(-1)?.slice(0, 12),
-);
+const seconds = (performance.now() - begunMs) / 1_000;
+const speed = `${(count / seconds).toFixed(1)} schedules a second`;
+console.log(`${count} schedules, ${bad} with violations, ${events} events, ${seconds.toFixed(1)} s, ${speed}`);
+if (bad > 0) process.exitCode = 1;

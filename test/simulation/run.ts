@@ -7,7 +7,7 @@ import { Instance, type Surroundings } from "./instance.ts";
 import { Log } from "./log.ts";
 import { Machine } from "./machine.ts";
 import { Network } from "./network.ts";
-import type { Fault, Schedule } from "./schedule.ts";
+import type { Fault, PlannedCall, Schedule } from "./schedule.ts";
 import { StoreServer } from "./server.ts";
 import { World } from "./world.ts";
 
@@ -15,6 +15,9 @@ import { World } from "./world.ts";
 export const WELL_AFTER_MS = 5_000;
 /** How long the world stays calm before it is judged: borrowed units are back by then, and leases have ended. */
 const CALM_MS = 60_000;
+
+/** When instances are asked what they see for the last time, ms after the last fault. */
+export const LAST_LOOK_MS = 55_000;
 
 /** What came of a schedule. */
 export interface Run {
@@ -41,11 +44,22 @@ export async function runSchedule(schedule: Schedule): Promise<Run> {
     for (const planned of schedule.calls) {
       world.after(planned.atMs, null, "turn", () => makeCall(planned, instances, around));
     }
+    // Every process is asked once more: a new one books what its journal has with its first call.
+    for (const [instance] of instances.entries()) {
+      for (const afterMs of [0, WELL_AFTER_MS, LAST_LOOK_MS]) {
+        world.after(schedule.calmAtMs + afterMs, null, "turn", () => makeCall(lookOf(instance), instances, around));
+      }
+    }
     await world.runUntil(schedule.calmAtMs + CALM_MS);
     return { schedule, log, server, instances, events: world.events };
   } finally {
     undo();
   }
+}
+
+/** Asks an instance how some buckets stand. */
+function lookOf(instance: number): PlannedCall {
+  return { id: -1 - instance, atMs: 0, instance, verb: "usage", session: "s0", user: "u0" };
 }
 
 function plan(fault: Fault, instances: readonly Instance[], around: Surroundings): void {

@@ -92,10 +92,12 @@ export class StoreServer {
     const sinceMs = agoMs === null ? 0 : this.machine.world.nowMs - agoMs;
     const kept = agoMs === null ? [] : this.#changes.filter(({ atMs }) => atMs <= sinceMs);
     this.states.clear();
-    this.damaged.clear();
+    if (agoMs === null) this.damaged.clear();
     this.#groups.clear();
     this.#changes.splice(0);
+    const damaged = [...this.damaged];
     for (const { key, state } of kept) if (key !== MARK_KEY) this.#write(key, state);
+    for (const key of damaged) this.damaged.add(key);
     this.isUp = true;
   }
 

@@ -14,7 +14,7 @@ const FROM_MS = 1_000;
 export function makeSchedule(seed: string): Schedule {
   const random = new Stream(`schedule ${seed}`);
   const count = Number(random.weighted({ "1": 3, "2": 4, "3": 4, "5": 2, "12": 0.6, "50": 0.1 }));
-  const untilMs = FROM_MS + random.pick([2_000, 8_000, 20_000, 40_000]);
+  const untilMs = FROM_MS + random.pick([2_000, 5_000, 12_000, 30_000]);
   const policy = makePolicy(random.stream("policy"));
   const changes = random.stream("changes");
   const policies = [policy, changedPolicy(policy, changes), changedPolicy(policy, changes)];
@@ -25,7 +25,7 @@ export function makeSchedule(seed: string): Schedule {
     policies,
     instances: makeInstances(count, random.stream("instances")),
     faults: makeFaults(stage, random.stream("faults")),
-    calls: makeCalls(policy, count, FROM_MS, untilMs, random.stream("calls")),
+    calls: makeCalls({ policy, instances: count, fromMs: FROM_MS, untilMs }, random.stream("calls")),
     // Processes that start again do so within five seconds.
     calmAtMs: untilMs + 5_000,
   };

@@ -1,0 +1,54 @@
+// What may be missing from the store's count, or be counted although no call ran: the table of losses that the docs name.
+
+import type { Account, Oracle } from "./oracle.ts";
+
+export interface Losses {
+  /** So many units may be missing. */
+  readonly fewer: number;
+  /** So many units may be counted that no call used. */
+  readonly more: number;
+}
+
+interface Loss {
+  /** What happened. */
+  readonly when: string;
+  of(oracle: Oracle, account: Account): Losses;
+}
+
+const NONE: Losses = { fewer: 0, more: 0 };
+const ANY: Losses = { fewer: Number.POSITIVE_INFINITY, more: Number.POSITIVE_INFINITY };
+
+export const LOSSES: readonly Loss[] = [
+  {
+    when: "a bucket was reset",
+    of: ({ run }, { key }) => {
+      const resets = run.log.of("asked").some(({ planned }) => planned.verb === "reset" && mayBe(planned.bucket, key));
+      return resets ? ANY : NONE;
+    },
+  },
+  {
+    when: "the store lost what it held",
+    of: ({ run }) => (run.schedule.faults.some((fault) => fault.type === "restart" && fault.agoMs !== 0) ? ANY : NONE),
+  },
+  {
+    when: "units were borrowed while something failed",
+    of: ({ run, policies }, { limit, capacity }) => {
+      const lends = policies.some(({ limits }) => limits.some((each) => each.name === limit && each.isBorrowing));
+      return lends && run.schedule.faults.length > 0 ? { fewer: 0, more: capacity } : NONE;
+    },
+  },
+];
+
+export function expectedLosses(oracle: Oracle, account: Account): Losses {
+  let sum = NONE;
+  for (const loss of LOSSES) {
+    const { fewer, more } = loss.of(oracle, account);
+    sum = { fewer: sum.fewer + fewer, more: sum.more + more };
+  }
+  return sum;
+}
+
+/** Whether a bucket of this name may have this key. */
+function mayBe({ limit }: { readonly limit: string }, key: string): boolean {
+  return key.includes(`:${limit}`);
+}

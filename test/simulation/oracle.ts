@@ -1,0 +1,160 @@
+// The oracle: what really happened to each bucket, from the log of a run. It knows every call that was admitted, and says between
+// which numbers the store's count has to lie when the world is calm.
+
+import type { Decision } from "tollgate";
+import type { LimitSpec } from "../../src/kernel/algorithms/registry.ts";
+import { algorithmOf } from "../../src/kernel/algorithms/registry.ts";
+import { resolveMatches } from "../../src/kernel/charge.ts";
+import type { CompiledPolicy } from "../../src/kernel/limit.ts";
+import { compiledPolicy } from "../../src/kernel/policy/parse.ts";
+import { Deaths } from "./deaths.ts";
+import type { Entry } from "./log.ts";
+import type { Run } from "./run.ts";
+import type { Call, PlannedCall } from "./schedule.ts";
+
+export type Decided = Extract<Entry, { type: "decided" }>;
+
+/** One limit's part in a call that ran, or may have. */
+export interface Booking {
+  readonly planned: PlannedCall;
+  readonly decided: Decided | null;
+  /** Units that the limit admitted at once, when it decided. */
+  readonly admitted: number;
+  /** Between these numbers lies what the store has counted of it in the end. */
+  readonly least: number;
+  readonly most: number;
+}
+
+/** What was asked of one bucket. */
+export interface Account {
+  readonly key: string;
+  readonly limit: string;
+  /** The largest capacity, and the limit that has it. */
+  capacity: number;
+  spec: LimitSpec;
+  readonly bookings: Booking[];
+}
+
+/** The units of a booking: what it takes at once, and what it may come to. */
+type Units = Pick<Booking, "admitted" | "least" | "most">;
+
+const NOTHING: Units = { admitted: 0, least: 0, most: 0 };
+
+export class Oracle {
+  readonly run: Run;
+  readonly policies: readonly CompiledPolicy[];
+  readonly accounts = new Map<string, Account>();
+  readonly deaths: Deaths;
+
+  constructor(run: Run) {
+    this.run = run;
+    this.policies = run.schedule.policies.map((policy) => compiledPolicy(policy));
+    this.deaths = new Deaths(run);
+    const answered = new Set<string>();
+    for (const entry of run.log.entries) {
+      if (entry.type !== "decided" && entry.type !== "failed") continue;
+      answered.add(`${entry.planned.id} ${entry.on}`);
+      const [began, ended] = entry.policies;
+      const decided = entry.type === "decided" ? entry : null;
+      for (const policy of new Set([ended, began])) this.#book(entry.planned, policy, decided, policy === ended);
+    }
+    // Calls whose process died before it had an answer may have been booked.
+    for (const entry of run.log.of("asked")) {
+      if (!answered.has(`${entry.planned.id} ${entry.on}`)) this.#book(entry.planned, entry.policy, null, true);
+    }
+  }
+
+  /** What a call made of each of its buckets. */
+  #book(planned: PlannedCall, policy: number, decided: Decided | null, isLast: boolean): void {
+    if (!("call" in planned) || planned.verb === "peek") return;
+    for (const { key, limit, allotment, price } of this.matchesOf(planned.call, policy)) {
+      const { spec } = allotment;
+      const capacity = algorithmOf(spec).capacity(spec);
+      const account = this.accounts.get(key) ?? { key, limit: limit.name, capacity, spec, bookings: [] };
+      this.accounts.set(key, account);
+      if (capacity > account.capacity) Object.assign(account, { capacity, spec });
+      if (!isLast) continue;
+      addTo(account.bookings, { planned, decided, ...this.#unitsOf(planned, decided, limit.unit, price ?? 0) });
+    }
+  }
+
+  matchesOf(call: Call, policy: number) {
+    return resolveMatches(this.policies[policy] as CompiledPolicy, "rate", call);
+  }
+
+  #unitsOf(planned: PlannedCall, decided: Decided | null, unit: string, price: number): Units {
+    const mayBe = mostOf(planned, unit, price);
+    if (decided === null) return this.#unitsWithoutAnswer(planned, mayBe);
+    const { decision } = decided;
+    if (decision.replayed) return NOTHING;
+    const isLost = decision.degraded !== null && this.deaths.mayLose(decided);
+    if (!decision.allowed && planned.verb !== "record") return isLost ? { ...NOTHING, most: mayBe } : NOTHING;
+    const admitted = decision.allowed ? price : 0;
+    const [least, most] = this.#rangeOf(planned, decided, unit, price, mayBe);
+    return { admitted, least: isLost ? 0 : least, most };
+  }
+
+  /** A call that failed with an error, or whose process died, or whose caller gave up. */
+  #unitsWithoutAnswer(planned: PlannedCall, most: number): Units {
+    const { log, schedule } = this.run;
+    const failed = log.of("failed").find((entry) => entry.planned.id === planned.id);
+    const isRefused = failed?.error.name === "MisuseError";
+    // With failover an error says that nothing was booked, unless the caller gave up a place that it had.
+    const isNothing = failed?.error.name === "StoreError" && schedule.settings.hasFailover;
+    return isRefused || isNothing ? NOTHING : { ...NOTHING, most };
+  }
+
+  /** What an admitted call comes to in the end. */
+  #rangeOf(
+    planned: PlannedCall,
+    decided: Decided,
+    unit: string,
+    price: number,
+    mayBe: number,
+  ): [least: number, most: number] {
+    if (planned.verb === "consume" || planned.verb === "record") return [price, price];
+    if (planned.verb === "run" && unit === "calls") return [price, price];
+    const ends = this.run.log.of("ended").filter((entry) => entry.planned.id === planned.id && entry.how !== "begins");
+    const [end] = ends;
+    const isPlain = ends.length === 1 && decided.decision.degraded === null && !this.#isTroubled(planned);
+    if (!isPlain || end === undefined) return [0, mayBe];
+    const used = "tokens" in planned && planned.tokens > 0 && unit === "tokens" ? planned.tokens : price;
+    if (end.how === "run") return [used, used];
+    if (end.how === "settle" && end.status === "settled") return [used, used];
+    if (end.how === "release" && end.status === "settled") return [0, 0];
+    return [0, mayBe];
+  }
+
+  /** Whether something is known to have gone wrong with the hold of a call. */
+  #isTroubled({ id }: PlannedCall): boolean {
+    void id;
+    return this.run.log.of("event").some(({ event }) => event.type.startsWith("hold."));
+  }
+}
+
+/** Adds a booking. One key is counted once, also where two processes have admitted it because the store was away. */
+function addTo(bookings: Booking[], booking: Booking): void {
+  const key = keyOf(booking);
+  const at = bookings.findIndex((each) => key !== undefined && keyOf(each) === key);
+  const before = bookings[at];
+  if (before === undefined) bookings.push(booking);
+  else {
+    const larger = (name: keyof Units) => Math.max(before[name], booking[name]);
+    const decided = before.admitted > 0 ? before.decided : booking.decided;
+    bookings[at] = { planned: booking.planned, decided, admitted: larger("admitted"), least: larger("least"), most: larger("most") };
+  }
+}
+
+function keyOf({ planned }: Booking): string | undefined {
+  return "call" in planned ? planned.call.idempotencyKey : undefined;
+}
+
+/** The most that a call may come to: its price is charged when it expires, and all of its usage is booked when it is settled later. */
+function mostOf(planned: PlannedCall, unit: string, price: number): number {
+  const used = "tokens" in planned && unit === "tokens" ? planned.tokens : 0;
+  return price + Math.max(price, used);
+}
+
+export function isDegraded({ degraded }: Decision): boolean {
+  return degraded !== null;
+}
