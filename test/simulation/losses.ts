@@ -52,3 +52,17 @@ export function expectedLosses(oracle: Oracle, account: Account): Losses {
 function mayBe({ limit }: { readonly limit: string }, key: string): boolean {
   return key.includes(`:${limit}`);
 }
+
+/** How many units may be admitted beyond a quota for reasons that no decision states. */
+export function expectedExtra({ run }: Oracle, { capacity, key }: Account): number {
+  let extra = 0;
+  for (const { planned } of run.log.of("asked")) {
+    if (planned.verb === "reset" && mayBe(planned.bucket, key)) extra += capacity;
+    if (planned.verb === "grant" && mayBe(planned.bucket, key)) extra += planned.units;
+  }
+  for (const fault of run.schedule.faults) {
+    const isLoss = fault.type === "restart" && fault.agoMs !== 0;
+    if (isLoss || fault.type === "server-clock") extra += capacity;
+  }
+  return extra;
+}

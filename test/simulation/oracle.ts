@@ -141,7 +141,13 @@ function addTo(bookings: Booking[], booking: Booking): void {
   else {
     const larger = (name: keyof Units) => Math.max(before[name], booking[name]);
     const decided = before.admitted > 0 ? before.decided : booking.decided;
-    bookings[at] = { planned: booking.planned, decided, admitted: larger("admitted"), least: larger("least"), most: larger("most") };
+    bookings[at] = {
+      planned: booking.planned,
+      decided,
+      admitted: larger("admitted"),
+      least: larger("least"),
+      most: larger("most"),
+    };
   }
 }
 

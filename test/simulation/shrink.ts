@@ -58,7 +58,10 @@ async function without(
 async function withoutLimits(best: () => Schedule, take: (candidate: Schedule) => Promise<boolean>): Promise<void> {
   for (const { name } of best().policies[0]?.limits ?? []) {
     const { policies } = best();
-    const kept = policies.map((policy) => ({ ...policy, limits: policy.limits.filter((limit) => limit.name !== name) }));
+    const kept = policies.map((policy) => ({
+      ...policy,
+      limits: policy.limits.filter((limit) => limit.name !== name),
+    }));
     if (kept.every(({ limits }) => limits.length > 0)) await take({ ...best(), policies: kept });
   }
 }

@@ -11,7 +11,9 @@ export function storyOf({ schedule, log }: Run): string {
     `seed ${schedule.seed}: ${instances.length} instances, calm after ${schedule.calmAtMs} ms`,
     `settings ${JSON.stringify(settings)}`,
     ...instances.map((plan, i) => `instance p${i} ${JSON.stringify(plan)}`),
-    ...policies.map(({ limits }, i) => `policy ${i} ${limits.map((limit) => JSON.stringify(limit)).join("\n         ")}`),
+    ...policies.map(
+      ({ limits }, i) => `policy ${i} ${limits.map((limit) => JSON.stringify(limit)).join("\n         ")}`,
+    ),
   ];
   const lines = log.entries.flatMap((entry) => {
     const text = textOf(entry);
@@ -45,7 +47,9 @@ function textOf(entry: Entry): string | null {
 }
 
 function decisionText(decision: Decision): string {
-  const verdicts = decision.verdicts.map(({ limit, quota, remaining, cost }) => `${limit} ${remaining}/${quota}-${cost}`);
+  const verdicts = decision.verdicts.map(
+    ({ limit, quota, remaining, cost }) => `${limit} ${remaining}/${quota}-${cost}`,
+  );
   const extra = [
     decision.allowed ? "allowed" : `denied by ${decision.deniedBy}, retry ${decision.retryAfterMs}`,
     decision.degraded === null ? "" : `without the store (over at most ${decision.degraded.maxOvershoot})`,

@@ -3,10 +3,24 @@
 import { Oracle } from "../oracle.ts";
 import type { Run } from "../run.ts";
 import { count } from "./count.ts";
+import { deadline } from "./deadline.ts";
+import { decisions, once } from "./decisions.ts";
+import { denials } from "./denials.ts";
+import { errors } from "./errors.ts";
 import type { Judge, Violation } from "./judge.ts";
+import { quota } from "./quota.ts";
+import { agreement, recovery } from "./recovery.ts";
 
 export const JUDGES: Readonly<Record<string, Judge>> = {
   "every admitted unit is counted once": count,
+  "no more is admitted than the quota and the bound that was stated": quota,
+  "no call takes longer than its deadline": deadline,
+  "calls fail only for known reasons": errors,
+  "decisions follow the policy in force": decisions,
+  "each key is decided once": once,
+  "no call is denied that fits": denials,
+  "every instance is back five seconds after the last fault": recovery,
+  "all instances agree when the world is calm": agreement,
 };
 
 /** What is wrong with a run, by each judge. */

@@ -1,0 +1,32 @@
+// No call is denied that fits, when nothing is wrong: a shared limit is used to 95 % at least before it denies.
+
+import type { Account, Decided, Oracle } from "../oracle.ts";
+import { isLasting } from "./count.ts";
+
+const USED_BEFORE_DENIAL = 0.95;
+
+export function* denials(oracle: Oracle): Generator<string> {
+  if (oracle.run.schedule.faults.length > 0) return;
+  const changes = oracle.run.log
+    .of("asked")
+    .some(({ planned }) => planned.verb === "reset" || planned.verb === "record");
+  if (changes) return;
+  for (const account of oracle.accounts.values()) {
+    if (!isLasting(account)) continue;
+    const first = oracle.run.log.of("decided").find((entry) => denies(oracle, entry, account));
+    if (first === undefined) continue;
+    const cost = first.decision.verdicts.find(({ limit }) => limit === account.limit)?.cost ?? 1;
+    const taken = account.bookings
+      .filter(({ decided }) => decided !== null && decided.askedAtMs <= first.atMs)
+      .reduce((sum, { most }) => sum + most, 0);
+    if (taken >= USED_BEFORE_DENIAL * account.capacity || taken + cost > account.capacity) continue;
+    yield `${account.key} denies the call ${first.planned.id} when ${taken} of ${account.capacity} units are used`;
+  }
+}
+
+function denies(oracle: Oracle, { decision, planned, policies }: Decided, { key, limit }: Account): boolean {
+  if (!("call" in planned) || planned.verb === "peek") return false;
+  const verdict = decision.verdicts.find((each) => each.limit === limit);
+  if (verdict === undefined || verdict.allowed) return false;
+  return oracle.matchesOf(planned.call, policies[1]).some((match) => match.key === key);
+}

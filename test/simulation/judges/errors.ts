@@ -1,0 +1,38 @@
+// Calls fail only for reasons that are known. With failover, an unreachable store costs no call its answer.
+
+import type { Failure } from "../log.ts";
+import type { Oracle } from "../oracle.ts";
+import { WELL_AFTER_MS } from "../run.ts";
+import type { FaultType } from "../schedule.ts";
+
+/** What programs may do wrong here: two operators use one id, a hold is ended twice or too late. */
+const MISUSE: ReadonlySet<string> = new Set(["grant-exists", "unknown-hold", "already-settled", "limiter-closed"]);
+/** What a fault makes calls fail with, also with failover. */
+const BY_FAULT: Readonly<Record<string, readonly FaultType[]>> = {
+  unauthorized: ["refuse"],
+  "damaged-bucket": ["damage"],
+  closed: ["close"],
+};
+/** Outages of the store. Calls fail with them without failover, or where only the store can do what was asked. */
+const OUTAGES: ReadonlySet<string> = new Set(["unavailable", "loading", "read-only", "out-of-memory"]);
+const ONLY_STORE: ReadonlySet<string> = new Set(["usage", "reset", "grant", "revoke"]);
+
+export function* errors({ run }: Oracle): Generator<string> {
+  const { schedule, log } = run;
+  const types = new Set(schedule.faults.map(({ type }) => type));
+  for (const { planned, error, on, askedAtMs } of log.of("failed")) {
+    const hasFailover = schedule.settings.hasFailover && !ONLY_STORE.has(planned.verb);
+    const isCalm = planned.id < 0 && askedAtMs >= schedule.calmAtMs + WELL_AFTER_MS;
+    if (!isCalm && isKnown(error, types, hasFailover)) continue;
+    if (isCalm && error.code === "damaged-bucket" && types.has("damage")) continue;
+    yield `the call ${planned.id} (${planned.verb}) on ${on} fails with ${error.name} ${error.code}: ${error.message}`;
+  }
+}
+
+function isKnown({ name, code, message }: Failure, types: ReadonlySet<FaultType>, hasFailover: boolean): boolean {
+  if (message === "the caller has gone") return true;
+  if (name === "MisuseError") return MISUSE.has(code) || /above 0|a bucket is unlimited/.test(message);
+  if (name !== "StoreError" || types.size === 0) return false;
+  if (OUTAGES.has(code)) return !hasFailover || types.has("full-disk");
+  return BY_FAULT[code]?.some((type) => types.has(type)) === true;
+}

@@ -1,0 +1,41 @@
+// Five seconds after the last fault every instance asks the store again, and all of them see what it counts.
+
+import type { BucketUsage } from "tollgate";
+import type { Oracle } from "../oracle.ts";
+import { awayTimes } from "../outages.ts";
+import { LAST_LOOK_MS, WELL_AFTER_MS } from "../run.ts";
+import type { Fault } from "../schedule.ts";
+
+/** A process that starts with a journal books it with its first call, and decides alone meanwhile. */
+const BOOKS_WITHIN_MS = 1_000;
+
+export function* recovery({ run }: Oracle): Generator<string> {
+  const wellMs = Math.max(0, ...run.schedule.faults.map(endOf)) + WELL_AFTER_MS;
+  for (const { on, fromMs, untilMs, hasEnded } of awayTimes(run)) {
+    if (hasEnded && untilMs === null) continue;
+    const dueMs = Math.max(wellMs, fromMs + BOOKS_WITHIN_MS);
+    if (untilMs !== null && untilMs <= dueMs) continue;
+    yield `${on} decides alone since ${fromMs.toFixed(0)} ms, and ${untilMs === null ? "never" : `at ${untilMs.toFixed(0)} ms`} asks the store again; ${dueMs} ms was the time`;
+  }
+}
+
+function endOf(fault: Fault): number {
+  const forMs = "forMs" in fault ? fault.forMs : 0;
+  const againMs = "againAfterMs" in fault ? (fault.againAfterMs ?? 0) : 0;
+  const lateMs = fault.type === "network" ? fault.rules.slowMs : 0;
+  return fault.atMs + forMs + againMs + lateMs;
+}
+
+export function* agreement({ run }: Oracle): Generator<string> {
+  const atMs = run.schedule.calmAtMs + LAST_LOOK_MS;
+  const seen = new Map<string, { readonly on: string; readonly used: number }>();
+  for (const entry of run.log.of("done")) {
+    if (entry.planned.id >= 0 || entry.askedAtMs < atMs) continue;
+    for (const { limit, dimensions, used } of entry.result as BucketUsage[]) {
+      const bucket = `${limit} ${JSON.stringify(dimensions)}`;
+      const other = seen.get(bucket);
+      if (other === undefined) seen.set(bucket, { on: entry.on, used });
+      else if (other.used !== used) yield `${entry.on} sees ${used} used of ${bucket}, ${other.on} ${other.used}`;
+    }
+  }
+}
