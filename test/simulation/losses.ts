@@ -31,6 +31,14 @@ export const LOSSES: readonly Loss[] = [
     of: ({ run }) => (run.schedule.faults.some((fault) => fault.type === "restart" && fault.agoMs !== 0) ? ANY : NONE),
   },
   {
+    when: "the store started again, and units had been given back that another instance had seen as used",
+    of: ({ run }, { bookings }) => {
+      const isRestarted = run.schedule.faults.some(({ type }) => type === "restart");
+      const held = bookings.filter(({ planned }) => planned.verb === "reserve" || planned.verb === "run");
+      return isRestarted ? { fewer: 0, more: held.reduce((sum, { admitted }) => sum + admitted, 0) } : NONE;
+    },
+  },
+  {
     when: "units were borrowed while something failed",
     of: ({ run, policies }, { limit, capacity }) => {
       const lends = policies.some(({ limits }) => limits.some((each) => each.name === limit && each.isBorrowing));

@@ -9,6 +9,7 @@ import type { CompiledPolicy } from "../../src/kernel/limit.ts";
 import { compiledPolicy } from "../../src/kernel/policy/parse.ts";
 import { Deaths } from "./deaths.ts";
 import type { Entry } from "./log.ts";
+import { type Away, awayTimes } from "./outages.ts";
 import type { Run } from "./run.ts";
 import type { Call, PlannedCall } from "./schedule.ts";
 
@@ -45,11 +46,14 @@ export class Oracle {
   readonly policies: readonly CompiledPolicy[];
   readonly accounts = new Map<string, Account>();
   readonly deaths: Deaths;
+  /** When instances decided without the store. */
+  readonly away: readonly Away[];
 
   constructor(run: Run) {
     this.run = run;
     this.policies = run.schedule.policies.map((policy) => compiledPolicy(policy));
     this.deaths = new Deaths(run);
+    this.away = awayTimes(run);
     const answered = new Set<string>();
     for (const entry of run.log.entries) {
       if (entry.type !== "decided" && entry.type !== "failed") continue;
@@ -116,8 +120,8 @@ export class Oracle {
     if (planned.verb === "run" && unit === "calls") return [price, price];
     const ends = this.run.log.of("ended").filter((entry) => entry.planned.id === planned.id && entry.how !== "begins");
     const [end] = ends;
-    const isPlain = ends.length === 1 && decided.decision.degraded === null && !this.#isTroubled(planned);
-    if (!isPlain || end === undefined) return [0, mayBe];
+    const isPlain = ends.length === 1 && decided.decision.degraded === null && !this.#hasTrouble;
+    if (!isPlain || end === undefined || this.#isAwayAt(end.on, end.atMs)) return [0, mayBe];
     const used = "tokens" in planned && planned.tokens > 0 && unit === "tokens" ? planned.tokens : price;
     if (end.how === "run") return [used, used];
     if (end.how === "settle" && end.status === "settled") return [used, used];
@@ -125,10 +129,13 @@ export class Oracle {
     return [0, mayBe];
   }
 
-  /** Whether something is known to have gone wrong with the hold of a call. */
-  #isTroubled({ id }: PlannedCall): boolean {
-    void id;
+  /** Whether the end of some hold is not known. */
+  get #hasTrouble(): boolean {
     return this.run.log.of("event").some(({ event }) => event.type.startsWith("hold."));
+  }
+
+  #isAwayAt(on: string, atMs: number): boolean {
+    return this.away.some((time) => time.on === on && time.fromMs <= atMs && atMs <= (time.untilMs ?? atMs));
   }
 }
 

@@ -31,7 +31,7 @@ export async function shrink(schedule: Schedule, judgeName: string): Promise<Sch
     before = sizeOf(best);
     for (const list of LISTS) await without(() => best, list, take);
     await withoutLimits(() => best, take);
-    await withFewerInstances(best, take);
+    await withFewerInstances(() => best, take);
   }
   return best;
 }
@@ -66,13 +66,18 @@ async function withoutLimits(best: () => Schedule, take: (candidate: Schedule) =
   }
 }
 
-/** Leaves out the last instance, whose calls go to others. */
-async function withFewerInstances(best: Schedule, take: (candidate: Schedule) => Promise<boolean>): Promise<void> {
-  for (let schedule = best; schedule.instances.length > 1; ) {
-    const last = schedule.instances.length - 1;
-    const calls = schedule.calls.map((call) => (call.instance === last ? { ...call, instance: 0 } : call));
-    const faults = schedule.faults.filter((fault) => !("instance" in fault && fault.instance === last));
-    schedule = { ...schedule, instances: schedule.instances.slice(0, last), calls, faults };
-    if (!(await take(schedule))) return;
+/** Leaves out instances, the last one first: their calls go to the first that is left. */
+async function withFewerInstances(
+  best: () => Schedule,
+  take: (candidate: Schedule) => Promise<boolean>,
+): Promise<void> {
+  for (let gone = best().instances.length - 1; gone >= 0 && best().instances.length > 1; gone--) {
+    const schedule = best();
+    const renamed = (instance: number) => (instance > gone ? instance - 1 : instance === gone ? 0 : instance);
+    const calls = schedule.calls.map((call) => ({ ...call, instance: renamed(call.instance) }));
+    const faults = schedule.faults
+      .filter((fault) => !("instance" in fault && fault.instance === gone))
+      .map((fault) => ("instance" in fault ? { ...fault, instance: renamed(fault.instance) } : fault));
+    await take({ ...schedule, instances: schedule.instances.toSpliced(gone, 1), calls, faults });
   }
 }

@@ -23,6 +23,8 @@ export function storyOf({ schedule, log }: Run): string {
 }
 
 function textOf(entry: Entry): string | null {
+  // Everyone is looked at in the end.
+  if ("planned" in entry && entry.planned.id < 0 && entry.type !== "failed") return null;
   switch (entry.type) {
     case "started":
     case "closed":
@@ -36,7 +38,7 @@ function textOf(entry: Entry): string | null {
     case "decided":
       return `${entry.on} call ${entry.planned.id} is ${decisionText(entry.decision)}${timeText(entry)}`;
     case "done":
-      return entry.planned.id < 0 ? null : `${entry.on} call ${entry.planned.id} is done${timeText(entry)}`;
+      return `${entry.on} call ${entry.planned.id} is done${timeText(entry)}`;
     case "failed":
       return `${entry.on} call ${entry.planned.id} fails: ${entry.error.name} ${entry.error.code} ${entry.error.message}`;
     case "ended":

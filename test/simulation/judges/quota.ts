@@ -4,6 +4,7 @@ import { algorithmOf, type LimitSpec } from "../../../src/kernel/algorithms/regi
 import { expectedExtra } from "../losses.ts";
 import type { Account, Booking, Oracle } from "../oracle.ts";
 import { type Outage, outagesOf } from "../outages.ts";
+import { isLasting } from "./count.ts";
 
 interface Admitted {
   readonly atMs: number;
@@ -30,9 +31,11 @@ function isEnforced({ policies }: Oracle, { limit }: Account): boolean {
   return policies.every(({ limits }) => limits.every(({ name, mode }) => name !== limit || mode === "enforce"));
 }
 
-function admissionsOf({ bookings }: Account): Admitted[] {
-  const admitted = bookings.flatMap(({ decided, admitted: units, least, planned }: Booking): Admitted[] => {
+function admissionsOf(account: Account): Admitted[] {
+  const admitted = account.bookings.flatMap(({ decided, admitted: units, least, planned }: Booking): Admitted[] => {
     if (decided === null || planned.verb === "record") return [];
+    // A call that waits is spent at its turn, and the log does not say exactly when that was.
+    if (!isLasting(account) && "maxWaitMs" in planned) return [];
     // What was given back, or lost with its process, may be admitted again.
     return [{ atMs: decided.decision.decidedAtMs, units: Math.min(units, least) }];
   });
