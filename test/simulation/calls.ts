@@ -124,22 +124,24 @@ class CallOnInstance {
     const ended = (how: string) =>
       log.add({ atMs: world.nowMs, type: "ended", planned, on, how, status: "", error: null });
     const failure = new Error("the tool has failed");
+    const toolCallId = `c${planned.id}`;
+    this.#instance.decisions.set(toolCallId, decided);
     try {
       const ran = await this.#limiter.run(
-        call,
+        { ...call, toolCallId },
         async ({ addUsage }) => {
-          log.add({ atMs: world.nowMs, type: "ended", planned, on, how: "begins", status: "", error: null });
           await new Promise((resolve) => setTimeout(resolve, lastsMs));
           if (fails) throw failure;
           if (tokens > 0) addUsage({ tokens });
         },
         waitOf(planned),
       );
-      decided(ran);
       if (ran.allowed) ended("run");
     } catch (error) {
       if (error !== failure) throw error;
       ended("run failed");
+    } finally {
+      this.#instance.decisions.delete(toolCallId);
     }
   }
 

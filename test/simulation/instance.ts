@@ -1,6 +1,7 @@
 // One process with a limiter: it starts, is killed or paused, and starts again. Each life has a machine and a limiter of its own;
 // the journal and the clock stay.
 
+import type { Decision } from "tollgate";
 import type { HostedLimiter } from "../../src/limiter/hosted.ts";
 import { createHostedLimiter } from "../../src/limiter.ts";
 import { Connection } from "./connection.ts";
@@ -31,6 +32,8 @@ export class Instance {
   #jumpedMs = 0;
   machine: Machine | null = null;
   limiter: HostedLimiter | null = null;
+  /** What gets the decision of a running call before its function runs, by the id of the tool call. */
+  readonly decisions = new Map<string, (decision: Decision) => void>();
   /** Which policy is in force. A new life begins with the last one. */
   policy = 0;
 
@@ -77,6 +80,7 @@ export class Instance {
       store: new Connection(machine, network, server, batching),
       denyCacheMs,
       failover: hasFailover ? failover : false,
+      onDecision: (decision, { toolCallId = "" }) => this.decisions.get(toolCallId)?.(decision),
       onEvent: (event) => log.add({ atMs: world.nowMs, type: "event", on, event }),
     });
   }

@@ -91,7 +91,7 @@ export class Oracle {
     if (decided === null) return this.#unitsWithoutAnswer(planned, mayBe);
     const { decision } = decided;
     if (decision.replayed) return NOTHING;
-    const isLost = decision.degraded !== null && this.deaths.mayLose(decided);
+    const isLost = decision.degraded !== null && (this.deaths.mayLose(decided) || this.#hasWrongTime(decided));
     if (!decision.allowed && planned.verb !== "record") return isLost ? { ...NOTHING, most: mayBe } : NOTHING;
     const admitted = decision.allowed ? price : 0;
     const [least, most] = this.#rangeOf(planned, decided, unit, price, mayBe);
@@ -118,7 +118,7 @@ export class Oracle {
   ): [least: number, most: number] {
     if (planned.verb === "consume" || planned.verb === "record") return [price, price];
     if (planned.verb === "run" && unit === "calls") return [price, price];
-    const ends = this.run.log.of("ended").filter((entry) => entry.planned.id === planned.id && entry.how !== "begins");
+    const ends = this.run.log.of("ended").filter((entry) => entry.planned.id === planned.id);
     const [end] = ends;
     const isPlain = ends.length === 1 && decided.decision.degraded === null && !this.#hasTrouble;
     if (!isPlain || end === undefined || this.#isAwayAt(end.on, end.atMs)) return [0, mayBe];
@@ -132,6 +132,17 @@ export class Oracle {
   /** Whether the end of some hold is not known. */
   get #hasTrouble(): boolean {
     return this.run.log.of("event").some(({ event }) => event.type.startsWith("hold."));
+  }
+
+  /** Whether an instance had only its own clock, and that was wrong: what it admits may be booked in a window that is over. */
+  #hasWrongTime({ on, atMs }: Decided): boolean {
+    const { log, schedule } = this.run;
+    const isWrong = schedule.faults.some((fault) => fault.type === "clock" && on.startsWith(`p${fault.instance}.`));
+    const knew = log
+      .of("decided")
+      .some((entry) => entry.on === on && entry.atMs <= atMs && entry.decision.degraded === null);
+    const wasBack = this.away.some((time) => time.on === on && (time.untilMs ?? Number.POSITIVE_INFINITY) <= atMs);
+    return isWrong && !knew && !wasBack;
   }
 
   #isAwayAt(on: string, atMs: number): boolean {

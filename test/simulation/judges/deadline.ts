@@ -14,7 +14,7 @@ export function* deadline({ run }: Oracle): Generator<string> {
     if (entry.type !== "decided" && entry.type !== "failed" && entry.type !== "done") continue;
     const { planned, tookMs, pausedMs, on } = entry;
     // The end of its function is part of it.
-    if (planned.verb === "run") continue;
+    if (planned.verb === "run" && entry.type !== "decided") continue;
     const waitMs = ("maxWaitMs" in planned ? planned.maxWaitMs : 0) ?? 0;
     // A wait ends with one more look, and each look has a deadline.
     const looks = waitMs > 0 ? 2 : 1;
