@@ -14,12 +14,15 @@ export function makeCall(planned: PlannedCall, instances: readonly Instance[], a
   const inTurn = [...instances.slice(planned.instance), ...instances.slice(0, planned.instance)];
   const instance = inTurn.find(({ limiter }) => limiter !== null);
   const machine = instance?.machine;
-  if (instance === undefined || machine == null) return log.add({ atMs: world.nowMs, type: "skipped", planned });
-  world.after(0, machine, "message", () => {
-    const { limiter } = instance;
-    if (limiter === null) return log.add({ atMs: world.nowMs, type: "skipped", planned });
-    void new CallOnInstance(planned, instance, limiter, instances, around).make();
-  });
+  const skip = () => log.add({ atMs: world.nowMs, type: "skipped", planned });
+  if (instance === undefined || machine == null) skip();
+  else {
+    world.after(0, machine, "message", () => {
+      const { limiter } = instance;
+      if (limiter === null) skip();
+      else void new CallOnInstance(planned, instance, limiter, instances, around).make();
+    });
+  }
 }
 
 class CallOnInstance {

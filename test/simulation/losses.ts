@@ -31,6 +31,14 @@ export const LOSSES: readonly Loss[] = [
     of: ({ run }) => (run.schedule.faults.some((fault) => fault.type === "restart" && fault.agoMs !== 0) ? ANY : NONE),
   },
   {
+    when: "another bucket of a call was damaged when the call was booked after an outage",
+    of: ({ run }, { bookings }) => {
+      const isDamaged = run.schedule.faults.some(({ type }) => type === "damage");
+      const alone = bookings.filter(({ decided }) => decided?.decision.degraded != null);
+      return isDamaged ? { fewer: alone.reduce((sum, { most }) => sum + most, 0), more: 0 } : NONE;
+    },
+  },
+  {
     when: "the store started again, and units had been given back that another instance had seen as used",
     of: ({ run }, { bookings }) => {
       const isRestarted = run.schedule.faults.some(({ type }) => type === "restart");

@@ -1,4 +1,4 @@
-// The command of the simulator: npm run test:simulation -- --seed S --schedules N [--first I] [--shrink] [--story] [--log].
+// The command of the simulator: npm run test:simulation -- --seed S --schedules N [--first I] [--until-found] [--shrink] [--story] [--log].
 
 import { parseArgs } from "node:util";
 import { judge } from "./judges/judges.ts";
@@ -12,6 +12,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     schedules: { type: "string", default: "100" },
     first: { type: "string", default: "0" },
+    "until-found": { type: "boolean" },
     shrink: { type: "boolean" },
     story: { type: "boolean" },
     log: { type: "boolean" },
@@ -37,6 +38,7 @@ for (let i = first; i < first + count; i++) {
   if (violations.length > 0) bad++;
   const faults = [...new Set(run.schedule.faults.map(({ type }) => type))].join(" ");
   for (const { judge, problem } of violations) console.log(`${seed}: ${judge}: ${problem} [${faults}]`);
+  if (bad > 0 && values["until-found"]) break;
 }
 const seconds = (performance.now() - begunMs) / 1_000;
 const speed = `${(count / seconds).toFixed(1)} schedules a second`;

@@ -150,6 +150,9 @@ export class Oracle {
   }
 }
 
+/** Verbs whose calls end with what they used. */
+const ENDING: ReadonlySet<string> = new Set(["reserve", "run"]);
+
 /** Adds a booking. One key is counted once, also where two processes have admitted it because the store was away. */
 function addTo(bookings: Booking[], booking: Booking): void {
   const key = keyOf(booking);
@@ -159,13 +162,11 @@ function addTo(bookings: Booking[], booking: Booking): void {
   else {
     const larger = (name: keyof Units) => Math.max(before[name], booking[name]);
     const decided = before.admitted > 0 ? before.decided : booking.decided;
-    bookings[at] = {
-      planned: booking.planned,
-      decided,
-      admitted: larger("admitted"),
-      least: larger("least"),
-      most: larger("most"),
-    };
+    const units = { admitted: larger("admitted"), least: larger("least"), most: larger("most") };
+    // A tool that ran twice has used something twice.
+    const hasRunTwice = before.admitted > 0 && booking.admitted > 0 && ENDING.has(booking.planned.verb);
+    if (hasRunTwice) Object.assign(units, { least: 0, most: before.most + booking.most });
+    bookings[at] = { planned: booking.planned, decided, ...units };
   }
 }
 

@@ -22,7 +22,7 @@ export function* count(oracle: Oracle): Generator<string> {
 /** Whether units of a bucket stay used as long as a run lasts. */
 export function isLasting({ spec }: Account): boolean {
   if (spec.algorithm === "budget") return spec.ttlMs >= 600_000;
-  return spec.algorithm === "fixed-window" && spec.windowMs >= 600_000;
+  return spec.algorithm === "fixed-window" && "windowMs" in spec && spec.windowMs >= 600_000;
 }
 
 /** What the store counts in a bucket; `null` for one that is damaged. */

@@ -62,7 +62,7 @@ function boundIn(spec: LimitSpec, ms: number): number {
     case "budget":
       return spec.quota * (1 + Math.floor(ms / spec.ttlMs));
     case "fixed-window":
-      return spec.quota * (1 + Math.ceil(ms / spec.windowMs));
+      return "windowMs" in spec ? spec.quota * (1 + Math.ceil(ms / spec.windowMs)) : Number.POSITIVE_INFINITY;
     case "sliding-window":
       return spec.quota * (1 + Math.floor(ms / spec.windowMs));
     case "token-bucket":

@@ -40,7 +40,11 @@ function makeSettings(random: Random): Settings {
   ] as const);
   return {
     deadlineMs: messageMs[1] > 5 ? 250 : random.pick([50, 250, 250, 1_000]),
-    batching: { size: random.pick([1, 4, 64]), underWay: random.pick([1, 4]) },
+    batching: random.pick([
+      { size: 4, underWay: 4 },
+      { size: 16, underWay: 2 },
+      { size: 64, underWay: 4 },
+    ]),
     denyCacheMs: random.pick([0, 1_000]),
     hasFailover: random.chance(0.92),
     knowsInstances: random.chance(0.3),
