@@ -47,7 +47,7 @@ class CallOnInstance {
   }
 
   async make(): Promise<void> {
-    const { world, log } = this.#around;
+    const { world, log, witness } = this.#around;
     const asked = this.#begin();
     log.add({
       atMs: world.nowMs,
@@ -57,9 +57,11 @@ class CallOnInstance {
       policy: this.#instance.policy,
     });
     try {
-      const result = await this.#ask((decision) =>
-        log.add({ atMs: world.nowMs, type: "decided", decision, ...asked() }),
-      );
+      const result = await this.#ask((decision) => {
+        const entry = { atMs: world.nowMs, type: "decided", decision, ...asked() } as const;
+        log.add(entry);
+        witness.see(entry);
+      });
       if (result !== undefined) log.add({ atMs: world.nowMs, type: "done", result, ...asked() });
     } catch (error) {
       log.add({ atMs: world.nowMs, type: "failed", error: failureOf(error), ...asked() });

@@ -11,6 +11,7 @@ import { Machine } from "./machine.ts";
 import type { Network } from "./network.ts";
 import type { InstancePlan, Schedule } from "./schedule.ts";
 import type { StoreServer } from "./server.ts";
+import type { Witness } from "./witness.ts";
 import type { World } from "./world.ts";
 
 /** What an instance is part of. */
@@ -20,6 +21,7 @@ export interface Surroundings {
   readonly network: Network;
   readonly server: StoreServer;
   readonly log: Log;
+  readonly witness: Witness;
 }
 
 export class Instance {

@@ -9,6 +9,7 @@ import { Machine } from "./machine.ts";
 import { Network } from "./network.ts";
 import type { Fault, PlannedCall, Schedule } from "./schedule.ts";
 import { StoreServer } from "./server.ts";
+import { Witness } from "./witness.ts";
 import { World } from "./world.ts";
 
 /** How long after the last fault everything has to be well again, ms. */
@@ -25,6 +26,7 @@ export interface Run {
   readonly log: Log;
   readonly server: StoreServer;
   readonly instances: readonly Instance[];
+  readonly witness: Witness;
   readonly events: number;
 }
 
@@ -35,7 +37,8 @@ export async function runSchedule(schedule: Schedule): Promise<Run> {
     const log = new Log();
     const server = new StoreServer(new Machine(world, "server", { drift: 0, aheadMs: 0 }, 0));
     const network = new Network(world.random.stream("network"), schedule.settings.messageMs);
-    const around: Surroundings = { schedule, world, network, server, log };
+    const witness = new Witness(schedule, server, log);
+    const around: Surroundings = { schedule, world, network, server, log, witness };
     const instances = schedule.instances.map((plan, number) => new Instance(number, plan, around));
     for (const [i, { startMs }] of schedule.instances.entries()) {
       world.after(startMs, null, "turn", () => instances[i]?.start());
@@ -51,7 +54,7 @@ export async function runSchedule(schedule: Schedule): Promise<Run> {
       }
     }
     await world.runUntil(schedule.calmAtMs + CALM_MS);
-    return { schedule, log, server, instances, events: world.events };
+    return { schedule, log, server, instances, witness, events: world.events };
   } finally {
     undo();
   }

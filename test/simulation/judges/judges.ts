@@ -19,6 +19,7 @@ export const JUDGES: Readonly<Record<string, Judge>> = {
   "decisions follow the policy in force": decisions,
   "each key is decided once": once,
   "no call is denied that fits": denials,
+  "a denial says exactly when to try again": ({ run }) => run.witness.problems,
   "every instance is back five seconds after the last fault": recovery,
   "all instances agree when the world is calm": agreement,
 };

@@ -5,7 +5,7 @@ import type { Random } from "../random.ts";
 import type { Call, PlannedCall, Verb } from "../schedule.ts";
 import { operatorCalls } from "./operators.ts";
 import { JOB } from "./policies.ts";
-import { runawayCalls, sessionCalls, type TimedCall } from "./sessions.ts";
+import { busyCalls, runawayCalls, sessionCalls, type TimedCall } from "./sessions.ts";
 
 /** What calls are made for. */
 export interface Demand {
@@ -25,7 +25,7 @@ interface Manner {
 }
 
 /** Most calls of a schedule. */
-const MOST_CALLS = 250;
+const MOST_CALLS = 600;
 
 export function makeCalls(demand: Demand, random: Random): PlannedCall[] {
   const { policy, instances, untilMs } = demand;
@@ -44,12 +44,14 @@ export function makeCalls(demand: Demand, random: Random): PlannedCall[] {
   return calls.sort((one, other) => one.atMs - other.atMs).map((call, id) => ({ ...call, id }));
 }
 
-function timedCalls({ fromMs, untilMs }: Demand, random: Random): TimedCall[] {
+function timedCalls({ policy, fromMs, untilMs }: Demand, random: Random): TimedCall[] {
   const sessions = random.pick([2, 5, 12]);
   const runaways = random.pick([0, 0, 1, 2]);
+  const lends = policy.limits.some((limit) => "borrow" in limit);
   const beginMs = () => random.whole(fromMs, untilMs);
   return [
     ...Array.from({ length: sessions }, (_, i) => sessionCalls(`s${i}`, beginMs(), random)),
+    ...(lends && random.chance(0.6) ? [busyCalls(beginMs(), random)] : []),
     ...Array.from({ length: runaways }, (_, i) => runawayCalls(`r${i}`, beginMs(), random)),
   ].flat();
 }

@@ -9,6 +9,8 @@ export interface Stage {
   /** Between these instants calls are made. */
   readonly fromMs: number;
   readonly untilMs: number;
+  /** When calls are made. */
+  readonly busyMs: readonly number[];
   readonly policies: number;
 }
 
@@ -37,12 +39,13 @@ export function makeFaults(stage: Stage, random: Random): Fault[] {
     const own = random.stream(type);
     return Array.from({ length: own.pick([1, 1, 2, 4]) }, () => makeFault(type, stage, own));
   });
+  if (random.chance(0.35)) faults.push(...outageWith(stage, random.stream("outage")));
   return faults.sort((one, other) => one.atMs - other.atMs);
 }
 
 function makeFault(type: FaultType, stage: Stage, random: Random): Fault {
-  const { instances, fromMs, untilMs, policies } = stage;
-  const atMs = random.whole(fromMs, untilMs);
+  const { instances, untilMs, policies } = stage;
+  const atMs = beginOf(stage, random);
   const forMs = Math.min(untilMs - atMs, random.pick([30, 200, 400, 1_500, 5_000, 15_000]));
   const instance = random.whole(0, instances - 1);
   const againAfterMs = random.chance(0.7) ? random.pick([50, 1_000, 5_000]) : null;
@@ -77,6 +80,35 @@ function makeFault(type: FaultType, stage: Stage, random: Random): Fault {
     case "full-disk":
       return { type, atMs, forMs, instance };
   }
+}
+
+/** Mostly shortly before a call. */
+function beginOf({ fromMs, untilMs, busyMs }: Stage, random: Random): number {
+  if (busyMs.length === 0 || random.chance(0.25)) return random.whole(fromMs, untilMs);
+  return Math.max(fromMs, random.pick(busyMs) - random.pick([0, 1, 10, 300]));
+}
+
+/** An outage in which something else happens: what layers disagree about is often found there. */
+function outageWith(stage: Stage, random: Random): Fault[] {
+  const { instances, untilMs } = stage;
+  const atMs = Math.min(beginOf(stage, random), untilMs - 300);
+  const forMs = Math.min(untilMs - atMs, random.pick([500, 2_000, 6_000]));
+  const during = () => atMs + Math.floor(forMs * (0.1 + 0.8 * random.next()));
+  const rules = { losesRequests: 1, losesAnswers: 1, endsConnections: random.pick([0, 1]), repeats: 0, slowMs: 0 };
+  const cut: Fault = { type: "network", atMs, forMs, rules, instances: someOf(instances, random) };
+  const instance = random.pick(cut.instances);
+  const againAfterMs = random.pick([50, 500, 3_000]);
+  const more = random.weighted({ kill: 3, close: 2, reload: 2, restart: 2, flap: 2, pause: 1 });
+  if (more === "kill") return [cut, { type: "kill", atMs: during(), instance, againAfterMs, losesWrites: 0 }];
+  if (more === "close")
+    return [cut, { type: "close", atMs: during(), instance, withinMs: random.pick([0, 500, 5_000]), againAfterMs }];
+  if (more === "reload")
+    return [cut, { type: "reload", atMs: during(), instance, policy: random.whole(1, stage.policies - 1) }];
+  if (more === "restart")
+    return [cut, { type: "restart", atMs: during(), forMs: 100, agoMs: random.pick([null, 0, 500, 5_000]) }];
+  if (more === "pause") return [cut, { type: "pause", atMs: during(), forMs: random.pick([100, 1_000]), instance }];
+  // It comes and goes.
+  return Array.from({ length: 6 }, () => ({ ...cut, atMs: during(), forMs: random.pick([5, 30, 100]) }));
 }
 
 function makeRules(random: Random) {

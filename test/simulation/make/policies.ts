@@ -34,7 +34,7 @@ function limitOf(kind: Kind, random: Random): LimitInput {
   };
   switch (kind) {
     case "shared": {
-      const quota = random.pick([10, 40, 150, 1_000, 5_000]);
+      const quota = random.pick([10, 40, 100, 300, 1_000]);
       const borrow = !("mode" in rules) && random.chance(0.5) ? { borrow: "auto" as const } : {};
       return {
         name: kind,

@@ -18,14 +18,16 @@ export function makeSchedule(seed: string): Schedule {
   const policy = makePolicy(random.stream("policy"));
   const changes = random.stream("changes");
   const policies = [policy, changedPolicy(policy, changes), changedPolicy(policy, changes)];
-  const stage = { instances: count, fromMs: FROM_MS, untilMs, policies: policies.length };
+  const calls = makeCalls({ policy, instances: count, fromMs: FROM_MS, untilMs }, random.stream("calls"));
+  const busyMs = calls.map(({ atMs }) => atMs);
+  const stage = { instances: count, fromMs: FROM_MS, untilMs, busyMs, policies: policies.length };
   return {
     seed,
     settings: makeSettings(random.stream("settings")),
     policies,
     instances: makeInstances(count, random.stream("instances")),
     faults: makeFaults(stage, random.stream("faults")),
-    calls: makeCalls({ policy, instances: count, fromMs: FROM_MS, untilMs }, random.stream("calls")),
+    calls,
     // Processes that start again do so within five seconds.
     calmAtMs: untilMs + 5_000,
   };

@@ -53,3 +53,14 @@ export function runawayCalls(session: string, beginMs: number, random: Random): 
   const gapMs = random.pick([0, 2, 10, 50]);
   return Array.from({ length: count }, (_, i) => ({ atMs: beginMs + i * gapMs, call }));
 }
+
+/** A tool that many sessions call at once, so that instances borrow units for it. */
+export function busyCalls(beginMs: number, random: Random): TimedCall[] {
+  const tool = random.weighted(TOOLS);
+  const count = random.pick([150, 400]);
+  const gapMs = random.pick([1, 2, 5]);
+  return Array.from({ length: count }, (_, i) => {
+    const session = `b${random.whole(0, 30)}`;
+    return { atMs: beginMs + i * gapMs, call: { tool, session, turn: `t${i % 7}`, user: `u${random.whole(0, 2)}` } };
+  });
+}
