@@ -28,7 +28,12 @@ export const LOSSES: readonly Loss[] = [
   },
   {
     when: "the store lost what it held",
-    of: ({ run }) => (run.schedule.faults.some((fault) => fault.type === "restart" && fault.agoMs !== 0) ? ANY : NONE),
+    // One instance that always lives has seen all of it, and gives it back.
+    of: (oracle, { bookings }) => {
+      const isLost = oracle.run.schedule.faults.some((fault) => fault.type === "restart" && fault.agoMs !== 0);
+      const hasHolds = bookings.some(({ planned }) => planned.verb === "reserve" || planned.verb === "run");
+      return isLost && (hasHolds || !oracle.isOneAlone) ? ANY : NONE;
+    },
   },
   {
     when: "another bucket of a call was damaged when the call was booked after an outage",
@@ -70,14 +75,14 @@ function mayBe({ limit }: { readonly limit: string }, key: string): boolean {
 }
 
 /** How many units may be admitted beyond a quota for reasons that no decision states. */
-export function expectedExtra({ run }: Oracle, { capacity, key }: Account): number {
+export function expectedExtra({ run, isOneAlone }: Oracle, { capacity, key }: Account): number {
   let extra = 0;
   for (const { planned } of run.log.of("asked")) {
     if (planned.verb === "reset" && mayBe(planned.bucket, key)) extra += capacity;
     if (planned.verb === "grant" && mayBe(planned.bucket, key)) extra += planned.units;
   }
   for (const fault of run.schedule.faults) {
-    const isLoss = fault.type === "restart" && fault.agoMs !== 0;
+    const isLoss = fault.type === "restart" && fault.agoMs !== 0 && !isOneAlone;
     if (isLoss || fault.type === "server-clock") extra += capacity;
   }
   return extra;

@@ -68,6 +68,11 @@ export class Oracle {
     }
   }
 
+  /** Whether there is one instance, and it lives all the time: it has seen everything. */
+  get isOneAlone(): boolean {
+    return this.run.log.of("started").length === 1;
+  }
+
   /** What a call made of each of its buckets. */
   #book(planned: PlannedCall, policy: number, decided: Decided | null, isLast: boolean): void {
     if (!("call" in planned) || planned.verb === "peek") return;

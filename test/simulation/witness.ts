@@ -43,7 +43,7 @@ export class Witness {
     if (this.#isAllowed(request, decidedAtMs)) wrong("the store would have allowed it then");
     else if (retryAfterMs === null) return;
     else if (this.#isAllowed(request, decidedAtMs + retriedMs - 1)) wrong("it would be allowed before");
-    else if (!this.#isAllowed(request, decidedAtMs + retriedMs)) wrong("it would be denied then");
+    else if (!this.#hasGrants() && !this.#isAllowed(request, decidedAtMs + retriedMs)) wrong("it would be denied then");
   }
 
   /** What the call asks; `null` where units are borrowed, and instances know more than the store. */
@@ -63,6 +63,11 @@ export class Witness {
   #isAllowed(request: StoreRequest, atMs: number): boolean {
     const [reply] = decideBatch([request], (key) => this.#server.read(key), atMs).replies;
     return reply !== undefined && !StoreError.isInstance(reply) && reply.allowed;
+  }
+
+  /** A grant may end before that, and then another limit denies the call. */
+  #hasGrants(): boolean {
+    return this.#log.of("asked").some(({ planned }) => planned.verb === "grant");
   }
 
   /** Whether another instance has freed a bucket so shortly before that this one need not know. */

@@ -20,7 +20,8 @@ function* problemsOf(oracle: Oracle, { planned, decision, policies }: Decided): 
   if (!allowed || decision.replayed || began !== ended || !("call" in planned)) return;
   for (const { limit, allotment, price } of oracle.matchesOf(planned.call, ended)) {
     if (limit.mode !== "enforce" || price === 0) continue;
-    if (allotment.quota === 0) yield `is allowed by ${limit.name}, whose quota is 0`;
+    const admitsAll = decision.degraded !== null && limit.onStoreError === "allow";
+    if (allotment.quota === 0 && !admitsAll) yield `is allowed by ${limit.name}, whose quota is 0`;
     const isAlone = decision.degraded !== null && !limit.isBorrowing;
     if (isAlone && limit.onStoreError === "deny")
       yield `is allowed by ${limit.name} without the store: it has onStoreError deny`;

@@ -1,12 +1,18 @@
 // No call is denied that fits, when nothing is wrong: a shared limit is used to 95 % at least before it denies.
 
 import type { Account, Decided, Oracle } from "../oracle.ts";
+import type { FaultType } from "../schedule.ts";
 import { isLasting } from "./count.ts";
 
 const USED_BEFORE_DENIAL = 0.95;
 
+/** While these go wrong, one instance that is alone knows everything, and still decides as the store would. */
+const KNOWS_ALL: ReadonlySet<FaultType> = new Set(["network", "refuse", "server-pause", "pause", "restart"]);
+
 export function* denials(oracle: Oracle): Generator<string> {
-  if (oracle.run.schedule.faults.length > 0) return;
+  const { faults } = oracle.run.schedule;
+  const knowsAll = oracle.isOneAlone && faults.every(({ type }) => KNOWS_ALL.has(type));
+  if (faults.length > 0 && !knowsAll) return;
   const changes = oracle.run.log
     .of("asked")
     .some(({ planned }) => planned.verb === "reset" || planned.verb === "record");
@@ -28,5 +34,6 @@ function denies(oracle: Oracle, { decision, planned, policies }: Decided, { key,
   if (!("call" in planned) || planned.verb === "peek") return false;
   const verdict = decision.verdicts.find((each) => each.limit === limit);
   if (verdict === undefined || verdict.allowed) return false;
-  return oracle.matchesOf(planned.call, policies[1]).some((match) => match.key === key);
+  const match = oracle.matchesOf(planned.call, policies[1]).find((each) => each.key === key);
+  return match !== undefined && (decision.degraded === null || match.limit.onStoreError !== "deny");
 }

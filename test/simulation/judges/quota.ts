@@ -17,7 +17,9 @@ export function* quota(oracle: Oracle): Generator<string> {
     const { spec, capacity, key } = account;
     if (!algorithmOf(spec).countsUnits || algorithmOf(spec).isHeldOnly || !isEnforced(oracle, account)) continue;
     const admitted = admissionsOf(account);
-    const overshoot = outages.reduce((sum, outage) => sum + overshootIn(oracle, account, outage), 0);
+    // What one instance decides alone can exceed nothing, unless it has to admit everything.
+    const isExact = oracle.isOneAlone && isShared(oracle, account);
+    const overshoot = isExact ? 0 : outages.reduce((sum, outage) => sum + overshootIn(oracle, account, outage), 0);
     const extra = expectedExtra(oracle, account) + overshoot;
     const worst = worstSpan(admitted, (ms) => boundIn(spec, ms) + extra * (1 + Math.ceil(ms / fullAgainMs(spec))));
     if (worst === null) continue;
@@ -29,6 +31,13 @@ export function* quota(oracle: Oracle): Generator<string> {
 /** Whether every policy of the run has this limit deny calls. */
 function isEnforced({ policies }: Oracle, { limit }: Account): boolean {
   return policies.every(({ limits }) => limits.every(({ name, mode }) => name !== limit || mode === "enforce"));
+}
+
+/** Whether the limit is shared out in an outage, by every policy of the run. */
+function isShared({ policies }: Oracle, { limit }: Account): boolean {
+  return policies.every(({ limits }) =>
+    limits.every(({ name, onStoreError }) => name !== limit || onStoreError !== "allow"),
+  );
 }
 
 function admissionsOf(account: Account): Admitted[] {
