@@ -19,6 +19,9 @@ const { values } = parseArgs({
   },
 });
 
+/** Most violations that are shown of one schedule. */
+const SHOWN = 3;
+
 const first = Number(values.first);
 const count = Number(values.schedules);
 const begunMs = performance.now();
@@ -37,7 +40,7 @@ for (let i = first; i < first + count; i++) {
   if (values.story) console.log(storyOf(run));
   if (violations.length > 0) bad++;
   const faults = [...new Set(run.schedule.faults.map(({ type }) => type))].join(" ");
-  for (const { judge, problem } of violations) console.log(`${seed}: ${judge}: ${problem} [${faults}]`);
+  for (const { judge, problem } of violations.slice(0, SHOWN)) console.log(`${seed}: ${judge}: ${problem} [${faults}]`);
   if (bad > 0 && values["until-found"]) break;
 }
 const seconds = (performance.now() - begunMs) / 1_000;

@@ -68,9 +68,11 @@ export class Oracle {
     }
   }
 
-  /** Whether there is one instance, and it lives all the time: it has seen everything. */
+  /** Whether there is one instance, and it lives all the time: it has seen everything, and gives back what the store loses. */
   get isOneAlone(): boolean {
-    return this.run.log.of("started").length === 1;
+    const { log, schedule } = this.run;
+    const hasEnded = schedule.faults.some(({ type }) => type === "kill" || type === "close");
+    return log.of("started").length === 1 && !hasEnded && schedule.settings.hasFailover;
   }
 
   /** What a call made of each of its buckets. */
@@ -83,7 +85,11 @@ export class Oracle {
       this.accounts.set(key, account);
       if (capacity > account.capacity) Object.assign(account, { capacity, spec });
       if (!isLast) continue;
-      addTo(account.bookings, { planned, decided, ...this.#unitsOf(planned, decided, limit.unit, price ?? 0) });
+      addTo(account.bookings, this.#losesAnswers, {
+        planned,
+        decided,
+        ...this.#unitsOf(planned, decided, limit.unit, price ?? 0),
+      });
     }
   }
 
@@ -109,7 +115,10 @@ export class Oracle {
     const failed = log.of("failed").find((entry) => entry.planned.id === planned.id);
     const isRefused = failed?.error.name === "MisuseError";
     // With failover an error says that nothing was booked, unless the caller gave up a place that it had.
-    const isNothing = failed?.error.name === "StoreError" && schedule.settings.hasFailover;
+    const isNothing =
+      failed?.error.name === "StoreError" &&
+      schedule.settings.hasFailover &&
+      !/the disk is full/.test(failed.error.message);
     return isRefused || isNothing ? NOTHING : { ...NOTHING, most };
   }
 
@@ -132,6 +141,11 @@ export class Oracle {
     if (end.how === "settle" && end.status === "settled") return [used, used];
     if (end.how === "release" && end.status === "settled") return [0, 0];
     return [0, mayBe];
+  }
+
+  /** Whether the store may have lost what it answered under a key. */
+  get #losesAnswers(): boolean {
+    return this.run.schedule.faults.some((fault) => fault.type === "restart" && fault.agoMs !== 0);
   }
 
   /** Whether the end of some hold is not known. */
@@ -159,7 +173,7 @@ export class Oracle {
 const ENDING: ReadonlySet<string> = new Set(["reserve", "run"]);
 
 /** Adds a booking. One key is counted once, also where two processes have admitted it because the store was away. */
-function addTo(bookings: Booking[], booking: Booking): void {
+function addTo(bookings: Booking[], losesAnswers: boolean, booking: Booking): void {
   const key = keyOf(booking);
   const at = bookings.findIndex((each) => key !== undefined && keyOf(each) === key);
   const before = bookings[at];
@@ -170,6 +184,7 @@ function addTo(bookings: Booking[], booking: Booking): void {
     const units = { admitted: larger("admitted"), least: larger("least"), most: larger("most") };
     // A tool that ran twice has used something twice.
     const hasRunTwice = before.admitted > 0 && booking.admitted > 0 && ENDING.has(booking.planned.verb);
+    if (losesAnswers) units.most = before.most + booking.most;
     if (hasRunTwice) Object.assign(units, { least: 0, most: before.most + booking.most });
     bookings[at] = { planned: booking.planned, decided, ...units };
   }

@@ -13,13 +13,18 @@ import type { StoreServer } from "./server.ts";
 /** How long an instance may repeat a denial after another one has reset the bucket, with the way there, ms. */
 const SEEN_WITHIN_MS = 1_100;
 
+/** How soon after the store started again every instance knows of it, ms. */
+const KNOWS_LOSS_WITHIN_MS = 6_000;
+
 export class Witness {
   readonly problems: string[] = [];
+  readonly #schedule: Schedule;
   readonly #server: StoreServer;
   readonly #log: Log;
   readonly #policies: readonly CompiledPolicy[];
 
   constructor(schedule: Schedule, server: StoreServer, log: Log) {
+    this.#schedule = schedule;
     this.#server = server;
     this.#log = log;
     this.#policies = schedule.policies.map((policy) => compiledPolicy(policy));
@@ -33,7 +38,9 @@ export class Witness {
     const request = this.#requestOf(planned.call, policies[1]);
     const keys = request?.steps.map(({ bucket }) => bucket) ?? [];
     const isUnchanged = keys.every((key) => (this.#server.changedAtMs.get(key) ?? 0) < askedAtMs);
-    if (request === null || !isUnchanged || this.#mayBeOld(entry)) return;
+    if (request === null || !isUnchanged || this.#mayBeOld(entry) || this.#isDisturbed(entry)) return;
+    // A denial that is repeated does not know of units that were booked since, such as by a record.
+    const isQuiet = keys.every((key) => (this.#server.changedAtMs.get(key) ?? 0) < askedAtMs - SEEN_WITHIN_MS);
     const { decidedAtMs, retryAfterMs } = decision;
     const retriedMs = retryAfterMs ?? 0;
     const wrong = (problem: string) =>
@@ -43,7 +50,8 @@ export class Witness {
     if (this.#isAllowed(request, decidedAtMs)) wrong("the store would have allowed it then");
     else if (retryAfterMs === null) return;
     else if (this.#isAllowed(request, decidedAtMs + retriedMs - 1)) wrong("it would be allowed before");
-    else if (!this.#hasGrants() && !this.#isAllowed(request, decidedAtMs + retriedMs)) wrong("it would be denied then");
+    else if (isQuiet && !this.#hasGrants() && !this.#isAllowed(request, decidedAtMs + retriedMs))
+      wrong("it would be denied then");
   }
 
   /** What the call asks; `null` where units are borrowed, and instances know more than the store. */
@@ -63,6 +71,14 @@ export class Witness {
   #isAllowed(request: StoreRequest, atMs: number): boolean {
     const [reply] = decideBatch([request], (key) => this.#server.read(key), atMs).replies;
     return reply !== undefined && !StoreError.isInstance(reply) && reply.allowed;
+  }
+
+  /** Whether the store's clock has jumped, or the store may have lost what this instance has seen. */
+  #isDisturbed({ atMs }: Decided): boolean {
+    return this.#schedule.faults.some((fault) => {
+      if (fault.type === "server-clock") return fault.atMs <= atMs;
+      return fault.type === "restart" && fault.atMs <= atMs && atMs < fault.atMs + fault.forMs + KNOWS_LOSS_WITHIN_MS;
+    });
   }
 
   /** A grant may end before that, and then another limit denies the call. */

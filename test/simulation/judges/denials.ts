@@ -24,7 +24,7 @@ export function* denials(oracle: Oracle): Generator<string> {
     const cost = first.decision.verdicts.find(({ limit }) => limit === account.limit)?.cost ?? 1;
     const taken = account.bookings
       .filter(({ decided }) => decided !== null && decided.askedAtMs <= first.atMs)
-      .reduce((sum, { most }) => sum + most, 0);
+      .reduce((sum, { admitted, most }) => sum + Math.max(admitted, most), 0);
     if (taken >= USED_BEFORE_DENIAL * account.capacity || taken + cost > account.capacity) continue;
     yield `${account.key} denies the call ${first.planned.id} when ${taken} of ${account.capacity} units are used`;
   }

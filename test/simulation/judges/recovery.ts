@@ -7,7 +7,7 @@ import { LAST_LOOK_MS, WELL_AFTER_MS } from "../run.ts";
 import type { Fault } from "../schedule.ts";
 
 /** A process that starts with a journal books it with its first call, and decides alone meanwhile. */
-const BOOKS_WITHIN_MS = 1_000;
+const BOOKS_WITHIN_MS = 3_000;
 
 export function* recovery({ run }: Oracle): Generator<string> {
   // A journal that has lost its last writes has batches that were settled: the store refuses each of them ten times.

@@ -100,11 +100,6 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: "await isWithin(leftMs, this.#gate, { clock: this.#clock });",
     replace: "await this.#gate;",
   },
-  "receipts: a batch is booked after its deadline": {
-    file: "store/receipts.ts",
-    find: "if (nowMs > notAfterMs) throw",
-    replace: "if (nowMs > notAfterMs + 600_000) throw",
-  },
   "receipts: a closed batch is booked again": {
     file: "store/receipts.ts",
     find: "const isClosed = number < from || (before?.closed === true && !closes);",
@@ -114,16 +109,6 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     file: "store/receipts.ts",
     find: 'const wasBooked = (i: number) => before?.booked[i] === "1";',
     replace: "const wasBooked = (_i: number) => false;",
-  },
-  "receipts: a batch that closes its number forgets to": {
-    file: "layers/failover/backlog.ts",
-    find: "return { ...this.#receipt(instance, number), closes: true };",
-    replace: "return this.#receipt(instance, number);",
-  },
-  "receipts: numbers below the newest are closed": {
-    file: "layers/failover/backlog.ts",
-    find: "if (instance === this.#instance) for (const sent of this.#sent) from = Math.min(from, sent);",
-    replace: "",
   },
   "receipts: all batches have one number": {
     file: "layers/failover/backlog.ts",
