@@ -1,49 +1,60 @@
-// The command of the simulator: npm run test:simulation -- --seed S --schedules N [--first I] [--until-found] [--shrink] [--story] [--log].
+// The command of the simulator:
+//
+//   npm run test:simulation -- --seed S --schedules N [--first I] [--processes P] [--shrink] [--story] [--until-found]
+//
+// It prints each violation with the seed of its schedule, and sums in the end. To see one schedule again:
+//
+//   npm run test:simulation -- --seed S --first I --schedules 1 --shrink --story
 
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { judge } from "./judges/judges.ts";
-import { makeSchedule } from "./make/schedule.ts";
-import { runSchedule } from "./run.ts";
-import { shrink } from "./shrink.ts";
-import { storyOf } from "./story.ts";
+import { simulate } from "./simulate.ts";
+import { NONE, sumOf, type Totals, textOf } from "./totals.ts";
 
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
     schedules: { type: "string", default: "100" },
     first: { type: "string", default: "0" },
-    "until-found": { type: "boolean" },
-    shrink: { type: "boolean" },
-    story: { type: "boolean" },
-    log: { type: "boolean" },
+    processes: { type: "string", default: "1" },
+    shrink: { type: "boolean", default: false },
+    story: { type: "boolean", default: false },
+    "until-found": { type: "boolean", default: false },
   },
 });
 
-/** Most violations that are shown of one schedule. */
-const SHOWN = 3;
-
 const first = Number(values.first);
-const count = Number(values.schedules);
-const begunMs = performance.now();
-let events = 0;
-let bad = 0;
-for (let i = first; i < first + count; i++) {
-  const seed = `${values.seed}.${i}`;
-  let run = await runSchedule(makeSchedule(seed));
-  events += run.events;
-  let violations = judge(run);
-  if (values.log) console.log(run.log.text());
-  if (violations.length > 0 && values.shrink) {
-    run = await runSchedule(await shrink(run.schedule, violations[0]?.judge ?? ""));
-    violations = judge(run);
-  }
-  if (values.story) console.log(storyOf(run));
-  if (violations.length > 0) bad++;
-  const faults = [...new Set(run.schedule.faults.map(({ type }) => type))].join(" ");
-  for (const { judge, problem } of violations.slice(0, SHOWN)) console.log(`${seed}: ${judge}: ${problem} [${faults}]`);
-  if (bad > 0 && values["until-found"]) break;
+const schedules = Number(values.schedules);
+const processes = Number(values.processes);
+
+/** Simulates a part in a process of its own. */
+function inProcess(from: number, count: number): Promise<Totals> {
+  const args = ["--seed", values.seed, "--first", String(from), "--schedules", String(count)];
+  const flags = (["shrink", "story", "until-found"] as const).filter((name) => values[name]).map((name) => `--${name}`);
+  const child = fork(fileURLToPath(import.meta.url), [...args, ...flags]);
+  return new Promise((resolve, reject) => {
+    let totals = NONE;
+    child.on("message", (message: Totals) => {
+      totals = message;
+    });
+    child.on("exit", (code) => (totals === NONE ? reject(new Error(`a process ended with ${code}`)) : resolve(totals)));
+  });
 }
-const seconds = (performance.now() - begunMs) / 1_000;
-const speed = `${(count / seconds).toFixed(1)} schedules a second`;
-console.log(`${count} schedules, ${bad} with violations, ${events} events, ${seconds.toFixed(1)} s, ${speed}`);
-if (bad > 0) process.exitCode = 1;
+
+const begunMs = performance.now();
+let totals: Totals;
+if (processes > 1) {
+  const each = Math.ceil(schedules / processes);
+  const parts = Array.from(
+    { length: processes },
+    (_, i) => [first + i * each, Math.min(each, schedules - i * each)] as const,
+  );
+  totals = (await Promise.all(parts.map(([from, count]) => inProcess(from, count)))).reduce(sumOf, NONE);
+} else {
+  const { seed, shrink, story, "until-found": untilFound } = values;
+  totals = await simulate({ seed, first, schedules, shrink, story, untilFound, print: console.log });
+}
+if (process.send === undefined) console.log(textOf(totals, (performance.now() - begunMs) / 1_000));
+else process.send(totals);
+if (totals.failing > 0) process.exitCode = 1;

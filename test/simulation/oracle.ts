@@ -30,9 +30,10 @@ export interface Booking {
 export interface Account {
   readonly key: string;
   readonly limit: string;
-  /** The largest capacity, and the limit that has it. */
+  /** The largest capacity of the limits that it was asked under. */
   capacity: number;
-  spec: LimitSpec;
+  /** The limits that it was asked under: a reload changes them. */
+  readonly specs: LimitSpec[];
   readonly bookings: Booking[];
 }
 
@@ -81,9 +82,10 @@ export class Oracle {
     for (const { key, limit, allotment, price } of this.matchesOf(planned.call, policy)) {
       const { spec } = allotment;
       const capacity = algorithmOf(spec).capacity(spec);
-      const account = this.accounts.get(key) ?? { key, limit: limit.name, capacity, spec, bookings: [] };
+      const account = this.accounts.get(key) ?? { key, limit: limit.name, capacity, specs: [], bookings: [] };
       this.accounts.set(key, account);
-      if (capacity > account.capacity) Object.assign(account, { capacity, spec });
+      account.capacity = Math.max(account.capacity, capacity);
+      if (!account.specs.includes(spec)) account.specs.push(spec);
       if (!isLast) continue;
       addTo(account.bookings, this.#losesAnswers, {
         planned,

@@ -28,6 +28,7 @@ export interface Run {
   readonly instances: readonly Instance[];
   readonly witness: Witness;
   readonly events: number;
+  readonly endMs: number;
 }
 
 export async function runSchedule(schedule: Schedule): Promise<Run> {
@@ -53,8 +54,9 @@ export async function runSchedule(schedule: Schedule): Promise<Run> {
         world.after(schedule.calmAtMs + afterMs, null, "turn", () => makeCall(lookOf(instance), instances, around));
       }
     }
-    await world.runUntil(schedule.calmAtMs + CALM_MS);
-    return { schedule, log, server, instances, witness, events: world.events };
+    const endMs = schedule.calmAtMs + CALM_MS;
+    await world.runUntil(endMs);
+    return { schedule, log, server, instances, witness, endMs, events: world.events };
   } finally {
     undo();
   }

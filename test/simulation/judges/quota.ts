@@ -14,14 +14,16 @@ interface Admitted {
 export function* quota(oracle: Oracle): Generator<string> {
   const outages = outagesOf(oracle.run);
   for (const account of oracle.accounts.values()) {
-    const { spec, capacity, key } = account;
-    if (!algorithmOf(spec).countsUnits || algorithmOf(spec).isHeldOnly || !isEnforced(oracle, account)) continue;
+    const { specs, capacity, key } = account;
+    if (specs.some((spec) => algorithmOf(spec).isHeldOnly) || !isEnforced(oracle, account)) continue;
     const admitted = admissionsOf(account);
     // What one instance decides alone can exceed nothing, unless it has to admit everything.
     const isExact = oracle.isOneAlone && isShared(oracle, account);
     const overshoot = isExact ? 0 : outages.reduce((sum, outage) => sum + overshootIn(oracle, account, outage), 0);
     const extra = expectedExtra(oracle, account) + overshoot;
-    const worst = worstSpan(admitted, (ms) => boundIn(spec, ms) + extra * (1 + Math.ceil(ms / fullAgainMs(spec))));
+    const boundOf = (spec: LimitSpec, ms: number) =>
+      boundIn(spec, ms) + extra * (1 + Math.ceil(ms / fullAgainMs(spec)));
+    const worst = worstSpan(admitted, (ms) => Math.max(...specs.map((spec) => boundOf(spec, ms))));
     if (worst === null) continue;
     const { units, ms, bound } = worst;
     yield `${units} units of ${key} were admitted within ${ms} ms, at most ${bound} may be (capacity ${capacity}, ${extra} extra)`;
