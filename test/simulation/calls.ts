@@ -1,7 +1,7 @@
 // How a program asks its limiter: each planned call, what the log gets of it, and how its hold ends.
 
 import type { Decision } from "tollgate";
-import type { HostedLimiter } from "../../src/limiter/hosted.ts";
+import type { Hold, Limiter } from "../../src/limiter.ts";
 import type { Instance, Surroundings } from "./instance.ts";
 import { type Asked, failureOf } from "./log.ts";
 import type { PlannedCall } from "./schedule.ts";
@@ -12,15 +12,17 @@ type Reserve = Extract<PlannedCall, { verb: "reserve" }>;
 export function makeCall(planned: PlannedCall, instances: readonly Instance[], around: Surroundings): void {
   const { world, log } = around;
   const inTurn = [...instances.slice(planned.instance), ...instances.slice(0, planned.instance)];
-  const instance = inTurn.find(({ limiter }) => limiter !== null);
+  const instance = inTurn.find(
+    ({ program, isClosing, plan }) => program !== null && !isClosing && plan.role !== "service",
+  );
   const machine = instance?.machine;
   const skip = () => log.add({ atMs: world.nowMs, type: "skipped", planned });
   if (instance === undefined || machine == null) skip();
   else {
     world.after(0, machine, "message", () => {
-      const { limiter } = instance;
-      if (limiter === null) skip();
-      else void new CallOnInstance(planned, instance, limiter, instances, around).make();
+      const { program } = instance;
+      if (program === null) skip();
+      else void new CallOnInstance(planned, instance, program.limiter, instances, around).make();
     });
   }
 }
@@ -28,14 +30,14 @@ export function makeCall(planned: PlannedCall, instances: readonly Instance[], a
 class CallOnInstance {
   readonly #planned: PlannedCall;
   readonly #instance: Instance;
-  readonly #limiter: HostedLimiter;
+  readonly #limiter: Limiter;
   readonly #instances: readonly Instance[];
   readonly #around: Surroundings;
 
   constructor(
     planned: PlannedCall,
     instance: Instance,
-    limiter: HostedLimiter,
+    limiter: Limiter,
     instances: readonly Instance[],
     around: Surroundings,
   ) {
@@ -160,11 +162,11 @@ class CallOnInstance {
       const machine = instance?.machine;
       if (instance === undefined || machine == null) return;
       world.after(0, machine, "message", async () => {
-        const { limiter, name: on } = instance;
-        if (limiter === null) return;
+        const { program, name: on } = instance;
+        if (program === null) return;
         const ended = { type: "ended", planned, on, how: ending } as const;
         try {
-          const hold = limiter.getHold(holdId, call);
+          const hold = program.limiter.getHold(holdId, call);
           const status = ending === "extend" ? await hold.extend() : await settled(hold, ending, tokens);
           log.add({ atMs: world.nowMs, ...ended, status: String(status), error: null });
         } catch (error) {
@@ -175,7 +177,7 @@ class CallOnInstance {
   }
 }
 
-async function settled(hold: ReturnType<HostedLimiter["getHold"]>, ending: "settle" | "release", tokens: number) {
+async function settled(hold: Hold, ending: "settle" | "release", tokens: number) {
   const usage = tokens === 0 ? {} : { tokens };
   const { status } = ending === "settle" ? await hold.settle(usage) : await hold.release();
   return status;

@@ -29,14 +29,14 @@ export class Deaths {
       if (entry.type === "event" && entry.event.type === "store.recovered") lifeOf(entry.on).backAtMs.push(entry.atMs);
     }
     for (const instance of instances) {
-      const { number, journal, name, limiter } = instance;
+      const { number, journal, name, program } = instance;
       const losesWrites = schedule.faults.some(
         (fault) => fault.type === "kill" && fault.instance === number && fault.losesWrites > 0,
       );
       for (const life of this.#lives.values()) {
         if (!life.on.startsWith(`p${number}.`)) continue;
-        if (life.on !== name || limiter === null) life.endedAtMs ??= Number.POSITIVE_INFINITY;
-        life.isInherited = journal !== null && limiter !== null && !losesWrites;
+        if (life.on !== name || program === null) life.endedAtMs ??= Number.POSITIVE_INFINITY;
+        life.isInherited = journal !== null && program !== null && !losesWrites;
       }
     }
   }

@@ -50,8 +50,8 @@ export function begin(fault: Fault, instances: readonly Instance[], around: Surr
     case "reload":
       onMachine(instance, around, () => {
         const policy = around.schedule.policies[fault.policy];
-        if (instance?.limiter == null || policy === undefined) return;
-        instance.limiter.reload(policy);
+        if (instance?.program == null || policy === undefined) return;
+        instance.program.reload(policy);
         instance.policy = fault.policy;
       });
       return null;
@@ -78,11 +78,13 @@ function startAgain(instance: Instance | undefined, afterMs: number | null, { wo
 function close(fault: Extract<Fault, { type: "close" }>, instance: Instance | undefined, around: Surroundings): void {
   const machine = instance?.machine;
   onMachine(instance, around, async () => {
-    await instance?.limiter?.close({ withinMs: fault.withinMs });
+    if (instance === undefined) return;
+    instance.isClosing = true;
+    await instance.program?.close(fault.withinMs);
     around.world.after(0, null, "turn", () => {
-      if (instance?.machine !== machine) return;
-      around.log.add({ atMs: around.world.nowMs, type: "closed", on: instance?.name ?? "" });
-      instance?.kill(0);
+      if (instance.machine !== machine) return;
+      around.log.add({ atMs: around.world.nowMs, type: "closed", on: instance.name });
+      instance.kill(0);
       startAgain(instance, fault.againAfterMs, around);
     });
   });

@@ -76,6 +76,20 @@ export class Oracle {
     return log.of("started").length === 1 && !hasEnded && schedule.settings.hasFailover;
   }
 
+  /** Whether a life is that of a client of services. */
+  isClient(on: string): boolean {
+    return this.run.instances.some(({ plan, number }) => plan.role === "client" && on.startsWith(`p${number}.`));
+  }
+
+  /** Whether clients have no service to ask in the end. */
+  get hasNoService(): boolean {
+    const { instances } = this.run;
+    return (
+      instances.some(({ plan }) => plan.role === "client") &&
+      !instances.some(({ plan, program }) => plan.role === "service" && program !== null)
+    );
+  }
+
   /** What a call made of each of its buckets. */
   #book(planned: PlannedCall, policy: number, decided: Decided | null, isLast: boolean): void {
     if (!("call" in planned) || planned.verb === "peek") return;
@@ -104,8 +118,12 @@ export class Oracle {
     if (decided === null) return this.#unitsWithoutAnswer(planned, mayBe);
     const { decision } = decided;
     if (decision.replayed) return NOTHING;
-    const isLost = decision.degraded !== null && (this.deaths.mayLose(decided) || this.#hasWrongTime(decided));
-    if (!decision.allowed && planned.verb !== "record") return isLost ? { ...NOTHING, most: mayBe } : NOTHING;
+    const isLost =
+      decision.degraded !== null &&
+      (this.deaths.mayLose(decided) || this.#mayServiceLose(decided) || this.#hasWrongTime(decided));
+    // A client may deny a call that the service has admitted, and whose answer was lost.
+    const mayBeCharged = isLost || (decision.degraded !== null && this.isClient(decided.on));
+    if (!decision.allowed && planned.verb !== "record") return mayBeCharged ? { ...NOTHING, most: mayBe } : NOTHING;
     const admitted = decision.allowed ? price : 0;
     const [least, most] = this.#rangeOf(planned, decided, unit, price, mayBe);
     return { admitted, least: isLost ? 0 : least, most };
@@ -164,6 +182,11 @@ export class Oracle {
       .some((entry) => entry.on === on && entry.atMs <= atMs && entry.decision.degraded === null);
     const wasBack = this.away.some((time) => time.on === on && (time.untilMs ?? Number.POSITIVE_INFINITY) <= atMs);
     return isWrong && !knew && !wasBack;
+  }
+
+  /** Whether the service that decided a client's call alone may have ended before it could book it. */
+  #mayServiceLose({ on }: Decided): boolean {
+    return this.isClient(on) && this.run.schedule.faults.some(({ type }) => type === "kill" || type === "close");
   }
 
   #isAwayAt(on: string, atMs: number): boolean {

@@ -24,7 +24,7 @@ export function awayTimes({ log, instances }: Run): Away[] {
     const time = open(on);
     if (event.type === "store.recovered" && time !== undefined) time.untilMs = atMs;
   }
-  const living = new Set(instances.filter(({ limiter }) => limiter !== null).map(({ name }) => name));
+  const living = new Set(instances.filter(({ program }) => program !== null).map(({ name }) => name));
   for (const time of times) time.hasEnded = !living.has(time.on);
   return times;
 }

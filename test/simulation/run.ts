@@ -9,6 +9,7 @@ import { Machine } from "./machine.ts";
 import { Network } from "./network.ts";
 import type { Fault, PlannedCall, Schedule } from "./schedule.ts";
 import { StoreServer } from "./server.ts";
+import { Services } from "./services.ts";
 import { Witness } from "./witness.ts";
 import { World } from "./world.ts";
 
@@ -39,7 +40,7 @@ export async function runSchedule(schedule: Schedule): Promise<Run> {
     const server = new StoreServer(new Machine(world, "server", { drift: 0, aheadMs: 0 }, 0));
     const network = new Network(world.random.stream("network"), schedule.settings.messageMs);
     const witness = new Witness(schedule, server, log);
-    const around: Surroundings = { schedule, world, network, server, log, witness };
+    const around: Surroundings = { schedule, world, network, server, log, witness, services: new Services() };
     const instances = schedule.instances.map((plan, number) => new Instance(number, plan, around));
     for (const [i, { startMs }] of schedule.instances.entries()) {
       world.after(startMs, null, "turn", () => instances[i]?.start());

@@ -32,6 +32,8 @@ export interface Settings {
 }
 
 export interface InstancePlan {
+  /** What runs in it: a limiter in front of the store, a service with one, or a client of services. */
+  readonly role: "limiter" | "service" | "client";
   readonly startMs: number;
   readonly clock: ClockFault;
   readonly hasJournal: boolean;

@@ -34,7 +34,8 @@ export class Witness {
   see(entry: Decided): void {
     const { decision, planned, policies, askedAtMs } = entry;
     if (decision.allowed || decision.degraded !== null || decision.replayed || planned.verb !== "consume") return;
-    if (planned.maxWaitMs !== undefined || policies[0] !== policies[1]) return;
+    // A service may have another policy than its client.
+    if (this.#isClient(entry.on) || planned.maxWaitMs !== undefined || policies[0] !== policies[1]) return;
     const request = this.#requestOf(planned.call, policies[1]);
     const keys = request?.steps.map(({ bucket }) => bucket) ?? [];
     const isUnchanged = keys.every((key) => (this.#server.changedAtMs.get(key) ?? 0) < askedAtMs);
@@ -71,6 +72,10 @@ export class Witness {
   #isAllowed(request: StoreRequest, atMs: number): boolean {
     const [reply] = decideBatch([request], (key) => this.#server.read(key), atMs).replies;
     return reply !== undefined && !StoreError.isInstance(reply) && reply.allowed;
+  }
+
+  #isClient(on: string): boolean {
+    return this.#schedule.instances.some(({ role }, i) => role === "client" && on.startsWith(`p${i}.`));
   }
 
   /** Whether the store's clock has jumped, or the store may have lost what this instance has seen. */

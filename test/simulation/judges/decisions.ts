@@ -11,12 +11,14 @@ export function* decisions(oracle: Oracle): Generator<string> {
   }
 }
 
-function* problemsOf(oracle: Oracle, { planned, decision, policies }: Decided): Generator<string> {
+function* problemsOf(oracle: Oracle, { planned, decision, policies, on }: Decided): Generator<string> {
   const { allowed, verdicts, deniedBy, retryAfterMs } = decision;
   if (allowed !== verdicts.every((verdict) => verdict.allowed)) yield "is decided otherwise than its verdicts say";
   if (allowed !== (deniedBy === null)) yield "names a limit that denies it, and is allowed, or the other way round";
   if (retryAfterMs !== null && retryAfterMs < 1) yield `is to be tried again after ${retryAfterMs} ms`;
   const [began, ended] = policies;
+  // The policy of a client's service is not known here.
+  if (oracle.isClient(on)) return;
   if (!allowed || decision.replayed || began !== ended || !("call" in planned)) return;
   for (const { limit, allotment, price } of oracle.matchesOf(planned.call, ended)) {
     if (limit.mode !== "enforce" || price === 0) continue;

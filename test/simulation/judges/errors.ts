@@ -17,12 +17,13 @@ const BY_FAULT: Readonly<Record<string, readonly FaultType[]>> = {
 const OUTAGES: ReadonlySet<string> = new Set(["unavailable", "loading", "read-only", "out-of-memory"]);
 const ONLY_STORE: ReadonlySet<string> = new Set(["usage", "reset", "grant", "revoke"]);
 
-export function* errors({ run }: Oracle): Generator<string> {
-  const { schedule, log } = run;
+export function* errors(oracle: Oracle): Generator<string> {
+  const { schedule, log } = oracle.run;
   const types = new Set(schedule.faults.map(({ type }) => type));
   for (const { planned, error, on, askedAtMs } of log.of("failed")) {
     const hasFailover = schedule.settings.hasFailover && !ONLY_STORE.has(planned.verb);
     const isCalm = planned.id < 0 && askedAtMs >= schedule.calmAtMs + WELL_AFTER_MS;
+    if (oracle.hasNoService && oracle.isClient(on)) continue;
     if (!isCalm && isKnown(error, types, hasFailover)) continue;
     if (isCalm && error.code === "damaged-bucket" && types.has("damage")) continue;
     yield `the call ${planned.id} (${planned.verb}) on ${on} fails with ${error.name} ${error.code}: ${error.message}`;
@@ -31,6 +32,8 @@ export function* errors({ run }: Oracle): Generator<string> {
 
 function isKnown({ name, code, message }: Failure, types: ReadonlySet<FaultType>, hasFailover: boolean): boolean {
   if (message === "the caller has gone") return true;
+  // A service does not say why its store has failed for good.
+  if (/answered 500: The store failed/.test(message)) return types.has("refuse");
   if (name === "MisuseError") return MISUSE.has(code) || /above 0|a bucket is unlimited/.test(message);
   if (name !== "StoreError" || types.size === 0) return false;
   if (OUTAGES.has(code)) return !hasFailover || types.has("full-disk");

@@ -9,12 +9,13 @@ import type { Fault } from "../schedule.ts";
 /** A process that starts with a journal books it with its first call, and decides alone meanwhile. */
 const BOOKS_WITHIN_MS = 3_000;
 
-export function* recovery({ run }: Oracle): Generator<string> {
+export function* recovery(oracle: Oracle): Generator<string> {
+  const { run } = oracle;
   // A journal that has lost its last writes has batches that were settled: the store refuses each of them ten times.
   if (run.schedule.faults.some((fault) => fault.type === "kill" && fault.losesWrites > 0)) return;
   const wellMs = Math.max(0, ...run.schedule.faults.map(endOf)) + WELL_AFTER_MS;
   for (const { on, fromMs, untilMs, hasEnded } of awayTimes(run)) {
-    if (hasEnded && untilMs === null) continue;
+    if ((hasEnded && untilMs === null) || (oracle.hasNoService && oracle.isClient(on))) continue;
     const dueMs = Math.max(wellMs, fromMs + BOOKS_WITHIN_MS);
     if (untilMs !== null && untilMs <= dueMs) continue;
     yield `${on} decides alone since ${fromMs.toFixed(0)} ms, and ${untilMs === null ? "never" : `at ${untilMs.toFixed(0)} ms`} asks the store again; ${dueMs} ms was the time`;

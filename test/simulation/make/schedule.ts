@@ -56,13 +56,17 @@ function makeSettings(random: Random): Settings {
 }
 
 function makeInstances(count: number, random: Random): InstancePlan[] {
+  // In some schedules clients ask services. The first instances are the services.
+  const services = count >= 2 && random.chance(0.2) ? random.whole(1, Math.min(3, count - 1)) : 0;
+  const roleOf = (i: number) => (services === 0 ? "limiter" : i < services ? "service" : "client");
   const isDrifting = random.chance(0.3);
   const haveJournals = random.chance(0.4);
-  return Array.from({ length: count }, () => ({
+  return Array.from({ length: count }, (_, i) => ({
+    role: roleOf(i),
     startMs: random.chance(0.1) ? random.whole(0, 10_000) : random.whole(0, 200),
     clock: isDrifting
       ? { drift: random.pick([-0.001, 0, 0.0002, 0.001]), aheadMs: random.whole(-2_000, 2_000) }
       : { drift: 0, aheadMs: 0 },
-    hasJournal: haveJournals,
+    hasJournal: haveJournals && roleOf(i) !== "client",
   }));
 }
