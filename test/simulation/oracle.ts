@@ -117,7 +117,8 @@ export class Oracle {
     const mayBe = mostOf(planned, unit, price);
     if (decided === null) return this.#unitsWithoutAnswer(planned, mayBe);
     const { decision } = decided;
-    if (decision.replayed) return NOTHING;
+    // A client gets an answer again whose first copy was lost.
+    if (decision.replayed && !this.isClient(decided.on)) return NOTHING;
     const isLost =
       decision.degraded !== null &&
       (this.deaths.mayLose(decided) || this.#mayServiceLose(decided) || this.#hasWrongTime(decided));

@@ -73,6 +73,9 @@ async function withFewerInstances(
 ): Promise<void> {
   for (let gone = best().instances.length - 1; gone >= 0 && best().instances.length > 1; gone--) {
     const schedule = best();
+    // Clients need a service.
+    const services = schedule.instances.filter(({ role }) => role === "service");
+    if (services.length === 1 && schedule.instances[gone]?.role === "service") continue;
     const renamed = (instance: number) => (instance > gone ? instance - 1 : instance === gone ? 0 : instance);
     const calls = schedule.calls.map((call) => ({ ...call, instance: renamed(call.instance) }));
     const faults = schedule.faults

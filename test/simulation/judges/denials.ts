@@ -35,5 +35,7 @@ function denies(oracle: Oracle, { decision, planned, policies }: Decided, { key,
   const verdict = decision.verdicts.find((each) => each.limit === limit);
   if (verdict === undefined || verdict.allowed) return false;
   const match = oracle.matchesOf(planned.call, policies[1]).find((each) => each.key === key);
-  return match !== undefined && (decision.degraded === null || match.limit.onStoreError !== "deny");
+  if (match === undefined || decision.degraded === null) return match !== undefined;
+  // An instance that has not reached the store yet does not know how many there are, and admits nothing.
+  return match.limit.onStoreError !== "deny" && decision.degraded.maxOvershoot !== null;
 }

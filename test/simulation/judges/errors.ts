@@ -25,7 +25,8 @@ export function* errors(oracle: Oracle): Generator<string> {
     const isCalm = planned.id < 0 && askedAtMs >= schedule.calmAtMs + WELL_AFTER_MS;
     if (oracle.hasNoService && oracle.isClient(on)) continue;
     if (!isCalm && isKnown(error, types, hasFailover)) continue;
-    if (isCalm && error.code === "damaged-bucket" && types.has("damage")) continue;
+    const isDamaged = error.code === "damaged-bucket" || /answered 500/.test(error.message);
+    if (isCalm && isDamaged && types.has("damage")) continue;
     yield `the call ${planned.id} (${planned.verb}) on ${on} fails with ${error.name} ${error.code}: ${error.message}`;
   }
 }
@@ -33,7 +34,7 @@ export function* errors(oracle: Oracle): Generator<string> {
 function isKnown({ name, code, message }: Failure, types: ReadonlySet<FaultType>, hasFailover: boolean): boolean {
   if (message === "the caller has gone") return true;
   // A service does not say why its store has failed for good.
-  if (/answered 500: The store failed/.test(message)) return types.has("refuse");
+  if (/answered 500: The store failed/.test(message)) return types.has("refuse") || types.has("damage");
   if (name === "MisuseError") return MISUSE.has(code) || /above 0|a bucket is unlimited/.test(message);
   if (name !== "StoreError" || types.size === 0) return false;
   if (OUTAGES.has(code)) return !hasFailover || types.has("full-disk");

@@ -13,7 +13,8 @@ export function* recovery(oracle: Oracle): Generator<string> {
   const { run } = oracle;
   // A journal that has lost its last writes has batches that were settled: the store refuses each of them ten times.
   if (run.schedule.faults.some((fault) => fault.type === "kill" && fault.losesWrites > 0)) return;
-  const wellMs = Math.max(0, ...run.schedule.faults.map(endOf)) + WELL_AFTER_MS;
+  const { faults, instances } = run.schedule;
+  const wellMs = Math.max(0, ...faults.map(endOf), ...instances.map(({ startMs }) => startMs)) + WELL_AFTER_MS;
   for (const { on, fromMs, untilMs, hasEnded } of awayTimes(run)) {
     if ((hasEnded && untilMs === null) || (oracle.hasNoService && oracle.isClient(on))) continue;
     const dueMs = Math.max(wellMs, fromMs + BOOKS_WITHIN_MS);

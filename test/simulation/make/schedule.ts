@@ -21,11 +21,13 @@ export function makeSchedule(seed: string): Schedule {
   const calls = makeCalls({ policy, instances: count, fromMs: FROM_MS, untilMs }, random.stream("calls"));
   const busyMs = calls.map(({ atMs }) => atMs);
   const stage = { instances: count, fromMs: FROM_MS, untilMs, busyMs, policies: policies.length };
+  const instances = makeInstances(count, random.stream("instances"));
+  const hasClients = instances.some(({ role }) => role === "client");
   return {
     seed,
-    settings: makeSettings(random.stream("settings")),
+    settings: makeSettings(hasClients, random.stream("settings")),
     policies,
-    instances: makeInstances(count, random.stream("instances")),
+    instances,
     faults: makeFaults(stage, random.stream("faults")),
     calls,
     // Processes that start again do so within five seconds.
@@ -33,15 +35,20 @@ export function makeSchedule(seed: string): Schedule {
   };
 }
 
-function makeSettings(random: Random): Settings {
-  const messageMs = random.pick([
-    [0.1, 0.5],
-    [0.2, 2],
-    [1, 5],
-    [5, 20],
-  ] as const);
+/** How long a message takes, ms. */
+const MESSAGE_MS = [
+  [0.1, 0.5],
+  [0.2, 2],
+  [1, 5],
+  [5, 20],
+] as const;
+
+/** A client's call crosses two networks, and each of its tries has half of the deadline. */
+function makeSettings(hasClients: boolean, random: Random): Settings {
+  const messageMs = random.pick(hasClients ? MESSAGE_MS.slice(0, 3) : MESSAGE_MS);
+  const isSlow = hasClients || messageMs[1] > 5;
   return {
-    deadlineMs: messageMs[1] > 5 ? 250 : random.pick([50, 250, 250, 1_000]),
+    deadlineMs: random.pick(isSlow ? [250, 1_000] : [50, 250, 250, 1_000]),
     batching: random.pick([
       { size: 4, underWay: 4 },
       { size: 16, underWay: 2 },
@@ -63,7 +70,7 @@ function makeInstances(count: number, random: Random): InstancePlan[] {
   const haveJournals = random.chance(0.4);
   return Array.from({ length: count }, (_, i) => ({
     role: roleOf(i),
-    startMs: random.chance(0.1) ? random.whole(0, 10_000) : random.whole(0, 200),
+    startMs: roleOf(i) !== "service" && random.chance(0.1) ? random.whole(0, 10_000) : random.whole(0, 200),
     clock: isDrifting
       ? { drift: random.pick([-0.001, 0, 0.0002, 0.001]), aheadMs: random.whole(-2_000, 2_000) }
       : { drift: 0, aheadMs: 0 },
