@@ -32,7 +32,17 @@ export const LOSSES: readonly Loss[] = [
     of: (oracle, { bookings }) => {
       const isLost = oracle.run.schedule.faults.some((fault) => fault.type === "restart" && fault.agoMs !== 0);
       const hasHolds = bookings.some(({ planned }) => planned.verb === "reserve" || planned.verb === "run");
-      return isLost && (hasHolds || !oracle.isOneAlone) ? ANY : NONE;
+      // What an instance sees just after the store's clock was set back seems older to it than what it saw before.
+      const hasJumped = oracle.run.schedule.faults.some(({ type }) => type === "server-clock");
+      return isLost && (hasHolds || hasJumped || !oracle.isOneAlone) ? ANY : NONE;
+    },
+  },
+  {
+    when: "the server refused for a reason that is no outage to book what was admitted (failover.refused)",
+    of: ({ run }, { bookings }) => {
+      const isRefused = run.log.of("event").some(({ event }) => event.type === "failover.refused");
+      const alone = bookings.filter(({ decided }) => decided?.decision.degraded != null);
+      return isRefused ? { fewer: alone.reduce((sum, { most }) => sum + most, 0), more: 0 } : NONE;
     },
   },
   {

@@ -123,7 +123,9 @@ export class Oracle {
       decision.degraded !== null &&
       (this.deaths.mayLose(decided) || this.#mayServiceLose(decided) || this.#hasWrongTime(decided));
     // A client may deny a call that the service has admitted, and whose answer was lost.
-    const mayBeCharged = isLost || (decision.degraded !== null && this.isClient(decided.on));
+    // So may an instance, if the call came twice under one key: an answer that was given again is not undone.
+    const isKeyed = "call" in planned && planned.call.idempotencyKey !== undefined;
+    const mayBeCharged = isLost || (decision.degraded !== null && (isKeyed || this.isClient(decided.on)));
     if (!decision.allowed && planned.verb !== "record") return mayBeCharged ? { ...NOTHING, most: mayBe } : NOTHING;
     const admitted = decision.allowed ? price : 0;
     const [least, most] = this.#rangeOf(planned, decided, unit, price, mayBe);
