@@ -46,7 +46,6 @@ export class Network {
   readonly #takesMs: readonly [least: number, most: number];
   readonly #rules = new Set<Rule>();
   readonly #random: Random;
-  readonly #streams = new Map<string, Random>();
 
   constructor(random: Random, takesMs: readonly [least: number, most: number]) {
     this.#random = random;
@@ -71,7 +70,8 @@ export class Network {
     answer: () => Answer | Promise<Answer>,
     isRepeatable: boolean,
   ): Promise<Answer> {
-    const random = this.#streamOf(from, host.machine);
+    // Its fate depends on when it is sent: leaving out another message does not change it.
+    const random = this.#random.stream(`${from.name} ${host.machine.name} ${from.world.nowMs}`);
     return new Promise((resolve, reject) => {
       const rules = this.#rulesBetween(from, host.machine);
       const toSender = (ms: number, run: () => void) => void from.world.after(ms, from, "message", run);
@@ -111,13 +111,6 @@ export class Network {
       >;
     }
     return worst;
-  }
-
-  #streamOf(from: Machine, to: Machine): Random {
-    const name = `${from.name} to ${to.name}`;
-    const stream = this.#streams.get(name) ?? this.#random.stream(name);
-    this.#streams.set(name, stream);
-    return stream;
   }
 }
 

@@ -2,7 +2,7 @@
 
 import type { Failure } from "../log.ts";
 import type { Oracle } from "../oracle.ts";
-import { WELL_AFTER_MS } from "../run.ts";
+import { LAST_LOOK_MS } from "../run.ts";
 import type { FaultType } from "../schedule.ts";
 
 /** What programs may do wrong here: two operators use one id, a hold is ended twice or too late. */
@@ -22,7 +22,7 @@ export function* errors(oracle: Oracle): Generator<string> {
   const types = new Set(schedule.faults.map(({ type }) => type));
   for (const { planned, error, on, askedAtMs } of log.of("failed")) {
     const hasFailover = schedule.settings.hasFailover && !ONLY_STORE.has(planned.verb);
-    const isCalm = planned.id < 0 && askedAtMs >= schedule.calmAtMs + WELL_AFTER_MS;
+    const isCalm = planned.id < 0 && askedAtMs >= schedule.calmAtMs + LAST_LOOK_MS;
     if (oracle.hasNoService && oracle.isClient(on)) continue;
     if (!isCalm && isKnown(error, types, hasFailover)) continue;
     const isDamaged = error.code === "damaged-bucket" || /answered 500/.test(error.message);
@@ -34,7 +34,8 @@ export function* errors(oracle: Oracle): Generator<string> {
 function isKnown({ name, code, message }: Failure, types: ReadonlySet<FaultType>, hasFailover: boolean): boolean {
   if (message === "the caller has gone") return true;
   // A service does not say why its store has failed for good.
-  if (/answered 500: The store failed/.test(message)) return types.has("refuse") || types.has("damage");
+  if (/answered 500: The store failed/.test(message))
+    return ["refuse", "damage", "full-disk"].some((type) => types.has(type as FaultType));
   if (name === "MisuseError") return MISUSE.has(code) || /above 0|a bucket is unlimited/.test(message);
   if (name !== "StoreError" || types.size === 0) return false;
   if (OUTAGES.has(code)) return !hasFailover || types.has("full-disk");
