@@ -117,8 +117,6 @@ export class Oracle {
     const mayBe = mostOf(planned, unit, price);
     if (decided === null) return this.#unitsWithoutAnswer(planned, mayBe);
     const { decision } = decided;
-    // A client gets an answer again whose first copy was lost.
-    if (decision.replayed && !this.isClient(decided.on)) return NOTHING;
     const isLost =
       decision.degraded !== null &&
       (this.deaths.mayLose(decided) || this.#mayServiceLose(decided) || this.#hasWrongTime(decided));
@@ -211,7 +209,8 @@ function addTo(bookings: Booking[], losesAnswers: boolean, booking: Booking): vo
     const decided = before.admitted > 0 ? before.decided : booking.decided;
     const units = { admitted: larger("admitted"), least: larger("least"), most: larger("most") };
     // A tool that ran twice has used something twice.
-    const hasRunTwice = before.admitted > 0 && booking.admitted > 0 && ENDING.has(booking.planned.verb);
+    const isAgain = booking.decided?.decision.replayed === true;
+    const hasRunTwice = before.admitted > 0 && booking.admitted > 0 && !isAgain && ENDING.has(booking.planned.verb);
     if (losesAnswers) units.most = before.most + booking.most;
     if (hasRunTwice) Object.assign(units, { least: 0, most: before.most + booking.most });
     bookings[at] = { planned: booking.planned, decided, ...units };
