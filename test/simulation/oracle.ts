@@ -152,7 +152,8 @@ export class Oracle {
     mayBe: number,
   ): [least: number, most: number] {
     if (planned.verb === "consume" || planned.verb === "record") return [price, price];
-    if (planned.verb === "run" && unit === "calls") return [price, price];
+    const isClientAlone = decided.decision.degraded !== null && this.isClient(decided.on);
+    if (planned.verb === "run" && unit === "calls") return [isClientAlone ? 0 : price, price];
     const ends = this.run.log.of("ended").filter((entry) => entry.planned.id === planned.id);
     const [end] = ends;
     const isPlain = ends.length === 1 && decided.decision.degraded === null && !this.#hasTrouble;
@@ -191,7 +192,10 @@ export class Oracle {
   }
 
   #isAwayAt(on: string, atMs: number): boolean {
-    return this.away.some((time) => time.on === on && time.fromMs <= atMs && atMs <= (time.untilMs ?? atMs));
+    // Of a client, its service may be away.
+    return this.away.some(
+      (time) => (time.on === on || this.isClient(on)) && time.fromMs <= atMs && atMs <= (time.untilMs ?? atMs),
+    );
   }
 }
 
