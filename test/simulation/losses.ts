@@ -46,11 +46,10 @@ export const LOSSES: readonly Loss[] = [
     },
   },
   {
-    when: "another bucket of a call was damaged when the call was booked after an outage",
+    when: "another bucket of a call was damaged when the call was booked or taken back after an outage",
     of: ({ run }, { bookings }) => {
       const isDamaged = run.schedule.faults.some(({ type }) => type === "damage");
-      const alone = bookings.filter(({ decided }) => decided?.decision.degraded != null);
-      return isDamaged ? { fewer: alone.reduce((sum, { most }) => sum + most, 0), more: 0 } : NONE;
+      return isDamaged && bookings.some(({ decided }) => decided?.decision.degraded != null) ? ANY : NONE;
     },
   },
   {

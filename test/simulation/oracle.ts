@@ -61,7 +61,10 @@ export class Oracle {
       answered.add(`${entry.planned.id} ${entry.on}`);
       const [began, ended] = entry.policies;
       const decided = entry.type === "decided" ? entry : null;
-      for (const policy of new Set([ended, began])) this.#book(entry.planned, policy, decided, policy === ended);
+      // A client's service may have any of the policies.
+      const others = this.isClient(entry.on) ? this.policies.keys() : [];
+      for (const policy of new Set([ended, began, ...others]))
+        this.#book(entry.planned, policy, decided, policy === ended);
     }
     // Calls whose process died before it had an answer may have been booked.
     for (const entry of run.log.of("asked")) {

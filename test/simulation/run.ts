@@ -6,6 +6,7 @@ import { runOn } from "./globals.ts";
 import { Instance, type Surroundings } from "./instance.ts";
 import { Log } from "./log.ts";
 import { Machine } from "./machine.ts";
+import { JOB } from "./make/policies.ts";
 import { Network } from "./network.ts";
 import type { Fault, PlannedCall, Schedule } from "./schedule.ts";
 import { StoreServer } from "./server.ts";
@@ -52,7 +53,9 @@ export async function runSchedule(schedule: Schedule): Promise<Run> {
     // Every process is asked once more: a new one books what its journal has with its first call.
     for (const [instance] of instances.entries()) {
       for (const afterMs of [0, WELL_AFTER_MS, LAST_LOOK_MS]) {
-        world.after(schedule.calmAtMs + afterMs, null, "turn", () => makeCall(lookOf(instance), instances, around));
+        for (const look of looksOf(instance)) {
+          world.after(schedule.calmAtMs + afterMs, null, "turn", () => makeCall(look, instances, around));
+        }
       }
     }
     const endMs = schedule.calmAtMs + CALM_MS;
@@ -63,9 +66,14 @@ export async function runSchedule(schedule: Schedule): Promise<Run> {
   }
 }
 
-/** Asks an instance how some buckets stand. */
-function lookOf(instance: number): PlannedCall {
-  return { id: -1 - instance, atMs: 0, instance, verb: "usage", session: "s0", user: "u0" };
+/** What an instance is asked when the world is calm: a call that charges nothing, then how some buckets stand. */
+function looksOf(instance: number): PlannedCall[] {
+  const call = { tool: JOB, session: "look", turn: "t1", user: "u0" };
+  const at = { id: -1 - instance, atMs: 0, instance };
+  return [
+    { ...at, verb: "peek", call },
+    { ...at, verb: "usage", session: "s0", user: "u0" },
+  ];
 }
 
 function plan(fault: Fault, instances: readonly Instance[], around: Surroundings): void {

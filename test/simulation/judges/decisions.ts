@@ -23,7 +23,10 @@ function* problemsOf(oracle: Oracle, { planned, decision, policies, on }: Decide
   for (const { limit, allotment, price } of oracle.matchesOf(planned.call, ended)) {
     if (limit.mode !== "enforce" || price === 0) continue;
     const admitsAll = decision.degraded !== null && limit.onStoreError === "allow";
-    if (allotment.quota === 0 && !admitsAll) yield `is allowed by ${limit.name}, whose quota is 0`;
+    const hasGrant = decision.verdicts.some(
+      ({ limit: name, remaining }) => name === limit.name && (remaining ?? 0) > 0,
+    );
+    if (allotment.quota === 0 && !admitsAll && !hasGrant) yield `is allowed by ${limit.name}, whose quota is 0`;
     const isAlone = decision.degraded !== null && !limit.isBorrowing;
     if (isAlone && limit.onStoreError === "deny")
       yield `is allowed by ${limit.name} without the store: it has onStoreError deny`;
