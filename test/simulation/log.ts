@@ -1,6 +1,5 @@
 // What happened in a run, in order: what judges look at, and what a story is made of.
 
-import { createHash } from "node:crypto";
 import type { Decision, LimiterEvent } from "tollgate";
 import type { Fault, PlannedCall } from "./schedule.ts";
 
@@ -71,10 +70,6 @@ export class Log {
   /** The whole log as text: two runs of one seed write the same. */
   text(): string {
     return this.entries.map((entry) => JSON.stringify(entry, withErrors)).join("\n");
-  }
-
-  digest(): string {
-    return createHash("sha256").update(this.text()).digest("hex");
   }
 }
 

@@ -1,5 +1,6 @@
 // Sums over many runs: what was simulated, and what was seen.
 
+import { createHash } from "node:crypto";
 import type { Run } from "./run.ts";
 
 /** Counts by name. */
@@ -12,9 +13,19 @@ export interface Totals {
   readonly simulatedHours: number;
   readonly faults: Counts;
   readonly answers: Counts;
+  /** Of all logs, in their order: two runs of one seed have the same. */
+  readonly digest: string;
 }
 
-export const NONE: Totals = { schedules: 0, failing: 0, events: 0, simulatedHours: 0, faults: {}, answers: {} };
+export const NONE: Totals = {
+  schedules: 0,
+  failing: 0,
+  events: 0,
+  simulatedHours: 0,
+  faults: {},
+  answers: {},
+  digest: "",
+};
 
 export function totalsOf({ schedule, log, events, endMs }: Run, isFailing: boolean): Totals {
   const faults: Counts = {};
@@ -25,7 +36,9 @@ export function totalsOf({ schedule, log, events, endMs }: Run, isFailing: boole
     add(answers, `${decision.allowed ? "allowed" : "denied"} ${how}`, 1);
   }
   for (const { error } of log.of("failed")) add(answers, `failed: ${error.code || error.name}`, 1);
-  return { schedules: 1, failing: isFailing ? 1 : 0, events, simulatedHours: endMs / 3_600_000, faults, answers };
+  const failing = isFailing ? 1 : 0;
+  const digest = createHash("sha256").update(log.text()).digest("hex");
+  return { schedules: 1, failing, events, simulatedHours: endMs / 3_600_000, faults, answers, digest };
 }
 
 export function sumOf(one: Totals, other: Totals): Totals {
@@ -36,12 +49,13 @@ export function sumOf(one: Totals, other: Totals): Totals {
     simulatedHours: one.simulatedHours + other.simulatedHours,
     faults: merged(one.faults, other.faults),
     answers: merged(one.answers, other.answers),
+    digest: createHash("sha256").update(one.digest).update(other.digest).digest("hex"),
   };
 }
 
 /** The sums as lines of text. */
 export function textOf(totals: Totals, seconds: number): string {
-  const { schedules, failing, events, simulatedHours, faults, answers } = totals;
+  const { schedules, failing, events, simulatedHours, faults, answers, digest } = totals;
   const listed = (counts: Counts) =>
     Object.entries(counts)
       .sort(([, one], [, other]) => other - one)
@@ -51,6 +65,7 @@ export function textOf(totals: Totals, seconds: number): string {
   return [
     `faults: ${listed(faults)}`,
     `answers: ${listed(answers)}`,
+    `logs: ${digest}`,
     `${schedules} schedules, ${failing} with violations, ${simulatedHours.toFixed(1)} simulated hours, ${events} events, ${speed}`,
   ].join("\n");
 }
