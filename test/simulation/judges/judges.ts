@@ -10,10 +10,12 @@ import { errors } from "./errors.ts";
 import type { Judge, Violation } from "./judge.ts";
 import { quota } from "./quota.ts";
 import { agreement, recovery } from "./recovery.ts";
+import { slots } from "./slots.ts";
 
 export const JUDGES: Readonly<Record<string, Judge>> = {
   "every admitted unit is counted once": count,
   "no more is admitted than the quota and the bound that was stated": quota,
+  "no more calls run at once than there are slots": slots,
   "no call takes longer than its deadline": deadline,
   "calls fail only for known reasons": errors,
   "decisions follow the policy in force": decisions,

@@ -225,4 +225,59 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: "  const expiresAtMs = nowMs + waitMs + REMEMBERED_MS;",
     replace: "  const expiresAtMs = nowMs + waitMs + 200;",
   },
+  "once: an answer that was given is undone": {
+    file: "kernel/bucket/once.ts",
+    find: "isTold: false };",
+    replace: "isTold: false, request: `${request}x` };",
+  },
+  "batch: answers go to other callers": {
+    file: "layers/batch.ts",
+    find: "resolve(replies[i] ?? tooFewReplies());",
+    replace: "resolve(replies[0] ?? tooFewReplies());",
+  },
+  "heartbeat: an idle instance does not notice that the store has lost everything": {
+    file: "layers/failover.ts",
+    find: 'if (incarnation !== this.#link.incarnation && this.#outage.state === "here") {',
+    replace: "if (incarnation === undefined) {",
+  },
+  "hold: a running call does not keep its hold": {
+    file: "limiter/keep-alive.ts",
+    find: "  wait(extendEachMs);\n  return {",
+    replace: "  timer = setTimer(clock, 1e9, tick);\n  return {",
+  },
+  "client: a call is sent again without a key": {
+    file: "client/keyed-call.ts",
+    find: "const sent = hasKey || !addsKey ? call : { ...call, idempotencyKey: crypto.randomUUID() };",
+    replace: "const sent = call;",
+  },
+  "client: bookings without an answer are forgotten": {
+    file: "client/bookings.ts",
+    find: "this.#entries.unshift(...left);",
+    replace: "",
+  },
+  "client: a booking that the service denies is not recorded": {
+    file: "client/decide.ts",
+    find: '(verb === "record" || (answer as Decision).allowed ? null : record)',
+    replace: "(answer === null ? record : null)",
+  },
+  "client: its local buckets survive an outage": {
+    file: "client/away.ts",
+    find: "    this.#fallback.clear();\n",
+    replace: "",
+  },
+  "client: calls do not wait for the last bookings": {
+    file: "client/away.ts",
+    find: "while (this.#bookings.size > 0) await this.#bookings.send(this.#wire);",
+    replace: "",
+  },
+  "client: its share is everything": {
+    file: "client/away.ts",
+    find: "{ instances: this.#instances, rank: null }",
+    replace: "{ instances: 1, rank: 0 }",
+  },
+  "client: a hold that it denied stays at the service": {
+    file: "client/reserve.ts",
+    find: "if (isInDoubt) away.book(undoBooking(item, call, quotas), true);",
+    replace: "",
+  },
 };
