@@ -8,6 +8,7 @@
 // It writes the files, then reports each source that breaks a rule of scripts/lua/check.ts, and fails. A test compares what it
 // makes with what is there.
 
+import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { faultsIn } from "./lua/check.ts";
@@ -15,19 +16,38 @@ import { namesOf } from "./lua/names.ts";
 import { FOLDER, linesOf } from "./lua/sources.ts";
 import { limitsLua } from "./lua/wire.ts";
 
+const SERVER_TIME = `local time = redis.call("TIME") local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)\n`;
+const CLOCK_TIME = "local now_ms = tonumber(ARGV[2])\n";
+
 /** What is made, by its path in the folder of the sources. */
 export function generatedFiles(): ReadonlyMap<string, string> {
   const made = new Map([["limits.gen.lua", limitsLua()]]);
   const scripts = [
     "// Made from the sources in script/ by `npm run lua`. Do not edit.",
-    "// The scripts are without their first line, which says what time it is.",
+    "// The scripts are without their first line, which says what time it is: the server's, or that of a clock.",
     "",
-    `export const APPLY_SCRIPT = ${JSON.stringify(minifiedScript("apply.lua", made))};`,
+    `export const SERVER_TIME = ${JSON.stringify(SERVER_TIME)};`,
     "",
-    `export const BEAT_SCRIPT = ${JSON.stringify(minifiedScript("beat.lua", made))};`,
+    `export const CLOCK_TIME = ${JSON.stringify(CLOCK_TIME)};`,
     "",
+    sourceOf("APPLY_SCRIPT", minifiedScript("apply.lua", made)),
+    sourceOf("BEAT_SCRIPT", minifiedScript("beat.lua", made)),
   ];
   return new Map([...made, ["../script.gen.ts", scripts.join("\n")]]);
+}
+
+/** A script with its digests, by which a server knows it. They are made here, because runtimes without Node have no SHA-1 at hand. */
+function sourceOf(name: string, body: string): string {
+  const sha = (time: string) =>
+    createHash("sha1")
+      .update(time + body)
+      .digest("hex");
+  return `export const ${name} = {
+  shaByServer: "${sha(SERVER_TIME)}",
+  shaByClock: "${sha(CLOCK_TIME)}",
+  body: ${JSON.stringify(body)},
+} as const;
+`;
 }
 
 /** A script as it is sent. */

@@ -2,6 +2,7 @@
 import "../bin/require-node.js";
 import { spawnSync } from "node:child_process";
 
-const args = ["--conditions=tollgate-source", ...process.argv.slice(2)];
+const workers = new URL("cloudflare-workers.js", import.meta.url);
+const args = ["--conditions=tollgate-source", `--import=${workers}`, ...process.argv.slice(2)];
 const { status } = spawnSync(process.execPath, args, { stdio: "inherit" });
 process.exit(status ?? 1);

@@ -3,14 +3,11 @@
 // client/service-limiter.ts is the way of one call.
 
 import type { RemoteLimiter } from "./client/api.ts";
-import { Away } from "./client/away.ts";
 import type { ClientContext } from "./client/context.ts";
 import { type ClientOptions, readClientOptions } from "./client/options.ts";
 import { ServiceLimiter } from "./client/service-limiter.ts";
 import { Wire } from "./client/wire.ts";
-import { compiledPolicy, type Policy } from "./kernel/policy/parse.ts";
-import type { PolicyFor } from "./kernel/policy/typed.ts";
-import type { Checked, WrittenPolicy } from "./kernel/policy/typed-keys.ts";
+import type { Policy } from "./kernel/policy/parse.ts";
 import type { Limiter } from "./limiter.ts";
 import { emitEvent } from "./limiter/listener.ts";
 import { measured } from "./limiter/measured.ts";
@@ -42,26 +39,24 @@ export type { ClientFailover, ClientOptions } from "./client/options.ts";
  * await server.close();
  * ```
  */
-export function createRemoteLimiter<const Source extends Policy | WrittenPolicy = Policy>(
-  options: ClientOptions<Source & Checked<Source>>,
-): RemoteLimiter<PolicyFor<Source>> {
+export function createRemoteLimiter<P extends Policy = Policy>(options: ClientOptions<P>): RemoteLimiter<P> {
   // The compiler's view of the policy ends here: everything is checked again at run time, for every caller.
   const { failover, telemetry, idempotency, ...read } = readClientOptions(options as unknown as ClientOptions);
-  const hooks = telemetry?.observe(failover === undefined ? null : compiledPolicy(failover.policy)) ?? null;
+  const hooks = telemetry?.observe(failover?.policy ?? null) ?? null;
   const onEvent = eventListener(hooks, read.onEvent);
   // Some runtimes refuse to call fetch as a method of another object.
   const send = read.fetch ?? ((...args: Parameters<typeof fetch>) => fetch(...args));
   const wire = new Wire({ url: read.url, apiKey: read.apiKey, deadlineMs: read.deadlineMs, fetch: send });
   const context: ClientContext = {
     wire,
-    away: failover === undefined ? null : new Away(wire, failover, (event) => emitEvent({ onEvent }, event)),
+    away: failover?.open(wire, (event) => emitEvent({ onEvent }, event)) ?? null,
     isKeyed: idempotency === "auto",
     onDecision: decisionListener(hooks, read.onDecision),
     onEvent,
     hooks,
-    ending: new AbortController(),
+    waiting: new Set(),
     closing: null,
   };
   const limiter: Limiter = new ServiceLimiter(context, {});
-  return (hooks === null ? limiter : measured(limiter, hooks)) as RemoteLimiter<PolicyFor<Source>>;
+  return (hooks === null ? limiter : measured(limiter, hooks)) as RemoteLimiter<P>;
 }

@@ -79,8 +79,7 @@ export function setTimer(clock: Clock, ms: number, run: () => void): Timer {
   if (clock.setTimer !== undefined) return clock.setTimer(ms, run);
   // The machine's timers may fire up to 1 ms early.
   const timer = setTimeout(run, delayOf(Math.ceil(Math.max(0, ms)) + 1));
-  // Timers of other runtimes than Node keep nothing alive, and are numbers.
-  return { cancel: () => clearTimeout(timer), unref: () => void (timer as { unref?: () => void }).unref?.() };
+  return { cancel: () => clearTimeout(timer), unref: () => void unref(timer) };
 }
 
 interface WithinOptions {
@@ -124,8 +123,27 @@ export function within<Value>(ms: number, promise: Promise<Value>, options: With
       if (!isAwaited) timer.unref?.();
     };
     setFor(ms);
-    promise.then(resolve, reject).finally(() => timer.cancel());
+    const settled = (value: Value) => {
+      timer.cancel();
+      resolve(value);
+    };
+    promise.then(settled, (error) => {
+      timer.cancel();
+      reject(error);
+    });
   });
+}
+
+/** Calls back in another turn of the event loop, when everything else has had its turn. */
+export function inNextTurn(run: () => void): void {
+  if (typeof setImmediate === "function") setImmediate(run);
+  else setTimeout(run, 0);
+}
+
+/** Lets a timer keep no process alive. Timers of other runtimes than Node keep nothing alive, and are numbers. */
+export function unref<Timer>(timer: Timer): Timer {
+  (timer as { unref?: () => void }).unref?.();
+  return timer;
 }
 
 /** Calls back when what has arrived was read; at once where the runtime cannot say. */

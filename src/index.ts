@@ -17,8 +17,5 @@ export type { Grant, Reset, Revoked } from "./limiter.ts";
 export type { Hold, HoldOptions, Outcome, Reserved, ReserveOptions, Settlement } from "./limiter.ts";
 export type { AddUsage, AddUsageOptions, Ran, RunContext, RunFunction, RunOptions } from "./limiter.ts";
 export type { QuotaOptions, QuotaQuestion, QuotaResolver, Telemetry, TelemetryHooks } from "./limiter.ts";
-export { loadPolicy, parsePolicy } from "./policy-file/file.ts";
-export { type PolicyWarning, policyWarnings } from "./policy-warnings/warnings.ts";
-export { type WatchOptions, watchPolicy } from "./policy-file/watch.ts";
 export { StoreError, type StoreErrorCode } from "./store/error.ts";
 export type { SetupCheck, Store } from "./store/store.ts";

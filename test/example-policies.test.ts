@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { loadPolicy } from "tollgate";
+import { loadPolicy } from "tollgate/policy";
 import { type PolicyTest, testPolicy } from "tollgate/testing";
 import { readPolicyText } from "../src/policy-file/file.ts";
 import { readYaml } from "../src/policy-file/yaml-text.ts";

@@ -121,9 +121,10 @@ describe("the guide for CommonJS", () => {
     });
   }
 
-  it("correctly says that each subpath can be required", async () => {
+  it("correctly says that each subpath but that of Workers can be required", async () => {
     const { exports } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8"));
-    const subpaths = Object.keys(exports).map((subpath) => subpath.replace(".", "tollgate"));
+    const names = Object.keys(exports).map((subpath) => subpath.replace(".", "tollgate"));
+    const subpaths = names.filter((name) => name !== "tollgate/edge");
     const code = subpaths.map((path) => `require("${path}"); console.log("${path}");`).join("\n");
     assert.deepEqual((await node("subpaths.cjs", code)).trimEnd().split("\n"), subpaths);
   });

@@ -3,7 +3,8 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createLimiter, definePolicy, MisuseError, type PolicyInput, parsePolicy } from "tollgate";
+import { createLimiter, definePolicy, MisuseError, type PolicyInput } from "tollgate";
+import { parsePolicy } from "tollgate/policy";
 import { compiledPolicy } from "../src/kernel/policy/parse.ts";
 import { parseEnvoyMapping } from "tollgate/service/envoy";
 import { memoryStore } from "tollgate/stores/memory";

@@ -17,7 +17,11 @@ interface Layer {
 /** The contracts: what stores, layers and the limiter say to each other. */
 const STORE = /^src\/store\/(error|shared-store|store)\.ts$/;
 /** What implements them: deciding a batch, checking replies, bounded states. */
-const STORE_PARTS = /^src\/store\/(batch|check|receipts|room|states)\.ts$/;
+const STORE_PARTS = /^src\/store\/(batch|check|receipts|room|states|wide-request)\.ts$/;
+/** What a store brings along for the limiter. */
+const NETWORK = /^src\/layers\/network\.ts$/;
+/** What a program says about failover, and what it is told. */
+const FAILOVER = /^src\/layers\/failover\/options\.ts$/;
 const CLOCK = /^src\/clock\.ts$/;
 const METRICS = /^src\/metrics\//;
 /** What the service and its clients say to each other. */
@@ -28,7 +32,7 @@ const KERNEL = /^src\/kernel\//;
 const layers: Record<string, Layer> = {
   kernel: {
     files: KERNEL,
-    may: [KERNEL, /^valibot$/, /^@noble\/hashes\//],
+    may: [KERNEL, /^valibot$/],
     never: [
       [/\bDate\b/, "take nowMs as a parameter"],
       [/\bMath\.random\b/, "let the caller pass what is random"],
@@ -37,12 +41,13 @@ const layers: Record<string, Layer> = {
     ],
   },
   "store and clock": {
-    files: /^src\/(store\/|clock\.ts$)/,
-    may: [KERNEL, CLOCK, /^src\/store\//],
+    files: /^src\/(store\/(?!api)|clock\.ts$)/,
+    may: [KERNEL, CLOCK, FAILOVER, /^src\/store\//],
   },
+  "store entry": { files: /^src\/store\/api\.ts$/, may: [KERNEL, CLOCK, NETWORK, /^src\/store\//] },
   limiter: {
     files: /^src\/limiter(\.ts$|\/)/,
-    may: [KERNEL, STORE, STORE_PARTS, CLOCK, /^src\/(layers|limiter)\//, /^temporal-polyfill$/],
+    may: [KERNEL, STORE, STORE_PARTS, CLOCK, FAILOVER, /^src\/(limiter\/|layers\/layer\.ts$)/, /^temporal-polyfill$/],
   },
   "policy files": {
     files: /^src\/policy-(file|warnings)\/(?!yaml)/,
@@ -51,12 +56,16 @@ const layers: Record<string, Layer> = {
   yaml: { files: /^src\/policy-file\/yaml/, may: [KERNEL, /^src\/policy-file\/yaml-(place|part)\.ts$/, /^yaml$/] },
   stores: {
     files: /^src\/stores\//,
-    may: [KERNEL, STORE, STORE_PARTS, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/],
+    may: [KERNEL, STORE, STORE_PARTS, CLOCK, NETWORK, /^src\/stores\/[a-z]+\//, /^node:/],
   },
-  journal: { files: /^src\/journal\.ts$/, may: [KERNEL, STORE, /^src\/layers\/failover\.ts$/, /^node:sqlite$/] },
+  journal: { files: /^src\/journal\.ts$/, may: [KERNEL, STORE, FAILOVER, /^node:sqlite$/] },
+  edge: {
+    files: /^src\/edge\//,
+    may: [KERNEL, STORE, STORE_PARTS, CLOCK, NETWORK, /^src\/edge\//, /^cloudflare:workers$/],
+  },
   layers: {
     files: /^src\/layers\//,
-    may: [KERNEL, STORE, STORE_PARTS, CLOCK, /^src\/layers\/([a-z]+\/|(breath|layer)\.ts$)/],
+    may: [KERNEL, STORE, STORE_PARTS, CLOCK, /^src\/layers\//],
   },
   adapters: {
     files: /^src\/adapters\//,
@@ -142,7 +151,11 @@ const layers: Record<string, Layer> = {
   },
   root: {
     files: /^src\/index\.ts$/,
-    may: [KERNEL, STORE, /^src\/limiter\.ts$/, /^src\/policy-(file\/(file|watch)|warnings\/warnings)\.ts$/],
+    may: [KERNEL, STORE, /^src\/limiter\.ts$/],
+  },
+  "policy entry": {
+    files: /^src\/policy\.ts$/,
+    may: [/^src\/policy-(file\/(file|watch)|warnings\/warnings)\.ts$/],
   },
   cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^valibot$/, /^ioredis$/, /^pg$/] },
 };

@@ -12,6 +12,7 @@ import {
 import * as conventions from "@opentelemetry/semantic-conventions/incubating";
 import { createLimiter, type Limiter, type PolicyInput, StoreError, type Telemetry } from "tollgate";
 import { createRemoteLimiter } from "tollgate/client";
+import { localFailover } from "tollgate/client/failover";
 import { otel } from "tollgate/otel";
 import { createService } from "tollgate/service";
 import { memoryStore } from "tollgate/stores/memory";
@@ -266,7 +267,7 @@ describe("telemetry of a remote limiter", () => {
     const { url } = await served({ policy: JSON.stringify(POLICY) });
     const [here, there] = [reader(), reader()];
     const local = createLimiter({ policy: POLICY, store: memoryStore(), telemetry: here.telemetry });
-    const failover = { policy: POLICY, instances: 1 };
+    const failover = localFailover({ policy: POLICY, instances: 1 });
     const remote = createRemoteLimiter({ url, failover, telemetry: there.telemetry });
     for (const limiter of [local, remote]) await use(limiter);
     const counted = async (of: typeof here) =>

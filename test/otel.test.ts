@@ -20,6 +20,7 @@ import {
   type PolicyInput,
 } from "tollgate";
 import { type ClientOptions, createRemoteLimiter } from "tollgate/client";
+import { localFailover } from "tollgate/client/failover";
 import { type OtelOptions, otel } from "tollgate/otel";
 import type { ServiceOptions } from "tollgate/service";
 import { memoryStore } from "tollgate/stores/memory";
@@ -177,7 +178,7 @@ describe("metrics", () => {
       apiKey: "tg_unused",
       deadlineMs: 5_000,
       idempotency: "off",
-      failover: { policy: POLICY, instances: 2 },
+      failover: localFailover({ policy: POLICY, instances: 2 }),
       fetch,
       ...listeners,
     };

@@ -82,7 +82,8 @@ function importsByModule(): Map<string, string[]> {
     for (const name of ${JSON.stringify(subpaths.map(([subpath]) => nameOf(subpath)))}) await import(name);
     console.log(JSON.stringify(imports));
   `;
-  const args = ["--conditions=tollgate-source", "--input-type=module", "--eval", script];
+  const workers = `--import=${new URL("../scripts/cloudflare-workers.js", import.meta.url)}`;
+  const args = ["--conditions=tollgate-source", workers, "--input-type=module", "--eval", script];
   const { stdout } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: "utf8", maxBuffer: 64_000_000 });
   const modules = new Map<string, string[]>();
   for (const [from, to] of JSON.parse(stdout) as [string, string][]) {

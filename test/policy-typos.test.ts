@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { LimitInput, PolicyInput } from "tollgate";
+import { hintedFaults } from "../src/kernel/policy/fault-hints.ts";
 import { readPolicy } from "../src/kernel/policy/parse.ts";
 import { policyWarnings } from "../src/policy-warnings/warnings.ts";
 
@@ -87,7 +88,7 @@ describe("a typo", () => {
   }
 
   const isFound = (input: unknown) => {
-    const result = readPolicy(input);
+    const result = readPolicy(input, hintedFaults);
     return "faults" in result || policyWarnings(input as PolicyInput).length > 0;
   };
 

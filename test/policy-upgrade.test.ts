@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { definePolicy, MisuseError, parsePolicy } from "tollgate";
+import { definePolicy, MisuseError } from "tollgate";
+import { parsePolicy } from "tollgate/policy";
 import { stringify } from "yaml";
 import { type Edit, oldWordsIn } from "../src/kernel/policy/old-words.ts";
 import { readPolicyText } from "../src/policy-file/file.ts";
@@ -342,12 +343,12 @@ limits:
     assert.deepEqual(readPolicyText(text).warnings(), []);
   });
 
-  it("gets a hint with FILE for a text without a name, and without a file for an object in code", () => {
+  it("gets a hint with FILE for a text without a name, and none for an object in code", () => {
     const text = "version: 1\nlimits: [{ name: a, per: [], quota: 1, ttl: 1h }]";
     assert.throws(() => parsePolicy(text), /Write resetAfterIdle: 1h\. "tollgate policy upgrade FILE" rewrites/);
     assert.throws(
       () => definePolicy({ version: 1, limits: [{ name: "a", per: [], quota: 1, ttl: "1h" }] } as never),
-      (error) => MisuseError.isInstance(error) && error.faults[0]?.hint === "Write resetAfterIdle: 1h.",
+      (error) => MisuseError.isInstance(error) && error.faults[0]?.path === "limits[0].ttl",
     );
   });
 });

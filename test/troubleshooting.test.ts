@@ -10,6 +10,7 @@ import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 import { EXIT } from "../src/cli/exit.ts";
 import { MISUSE_CODES } from "../src/kernel/errors.ts";
+import { networkLayers } from "../src/layers/network.ts";
 import { STORE_ERROR_CODES } from "../src/store/error.ts";
 import { messagesIn } from "./messages.ts";
 import { ROOT, sources } from "./sources.ts";
@@ -131,6 +132,7 @@ describe("the page on troubleshooting", () => {
       const clock = fakeClock();
       const store = memoryStore({ clock });
       const away: SharedStore = {
+        layers: networkLayers,
         apply: () => Promise.reject(new Error("away")),
         book: () => Promise.reject(new Error("away")),
         beat: () => Promise.reject(new Error("away")),

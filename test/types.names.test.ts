@@ -11,9 +11,10 @@ import {
   definePolicy,
   type Limiter,
   type Policy,
-  parsePolicy,
 } from "tollgate";
+import { parsePolicy } from "tollgate/policy";
 import { createRemoteLimiter } from "tollgate/client";
+import { localFailover } from "tollgate/client/failover";
 import { memoryStore } from "tollgate/stores/memory";
 
 const policy = definePolicy({
@@ -191,14 +192,20 @@ it("refuses quotas where no limit takes them from calls", async () => {
 
 it("knows the policy that a client has for the time without its service", async () => {
   const url = "http://127.0.0.1:9";
-  const told = createRemoteLimiter<typeof policy>({ url, failover: { policy, instances: 2 } });
+  const told = createRemoteLimiter<typeof policy>({ url, failover: localFailover({ policy, instances: 2 }) });
   // @ts-expect-error another policy
-  const other = createRemoteLimiter<typeof policy>({ url, failover: { policy: smaller, instances: 2 } });
-  const inferred: Limiter<typeof policy> = createRemoteLimiter({ url, failover: { policy, instances: 2 } });
+  const other = createRemoteLimiter<typeof policy>({ url, failover: localFailover({ policy: smaller, instances: 2 }) });
+  const inferred: Limiter<typeof policy> = createRemoteLimiter({
+    url,
+    failover: localFailover({ policy, instances: 2 }),
+  });
   const plain: Limiter = createRemoteLimiter({ url });
   const written = createRemoteLimiter({
     url,
-    failover: { policy: { version: 1, limits: [{ name: "a", per: ["session"], quota: 5 }] }, instances: 2 },
+    failover: localFailover({
+      policy: { version: 1, limits: [{ name: "a", per: ["session"], quota: 5 }] },
+      instances: 2,
+    }),
   });
   // @ts-expect-error the session is missing
   await assert.rejects(written.consume({ tool: "x" }), { code: "missing-dimension" });

@@ -13,11 +13,10 @@ import {
   definePolicy,
   type Limiter,
   type LimitInput,
-  loadPolicy,
   type Policy,
   type PolicyInput,
-  parsePolicy,
 } from "tollgate";
+import { loadPolicy, parsePolicy } from "tollgate/policy";
 import { aiSdkGuard } from "tollgate/adapters/ai-sdk";
 import { expressGuard } from "tollgate/adapters/express";
 import { fastifyGuard } from "tollgate/adapters/fastify";

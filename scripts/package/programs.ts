@@ -82,7 +82,8 @@ for await (const chunk of server.stdout.setEncoding("utf8")) {
 
 /** What a project that builds declaration files writes: they can name each type that they need. */
 export const typed = `
-import { createLimiter, definePolicy, type Limiter, parsePolicy } from "tollgate";
+import { createLimiter, definePolicy, type Limiter } from "tollgate";
+import { parsePolicy } from "tollgate/policy";
 import { memoryStore } from "tollgate/stores/memory";
 const input = { version: 1, limits: [{ name: "a", per: ["session", "workspace"], quota: 5 }] } as const;
 export const policy = definePolicy(input);

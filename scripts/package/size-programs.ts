@@ -27,7 +27,7 @@ const POST = `{ method: "POST", headers: { "content-type": "application/json" },
 export const SIZE_PROGRAMS: readonly SizeProgram[] = [
   {
     name: "the limiter with the memory store",
-    maxKB: 97,
+    maxKB: 51,
     targetKB: 30,
     source: `${LIMITER}
 import { memoryStore } from "tollgate/stores/memory";
@@ -36,7 +36,7 @@ export const run = () => callTwice(createLimiter({ policy, store: memoryStore() 
   },
   {
     name: "the limiter with the Redis store",
-    maxKB: 125,
+    maxKB: 93,
     targetKB: 45,
     source: `${LIMITER}
 import { redisStore } from "tollgate/stores/redis";
@@ -51,7 +51,7 @@ export const run = (url) => callTwice(createLimiter({ policy, store: redisStore(
   },
   {
     name: "the client of the service",
-    maxKB: 110,
+    maxKB: 31,
     targetKB: 40,
     source: `
 import { createRemoteLimiter } from "tollgate/client";
@@ -66,7 +66,7 @@ export async function run(url) {
   },
   {
     name: "the limiter with the AI SDK's adapter",
-    maxKB: 101,
+    maxKB: 55,
     targetKB: 35,
     source: `${LIMITER}
 import { aiSdkGuard } from "tollgate/adapters/ai-sdk";
@@ -83,7 +83,7 @@ export async function run() {
   },
   {
     name: "the service's handler",
-    maxKB: 191,
+    maxKB: 156,
     targetKB: 150,
     source: `
 import { createService } from "tollgate/service";

@@ -8,7 +8,7 @@ const ABOUT = `Every option of every function, with its range and its default. A
 option without *required* may be left out. [The limiter](../limiter.md) and the pages of the parts show how options are used.`;
 
 /** The types of options: by their name, and those that are an option of such a type. */
-const IS_OPTIONS = /(?:Options|ServiceBounds|ClientFailover|TlsFiles)$/;
+const IS_OPTIONS = /(?:Options|ServiceBounds|TlsFiles)$/;
 
 /** docs/reference/options.md. */
 export async function optionsPage(): Promise<string> {

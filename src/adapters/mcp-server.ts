@@ -6,7 +6,7 @@ import type { Allowed, Denied } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { AnyOf, Lacking, OnlyDimensions, Served, Serving } from "../kernel/policy/typed.ts";
-import type { Limiter } from "../limiter.ts";
+import { type Limiter, warn } from "../limiter.ts";
 import { fieldsOf, Guard } from "./guard.ts";
 import { intercept, type Judge, lowLevel, type Server } from "./mcp-server/intercept.ts";
 import { type McpRequest, requestOf, verified } from "./mcp-server/request.ts";
@@ -65,7 +65,7 @@ export function mcpServerGuard<P extends Policy, Bound extends string, const Giv
 ): McpServerGuard;
 export function mcpServerGuard(limiter: unknown, options: McpServerOptions<unknown> = {}): McpServerGuard {
   checkOptionKeys(options, ["dimensions", "maxWaitMs", "onFault"]);
-  const { dimensions = verified, maxWaitMs, onFault = warn } = options;
+  const { dimensions = verified, maxWaitMs, onFault = warnOf } = options;
   for (const [name, option] of Object.entries({ dimensions, onFault })) {
     if (typeof option !== "function") throw invalidOption(name, "a function", option);
   }
@@ -88,7 +88,7 @@ export function mcpServerGuard(limiter: unknown, options: McpServerOptions<unkno
     const ran = await asked().catch((error: unknown) => {
       if (error === FAILED) return null;
       if (hasBegun || signal?.aborted === true) throw error;
-      Promise.resolve(error).then(onFault).catch(warn);
+      Promise.resolve(error).then(onFault).catch(warnOf);
       throw rpcError(INTERNAL_ERROR, "Internal error");
     });
     if (ran === null) return result;
@@ -129,7 +129,7 @@ function rpcError(code: number, message: string, data?: unknown): Error {
   return Object.assign(new Error(message), { code, data });
 }
 
-function warn(error: unknown): void {
+function warnOf(error: unknown): void {
   const what = error instanceof Error ? `${error.name}: ${error.message}` : formatGot(error);
-  process.emitWarning(`a tools/call could not be judged: ${what}`, "TollgateWarning");
+  warn(`a tools/call could not be judged: ${what}`);
 }

@@ -42,17 +42,22 @@ export async function askOr<Op extends keyof Replies, Local>(
  * closing the client, ends the request, so that the service frees the call's place.
  */
 async function askInTime<Op extends keyof Replies>(
-  { wire, ending }: ClientContext,
+  context: ClientContext,
   { op, body, isRepeatable }: BatchItem<Op>,
   { maxWaitMs: waitMs, signal }: WaitOptions,
   leftMs: number,
 ): Promise<Replies[Op]> {
+  checkOpen(context);
+  const { wire, waiting } = context;
+  const ending = new AbortController();
+  waiting.add(ending);
   const ends = signal === undefined ? ending.signal : AbortSignal.any([signal, ending.signal]);
   const bodyFor = (maxWaitMs: number) => ({ ...body, maxWaitMs });
   const request = { method: "POST", path: `/v1/${op}`, body: bodyFor, isRepeatable, waitMs, signal: ends } as const;
   try {
     return replyTo(op, await wire.send(request, leftMs));
   } finally {
+    waiting.delete(ending);
     // A call that was aborted is not admitted, even if its answer came.
     ends.throwIfAborted();
   }

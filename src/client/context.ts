@@ -14,7 +14,7 @@ export interface ClientContext {
   readonly onDecision: DecisionListener | undefined;
   readonly onEvent: EventListener | undefined;
   readonly hooks: TelemetryHooks | null;
-  /** Aborted when the client is closed: waiting calls end. */
-  readonly ending: AbortController;
+  /** End the calls that wait at the service. Each belongs to its call, as Workers demand. */
+  readonly waiting: Set<AbortController>;
   closing: Promise<void> | null;
 }

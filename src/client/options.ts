@@ -2,18 +2,23 @@
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
-import { callback, choice, checked, readOptions, required, unchecked, whole } from "../kernel/options.ts";
+import { callback, checked, choice, having, readOptions, required, unchecked, whole } from "../kernel/options.ts";
 import type { OptionsOf } from "../kernel/options.ts";
-import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
-import { checkTelemetry, type LimiterEvent, type Telemetry } from "../limiter.ts";
+import type { LimiterEvent, Telemetry } from "../limiter.ts";
+import { checkTelemetry } from "../limiter/telemetry.ts";
+import type { Away } from "./away.ts";
+import type { Wire } from "./wire.ts";
 
-/** What a client does while the service is unreachable. */
-export interface ClientFailover<Given = Policy | PolicyInput> {
-  /** The service's policy. A bucket of a limit that the service has otherwise gets a share of the whole quota. */
-  readonly policy: Given;
-  /** How many clients share the limits at most, 1 to 10,000. */
-  readonly instances: number;
+/** What a client does while the service is unreachable: `localFailover` of `tollgate/client/failover` makes it. */
+export interface ClientFailover<P extends Policy = Policy> {
+  /** The service's policy. */
+  readonly policy: P;
+}
+
+/** It as the client uses it. */
+export interface OpenFailover extends ClientFailover {
+  open(wire: Wire, emit: (event: LimiterEvent) => void): Away;
 }
 
 const OPTIONS = {
@@ -41,7 +46,7 @@ const OPTIONS = {
    * allowed call.
    */
   idempotency: choice(["auto", "off"], "auto"),
-  failover: unchecked<ClientFailover>(),
+  failover: having<OpenFailover>("open", 'localFailover({ policy, instances }) of "tollgate/client/failover"'),
   /** Called like `onDecision` of `createLimiter`. */
   onDecision: callback<(decision: Decision, call: Call) => unknown>(),
   /** Called like `onEvent` of `createLimiter`, with events of this client. */
@@ -51,21 +56,18 @@ const OPTIONS = {
   /** The `fetch` function to use. Default: the global one. */
   fetch: callback<typeof fetch>(),
 };
-const FAILOVER_OPTIONS = { policy: unchecked(), instances: required(whole(1, 10_000)) };
 
 /** The options of `createRemoteLimiter`. */
-export interface ClientOptions<Given = Policy | PolicyInput>
-  extends Omit<OptionsOf<typeof OPTIONS>, "url" | "failover"> {
+export interface ClientOptions<P extends Policy = Policy> extends Omit<OptionsOf<typeof OPTIONS>, "url" | "failover"> {
   /** The URL of the service, or of the load balancer in front of it: `http://127.0.0.1:8420`. */
   readonly url: string | URL;
   /** What this client does while the service is unreachable. By default calls fail with `StoreError` `unavailable`. */
-  readonly failover?: ClientFailover<Given> | undefined;
+  readonly failover?: ClientFailover<P> | undefined;
 }
 
 /** The options with their defaults, and the URL without a slash at its end. Throws `invalid-option`. */
 export function readClientOptions(options: ClientOptions) {
   const { url, ...read } = readOptions(OPTIONS, options);
-  if (read.failover !== undefined) readOptions(FAILOVER_OPTIONS, read.failover, "failover");
   checkTelemetry(read.telemetry);
   return { ...read, url: String(url).replace(/\/+$/, "") };
 }

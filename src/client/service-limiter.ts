@@ -6,7 +6,7 @@ import { type BucketDimensions, type Call, type Dimensions, mergeDimensions } fr
 import type { BucketUsage, Decision, Denied } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
-import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
 import { checkBucket, type NamedBucket } from "../limiter/bucket-name.ts";
 import { checkCallOptions, checkWaitOptions } from "../limiter/call-options.ts";
 import { closeOnce } from "../limiter/close.ts";
@@ -144,9 +144,7 @@ export class ServiceLimiter implements Limiter {
       throw invalidOption("policy", "a client with failover: the service's policy is its own", policy);
     }
     try {
-      const next = compiledPolicy(policy);
-      away.reload(next);
-      notifyPolicy(hooks, next);
+      notifyPolicy(hooks, away.reload(policy));
     } catch (error) {
       this.policyRefused(error);
       throw error;
@@ -190,9 +188,9 @@ export class ServiceLimiter implements Limiter {
   }
 }
 
-async function closeClient({ wire, away, ending }: ClientContext, withinMs: number): Promise<void> {
+async function closeClient({ wire, away, waiting }: ClientContext, withinMs: number): Promise<void> {
   const leftMs = countdown(withinMs);
-  ending.abort(limiterClosed());
+  for (const ending of waiting) ending.abort(limiterClosed());
   await wire.close();
   await away?.close(leftMs());
 }

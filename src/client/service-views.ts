@@ -25,20 +25,35 @@ export class ServiceViews {
   readonly views = new Views();
   readonly time = new StoreTime();
   /** As of now: a client may be given another one. */
-  policy: CompiledPolicy;
+  #policy: CompiledPolicy;
   readonly #prefix: string;
   readonly #calendar = new CalendarSpecs(() => this.time.nowMs());
 
   /** @param prefix what the keys of this process begin with */
   constructor(policy: CompiledPolicy, prefix: string) {
-    this.policy = policy;
+    this.#policy = policy;
     this.#prefix = prefix;
+    this.#calendar.load(policy);
+  }
+
+  get policy(): CompiledPolicy {
+    return this.#policy;
+  }
+
+  set policy(policy: CompiledPolicy) {
+    this.#policy = policy;
+    this.#calendar.load(policy);
+  }
+
+  /** What a call waits for: until calendar windows can be computed. `null`: nothing. */
+  get loading(): Promise<void> | null {
+    return this.#calendar.loading;
   }
 
   /** Remembers how the buckets of a call stood. Returns whether the service has the policy that this client has. */
   learn(call: Call, decision: Decision, sentMs: number): boolean {
     this.time.learn(decision.decidedAtMs, sentMs);
-    if (decision.degraded !== null || decision.replayed) return true;
+    if (decision.degraded !== null || decision.replayed || this.loading !== null) return true;
     const pairs = this.#matched(call, decision.verdicts);
     if (pairs === null) return false;
     const steps = pairs.map(([match, verdict]) => this.#stepOf(match, verdict));
@@ -69,7 +84,7 @@ export class ServiceViews {
   touched({ limit: name, ...dimensions }: NamedBucket, event: TouchEvent, usage: BucketUsage): void {
     const limit = this.#limitNamed(name);
     const bucket = limit === undefined ? null : this.#bucketOf(limit, dimensions);
-    if (bucket?.limit.unit !== usage.unit) return;
+    if (bucket?.limit.unit !== usage.unit || this.loading !== null) return;
     const { used, granted, grants, resetAfterMs } = usage;
     const reply = { allowed: true, used, granted, grants, resetAfterMs, retryAfterMs: 0 };
     const steps = [stepOf(bucket, this.#calendar.specOf(bucket), event)];

@@ -1,12 +1,11 @@
 // A store that wraps a store for which one big request is cheaper than many: what one tick asks, and what gathers
 // while batches are under way, goes in one `apply`. It changes no answer.
 
-import { type Clock, monotonicClock, setTimer, type Timer } from "../clock.ts";
+import { type Clock, inNextTurn, monotonicClock, setTimer, type Timer } from "../clock.ts";
 import type { StoreRequest } from "../kernel/request.ts";
-import type { Batching, StoreAnswer } from "../store/store.ts";
+import type { Batching, Layer, StoreAnswer } from "../store/store.ts";
 import { StoreError, tooFewReplies } from "../store/error.ts";
 import { endsCall } from "../store/room.ts";
-import type { Layer } from "./layer.ts";
 
 /** Most requests that wait; one more is refused with `StoreError` `overloaded`. Those that end calls may be twice as many. */
 export const MAX_QUEUED = 10_000;
@@ -83,7 +82,7 @@ export class BatchLayer implements Layer {
     return new Promise((resolve, reject) => {
       const asked = { request, leftMs, resolve, reject, dueMs: Number.POSITIVE_INFINITY };
       this.#queue.push(asked);
-      if (this.deadlineMs !== undefined && this.#fresh.push(asked) === 1) setImmediate(() => this.#beginDeadlines());
+      if (this.deadlineMs !== undefined && this.#fresh.push(asked) === 1) inNextTurn(() => this.#beginDeadlines());
       const lanes = this.#lanes.size;
       if (lanes === 0 || (lanes < this.#underWay && this.#queue.length >= this.#size)) this.#openLane();
     });
@@ -108,7 +107,7 @@ export class BatchLayer implements Layer {
     this.#timer?.timer.cancel();
     const timer = setTimer(this.#clock, atMs - this.#clock.nowMs(), () => {
       // Where this process itself stood still, an answer may be here, and unread.
-      setImmediate(() => {
+      inNextTurn(() => {
         this.#timer = null;
         this.#giveBackLate();
         if (this.#queue.length === 0) return;
@@ -145,7 +144,7 @@ export class BatchLayer implements Layer {
    */
   async #runLane(end: () => void): Promise<void> {
     for (;;) {
-      await new Promise(setImmediate);
+      await new Promise<void>(inNextTurn);
       this.#beginDeadlines();
       this.#giveBackLate();
       if (this.#queue.length === 0) return end();

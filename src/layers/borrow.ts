@@ -3,10 +3,10 @@
 // counts what all instances together have borrowed and not used, and refuses a loan beyond a small part of what is free.
 // It decides nothing about other limits.
 
-import { type Clock, countdown, monotonicClock, sleep } from "../clock.ts";
+import { type Clock, countdown, monotonicClock, sleep, unref } from "../clock.ts";
 import type { Degraded } from "../kernel/decision.ts";
 import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
-import type { Store, StoreAnswer } from "../store/store.ts";
+import type { Layer, Store, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import type { Account } from "./borrow/account.ts";
 import { Accounts } from "./borrow/accounts.ts";
@@ -24,7 +24,7 @@ import {
 } from "./borrow/requests.ts";
 import { Returns } from "./borrow/returns.ts";
 import { yielding } from "./breath.ts";
-import { askOne, type Layer, unitsNeeded } from "./layer.ts";
+import { askOne, unitsNeeded } from "./layer.ts";
 
 /** How often units are returned that the calls since the last time did not need, ms. */
 const RETURN_EACH_MS = 100;
@@ -42,7 +42,8 @@ export class BorrowLayer implements Layer {
   readonly #returns: Returns;
   readonly #freeUnits: FreeUnits;
   readonly #yield = yielding();
-  readonly #instance = crypto.randomUUID();
+  /** Made when it is first needed: in its global scope a Worker has no random values. */
+  #instance: string | undefined;
   #loans = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #isClosed = false;
@@ -162,7 +163,7 @@ export class BorrowLayer implements Layer {
       if (!isBorrowing(step) || found === undefined) continue;
       const account = this.#accounts.for(step) ?? this.#accounts.open(step, found, reply, nowMs);
       if (account === undefined) continue;
-      this.#timer ??= setInterval(() => this.#tick(), RETURN_EACH_MS).unref();
+      this.#timer ??= unref(setInterval(() => this.#tick(), RETURN_EACH_MS));
       account.charged(costOf(step));
       this.#borrow(step, account);
     }
@@ -207,6 +208,7 @@ export class BorrowLayer implements Layer {
     const sentMs = this.#clock.nowMs();
     const units = account.nextLoan(sentMs);
     if (units === 0) return;
+    this.#instance ??= crypto.randomUUID();
     const id = `${this.#instance}-${++this.#loans}`;
     const hold = { type: "hold", id, units, leaseMs: LOAN_LEASE_MS, onExpiry: "refund" } as const;
     const steps: Step[] = [

@@ -1,6 +1,8 @@
 // Cached answers are returned at once. A loop that only awaits such answers would never leave the microtask queue, so that no timer
 // and no socket of the process had its turn.
 
+import { inNextTurn } from "../clock.ts";
+
 /** How many answers are given at once before one waits for a turn of the event loop. */
 const ANSWERS_IN_A_ROW = 256;
 
@@ -9,6 +11,6 @@ export function yielding(): <Answer>(answer: Answer) => Answer | Promise<Answer>
   let count = 0;
   return (answer) => {
     if (++count % ANSWERS_IN_A_ROW !== 0) return answer;
-    return new Promise((resolve) => setImmediate(resolve, answer));
+    return new Promise((resolve) => inNextTurn(() => resolve(answer)));
   };
 }

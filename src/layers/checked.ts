@@ -32,6 +32,7 @@ export function checkedLayer(store: Store, watch: Watch | null = null): Store | 
   if (!isShared(asked)) return checked;
   return {
     ...checked,
+    layers: asked.layers,
     book: async (requests, terms) => validReplies(requests, await asked.book(requests, terms)),
     beat: async (member) => validBeat(await asked.beat(member), member),
   };

@@ -3,13 +3,11 @@
 
 import type { Clock } from "../clock.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
-import type { StoreAnswer } from "../store/store.ts";
+import type { Layer, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import { yielding } from "./breath.ts";
-import { askOne, isPlainCall, type Layer } from "./layer.ts";
+import { askOne, isPlainCall } from "./layer.ts";
 
-/** The longest that a denial is kept, ms: a grant or a reset by another process is seen within that. */
-export const MAX_DENIED_MS = 1_000;
 /** Most denials that are kept. One more, and all are forgotten. */
 const MAX_DENIALS = 10_000;
 /** Most of them that one bucket denies: those of others go on to the store. */

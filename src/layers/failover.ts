@@ -10,21 +10,17 @@
 
 import { type Clock, isWithin, LateError, monotonicClock, within } from "../clock.ts";
 import type { StoreRequest } from "../kernel/request.ts";
-import type { Batching, StoreAnswer } from "../store/store.ts";
+import type { Batching, Layer, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import { type SharedStore, TermsError } from "../store/shared-store.ts";
-import { Backlog, type Journal } from "./failover/backlog.ts";
+import { Backlog } from "./failover/backlog.ts";
 import { Heartbeat } from "./failover/heartbeat.ts";
 import { LocalDecisions } from "./failover/local-decisions.ts";
-import { instanceName, Members } from "./failover/members.ts";
-import { DEFAULT_DEADLINE_MS, type FailoverEvent, type FailoverOptions } from "./failover/options.ts";
+import { instanceNames, Members } from "./failover/members.ts";
+import { DEFAULT_DEADLINE_MS, type FailoverEvent, type FailoverOptions, type Journal } from "./failover/options.ts";
 import { isOutage, Outage, type OutageWork } from "./failover/outage.ts";
 import { Recovery, storeClosed } from "./failover/recovery.ts";
 import { StoreLink } from "./failover/store-link.ts";
-import type { Layer } from "./layer.ts";
-
-export type { Journal };
-export { checkFailover, type FailoverEvent, type FailoverOptions } from "./failover/options.ts";
 
 /** For a shared store that does not say: calls of one tick go together, because there is a receipt for each batch. */
 const BATCHING: Batching = { size: 64, underWay: 4 };
@@ -64,21 +60,16 @@ export class FailoverLayer implements Layer, OutageWork {
     this.#clock = clock;
     this.#tell = tell;
     this.#journal = journal;
-    const instance = instanceName();
+    const names = instanceNames(group);
     this.#link = new StoreLink(store, deadlineMs);
-    this.#backlog = new Backlog(instance, journal);
+    this.#backlog = new Backlog(names, journal);
     this.#members = new Members(instances, journal !== undefined);
     this.#outage = new Outage(this, "new", unavailable("the store was never reached"), clock);
-    this.#heartbeat = new Heartbeat(
-      this.#link,
-      this.#members,
-      { group, instance },
-      {
-        due: () => this.#stay(),
-        grown: (count) => tell({ type: "instances", instances: count }),
-        late: () => this.#outage.hasten(),
-      },
-    );
+    this.#heartbeat = new Heartbeat(this.#link, this.#members, names, {
+      due: () => this.#stay(),
+      grown: (count) => tell({ type: "instances", instances: count }),
+      late: () => this.#outage.hasten(),
+    });
     this.#recovery = new Recovery(this.#link, this.#backlog, this.batching.size, {
       isClosed: () => this.#outage.state === "closed",
       refused: (bookings, error) => tell({ type: "failover.refused", bookings, error }),

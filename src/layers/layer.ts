@@ -3,15 +3,7 @@
 import type { Step, StoreRequest } from "../kernel/request.ts";
 import { tooFewReplies } from "../store/error.ts";
 import { isShared, type SharedStore } from "../store/shared-store.ts";
-import type { Store, StoreAnswer } from "../store/store.ts";
-
-/** What a limiter and a layer ask: a store, or a layer in front of one. Policies and setup are the store's own. */
-export interface Layer extends Pick<Store, "batching" | "deadlineMs" | "apply"> {
-  /** Answers one request as `apply` would, at once where it can. Absent: `apply` is asked. */
-  answer?(request: StoreRequest, leftMs?: number): StoreAnswer | Promise<StoreAnswer>;
-  /** @param withinMs how long to go on trying to book what was admitted without the store; a store has nothing to book */
-  close(withinMs?: number): Promise<void>;
-}
+import type { Layer, Layers, Store, StoreAnswer } from "../store/store.ts";
 
 /** Asks for one request: without a promise where the layer answers at once. A missing answer is an `invalid-reply`. */
 export function askOne(
@@ -20,7 +12,7 @@ export function askOne(
   leftMs?: number,
 ): StoreAnswer | Promise<StoreAnswer> {
   if (store.answer !== undefined) return store.answer(request, leftMs);
-  return store.apply([request], leftMs).then(([answer]) => answer ?? tooFewReplies());
+  return store.apply([request], leftMs).then((answers) => answers?.[0] ?? tooFewReplies());
 }
 
 /** Whether nothing but its charges decides about a request. */
@@ -46,8 +38,9 @@ export function forward(
   store: Store,
   through: <Answer>(ask: () => Promise<Answer>) => Promise<Answer>,
 ): Store | SharedStore {
-  const { batching, clock, deadlineMs, setup } = store;
+  const { batching, clock, deadlineMs, layers, setup } = store;
   const forwarding: Store = {
+    ...(layers === undefined ? {} : { layers }),
     ...(batching === undefined ? {} : { batching }),
     ...(clock === undefined ? {} : { clock }),
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
@@ -60,6 +53,7 @@ export function forward(
   if (!isShared(store)) return forwarding;
   return {
     ...forwarding,
+    layers: layers as Layers,
     book: (requests, terms) => through(() => store.book(requests, terms)),
     beat: (member) => through(() => store.beat(member)),
   };

@@ -24,10 +24,11 @@ export async function askAll(
 ): Promise<readonly StoreReply[]> {
   options.signal?.throwIfAborted();
   checkOpen(context);
+  if (context.calendar.loading !== null) await context.calendar.loading;
   const requests = makeRequests();
   const askedAtMs = monotonicClock.nowMs();
   const first = await context.store.apply(requests);
-  const stale = first.find(isStale);
+  const stale = requests.map((_, i) => first?.[i]).find(isStale);
   const replies = stale === undefined ? first : await askAgain(context, makeRequests, stale, askedAtMs);
   return requests.map((request, i) => checkedReply(request, replies[i]));
 }
@@ -45,6 +46,7 @@ export async function ask(
 
 /** Sends one request to the store, also while the limiter closes: a call that ends its wait frees its place. */
 export async function askWhileClosing(context: LimiterContext, makeRequest: () => StoreRequest): Promise<StoreReply> {
+  if (context.calendar.loading !== null) await context.calendar.loading;
   const request = makeRequest();
   const askedAtMs = monotonicClock.nowMs();
   const found = askOne(context.store, request);
@@ -76,7 +78,7 @@ function isStale(reply: StoreAnswer | undefined): reply is StoreReply {
 
 /** Sends the requests again, with the windows of the store's clock. Both trips share one deadline. */
 function askAgain(
-  { store, calendar, deadlineMs }: LimiterContext,
+  { store, layers: { deadlineMs }, calendar }: LimiterContext,
   makeRequests: () => readonly StoreRequest[],
   { nowMs }: StoreReply,
   askedAtMs: number,

@@ -3,12 +3,15 @@
 import type { CalendarWindow } from "../kernel/policy/algorithm-policy.ts";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import { type Bucket, stepOf } from "../kernel/charge.ts";
-import type { Allotment } from "../kernel/limit.ts";
+import { formatGot, MisuseError } from "../kernel/errors.ts";
+import type { Allotment, CompiledPolicy } from "../kernel/limit.ts";
 import type { Step, StepEvent } from "../kernel/request.ts";
-import { type Boundaries, boundariesAt } from "./calendar.ts";
+import { type Boundaries, boundariesAt, loadDates } from "./calendar.ts";
 
 /** Computes boundaries by this machine's clock, or by the store's clock once the store has replied that they lie elsewhere. */
 export class CalendarSpecs {
+  /** What a call waits for before it makes a request: until dates can be computed. `null`: nothing. */
+  loading: Promise<void> | null = null;
   readonly #nowMs: () => number;
   /** How far the store's clock is ahead of this machine's, as last seen. */
   #offsetMs = 0;
@@ -18,6 +21,25 @@ export class CalendarSpecs {
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
+  }
+
+  /** Begins to load what the calendars of a policy need, if it has any. Without that `loading` rejects with `unsupported-limit`. */
+  load({ limits }: CompiledPolicy): void {
+    const limit = limits.find(({ calendar }) => calendar !== null);
+    const loading = limit === undefined ? null : loadDates();
+    this.loading =
+      loading?.then(
+        () => {
+          this.loading = null;
+        },
+        (error) => {
+          const expected = 'a runtime with Temporal, or the package "temporal-polyfill", for windows of a calendar';
+          const fault = { path: `limits.${limit?.name}`, expected, got: formatGot(error) };
+          throw new MisuseError("unsupported-limit", fault, { cause: error });
+        },
+      ) ?? null;
+    // A call reports it.
+    this.loading?.catch(() => {});
   }
 
   stepOf(bucket: Bucket, event: StepEvent): Step {

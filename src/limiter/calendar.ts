@@ -1,17 +1,30 @@
 // When calendar windows begin in a time zone: at the first instant of a local date, also when clocks change there.
 
-import { Temporal } from "temporal-polyfill";
+import type { Temporal } from "temporal-polyfill";
 import type { CalendarWindow } from "../kernel/policy/algorithm-policy.ts";
 
 /** Three consecutive boundaries of windows, epoch ms. */
 export type Boundaries = readonly [number, number, number];
+
+type Dates = Pick<typeof Temporal, "Instant" | "PlainDate">;
+
+/** The runtime's own, else that of the package, once it is loaded. */
+let dates = (globalThis as { readonly Temporal?: Dates }).Temporal;
+
+/** Loads what computes dates, where the runtime has no `Temporal`. `null`: it is there. */
+export function loadDates(): Promise<void> | null {
+  if (dates !== undefined) return null;
+  return import("temporal-polyfill").then((loaded) => {
+    dates = loaded.Temporal;
+  });
+}
 
 /**
  * The boundaries of the window that an instant is in, and of the nearer window beside it, so that a clock that is off by some
  * seconds finds its window among them.
  */
 export function boundariesAt(window: CalendarWindow, nowMs: number): Boundaries {
-  const today = Temporal.Instant.fromEpochMilliseconds(nowMs).toZonedDateTimeISO(window.timezone).toPlainDate();
+  const today = (dates as Dates).Instant.fromEpochMilliseconds(nowMs).toZonedDateTimeISO(window.timezone).toPlainDate();
   const start = startBefore(window, today);
   const startMs = firstInstantMs(window, start);
   const endMs = firstInstantMs(window, shifted(window, start, 1));
@@ -25,7 +38,9 @@ function startBefore({ every, anchorDay }: CalendarWindow, date: Temporal.PlainD
   if (every === "day") return date;
   if (every === "week") return date.subtract({ days: (date.dayOfWeek - anchorDay + 7) % 7 });
   const inMonth = anchored(date, anchorDay);
-  return Temporal.PlainDate.compare(inMonth, date) <= 0 ? inMonth : anchored(date.subtract({ months: 1 }), anchorDay);
+  return (dates as Dates).PlainDate.compare(inMonth, date) <= 0
+    ? inMonth
+    : anchored(date.subtract({ months: 1 }), anchorDay);
 }
 
 /** The first date of the window that is `by` windows after the one that begins on a date. */

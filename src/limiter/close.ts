@@ -35,12 +35,12 @@ export function closeOnce(
 /** Ends waiting calls and closes the store. New calls are rejected already. */
 export async function closeLimiter(context: LimiterContext, withinMs: number): Promise<void> {
   const leftMs = countdown(withinMs);
-  context.setup?.close();
+  context.layers.unwatch?.();
   context.quotaLookup.close();
   for (const endSleep of [...context.endSleeps]) endSleep(limiterClosed());
   // A rejected call frees its place in the store.
   while (context.unfinishedWaits.size > 0) await Promise.allSettled(context.unfinishedWaits);
   // Borrowed units can only be returned to a store that answers.
-  await context.recovered(leftMs());
+  await context.layers.recovered?.(leftMs());
   await context.store.close(leftMs());
 }

@@ -3,12 +3,11 @@
 import type { Clock } from "../clock.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { StoreRequest } from "../kernel/request.ts";
-import type { Layer } from "../layers/layer.ts";
+import type { Layered } from "../store/store.ts";
 import type { CalendarSpecs } from "./calendar-specs.ts";
 import type { CallCache } from "./call-cache.ts";
 import type { DecisionListener, EventListener } from "./listener.ts";
 import type { QuotaLookup } from "./quotas.ts";
-import type { SetupWatch } from "./setup.ts";
 import type { SlotQueues } from "./slots.ts";
 import type { TelemetryHooks } from "./telemetry.ts";
 
@@ -20,13 +19,11 @@ export interface LimiterContext {
   /** The first part of all keys. */
   readonly prefix: string;
   readonly quotaLookup: QuotaLookup;
-  /** The outermost layer in front of the store. */
-  readonly store: Layer;
+  /** The layers in front of the store. */
+  readonly layers: Layered;
+  /** The outermost of them. */
+  readonly store: Layered["store"];
   readonly checkPolicy: (policy: CompiledPolicy) => void;
-  /** How long the store may take for a decision; `undefined`: no deadline. */
-  readonly deadlineMs: number | undefined;
-  /** Waits until the store counts again and has booked all calls that were admitted without it, or until the time is over. */
-  readonly recovered: (withinMs: number) => Promise<unknown>;
   readonly calendar: CalendarSpecs;
   readonly onDecision: DecisionListener | undefined;
   readonly onEvent: EventListener | undefined;
@@ -45,8 +42,6 @@ export interface LimiterContext {
   readonly endSleeps: Set<(reason: unknown) => void>;
   /** Takes back the booking of a call whose caller is gone. It bypasses the layers: it must not be sent again after an outage. */
   readonly undo: (request: StoreRequest) => Promise<unknown>;
-  /** `null`: the store cannot report its setup, or there is no listener. */
-  readonly setup: SetupWatch | null;
   /** `null`: the limiter is open; else the promise of `close`. */
   closing: Promise<void> | null;
 }

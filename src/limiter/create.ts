@@ -3,21 +3,18 @@
 import { monotonicClock, systemClock } from "../clock.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { allotmentsOf, compiledPolicy } from "../kernel/policy/parse.ts";
-import { MAX_DENIED_MS } from "../layers/deny-cache.ts";
-import type { FailoverEvent } from "../layers/failover.ts";
 import { askOne } from "../layers/layer.ts";
+import type { LayerSettings } from "../store/store.ts";
 import { checkedReply } from "./ask.ts";
 import { CalendarSpecs } from "./calendar-specs.ts";
 import { CallCache } from "./call-cache.ts";
-import { composeStore } from "./compose.ts";
 import type { LimiterContext } from "./context.ts";
 import type { LimiterEvent } from "./events.ts";
 import type { HostedLimiter } from "./hosted.ts";
 import { emitEvent } from "./listener.ts";
 import { measured } from "./measured.ts";
-import { checkLimiterOptions, type LimiterOptions } from "./options.ts";
+import { checkLimiterOptions, type LimiterOptions, MAX_DENIED_MS } from "./options.ts";
 import { checkResolver, QuotaLookup } from "./quotas.ts";
-import { SetupWatch } from "./setup.ts";
 import { SlotQueues } from "./slots.ts";
 import { StoreLimiter } from "./store-limiter.ts";
 import { decisionListener, eventListener } from "./telemetry.ts";
@@ -38,20 +35,25 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
   const onEvent = eventListener(hooks, options.onEvent);
   const clock = store.clock ?? monotonicClock;
   const emit = (event: LimiterEvent) => emitEvent({ onEvent }, event);
-  const readSetup = onEvent && store.setup?.bind(store);
-  const setup = readSetup === undefined ? null : new SetupWatch(readSetup, emit);
-  const onFailover = (event: FailoverEvent) => {
-    if (event.type === "store.unreachable") setup?.failed();
-    emitFailover(context, event);
+  const settings: LayerSettings = {
+    group: prefix,
+    failover,
+    denyCacheMs,
+    clock,
+    emit: onEvent && ((event) => emitOfStore(context, event)),
   };
+  const layers = store.layers?.(store, settings) ?? { store, deadlineMs: store.deadlineMs };
+  const calendar = new CalendarSpecs(systemClock.nowMs);
+  calendar.load(policy);
   const context: LimiterContext = {
     policy,
     callCache: new CallCache(policy),
     prefix,
     quotaLookup: new QuotaLookup(options.quotas ?? null, clock, emit),
-    ...composeStore(store, { prefix, failover, denyCacheMs, clock, setup, onFailover }),
+    layers,
+    store: layers.store,
     checkPolicy,
-    calendar: new CalendarSpecs(systemClock.nowMs),
+    calendar,
     onDecision: decisionListener(hooks, options.onDecision),
     onEvent,
     hooks,
@@ -63,7 +65,6 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
     endSleeps: new Set(),
     // Past the layers: see LimiterContext.undo.
     undo: async (request) => checkedReply(request, await askOne(store, request)),
-    setup,
     closing: null,
   };
   const limiter = new StoreLimiter(context, {});
@@ -71,7 +72,7 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
 }
 
 /** Emits what happened to the store. A new number of instances is emitted only when some quota has fewer units (`no_share`). */
-function emitFailover(context: LimiterContext, event: FailoverEvent): void {
+function emitOfStore(context: LimiterContext, event: Parameters<NonNullable<LayerSettings["emit"]>>[0]): void {
   if (event.type !== "instances") {
     emitEvent(context, event);
     return;

@@ -2,10 +2,10 @@
 
 import type { Call, Cost } from "../kernel/call.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
-import type { FailoverEvent } from "../layers/failover.ts";
+import type { FailoverEvent } from "../layers/failover/options.ts";
+import type { SetupEvent } from "../store/store.ts";
 import type { Grant } from "./grant.ts";
 import type { QuotaEvent } from "./quotas.ts";
-import type { SetupEvent } from "./setup.ts";
 import type { UnusableUsage } from "./usage-sum.ts";
 
 interface OfHold {

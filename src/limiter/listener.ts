@@ -10,18 +10,20 @@ import type { LimiterEvent } from "./events.ts";
 export type DecisionListener = (decision: Decision, call: Call, isRecorded: boolean) => unknown;
 export type EventListener = (event: LimiterEvent) => unknown;
 
+/** Warns the program of what went wrong beside a decision. */
+export function warn(message: string): void {
+  if (globalThis.process?.emitWarning === undefined) console.warn(message);
+  else process.emitWarning(message, "TollgateWarning");
+}
+
 /** Calls a listener. An error of the listener becomes a process warning: the units are booked, and the decision stands. */
 export function notify(name: string, listener: () => unknown): void {
-  const warn = (error: unknown) => {
-    const message = `${name} threw: ${formatGot(error)}`;
-    if (typeof process === "undefined") console.warn(message);
-    else process.emitWarning(message, "TollgateWarning");
-  };
+  const failed = (error: unknown) => warn(`${name} threw: ${formatGot(error)}`);
   try {
     const result = listener();
-    if (result instanceof Promise) result.catch(warn);
+    if (result instanceof Promise) result.catch(failed);
   } catch (error) {
-    warn(error);
+    failed(error);
   }
 }
 

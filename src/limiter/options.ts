@@ -7,8 +7,7 @@ import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { ClaimedOf, ClaimsBy, Refused } from "../kernel/policy/typed.ts";
 import type { WrittenPolicy } from "../kernel/policy/typed-keys.ts";
-import { MAX_DENIED_MS } from "../layers/deny-cache.ts";
-import { checkFailover, type FailoverOptions } from "../layers/failover.ts";
+import { checkFailover, type FailoverOptions } from "../layers/failover/options.ts";
 import type { SharedStore } from "../store/shared-store.ts";
 import type { Store } from "../store/store.ts";
 import { checkFunctions } from "./call-options.ts";
@@ -58,6 +57,9 @@ type Resolver<Source> = [ClaimedOf<Source>] extends [never]
   ? Refused<"quotas", "no limit of the policy says quota: { from: call }">
   : QuotaResolver<ClaimsBy<Source>>;
 
+/** The longest, and the default, `denyCacheMs`. */
+export const MAX_DENIED_MS = 1_000;
+
 const OPTIONS = [
   "policy",
   "store",
@@ -89,6 +91,11 @@ export function checkLimiterOptions(options: Omit<LimiterOptions, "policy">): vo
   const { size, underWay } = store.batching ?? { size: 1, underWay: 1 };
   checkWhole("store.batching.size", size, 1, 1_024);
   checkWhole("store.batching.underWay", underWay, 1, 16);
+  const needing = (["batching", "setup", "book"] as const).find((name) => (store as Partial<SharedStore>)[name]);
+  if (needing !== undefined && store.layers === undefined) {
+    const expected = `networkLayers of "tollgate/store", because the store has ${needing}`;
+    throw new MisuseError("invalid-option", { path: "store.layers", expected, got: "nothing" });
+  }
   if (prefix !== undefined && (typeof prefix !== "string" || !/^[A-Za-z0-9_.:-]{1,64}$/.test(prefix))) {
     throw invalidOption("prefix", "1 to 64 letters, digits, _ . : or -", prefix);
   }

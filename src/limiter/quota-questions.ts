@@ -1,6 +1,7 @@
 // Questions to a function of the program, such as a database lookup. A bounded number is waited for at a time, each until a timeout.
+// A Worker may end a request, with its timers, before the question is answered that it asked: such a question is lost.
 
-import { LateError, within } from "../clock.ts";
+import { LateError, monotonicClock, within } from "../clock.ts";
 import { limiterClosed } from "./closed.ts";
 
 export const MAX_IN_FLIGHT = 64;
@@ -9,7 +10,8 @@ export const MAX_WAITING = 10_000;
 export const ANSWER_WITHIN_MS = 1_000;
 
 export class QuestionQueue {
-  #inFlight = 0;
+  /** With the time from which each is lost. */
+  readonly #inFlight = new Map<AbortController, number>();
   readonly #waiting = new Set<() => void>();
   readonly #open = new Set<AbortController>();
   #isClosed = false;
@@ -29,17 +31,18 @@ export class QuestionQueue {
   ask(question: (signal: AbortSignal) => unknown, late: (answer: unknown) => void): unknown {
     if (this.#isClosed) throw limiterClosed();
     const stop = new AbortController();
-    if (this.#inFlight >= MAX_IN_FLIGHT) {
+    if (this.#inFlight.size >= MAX_IN_FLIGHT) this.#forgetLost();
+    if (this.#inFlight.size >= MAX_IN_FLIGHT) {
       if (this.#waiting.size >= MAX_WAITING) throw new Error(`${MAX_WAITING} questions wait to be asked`);
-      const turn = this.#turn(stop.signal);
+      const turn = this.#turn(stop);
       const asked = turn.then(() => question(stop.signal));
-      const release = () => this.#release();
+      const release = () => this.#release(stop);
       return this.#inTime(asked, stop, late).finally(() => turn.then(release, () => {}));
     }
     const answer = question(stop.signal);
     if (typeof (answer as { then?: unknown } | null | undefined)?.then !== "function") return answer;
-    this.#inFlight++;
-    return this.#inTime(Promise.resolve(answer), stop, late).finally(() => this.#release());
+    this.#begin(stop);
+    return this.#inTime(Promise.resolve(answer), stop, late).finally(() => this.#release(stop));
   }
 
   /** Aborts the questions in flight. */
@@ -49,10 +52,11 @@ export class QuestionQueue {
   }
 
   /** Waits until fewer questions are in flight, and counts this one among them. */
-  #turn(signal: AbortSignal): Promise<void> {
+  #turn(stop: AbortController): Promise<void> {
+    const { signal } = stop;
     return new Promise((resolve, reject) => {
       const begin = () => {
-        this.#inFlight++;
+        this.#begin(stop);
         resolve();
       };
       this.#waiting.add(begin);
@@ -78,8 +82,17 @@ export class QuestionQueue {
     }
   }
 
-  #release(): void {
-    this.#inFlight--;
+  #begin(stop: AbortController): void {
+    this.#inFlight.set(stop, monotonicClock.nowMs() + 2 * ANSWER_WITHIN_MS);
+  }
+
+  #forgetLost(): void {
+    const nowMs = monotonicClock.nowMs();
+    for (const [stop, lostAtMs] of this.#inFlight) if (lostAtMs <= nowMs) this.#inFlight.delete(stop);
+  }
+
+  #release(stop: AbortController): void {
+    this.#inFlight.delete(stop);
     const [next] = this.#waiting;
     if (next === undefined) return;
     this.#waiting.delete(next);

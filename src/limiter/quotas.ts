@@ -1,13 +1,13 @@
 // The quota of a bucket of a limit with `quota: { from: call }`: the one that came with the call, else the answer of the program's
 // resolver, which is asked once per bucket and cached for a while, else the policy's default.
 
-import type { Clock } from "../clock.ts";
+import { type Clock, within } from "../clock.ts";
 import type { Bucket } from "../kernel/charge.ts";
 import { claimFault, takesClaims } from "../kernel/claims.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { ClaimedQuota, ClaimedQuotas } from "../kernel/policy/typed.ts";
-import { QuestionQueue } from "./quota-questions.ts";
+import { ANSWER_WITHIN_MS, QuestionQueue } from "./quota-questions.ts";
 
 /** The question to a resolver about one bucket. */
 export interface QuotaQuestion<Limit extends string = string, Per extends string = string> {
@@ -104,7 +104,18 @@ export class QuotaLookup {
     if (this.#resolve === null) return undefined;
     const known = this.#find(key);
     if (known !== undefined && this.#clock.nowMs() < known.freshUntilMs) return known.claim;
-    return this.#asking.get(key) ?? this.#ask(bucket, this.#resolve);
+    const asking = this.#asking.get(key);
+    return asking === undefined ? this.#ask(bucket, this.#resolve) : this.#join(bucket, asking);
+  }
+
+  /** Waits for the question of another call, for as long as for a question. */
+  #join(bucket: Bucket, asking: Promise<ClaimedQuota | undefined>): Promise<ClaimedQuota | undefined> {
+    return within(ANSWER_WITHIN_MS, asking).catch((error) => {
+      // It is lost, unless it was answered at the last moment.
+      if (this.#asking.get(bucket.key) !== asking) return this.#find(bucket.key)?.claim;
+      this.#asking.delete(bucket.key);
+      return this.#failed(bucket, this.#lastQuestion, error);
+    });
   }
 
   #ask(bucket: Bucket, resolve: QuotaResolver): ClaimedQuota | undefined | Promise<ClaimedQuota | undefined> {
@@ -124,7 +135,9 @@ export class QuotaLookup {
         (answer) => this.#answered(bucket, question, answer),
         (error) => this.#failed(bucket, question, error),
       )
-      .finally(() => this.#asking.delete(key));
+      .finally(() => {
+        if (this.#asking.get(key) === claim) this.#asking.delete(key);
+      });
     this.#asking.set(key, claim);
     return claim;
   }

@@ -197,6 +197,7 @@ export class StoreLimiter implements HostedLimiter {
       throw error;
     }
     context.callCache = new CallCache(context.policy);
+    context.calendar.load(context.policy);
     notifyPolicy(context.hooks, context.policy);
     emitEvent(context, reloadEvent(before, context.policy));
   }

@@ -3,6 +3,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { type Fault, formatGot, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
+import { hintedFaults } from "../kernel/policy/fault-hints.ts";
 import { type Policy, readPolicy } from "../kernel/policy/parse.ts";
 import { type Named, oneSpelling } from "../policy-warnings/warning.ts";
 import { type PolicyWarning, policyWarnings } from "../policy-warnings/warnings.ts";
@@ -20,7 +21,7 @@ const UNNAMED = "policy";
  *
  * @example
  * ```ts
- * import { parsePolicy } from "tollgate";
+ * import { parsePolicy } from "tollgate/policy";
  *
  * const policy = parsePolicy(`
  * version: 1
@@ -43,7 +44,7 @@ export function readPolicyText(
     throw new MisuseError("invalid-policy", { path: source, expected: "a text in YAML or JSON", got: formatGot(text) });
   }
   const { value, at } = readYaml(text, source, "invalid-policy");
-  const result = readPolicy(value);
+  const result = readPolicy(value, hintedFaults);
   if ("policy" in result) {
     const { policy } = result;
     const placed = (warning: PolicyWarning): PolicyWarning => {
@@ -57,9 +58,10 @@ export function readPolicyText(
   const firstOld = result.faults.findIndex(({ isOld }) => isOld === true);
   throw new MisuseError(
     "invalid-policy",
-    result.faults.slice(0, MAX_FAULTS).map(({ keys, isKey, isOld, ...fault }, n): Fault => {
+    result.faults.slice(0, MAX_FAULTS).map(({ keys, isKey, path, expected, got, hint }, n): Fault => {
       const more = n === firstOld ? ` "tollgate policy upgrade ${file}" rewrites all old words.` : "";
-      return { ...fault, ...(more === "" ? {} : { hint: fault.hint + more }), at: at(keys, partOf({ isKey })) };
+      const place = { at: at(keys, partOf({ isKey })), path, expected, got };
+      return hint === undefined ? place : { ...place, hint: hint + more };
     }),
   );
 }
@@ -76,7 +78,7 @@ function partOf({ isKey }: { readonly isKey?: boolean | undefined }): "key" | "v
  * @example
  * ```ts
  * import { writeFileSync } from "node:fs";
- * import { loadPolicy } from "tollgate";
+ * import { loadPolicy } from "tollgate/policy";
  *
  * writeFileSync("tollgate.yaml", "version: 1\nlimits: [{ name: per-session, per: [session], quota: 50 }]");
  * console.log(loadPolicy("tollgate.yaml").limits[0]?.name); // per-session

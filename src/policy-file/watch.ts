@@ -22,7 +22,8 @@ export interface Reloads {
  * @example
  * ```ts
  * import { writeFileSync } from "node:fs";
- * import { createLimiter, loadPolicy, watchPolicy } from "tollgate";
+ * import { createLimiter } from "tollgate";
+ * import { loadPolicy, watchPolicy } from "tollgate/policy";
  * import { memoryStore } from "tollgate/stores/memory";
  *
  * writeFileSync("watched.yaml", "version: 1\nlimits: [{ name: per-session, per: [session], quota: 50 }]");

@@ -24,7 +24,7 @@ export const MAX_WARNINGS = 100;
  *
  * @example
  * ```ts
- * import { policyWarnings } from "tollgate";
+ * import { policyWarnings } from "tollgate/policy";
  *
  * const [warning] = policyWarnings({
  *   version: 1,

@@ -24,4 +24,5 @@ export {
   TermsError,
   type TermsRefusal,
 } from "./shared-store.ts";
-export type { Batching, SetupCheck, Store, StoreAnswer } from "./store.ts";
+export { networkLayers } from "../layers/network.ts";
+export type { Batching, Layers, SetupCheck, Store, StoreAnswer } from "./store.ts";

@@ -4,7 +4,7 @@
 
 import type { StoreRequest } from "../kernel/request.ts";
 import { StoreError } from "./error.ts";
-import type { Store, StoreAnswer } from "./store.ts";
+import type { Layers, Store, StoreAnswer } from "./store.ts";
 
 /** Longest `livesMs`: a row of an instance that lives longer was written by a clock that was ahead. */
 export const LONGEST_LIFE_MS = 600_000;
@@ -16,6 +16,8 @@ export const ENDED_MEMBERS_PER_BEAT = 100;
  * processes share without a network, such as SQLite, need not be one.
  */
 export interface SharedStore extends Store {
+  readonly layers: Layers;
+
   /**
    * Decides requests as `apply` does, on terms. It is given no `leftMs`: the caller ends its wait by itself, and
    * `notAfterMs` is an instant of the store's time.

@@ -8,6 +8,7 @@
 import type { Clock } from "../clock.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import type { FailoverEvent, FailoverOptions } from "../layers/failover/options.ts";
 import type { StoreError } from "./error.ts";
 
 /** A store's answer to one request. */
@@ -15,6 +16,12 @@ export type StoreAnswer = StoreReply | StoreError;
 
 /** Where the state lives. */
 export interface Store {
+  /**
+   * What the limiter puts in front of the store: `networkLayers` for a store that takes time to answer. Absent: the limiter
+   * asks the store itself, once for each call. A store with `batching`, `setup` or `book` needs them.
+   */
+  readonly layers?: Layers | undefined;
+
   /** Set when one `apply` with many requests is much cheaper than many with one. Absent: each call goes by itself. */
   readonly batching?: Batching | undefined;
 
@@ -42,8 +49,8 @@ export interface Store {
   apply(requests: readonly StoreRequest[], leftMs?: number): Promise<readonly StoreAnswer[]>;
 
   /**
-   * Answers one request at once, as `apply` would. It is for a store that has nothing to wait for: the limiter then puts no
-   * layer in front of it that keeps denials or borrows units. Absent: `apply` is asked.
+   * Answers one request at once, as `apply` would. It is for a store that has nothing to wait for, and that has no `layers`.
+   * Absent: `apply` is asked.
    *
    * @throws StoreError what `apply` rejects with
    */
@@ -89,4 +96,44 @@ export interface SetupCheck {
   readonly value: string;
   /** Which promise it may break, and what to do; `null` when it is fine. */
   readonly problem: string | null;
+}
+
+/** What is about to break a promise, or cannot be read. */
+export type SetupEvent =
+  | { readonly type: "store.misconfigured"; readonly check: SetupCheck }
+  | { readonly type: "store.check_failed"; readonly error: unknown };
+
+/** What a limiter and a layer ask: a store, or a layer in front of one. Policies and setup are the store's own. */
+export interface Layer extends Pick<Store, "batching" | "deadlineMs" | "apply"> {
+  /** Answers one request as `apply` would, at once where it can. Absent: `apply` is asked. */
+  answer?(request: StoreRequest, leftMs?: number): StoreAnswer | Promise<StoreAnswer>;
+  /** @param withinMs how long to go on trying to book what was admitted without the store; a store has nothing to book */
+  close(withinMs?: number): Promise<void>;
+}
+
+/** Makes the layers in front of a store: `networkLayers` of `tollgate/store`. */
+export type Layers = (store: Store, settings: LayerSettings) => Layered;
+
+/** What a limiter tells the layers. */
+export interface LayerSettings {
+  /** The group whose instances share the limits. */
+  readonly group: string;
+  readonly failover: FailoverOptions | false;
+  readonly denyCacheMs: number;
+  /** The clock by which denials and borrowed units are kept. */
+  readonly clock: Clock;
+  /** Absent: nothing listens. */
+  readonly emit: ((event: FailoverEvent | SetupEvent) => void) | undefined;
+}
+
+/** The layers in front of a store. */
+export interface Layered {
+  /** The outermost layer. */
+  readonly store: Layer;
+  /** How long a decision may take; `undefined`: no deadline. */
+  readonly deadlineMs?: number | undefined;
+  /** Ends what reads the store by itself. */
+  unwatch?(): void;
+  /** Waits until the store counts again and has booked all calls that were admitted without it, or until the time is over. */
+  recovered?(withinMs: number): Promise<unknown>;
 }

@@ -8,6 +8,7 @@ import type { Limit } from "../kernel/limit.ts";
 import { readOptions, type TableOf } from "../kernel/options.ts";
 import { allotmentsOf, compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
 import type { Step, StepReply, StoreRequest } from "../kernel/request.ts";
+import { networkLayers } from "../layers/network.ts";
 import { isCount, validTime } from "../store/check.ts";
 import { asStoreError, closedError, StoreError } from "../store/error.ts";
 import type { Store, StoreAnswer } from "../store/store.ts";
@@ -46,6 +47,7 @@ export function counterStore(port: CounterPort, options: CounterStoreOptions = {
   if (typeof port?.increment !== "function") throw invalidOption("port", "an object with increment", port);
   let isClosed = false;
   return {
+    layers: networkLayers,
     clock,
     checkPolicy,
     async apply(requests) {

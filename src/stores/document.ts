@@ -10,6 +10,7 @@ import { keysOf } from "../kernel/decide.ts";
 import type { StoreRequest } from "../kernel/request.ts";
 import type { StoredState } from "../kernel/state.ts";
 import { encodeState } from "../kernel/encoding/state.ts";
+import { networkLayers } from "../layers/network.ts";
 import { decideBatch } from "../store/batch.ts";
 import { decodeState, jsonIn, type ReadState } from "../store/check.ts";
 import { asStoreError, closedError, StoreError } from "../store/error.ts";
@@ -67,6 +68,7 @@ export function documentStore(port: DocumentPort, options: DocumentStoreOptions 
     }
   };
   return {
+    layers: networkLayers,
     batching: BATCHING,
     deadlineMs,
     clock,

@@ -3,6 +3,7 @@
 import { type Clock, clockOption, LateError, within } from "../clock.ts";
 import { readOptions, type TableOf, unchecked, whole } from "../kernel/options.ts";
 import type { StoreRequest } from "../kernel/request.ts";
+import { networkLayers } from "../layers/network.ts";
 import { closedError } from "../store/error.ts";
 import type { SharedStore, Terms } from "../store/shared-store.ts";
 import type { Batching } from "../store/store.ts";
@@ -72,6 +73,7 @@ export function postgresStore(client: PostgresClient, options: PostgresStoreOpti
     return ask(() => transact(table, requests, terms, endsAtMs), leftMs);
   };
   return {
+    layers: networkLayers,
     batching: BATCHING,
     deadlineMs,
     clock,

@@ -4,10 +4,12 @@
 import { type Clock, clockOption, LateError, within } from "../clock.ts";
 import { readOptions, type TableOf, whole } from "../kernel/options.ts";
 import type { StoreRequest } from "../kernel/request.ts";
+import { networkLayers } from "../layers/network.ts";
 import { validTime } from "../store/check.ts";
 import { closedError, type StoreError } from "../store/error.ts";
 import { type SharedStore, type Terms, TermsError } from "../store/shared-store.ts";
 import type { Batching, SetupCheck, Store, StoreAnswer } from "../store/store.ts";
+import { decideInShards } from "../store/wide-request.ts";
 import { type Part, partsOf, type ScriptCall, scriptCall } from "./redis/arguments.ts";
 import { beatThrough } from "./redis/beat.ts";
 import type { RedisClient, Send } from "./redis/client.ts";
@@ -18,7 +20,7 @@ import { Route } from "./redis/route.ts";
 import { runScript, type Script, scriptOf } from "./redis/run-script.ts";
 import { APPLY_SCRIPT, BEAT_SCRIPT } from "./redis/script.gen.ts";
 import { checkSetup } from "./redis/setup.ts";
-import { decideInSlots } from "./redis/slots.ts";
+import { slotTag } from "./redis/slot-tag.ts";
 
 export type {
   GlideClient,
@@ -89,6 +91,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
 }
 
 class RedisStore implements Store {
+  readonly layers = networkLayers;
   readonly batching = BATCHING;
   /** Absent on a cluster, which has no single server that could keep receipts or lose what it held. */
   readonly book?: SharedStore["book"];
@@ -132,14 +135,15 @@ class RedisStore implements Store {
     };
   }
 
-  async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<StoreAnswer[]> {
+  async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly StoreAnswer[]> {
     this.#checkOpen();
     const endsAtMs = performance.now() + leftMs;
     const send = this.#sendWithin(leftMs);
     if (!this.#route.isCluster) return this.#runAll(requests, send);
-    return decideInSlots(requests, {
-      decide: (each) => this.#runAll(each, send),
-      settle: (each) => this.#runAll(each, this.#sendWithin(this.deadlineMs)),
+    return decideInShards(requests, {
+      of: slotTag,
+      decide: (_, each) => this.#runAll(each, send),
+      settle: (_, each) => this.#runAll(each, this.#sendWithin(this.deadlineMs)),
       runLater: (settled) => this.#settleLater(settled),
       inTime: (work) => within(endsAtMs - performance.now(), work, { deadlineMs: this.deadlineMs }).catch(this.#fail),
     });

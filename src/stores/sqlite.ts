@@ -4,6 +4,7 @@
 import { type Clock, clockOption, sleep, systemClock } from "../clock.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import { choice, readOptions, type TableOf, whole } from "../kernel/options.ts";
+import { networkLayers } from "../layers/network.ts";
 import { closedError, StoreError } from "../store/error.ts";
 import type { Batching, Store } from "../store/store.ts";
 import { Courtesy } from "./sqlite/courtesy.ts";
@@ -80,6 +81,7 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Sto
     return new StoreError("busy", `the lock of ${path} was not free for ${deadlineMs} ms`, { transient: true, cause });
   };
   return {
+    layers: networkLayers,
     batching: BATCHING,
     deadlineMs,
     clock,

@@ -34,6 +34,7 @@ function told(url: string) {
   const userOf = ({ steps }: StoreRequest) =>
     steps.map(({ bucket }) => /:(call-\w+)$/.exec(bucket)?.[1]).find(Boolean) ?? "";
   const store: Store = {
+    ...(inner.layers === undefined ? {} : { layers: inner.layers }),
     ...(inner.batching === undefined ? {} : { batching: inner.batching }),
     close: () => inner.close(),
     async apply(requests) {

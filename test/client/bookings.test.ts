@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type PolicyInput, StoreError } from "tollgate";
+import { StoreError } from "tollgate";
 import { fakeClock } from "tollgate/testing";
-import { Away } from "../../src/client/away.ts";
+import { compiledPolicy } from "../../src/kernel/policy/parse.ts";
+import { LocalAway } from "../../src/client/local-away.ts";
 import { type Booking, Bookings, MAX_BOOKINGS } from "../../src/client/bookings.ts";
 import type { BatchItem, Wire } from "../../src/client/wire.ts";
 
@@ -134,8 +135,8 @@ describe("bookings", () => {
   it("after an outage are sent at once, and detect the next one", async () => {
     const wire = service(new Set(["lost"]));
     const told: string[] = [];
-    const policy: PolicyInput = { version: 1, limits: [{ name: "a", per: ["session"], quota: 1 }] };
-    const away = new Away(wire as unknown as Wire, { policy, instances: 1 }, ({ type }) => told.push(type));
+    const policy = compiledPolicy({ version: 1, limits: [{ name: "a", per: ["session"], quota: 1 }] });
+    const away = new LocalAway(wire as unknown as Wire, { policy, instances: 1 }, ({ type }) => told.push(type));
     away.book(booking("late"), false);
     away.book(booking("later"), false);
     assert.equal(await away.decidesHere(performance.now() + 1_000), false);
@@ -153,8 +154,8 @@ describe("bookings", () => {
       probes++;
       throw new StoreError("unavailable", "away", { transient: true });
     };
-    const policy: PolicyInput = { version: 1, limits: [{ name: "a", per: ["session"], quota: 1 }] };
-    const away = new Away({ send } as unknown as Wire, { policy, instances: 500 }, () => {});
+    const policy = compiledPolicy({ version: 1, limits: [{ name: "a", per: ["session"], quota: 1 }] });
+    const away = new LocalAway({ send } as unknown as Wire, { policy, instances: 500 }, () => {});
     away.leave(new StoreError("unavailable", "away", { transient: true }));
     await sleep(3_000);
     await away.close(0);

@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { definePolicy, type LimiterEvent, MisuseError, type PolicyInput, StoreError } from "tollgate";
-import { type ClientFailover, createRemoteLimiter } from "tollgate/client";
+import { createRemoteLimiter } from "tollgate/client";
+import { type LocalFailoverOptions, localFailover } from "tollgate/client/failover";
 import { memoryStore } from "tollgate/stores/memory";
 import { startFaultProxy } from "../chaos/fault-proxy.ts";
 import { areBack, type Instance, Load, until } from "../chaos/outage.ts";
@@ -46,7 +47,11 @@ afterEach(async () => {
 });
 
 /** Clients of one service, each behind a proxy of its own. */
-async function clients(count: number, failover: Partial<ClientFailover> = {}, deadlineMs = DEADLINE_MS) {
+async function clients(
+  count: number,
+  failover: Partial<LocalFailoverOptions<PolicyInput>> = {},
+  deadlineMs = DEADLINE_MS,
+) {
   const server = await served({ policy: POLICY, store: memoryStore() });
   const instances: Instance[] = [];
   for (let i = 0; i < count; i++) {
@@ -56,7 +61,7 @@ async function clients(count: number, failover: Partial<ClientFailover> = {}, de
     const limiter = createRemoteLimiter({
       url: `http://127.0.0.1:${proxy.port}`,
       deadlineMs,
-      failover: { policy: POLICY, instances: count, ...failover },
+      failover: localFailover({ policy: POLICY, instances: count, ...failover }),
       onEvent(event) {
         events.push(event);
         eventsAtMs.push(performance.now());
@@ -233,7 +238,10 @@ describe("clients whose service is unreachable", () => {
   });
 
   it("admit nothing when they were started without it, and say why", async () => {
-    const limiter = createRemoteLimiter({ url: "http://127.0.0.1:9", failover: { policy: POLICY, instances: 1 } });
+    const limiter = createRemoteLimiter({
+      url: "http://127.0.0.1:9",
+      failover: localFailover({ policy: POLICY, instances: 1 }),
+    });
     const decision = await limiter.consume({ tool: "search", session: "s1" });
     assert.equal(decision.allowed, false);
     assert.equal(decision.degraded?.reason, "unavailable");

@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MisuseError, StoreError } from "tollgate";
 import { type ClientOptions, createRemoteLimiter } from "tollgate/client";
+import { localFailover } from "tollgate/client/failover";
 import { memoryStore } from "tollgate/stores/memory";
 import { MAX_ITEMS, MAX_QUEUED } from "../../src/client/wire.ts";
 import { parsePolicy } from "../../src/policy-file/file.ts";
@@ -311,12 +312,21 @@ describe("errors", () => {
       [{ idempotency: true }, "idempotency"],
       [{ fetch: 1 }, "fetch"],
       [{ retries: 3 }, "options"],
-      [{ failover: { instances: 2 } }, "policy"],
-      [{ failover: { policy: { version: 1, limits: [] } } }, "failover.instances"],
+      [{ failover: { policy: { version: 1, limits: [] }, instances: 2 } }, "failover"],
     ] as const) {
       const given = { url: server.url, ...options } as unknown as ClientOptions;
       assert.throws(
         () => createRemoteLimiter(given),
+        (error) => MisuseError.isInstance(error) && error.faults[0]?.path === path,
+        path,
+      );
+    }
+    for (const [options, path] of [
+      [{ instances: 2 }, "policy"],
+      [{ policy: { version: 1, limits: [{ name: "a", per: [], quota: 1 }] } }, "failover.instances"],
+    ] as const) {
+      assert.throws(
+        () => localFailover(options as never),
         (error) => MisuseError.isInstance(error) && error.faults[0]?.path === path,
         path,
       );
@@ -378,7 +388,7 @@ describe("a call that waits", () => {
   it("is decided at once when the maximum of calls waits, which is no outage", async () => {
     const policy = "version: 1\nlimits: [{ name: at-once, per: [session], algorithm: concurrency, quota: 1 }]";
     const events: string[] = [];
-    for (const more of [{}, { failover: { policy: parsePolicy(policy), instances: 1 } }]) {
+    for (const more of [{}, { failover: localFailover({ policy: parsePolicy(policy), instances: 1 }) }]) {
       const { url, post } = await served({ policy, store: memoryStore(), bounds: { maxWaiting: 1 } });
       const limiter = createRemoteLimiter({ url, onEvent: ({ type }) => events.push(type), ...more });
       const [call, free] = [fresh(), fresh()];

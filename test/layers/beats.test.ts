@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createLimiter, type LimiterEvent } from "tollgate";
 import type { Member, StepEvent, Store } from "tollgate/store";
+import { networkLayers } from "../../src/layers/network.ts";
 import { RemoteStore } from "./remote.ts";
 
 const DEADLINE_MS = 20;
@@ -20,6 +21,7 @@ function observed(batching: Store["batching"] = { size: 64, underWay: 4 }, deadl
   const limiter = createLimiter({
     policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 10 }] },
     store: {
+      layers: networkLayers,
       batching,
       apply: remote.apply.bind(remote),
       async book(requests, terms) {

@@ -63,7 +63,7 @@ describe("an instance at its bound of buckets in an outage", () => {
 
 describe("the backlog of an instance whose store is unreachable", () => {
   it("accepts ends of calls also when it is full of calls, up to as many again", () => {
-    const backlog = new Backlog("instance", undefined);
+    const backlog = new Backlog({ instance: "instance" }, undefined);
     const call = (i: number): StoreRequest => ({ mode: "judge", steps: [charge(`b${i}`, quota)] });
     for (let i = 0; i < MAX_BACKLOG; i++) backlog.add(call(i), NOW_MS, [quota]);
     assert.throws(() => backlog.add(call(-1), NOW_MS, [quota]), isError("overloaded"));

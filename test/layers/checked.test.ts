@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { isShared, type SharedStore, type Store, StoreError, type StoreRequest } from "tollgate/store";
 import { checkedLayer } from "../../src/layers/checked.ts";
+import { networkLayers } from "../../src/layers/network.ts";
 
 describe("the layer that checks what a store replies", () => {
   const plain: Store = { apply: async () => [], close: async () => {} };
@@ -10,6 +11,7 @@ describe("the layer that checks what a store replies", () => {
     const given: unknown[] = [];
     const layer = checkedLayer({
       deadlineMs: 100,
+      layers: networkLayers,
       async apply(_requests, leftMs) {
         given.push(leftMs);
         return [];
@@ -36,16 +38,24 @@ describe("the layer that checks what a store replies", () => {
     assert.deepEqual(Object.keys(checkedLayer(plain)).sort(), always);
     const whole = {
       ...plain,
+      layers: networkLayers,
       ...{ batching: { size: 2, underWay: 1 }, deadlineMs: 5, clock: { nowMs: () => 0 } },
       ...{ answer: () => assert.fail(), setup: async () => [], book: async () => [], beat: () => assert.fail() },
     };
     const members = ["apply", "batching", "beat", "book", "checkPolicy", "clock", "close"];
-    assert.deepEqual(Object.keys(checkedLayer(whole)).sort(), [...members, "deadlineMs", "lastFault", "setup"]);
+    assert.deepEqual(Object.keys(checkedLayer(whole)).sort(), [
+      ...members,
+      "deadlineMs",
+      "lastFault",
+      "layers",
+      "setup",
+    ]);
   });
 
   it("turns replies and beats that are not whole numbers into errors", async () => {
     const layer = checkedLayer({
       ...plain,
+      layers: networkLayers,
       apply: async () => [{ allowed: true, nowMs: Number.NaN, steps: [] }],
       book: async () => [{ allowed: true, nowMs: 0.5, steps: [] }],
       beat: async () => ({ incarnation: "a", lost: "all", instances: 0, rank: 0, nowMs: 0 }),

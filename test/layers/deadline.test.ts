@@ -5,7 +5,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createLimiter, type PolicyInput } from "tollgate";
 import { BatchLayer } from "../../src/layers/batch.ts";
-import { type FailoverEvent, FailoverLayer } from "../../src/layers/failover.ts";
+import { FailoverLayer } from "../../src/layers/failover.ts";
+import type { FailoverEvent } from "../../src/layers/failover/options.ts";
+import { networkLayers } from "../../src/layers/network.ts";
 import { type SharedStore, type Store, StoreError, type StoreReply, type StoreRequest } from "../../src/store/api.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { fakeClock } from "../../src/testing/fake-clock.ts";
@@ -29,6 +31,7 @@ function slowRemote() {
   const open: (() => void)[] = [];
   const sent: number[] = [];
   const store = {
+    layers: networkLayers,
     batching: { size: 2, underWay: 1 },
     isSlow: false,
     apply: remote.apply.bind(remote),

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createLimiter, type Decision, type FailoverOptions, type LimiterEvent, type PolicyInput } from "tollgate";
+import { networkLayers } from "../../src/layers/network.ts";
 import { RemoteStore } from "./remote.ts";
 
 const clock = { nowMs: () => Date.now() };
@@ -22,6 +23,7 @@ function instanceOf(remote: RemoteStore, policy: PolicyInput = policyOf(), failo
     policy,
     // Instances have connections of their own: what one closes stays open for others.
     store: {
+      layers: networkLayers,
       batching: remote.batching,
       apply: remote.apply.bind(remote),
       book: remote.book.bind(remote),

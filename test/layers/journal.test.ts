@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { createLimiter, type LimiterEvent } from "tollgate";
 import { fileJournal, type Journal } from "tollgate/journal";
+import { networkLayers } from "../../src/layers/network.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { RemoteStore } from "./remote.ts";
 
@@ -21,6 +22,7 @@ function instanceOf(remote: RemoteStore, journal: Journal) {
   const limiter = createLimiter({
     policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 10 }] },
     store: {
+      layers: networkLayers,
       batching: remote.batching,
       apply: remote.apply.bind(remote),
       book: remote.book.bind(remote),

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createLimiter, type FailoverOptions, type Limiter, type LimiterEvent, type PolicyInput } from "tollgate";
+import { networkLayers } from "../../src/layers/network.ts";
 import { RemoteStore } from "./remote.ts";
 
 const clock = { nowMs: () => Date.now() };
@@ -25,6 +26,7 @@ function instanceOf(remote: RemoteStore, policy: PolicyInput, failover: Failover
     policy,
     // Instances have connections of their own: the one that closes leaves the store open for the others.
     store: {
+      layers: networkLayers,
       batching: remote.batching,
       apply: remote.apply.bind(remote),
       book: remote.book.bind(remote),

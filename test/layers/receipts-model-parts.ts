@@ -93,16 +93,19 @@ export class Parts {
   /** A backlog cannot be copied: it is made again, and everything is done with it again. */
   sender(instance: string, inherited: ReadonlyMap<string, string>, done: readonly Act[]): Sender {
     const journal = new Map(inherited);
-    const backlog = new Backlog(instance, {
-      entries: () => [...journal],
-      write(changes) {
-        for (const [key, text] of changes) {
-          if (text === null) journal.delete(key);
-          else journal.set(key, text);
-        }
+    const backlog = new Backlog(
+      { instance },
+      {
+        entries: () => [...journal],
+        write(changes) {
+          for (const [key, text] of changes) {
+            if (text === null) journal.delete(key);
+            else journal.set(key, text);
+          }
+        },
+        close() {},
       },
-      close() {},
-    });
+    );
     for (const act of done) act(backlog);
     const { batches, looseCount: size } = backlog;
     const bookings = [...backlog.bookings()];

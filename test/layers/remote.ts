@@ -1,6 +1,7 @@
 // A remote store without a network: its state is a map, its time is given, and each request to it can be lost on the way
 // there, on the way back, or come late.
 
+import { networkLayers } from "../../src/layers/network.ts";
 import {
   type Beat,
   bookBatch,
@@ -27,6 +28,7 @@ type Replies = readonly (StoreReply | StoreError)[];
 
 /** A remote store for tests. */
 export class RemoteStore implements SharedStore {
+  readonly layers = networkLayers;
   readonly batching = { size: 64, underWay: 4 };
   /** Of the next batches, one after the other. */
   readonly faults: Fault[] = [];

@@ -1,6 +1,6 @@
 // A store like one behind a network: it takes a while, counts its requests, and several limiters share it.
 
-import type { Store, StoreRequest } from "tollgate/store";
+import { networkLayers, type Store, type StoreRequest } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 
@@ -9,6 +9,7 @@ export function slowStore(startMs = Date.UTC(2030, 0, 1)) {
   const inner = memoryStore({ clock });
   const asked = { times: 0, requests: [] as StoreRequest[] };
   const store: Store = {
+    layers: networkLayers,
     clock,
     async apply(requests) {
       asked.times++;

@@ -1,11 +1,13 @@
 // Windows of a calendar, compared with what the runtime's own formatter says of local dates, instant by instant.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { describe, it } from "node:test";
 import { createLimiter, type LimitInput } from "tollgate";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
-import { boundariesAt } from "../../src/limiter/calendar.ts";
+import { ROOT } from "../sources.ts";
+import { boundariesAt, loadDates } from "../../src/limiter/calendar.ts";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -25,6 +27,8 @@ const CHANGES: Record<string, string[]> = {
   "Africa/Cairo": ["2026-04-23T22:00:00Z", "2026-10-29T21:00:00Z"],
   "Asia/Beirut": ["2026-03-28T22:00:00Z", "2026-10-24T21:00:00Z"],
 };
+
+await loadDates();
 
 describe("windows of a calendar", () => {
   for (const [timezone, changes] of Object.entries(CHANGES)) {
@@ -127,4 +131,41 @@ describe("a limit by the calendar", () => {
       await limiter.close();
     });
   }
+});
+
+describe("what computes dates", () => {
+  /** What a program prints that makes two calls under a policy, where an import of the package fails. */
+  const printed = (limit: object) => {
+    const script = `
+      import { registerHooks } from "node:module";
+      let imports = 0;
+      delete globalThis.Temporal;
+      registerHooks({
+        resolve(name, context, next) {
+          if (name !== "temporal-polyfill") return next(name, context);
+          imports++;
+          throw new Error("it is not there");
+        },
+      });
+      const { createLimiter } = await import("tollgate");
+      const { memoryStore } = await import("tollgate/stores/memory");
+      const policy = { version: 1, limits: [${JSON.stringify({ name: "daily", per: ["user"], quota: 1, ...limit })}] };
+      const limiter = createLimiter({ policy, store: memoryStore() });
+      const call = () => limiter.consume({ tool: "x", user: "u" }).then(({ allowed }) => allowed, String);
+      console.log(JSON.stringify([await call(), await call(), imports]));
+    `;
+    const args = ["--conditions=tollgate-source", "--input-type=module", "--eval", script];
+    return JSON.parse(spawnSync(process.execPath, args, { cwd: ROOT, encoding: "utf8" }).stdout);
+  };
+
+  it("is not loaded for a policy without calendars", () => {
+    assert.deepEqual(printed({ algorithm: "fixed-window", window: "1d" }), [true, false, 0]);
+  });
+
+  it("is named by an error where neither the runtime nor the package has it", () => {
+    const error =
+      'MisuseError: limits.daily: expected a runtime with Temporal, or the package "temporal-polyfill", for windows of a ' +
+      "calendar, got Error: it is not there";
+    assert.deepEqual(printed({ window: "day" }), [error, error, 1]);
+  });
 });

@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import { createLimiter, type LimiterEvent, type PolicyInput } from "tollgate";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
+import { networkLayers } from "../../src/layers/network.ts";
 import { RemoteStore } from "../layers/remote.ts";
 import { isMisuse, watchable } from "./fixture.ts";
 
@@ -182,6 +183,7 @@ describe("closing a limiter while its store is unreachable", () => {
     const limiter = createLimiter({
       policy: POLICY,
       store: {
+        layers: networkLayers,
         batching: remote.batching,
         apply: remote.apply.bind(remote),
         book: remote.book.bind(remote),
@@ -272,6 +274,7 @@ describe("closing a limiter while its store is unreachable", () => {
     const limiter = createLimiter({
       policy,
       store: {
+        layers: networkLayers,
         batching: remote.batching,
         apply: remote.apply.bind(remote),
         book: remote.book.bind(remote),

@@ -11,6 +11,7 @@ import { memoryStore } from "tollgate/stores/memory";
 import { redisStore } from "tollgate/stores/redis";
 import { sqliteStore } from "tollgate/stores/sqlite";
 import { fakeClock } from "tollgate/testing";
+import { networkLayers } from "../../src/layers/network.ts";
 import { anyRedis } from "../servers.ts";
 import { served } from "../service/served.ts";
 import { temporaryFolder } from "../temporary.ts";
@@ -56,6 +57,7 @@ const pairs: Readonly<Record<string, () => Promise<readonly [Limiter, Limiter]>>
   },
   "a store that is away": async () => {
     const away: SharedStore = {
+      layers: networkLayers,
       apply: () => Promise.reject(new StoreError("unavailable", "away", { transient: true })),
       book: () => Promise.reject(new StoreError("unavailable", "away", { transient: true })),
       beat: () => Promise.reject(new StoreError("unavailable", "away", { transient: true })),

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import { createLimiter, type Limiter, MisuseError, type PolicyInput } from "tollgate";
 import { createRemoteLimiter } from "tollgate/client";
+import { parsePolicy } from "tollgate/policy";
 import { memoryStore } from "tollgate/stores/memory";
 import { served } from "../service/served.ts";
 
@@ -158,15 +159,14 @@ describe("a quota that is not in the policy", () => {
     assert.match(await messageOf(act), /^quotas: expected a policy with a limit .* Write quota: \{ from: call, /);
   });
 
-  it("gets a hint where the policy takes it from a database", async () => {
+  it("gets a hint where a policy in a file takes it from a database", async () => {
     for (const from of ["db", "database"]) {
       const quota = { from, default: 1, max: 2 };
-      const policy = { version: 1, limits: [{ name: "a", per: ["session"], quota }] } as unknown as PolicyInput;
-      const act = () => createLimiter({ policy, store: memoryStore() });
+      const act = () => parsePolicy(JSON.stringify({ version: 1, limits: [{ name: "a", per: ["session"], quota }] }));
       assert.match(await messageOf(act), /Write "from: call": the option quotas of createLimiter is asked then/);
     }
     const policy = { version: 1, limits: [{ name: "a", per: ["session"], quota: { from: "call" } }] };
-    const act = () => createLimiter({ policy: policy as unknown as PolicyInput, store: memoryStore() });
+    const act = () => parsePolicy(JSON.stringify(policy));
     assert.match(await messageOf(act), /Say all three, such as "quota: \{ from: call, default: 1000, max: 1M \}"/);
   });
 });

@@ -5,15 +5,8 @@ import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  createLimiter,
-  definePolicy,
-  type LimiterEvent,
-  loadPolicy,
-  MisuseError,
-  type PolicyInput,
-  watchPolicy,
-} from "tollgate";
+import { createLimiter, definePolicy, type LimiterEvent, MisuseError, type PolicyInput } from "tollgate";
+import { loadPolicy, watchPolicy } from "tollgate/policy";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 import { temporaryFolder } from "../temporary.ts";

@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createLimiter, type LimiterEvent, type LimiterOptions } from "tollgate";
-import { type SetupCheck, type Store, StoreError } from "tollgate/store";
+import { networkLayers, type SetupCheck, type Store, StoreError } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { until } from "../e2e/tollgate.ts";
 import { RemoteStore } from "../layers/remote.ts";
@@ -19,6 +19,7 @@ const fine: SetupCheck = { name: "version", value: "7", problem: null };
 
 /** A store that can be away, and says how it is set up. */
 class Switched implements Store {
+  readonly layers = networkLayers;
   readonly #store = memoryStore();
   isAway = false;
   checks: readonly SetupCheck[] | Error = [fine, evicting];
@@ -176,9 +177,10 @@ describe("the setup of a store", () => {
   it("delays no call, and keeps no process alive", () => {
     const script = `
       import { createLimiter } from "tollgate";
+      import { networkLayers } from "tollgate/store";
       import { memoryStore } from "tollgate/stores/memory";
       const memory = memoryStore();
-      const asking = (setup) => ({ apply: (...args) => memory.apply(...args), close: async () => {}, setup });
+      const asking = (setup) => ({ apply: (...args) => memory.apply(...args), close: async () => {}, setup, layers: networkLayers });
       const policy = ${JSON.stringify(policy)};
       const limiter = createLimiter({ policy, store: asking(() => new Promise(() => {})), onEvent() {} });
       const away = Object.assign(new Error("away"), { transient: true });

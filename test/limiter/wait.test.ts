@@ -154,7 +154,7 @@ describe("the queue of a token bucket", () => {
     await limiter.consume(CALL);
     const call = { ...CALL, idempotencyKey: "k1" };
     const stop = new AbortController();
-    const waiting = limiter.consume(call, { maxWaitMs: 60_000, signal: stop.signal });
+    const waiting = limiter.consume(call, { maxWaitMs: 61_000, signal: stop.signal });
     await sleep(5);
     stop.abort();
     await assert.rejects(waiting, { name: "AbortError" });

@@ -9,6 +9,7 @@ import type { SharedStore, Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { sqliteStore } from "tollgate/stores/sqlite";
 import { fakeClock } from "tollgate/testing";
+import { networkLayers } from "../../src/layers/network.ts";
 import { temporaryFolder } from "../temporary.ts";
 
 const CALL = { tool: "search", session: "s1", user: "u1" };
@@ -119,6 +120,7 @@ describe("a limit that warns", () => {
 
   it("allows in an outage, also with onStoreError deny, and shows no unknown numbers", async () => {
     const away: SharedStore = {
+      layers: networkLayers,
       apply: () => Promise.reject(new Error("away")),
       book: () => Promise.reject(new Error("away")),
       beat: () => Promise.reject(new Error("away")),

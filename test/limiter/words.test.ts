@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createLimiter, type LimiterEvent, type LimitInput, type PolicyInput, parsePolicy } from "tollgate";
+import { createLimiter, type LimiterEvent, type LimitInput, type PolicyInput } from "tollgate";
+import { parsePolicy } from "tollgate/policy";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 import { isMisuse } from "./fixture.ts";

@@ -46,7 +46,7 @@ const POLICY: PolicyInput = {
 
 for (const [name, client] of Object.entries(clients)) {
   describe(`calls over several slots, by ${name}`, () => {
-    const limiter = createLimiter({ policy: POLICY, store: redisStore(client) });
+    const limiter = createLimiter({ policy: POLICY, store: redisStore(client, { deadlineMs: CASE_MS }) });
     let calls = 0;
     /** Whose calls no other test makes. */
     const whose = () => ({ user: `u-${name}-${++calls}`, tenant: `t-${name}-${calls}`, session: `s-${name}-${calls}` });

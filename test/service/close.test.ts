@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import type { LimiterEvent } from "tollgate";
 import { createService } from "tollgate/service";
 import { memoryStore } from "tollgate/stores/memory";
+import { networkLayers } from "../../src/layers/network.ts";
 import { RemoteStore } from "../layers/remote.ts";
 
 const POLICY = "version: 1\nlimits: [{ name: per-session, per: [session], quota: 10 }]";
@@ -16,6 +17,7 @@ async function away(closeMs: number) {
   const service = createService({
     policy: POLICY,
     store: {
+      layers: networkLayers,
       batching: remote.batching,
       apply: remote.apply.bind(remote),
       book: remote.book.bind(remote),

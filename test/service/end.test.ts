@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createLimiter, type Limiter, parsePolicy } from "tollgate";
+import { createLimiter, type Limiter } from "tollgate";
+import { parsePolicy } from "tollgate/policy";
 import { createRemoteLimiter } from "tollgate/client";
 import { memoryStore } from "tollgate/stores/memory";
 import { served } from "./served.ts";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { definePolicy, parsePolicy } from "tollgate";
+import { definePolicy } from "tollgate";
+import { parsePolicy } from "tollgate/policy";
 import { ROUTES } from "../../src/service/routes.ts";
 import { sqliteStore } from "../../src/stores/sqlite.ts";
 import { temporaryFolder } from "../temporary.ts";

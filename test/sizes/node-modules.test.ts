@@ -6,13 +6,7 @@ import { bundlePackage } from "../../scripts/package/bundle.ts";
 import { SUBPATHS } from "../../scripts/package/subpaths.ts";
 
 /** Subpaths for Node alone, whose pages say so. */
-const FOR_NODE = /^\.\/(journal|service|service\/.*|stores\/sqlite|testing)$/;
-
-/** What the other subpaths still load. Each entry is to be removed. */
-const STILL_LOADED: Readonly<Record<string, readonly string[]>> = {
-  ".": ["node:fs"],
-  "./stores/redis": ["node:crypto", "node:events"],
-};
+const FOR_NODE = /^\.\/(journal|policy|service|service\/.*|stores\/sqlite|testing)$/;
 
 describe("a subpath", async () => {
   const { outputs } = (await bundlePackage("dist")).metafile;
@@ -39,8 +33,6 @@ describe("a subpath", async () => {
       it(`for Node loads Node's modules: ${subpath}`, () => assert.notDeepEqual(loaded, []));
       continue;
     }
-    const expected = STILL_LOADED[subpath] ?? [];
-    const named = expected.length > 0 ? `only ${expected.join(" and ")}` : "none";
-    it(`loads of Node's modules ${named}: ${subpath}`, () => assert.deepEqual(loaded, expected));
+    it(`loads none of Node's modules: ${subpath}`, () => assert.deepEqual(loaded, []));
   }
 });

@@ -12,10 +12,7 @@ const HANDLER = "the service's handler";
 /** What cannot run on a platform, with the reason. */
 const NOT_ON: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   node: {},
-  browser: {
-    [HANDLER]: "a service is not for browsers",
-    "the limiter with the Redis store": "it makes the scripts' names with node:crypto",
-  },
+  browser: { [HANDLER]: "a service is not for browsers" },
   workerd: { [HANDLER]: "its metrics ask for process.cpuUsage, which Workers have not" },
 };
 

@@ -2,8 +2,10 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { isShared, type SharedStore, type Store, type StoreRequest } from "tollgate/store";
+import { isShared, type SharedStore, type Store } from "tollgate/store";
 import { type StoreCase, type StoreFixture, sharedStoreCases, storeCases } from "tollgate/testing";
+
+export { inPartition } from "./in-partition.ts";
 
 /** What a case gives a store for one answer: what it looks for is no deadline, and tests share the machine. */
 export const CASE_MS = 10_000;
@@ -36,18 +38,4 @@ function runCases(cases: readonly StoreCase[], open: () => StoreFixture | Promis
 export function asShared(store: Store): SharedStore {
   assert.ok(isShared(store), "the store is not a SharedStore");
   return store;
-}
-
-/** A store whose buckets are all of one partition, as those are that a policy's partition is in. */
-export function inPartition(store: Store, partition: string): Store {
-  const within = (key: string) => `rate:1:{${partition}}:${key}`;
-  const renamed = (request: StoreRequest): StoreRequest => ({
-    ...request,
-    steps: request.steps.map((step) => ({ ...step, bucket: within(step.bucket) })),
-    ...(request.once === undefined ? {} : { once: { ...request.once, key: within(request.once.key) } }),
-  });
-  return {
-    apply: (requests) => store.apply(requests.map(renamed)),
-    close: () => store.close(),
-  };
 }

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { createLimiter, parsePolicy } from "tollgate";
+import { createLimiter } from "tollgate";
+import { parsePolicy } from "tollgate/policy";
 import { memoryStore } from "tollgate/stores/memory";
 
 /** Stands for a database of customers. */

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, it, mock } from "node:test";
-import { loadPolicy, type PolicyInput } from "tollgate";
+import type { PolicyInput } from "tollgate";
+import { loadPolicy } from "tollgate/policy";
 import { type PolicyTest, type PolicyTestStep, testPolicy } from "tollgate/testing";
 import { compiledPolicy, writtenPolicy } from "../../src/kernel/policy/parse.ts";
 import { Coverage } from "../../src/testing/policy-test-coverage.ts";

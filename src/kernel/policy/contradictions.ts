@@ -16,6 +16,10 @@ export interface PolicyFault extends Fault {
   readonly keys: readonly (string | number)[];
   /** Whether the last key itself is wrong, not what it leads to. */
   readonly isKey?: boolean;
+  /** Whether no policy has that key. */
+  readonly isUnknown?: boolean;
+  /** The values that are right, where there are only some. */
+  readonly choices?: readonly string[];
   /** Whether it is a word that policies had once. */
   readonly isOld?: boolean;
 }

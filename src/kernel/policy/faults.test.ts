@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { hintedFaults } from "./fault-hints.ts";
 import { readPolicy } from "./parse.ts";
 import type { LimitInput, PolicyInput } from "./input.ts";
 
@@ -11,7 +12,7 @@ function policy(...limits: object[]): PolicyInput {
 }
 
 function faultsOf(input: unknown): string[] {
-  const result = readPolicy(input);
+  const result = readPolicy(input, hintedFaults);
   return "policy" in result ? [] : result.faults.map(({ path, expected, got }) => `${path}: ${expected}; ${got}`);
 }
 
@@ -119,7 +120,7 @@ describe("readPolicy", () => {
       5,
       { name: "f", per: [], quota: "$1", window: "day", timezone: "Mars/Base" },
     ];
-    const result = readPolicy({ version: 1, limits });
+    const result = readPolicy({ version: 1, limits }, hintedFaults);
     assert.deepEqual("faults" in result && result.faults.map(({ path }) => path), [
       "limits[0].colour",
       "limits[2].timezone",
@@ -131,7 +132,7 @@ describe("readPolicy", () => {
       "limits[5].quota",
     ]);
     assert.equal("faults" in result && result.faults[4]?.hint, 'Write "unit: usd_micros, quota: $5".');
-    const none = readPolicy({ version: 2, limits: "none" });
+    const none = readPolicy({ version: 2, limits: "none" }, hintedFaults);
     assert.deepEqual("faults" in none && none.faults.map(({ path }) => path), ["version", "limits"]);
   });
 
@@ -272,7 +273,7 @@ describe("readPolicy", () => {
   });
 
   it("has the keys that lead to a fault", () => {
-    const result = readPolicy(policy({ quota: 1 }, { quota: -1 }));
+    const result = readPolicy(policy({ quota: 1 }, { quota: -1 }), hintedFaults);
     const keys = "faults" in result ? result.faults.map((fault) => fault.keys) : [];
     assert.deepEqual(keys, [["limits", 1, "quota"]]);
   });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { parse } from "yaml";
+import { hintedFaults } from "./fault-hints.ts";
 import { readPolicy } from "./parse.ts";
 
 type Limit = Record<string, unknown>;
@@ -8,7 +9,7 @@ type Limit = Record<string, unknown>;
 const policyOf = (limit: Limit) => ({ version: 1, limits: [limit] });
 
 function faultsOf(policy: unknown): Map<string, string | undefined> {
-  const result = readPolicy(policy);
+  const result = readPolicy(policy, hintedFaults);
   return new Map("policy" in result ? [] : result.faults.map(({ path, hint }) => [path, hint]));
 }
 
@@ -138,7 +139,7 @@ describe("keys of other tools", () => {
       hintAt({ limits: [{ name: "a", per: ["session"], quota: 5, ...limit }] }, `limits[0].${path}`);
     const override = [{ plan: "pro", quota: 5 }];
     assert.equal(ofLimit({ overrides: override }, "overrides[0].plan"), 'Write it in "when": { plan: pro }.');
-    const result = readPolicy(policyOf({ name: "a", per: "session, tool", quota: 5 }));
+    const result = readPolicy(policyOf({ name: "a", per: "session, tool", quota: 5 }), hintedFaults);
     assert.deepEqual("faults" in result && result.faults.map(({ expected, hint }) => [expected, hint]), [
       ["a list of dimensions", "Write a list: per: [session, tool]."],
     ]);

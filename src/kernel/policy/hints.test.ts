@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { MisuseError } from "../errors.ts";
+import { hintedFaults } from "./fault-hints.ts";
 import { definePolicy, readPolicy } from "./parse.ts";
 
 const WINDOWED =
@@ -9,7 +10,7 @@ const WINDOWED =
 const EXAMPLE = "{ name: per-session, per: [session], quota: 50 }";
 
 function hintsOf(input: unknown): Record<string, string | undefined> {
-  const result = readPolicy(input);
+  const result = readPolicy(input, hintedFaults);
   return "policy" in result ? {} : Object.fromEntries(result.faults.map(({ path, hint }) => [path, hint]));
 }
 
@@ -512,14 +513,27 @@ describe("hints", () => {
     for (const [input, hints] of cases) assert.deepEqual(hintsOf(input), hints, JSON.stringify(input));
   });
 
-  it("are part of what definePolicy throws", () => {
-    assert.throws(
-      () => definePolicy({ version: 1, limits: [{ name: "a", per: ["session"], qouta: 5 }] } as never),
-      (error) =>
-        MisuseError.isInstance(error) &&
-        error.message === 'limits[0].qouta: expected a known key, got "qouta". Did you mean "quota"?' &&
-        error.faults[0]?.hint === 'Did you mean "quota"?',
+  it("are left out by definePolicy, which names the known keys and the command that has hints", () => {
+    const thrown = (policy: unknown) => {
+      try {
+        definePolicy(policy as never);
+      } catch (error) {
+        if (MisuseError.isInstance(error)) return error.faults;
+      }
+      return assert.fail();
+    };
+    const hint = 'For a policy in a file, "tollgate check FILE" says what to write instead.';
+    const [missing, unknown, ...others] = thrown({ version: 1, limits: [{ name: "a", per: ["session"], qouta: 5 }] });
+    assert.deepEqual(
+      [missing?.path, missing?.got, missing?.hint, others],
+      ["limits[0].quota", "nothing", undefined, []],
     );
+    assert.match(unknown?.expected ?? "", /^only name, .*quota/);
+    assert.deepEqual(
+      { ...unknown, expected: "" },
+      { path: "limits[0].qouta", expected: "", got: "an unknown key", hint },
+    );
+    assert.match(thrown("tollgate.yaml")[0]?.hint ?? "", /^loadPolicy\(path\) of "tollgate\/policy" reads a file/);
   });
 
   it("take little time for any input", () => {

@@ -1,17 +1,14 @@
 // A policy: from what is written to what a call is judged by. Everything that can be wrong with it is found here, once.
 
-import { formatGot, MisuseError } from "../errors.ts";
+import { type Fault, formatGot, MisuseError } from "../errors.ts";
 import type { Allotment, CompiledPolicy, Limit } from "../limit.ts";
 import { compilePolicy } from "./compile.ts";
 import { contradictions, type PolicyFault, policyFault } from "./contradictions.ts";
-import { hintForKey, misplacement } from "./hints.ts";
 import type { PolicyInput } from "./input.ts";
-import { type OldWord, oldWordsIn } from "./old-words.ts";
-import { isObject, type Keys, listOr, objectOr, valueAt } from "./place.ts";
+import { isObject, listOr, objectOr, valueAt } from "./place.ts";
 import { policySchema } from "./schema.ts";
 import { readBy, type SchemaFault } from "./schema-kinds.ts";
 import { readable, settledPolicy } from "./settled.ts";
-import { hintForName, hintForValue } from "./value-hints.ts";
 import type { Policy, PolicyFor } from "./typed.ts";
 import type { Checked, WrittenPolicy } from "./typed-keys.ts";
 
@@ -21,8 +18,8 @@ export type { Policy, PolicyLimit } from "./typed.ts";
 const POLICY = Symbol.for("tollgate.policy");
 /** Of `limits[0].overrides[0].when.tool[0]`; no accepted policy is deeper. */
 const MAX_DEPTH = 6;
-/** Most faults, and most unknown keys of one object, for which a hint is looked for; most limits that are looked at again. */
-const MAX_HINTS = 100;
+/** Most limits of a wrong policy that are looked at again. */
+const MAX_AGAIN = 100;
 
 /** Every allotment of a limit, the one for all others first. */
 export function allotmentsOf({ allotment, quotas, overrides }: Limit): Allotment[] {
@@ -59,37 +56,47 @@ export function definePolicy(policy: Policy | PolicyInput): Policy {
 export function compiledPolicy(policy: Policy | PolicyInput): CompiledPolicy {
   if (isPolicy(policy)) return policy;
   const result = readPolicy(policy);
-  if ("faults" in result) throw new MisuseError("invalid-policy", result.faults);
-  return result.policy;
+  if ("policy" in result) return result.policy;
+  const faults = result.faults.map(({ path, expected, got }): Fault => ({ path, expected, got }));
+  const last = faults.pop() as Fault;
+  throw new MisuseError("invalid-policy", [...faults, { ...last, hint: typeof policy === "string" ? READ : CHECK }]);
 }
+
+const READ = 'loadPolicy(path) of "tollgate/policy" reads a file, and parsePolicy(text) a text in YAML or JSON.';
+const CHECK = 'For a policy in a file, "tollgate check FILE" says what to write instead.';
+
+/** Makes the faults of a policy that was written by hand more useful: `hintedFaults`. */
+type Explain = (
+  faults: readonly PolicyFault[],
+  contradictions: readonly PolicyFault[],
+  input: unknown,
+) => readonly PolicyFault[];
 
 /** Checks a policy; unlike `definePolicy` it returns what is wrong, so that a file's lines can be told. */
 export function readPolicy(
   input: unknown,
+  explain: Explain = (faults, others) => [...faults, ...others],
 ): { readonly policy: CompiledPolicy } | { readonly faults: readonly PolicyFault[] } {
   const reserved = isObject(input) ? reservedKeys({ ...input, tests: undefined }, []) : [];
   if (reserved.length > 0) return { faults: reserved };
   const read = readBy(policySchema, readable(input));
   if ("faults" in read) {
-    const all = read.faults.flatMap((fault, n) => policyFaults(fault, input, n < MAX_HINTS));
-    const old = oldWordsIn(input);
-    const faults = [...faultsBeside(old, all), ...contradictionsBeside(all, input)];
-    const unknown = faults.filter(({ isKey, hint }) => isKey === true && hint !== undefined);
-    return {
-      faults: [...old.map((word) => oldFault(word, input)), ...faults.filter((fault) => !isMisspelt(fault, unknown))],
-    };
+    const faults = read.faults.flatMap((fault) => policyFaults(fault, input));
+    return { faults: explain(faults, contradictionsBeside(faults, input), input) };
   }
   // The annotation fails to compile when the schema and the type that users see part.
   const accepted: PolicyInput = read.value;
   const settled = settledPolicy(read.value);
-  const faults = withHints(contradictions(settled), settled);
-  return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(settled), accepted) };
+  const found = contradictions(settled);
+  return found.length > 0
+    ? { faults: explain([], found, settled) }
+    : { policy: branded(compilePolicy(settled), accepted) };
 }
 
 /** What contradicts itself in the right parts of limits, beside the faults of others: one look finds all. */
 function contradictionsBeside(faults: readonly PolicyFault[], input: unknown): PolicyFault[] {
-  const limits = listOr(objectOr(input).limits).slice(0, MAX_HINTS);
-  const found = limits.flatMap((limit, i) => {
+  const limits = listOr(objectOr(input).limits).slice(0, MAX_AGAIN);
+  return limits.flatMap((limit, i) => {
     const wrong = new Set(faults.flatMap(({ keys }) => (keys[0] === "limits" && keys[1] === i ? keys[2] : [])));
     const right = Object.fromEntries(Object.entries(objectOr(limit)).filter(([key]) => !wrong.has(key)));
     const read = readBy(policySchema, readable({ version: 1, limits: [right] }));
@@ -98,11 +105,6 @@ function contradictionsBeside(faults: readonly PolicyFault[], input: unknown): P
       policyFault(["limits", i, ...keys.slice(2)], expected, got),
     );
   });
-  return withHints(found, input);
-}
-
-function withHints(faults: readonly PolicyFault[], input: unknown): PolicyFault[] {
-  return faults.map((fault, n) => (n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, input, [])) : fault));
 }
 
 /** Keys that no part of a policy can have. They are reported alone: what stands there has no meaning. */
@@ -118,56 +120,15 @@ function isPolicy(value: PolicyInput | Policy): value is CompiledPolicy {
   return typeof value === "object" && value !== null && POLICY in value;
 }
 
-function policyFaults({ keys, expected, unknown, isKey, choices }: SchemaFault, input: unknown, isHinted: boolean) {
+function policyFaults({ keys, expected, unknown, isKey, choices }: SchemaFault, input: unknown): PolicyFault[] {
   if (unknown.length > 0)
-    return unknown.map((key, n) => unknownKey([...keys, key], expected, input, isHinted && n < MAX_HINTS));
-  if (isKey) {
-    const fault = policyFault(keys, expected, formatGot(keys.at(-1)));
-    return [{ ...hinted(fault, isHinted ? hintForName(keys) : null), isKey }];
-  }
-  const hint = isHinted ? hintForValue(keys, input, choices.map(String)) : null;
-  return [hinted(policyFault(keys, expected, formatGot(valueAt(input, keys))), hint)];
-}
-
-function unknownKey(keys: Keys, only: string, input: unknown, isHinted: boolean): PolicyFault {
-  const hint = isHinted ? hintForKey(keys, input) : null;
-  // With a hint, a list of all keys is only in the way.
-  const [expected, got] =
-    hint === null ? [only, "an unknown key"] : (misplacement(keys, input) ?? ["a known key", formatGot(keys.at(-1))]);
-  return { ...hinted(policyFault(keys, expected, got), hint), isKey: true };
-}
-
-function oldFault({ keys, edit, hint }: OldWord, input: unknown): PolicyFault {
-  if (keys.at(-1) === "quotas") {
-    const fault = policyFault(keys, "quotas by dimension and value", formatGot(valueAt(input, keys)));
-    return { ...fault, hint, isKey: true, isOld: edit !== null };
-  }
-  const isKey = typeof keys.at(-1) === "string" && keys.at(-1) !== "algorithm";
-  const got = formatGot(isKey ? keys.at(-1) : valueAt(input, keys));
-  return { ...policyFault(keys, "a current word", got), hint, isKey, isOld: true };
-}
-
-/** The faults that are not about old words, or about what these make of the policy. */
-function faultsBeside(old: readonly OldWord[], faults: readonly PolicyFault[]): PolicyFault[] {
-  const known = new Set(
-    old.flatMap(({ keys, edit }) => {
-      const to = edit === null || edit === "remove" || edit.to === null ? [] : [[...keys.slice(0, -1), edit.to[0]]];
-      return [keys, ...to].map((each) => JSON.stringify(each));
-    }),
-  );
-  return faults.filter(({ keys }) => !keys.some((_, n) => known.has(JSON.stringify(keys.slice(0, n + 1)))));
-}
-
-/** Whether a key is missing because it stands there under another name, as a hint says. */
-function isMisspelt({ keys, got, hint }: PolicyFault, unknown: readonly PolicyFault[]): boolean {
-  if (got !== "nothing" || hint === undefined) return false;
-  const [parent, key] = [keys.slice(0, -1).join(), String(keys.at(-1))];
-  const named = new RegExp(`["\\s]${key}["\\s:]`);
-  return unknown.some((other) => other.keys.slice(0, -1).join() === parent && named.test(other.hint ?? ""));
-}
-
-function hinted(fault: PolicyFault, hint: string | null): PolicyFault {
-  return hint === null ? fault : { ...fault, hint };
+    return unknown.map((key) => ({
+      ...policyFault([...keys, key], expected, "an unknown key"),
+      isKey: true,
+      isUnknown: true,
+    }));
+  if (isKey) return [{ ...policyFault(keys, expected, formatGot(keys.at(-1))), isKey }];
+  return [{ ...policyFault(keys, expected, formatGot(valueAt(input, keys))), choices: choices.map(String) }];
 }
 
 /** What a policy was made from, with the algorithm of each limit. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { hintedFaults } from "./fault-hints.ts";
 import { readPolicy } from "./parse.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
@@ -31,7 +32,7 @@ const SPENT = `${BASE}, unit, hold, onError, ${ALLOTTED}`;
 const COUNTING = `${SPENT}, distinct, borrow, algorithm`;
 
 function faultsOf(input: unknown): string[] {
-  const result = readPolicy(input);
+  const result = readPolicy(input, hintedFaults);
   if ("policy" in result) return [];
   return result.faults.map(({ path, expected, got }) => `${path}: ${expected}; ${got}`);
 }

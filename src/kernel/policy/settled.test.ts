@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LimitSpec } from "../algorithms/registry.ts";
 import type { Limit } from "../limit.ts";
+import { hintedFaults } from "./fault-hints.ts";
 import { compiledPolicy, readPolicy } from "./parse.ts";
 
 type Written = Record<string, unknown>;
 
 function read(policy: Written): { readonly limits: readonly Limit[] } {
-  const result = readPolicy({ version: 1, ...policy });
+  const result = readPolicy({ version: 1, ...policy }, hintedFaults);
   assert.ok("policy" in result, JSON.stringify("faults" in result ? result.faults : []));
   return result.policy;
 }
@@ -50,7 +51,7 @@ describe("an algorithm that is not written", () => {
 
   it("has to be written for a window of another length, and never replaces a written one", () => {
     const faultAt = (limit: Written, path: string) => {
-      const result = readPolicy({ version: 1, limits: [{ name: "a", per: [], quota: 5, ...limit }] });
+      const result = readPolicy({ version: 1, limits: [{ name: "a", per: [], quota: 5, ...limit }] }, hintedFaults);
       const faults = "faults" in result ? result.faults : [];
       return faults.find((fault) => fault.path === `limits[0].${path}`);
     };
@@ -104,7 +105,7 @@ describe("defaults", () => {
 
   it("are checked in the limits that take them", () => {
     const faults = (policy: Written) => {
-      const result = readPolicy({ version: 1, ...policy });
+      const result = readPolicy({ version: 1, ...policy }, hintedFaults);
       return "faults" in result ? result.faults.map(({ path, got }) => `${path} ${got}`) : [];
     };
     const lent = { name: "a", per: [], quota: 5, borrow: "auto" };

@@ -4,8 +4,9 @@
 import type { Clock } from "../../clock.ts";
 import { algorithmOf } from "../../kernel/algorithms/registry.ts";
 import type { Step } from "../../kernel/request.ts";
+import type { Layer } from "../../store/store.ts";
 import { StoreError } from "../../store/error.ts";
-import { askOne, type Layer } from "../layer.ts";
+import { askOne } from "../layer.ts";
 import { borrowedStep } from "./requests.ts";
 
 /** Most buckets that are remembered. One more, and all are forgotten. */

@@ -2,8 +2,7 @@
 
 import { type Clock, pauseAfter } from "../../clock.ts";
 import type { Step, StoreRequest } from "../../kernel/request.ts";
-import type { Store } from "../../store/store.ts";
-import type { Layer } from "../layer.ts";
+import type { Layer, Store } from "../../store/store.ts";
 import type { Returned } from "./account.ts";
 import { isRetryable, settledLoans } from "./requests.ts";
 

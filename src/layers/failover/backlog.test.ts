@@ -3,7 +3,8 @@ import { describe, it } from "node:test";
 import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
 import type { StoreRequest } from "../../kernel/request.ts";
 import { StoreError } from "../../store/error.ts";
-import { Backlog, type Journal } from "./backlog.ts";
+import { Backlog } from "./backlog.ts";
+import type { Journal } from "./options.ts";
 
 const NOW_MS = Date.UTC(2030, 0, 1, 0, 30);
 const DAY_MS = 86_400_000;
@@ -23,7 +24,7 @@ function requestOf(limit: LimitSpec, cost = 1): StoreRequest {
 }
 
 /** What is booked of calls that were admitted under these limits, one a second. */
-function booked(limits: readonly LimitSpec[], backlog = new Backlog("i1", undefined)) {
+function booked(limits: readonly LimitSpec[], backlog = new Backlog({ instance: "i1" }, undefined)) {
   for (const [i, limit] of limits.entries()) backlog.add(requestOf(limit), NOW_MS + 1_000 * i, [limit]);
   backlog.makeBatches(64, NOW_MS + 60_000);
   return backlog.batches.flatMap(({ requests }) =>
@@ -43,7 +44,7 @@ describe("what was admitted on one bucket under several limits", () => {
   });
 
   it("keeps the level of a token bucket across a call without a price", () => {
-    const backlog = new Backlog("i1", undefined);
+    const backlog = new Backlog({ instance: "i1" }, undefined);
     for (const cost of [2, 0, 1, 0]) backlog.add(requestOf(tokenBucket, cost), NOW_MS, [tokenBucket]);
     assert.deepEqual(
       booked([], backlog).map(({ cost }) => cost),
@@ -87,10 +88,10 @@ describe("what was admitted on one bucket under several limits", () => {
       },
       close() {},
     };
-    const before = new Backlog("i1", journal);
+    const before = new Backlog({ instance: "i1" }, journal);
     for (const limit of [quota, tokenBucket, quota]) before.add(requestOf(limit), NOW_MS, [limit]);
     assert.deepEqual(
-      booked([], new Backlog("i2", journal)).map(({ limit, cost }) => [limit, cost]),
+      booked([], new Backlog({ instance: "i2" }, journal)).map(({ limit, cost }) => [limit, cost]),
       [
         [tokenBucket, 1],
         [quota, 2],
@@ -100,7 +101,7 @@ describe("what was admitted on one bucket under several limits", () => {
 
   it("remembers nothing of a call that the journal could not take: its caller got an error", () => {
     const full: Journal = { entries: () => [], write: () => assert.fail("the disk is full"), close() {} };
-    const backlog = new Backlog("i1", full);
+    const backlog = new Backlog({ instance: "i1" }, full);
     const held: StoreRequest = { ...requestOf(quota), once: { key: "once", request: "r" } };
     for (const request of [requestOf(quota), held]) {
       assert.throws(() => backlog.add(request, NOW_MS, [quota]), /the disk is full/);
@@ -111,7 +112,7 @@ describe("what was admitted on one bucket under several limits", () => {
   it("keeps what it had gathered when the journal cannot take its batches", () => {
     let isFull = false;
     const journal: Journal = { entries: () => [], write: () => isFull && assert.fail("the disk is full"), close() {} };
-    const backlog = new Backlog("i1", journal);
+    const backlog = new Backlog({ instance: "i1" }, journal);
     backlog.add(requestOf(quota), NOW_MS, [quota]);
     isFull = true;
     assert.throws(() => backlog.makeBatches(64, NOW_MS), /the disk is full/);
@@ -123,7 +124,7 @@ describe("what was admitted on one bucket under several limits", () => {
     for (const entry of Object.entries(entries)) {
       const journal: Journal = { entries: () => [entry], write() {}, close() {} };
       assert.throws(
-        () => new Backlog("i1", journal),
+        () => new Backlog({ instance: "i1" }, journal),
         (error) =>
           StoreError.isInstance(error) &&
           error.code === "invalid-reply" &&

@@ -9,6 +9,8 @@ import { StoreError } from "../../store/error.ts";
 import type { ReceiptTerms } from "../../store/shared-store.ts";
 import { endsCall } from "../../store/room.ts";
 import { onlyCharges } from "../layer.ts";
+import type { InstanceNames } from "./members.ts";
+import type { Journal } from "./options.ts";
 
 /** How many rows of receipts an instance has: batches that are under way together do not lock each other's row. */
 const RECEIPT_ROWS = 4;
@@ -17,16 +19,6 @@ const RECEIPT_ROWS = 4;
 export const MAX_BACKLOG = 100_000;
 /** An older batch may have lost its receipt: it cannot be booked exactly once any more. */
 export const MAX_AGE_MS = 86_400_000;
-
-/** Where the backlog outlives the process. */
-export interface Journal {
-  /** What was put and not removed, in the order in which its keys were first put. */
-  entries(): Iterable<readonly [key: string, text: string]>;
-  /** Changes entries, all or none: `null` removes one. What is done when this returns outlives the process. */
-  write(changes: ReadonlyMap<string, string | null>): void;
-  /** Called once, when the limiter was closed. */
-  close(): void;
-}
 
 /**
  * A batch to settle: requests that must be booked (`force`), must not be (`undo`), or do not matter (`peek`). Those stay in it,
@@ -64,8 +56,7 @@ interface Sum {
 }
 
 export class Backlog {
-  /** Under which its batches are numbered. */
-  #instance: string;
+  readonly #names: Pick<InstanceNames, "instance">;
   #renamed = 0;
   readonly #journal: Journal | undefined;
   #number = 0;
@@ -78,10 +69,16 @@ export class Backlog {
   #serial = 0;
 
   /** Throws `invalid-reply` for a damaged journal. */
-  constructor(instance: string, journal: Journal | undefined) {
-    this.#instance = instance;
+  constructor(names: Pick<InstanceNames, "instance">, journal: Journal | undefined) {
+    this.#names = names;
     this.#journal = journal;
     for (const [key, text] of journal?.entries() ?? []) this.#load(key, text);
+  }
+
+  /** The name under which batches are numbered. */
+  get #instance(): string {
+    const { instance } = this.#names;
+    return this.#renamed === 0 ? instance : `${instance}~${this.#renamed}`;
   }
 
   get isEmpty(): boolean {
@@ -158,7 +155,7 @@ export class Backlog {
    * batches are settled that were never sent. No batch may be under way.
    */
   rename(): void {
-    this.#instance = `${this.#instance.split("~")[0]}~${++this.#renamed}`;
+    this.#renamed++;
   }
 
   forget(batch: OpenBatch): void {

@@ -1,9 +1,9 @@
 // Tells the store again and again that this instance lives, and learns from the answers how many instances there are and
 // whether the store still has what it held. What follows from that is for the failover layer to decide.
 
-import { spread, within } from "../../clock.ts";
+import { spread, within, unref } from "../../clock.ts";
 import type { Beat, Member } from "../../store/shared-store.ts";
-import type { Members } from "./members.ts";
+import type { InstanceNames, Members } from "./members.ts";
 import { beatEachMs, livesMs } from "./pace.ts";
 import type { StoreLink } from "./store-link.ts";
 
@@ -26,12 +26,12 @@ export interface BeatListener {
 export class Heartbeat {
   readonly #link: StoreLink;
   readonly #members: Members;
-  readonly #names: Pick<Member, "group" | "instance">;
+  readonly #names: InstanceNames;
   readonly #listener: BeatListener;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isEnded = false;
 
-  constructor(link: StoreLink, members: Members, names: Pick<Member, "group" | "instance">, listener: BeatListener) {
+  constructor(link: StoreLink, members: Members, names: InstanceNames, listener: BeatListener) {
     this.#link = link;
     this.#members = members;
     this.#names = names;
@@ -74,11 +74,12 @@ export class Heartbeat {
   #next(aliveMs: number, leastMs?: number): void {
     // The last beat is good for `aliveMs`: the next one comes at half of that, however many instances have come since.
     const ms = Math.min(beatEachMs(this.#members.count, leastMs), aliveMs / 2);
-    this.#timer = setTimeout(async () => {
+    const beat = async () => {
       const nextLivesMs = livesMs(this.#members.count);
       await this.#listener.due();
       if (!this.#isEnded) this.#next(nextLivesMs);
-    }, spread(ms)).unref();
+    };
+    this.#timer = unref(setTimeout(beat, spread(ms)));
   }
 
   #learn(beat: Beat, sentMs: number): void {

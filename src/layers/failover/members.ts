@@ -1,6 +1,6 @@
 // Which one of how many an instance is, as far as the store has said.
 
-import type { Beat } from "../../store/shared-store.ts";
+import type { Beat, Member } from "../../store/shared-store.ts";
 import type { Place } from "./shares.ts";
 
 /** The most instances of the last hour or two count. */
@@ -8,8 +8,30 @@ const HOUR_MS = 3_600_000;
 
 let namesMade = 0;
 
+/** What an instance calls itself. */
+export type InstanceNames = Pick<Member, "group" | "instance">;
+
+/**
+ * The names of a new instance of a group. Its own is made now, because the first random values of a process take milliseconds. In
+ * the global scope of a Worker, which has none, it is made when it is first read.
+ */
+export function instanceNames(group: string): InstanceNames {
+  let name: string | undefined;
+  const names = {
+    group,
+    get instance() {
+      name ??= newName();
+      return name;
+    },
+  };
+  try {
+    name = newName();
+  } catch {}
+  return names;
+}
+
 /** A name that no other instance has. Ranks are in the order of names, so an instance that comes later moves none. */
-export function instanceName(): string {
+function newName(): string {
   // Padded, so that names sort by the time of their making.
   const padded = (number: number) => number.toString(36).padStart(4, "0");
   return `${padded(Date.now())}-${padded(namesMade++)}-${crypto.randomUUID().slice(0, 8)}`;

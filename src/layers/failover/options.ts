@@ -2,10 +2,19 @@
 
 import { checkOptionKeys, checkWhole, invalidOption } from "../../kernel/errors.ts";
 import type { StoreError } from "../../store/error.ts";
-import type { Journal } from "./backlog.ts";
 
 /** How long a call may take when the options do not say it, ms. */
 export const DEFAULT_DEADLINE_MS = 250;
+
+/** Where the backlog outlives the process. */
+export interface Journal {
+  /** What was put and not removed, in the order in which its keys were first put. */
+  entries(): Iterable<readonly [key: string, text: string]>;
+  /** Changes entries, all or none: `null` removes one. What is done when this returns outlives the process. */
+  write(changes: ReadonlyMap<string, string | null>): void;
+  /** Called once, when the limiter was closed. */
+  close(): void;
+}
 
 /** What an instance does while its store is away. */
 export interface FailoverOptions {

@@ -1,7 +1,6 @@
 // What a user's client reports by its events: that it has connected, that its user has closed it, and why its connection does
 // not work now. A command fails with the message that there is no connection; clients report the reason only by events.
 
-import { errorMonitor } from "node:events";
 import { reasonOf } from "../../kernel/reason.ts";
 import { oncePer } from "./client.ts";
 
@@ -29,7 +28,8 @@ const DETAIL = { closed: 0, address: 1, code: 2 };
 export const eventsOf = oncePer((client) => new ClientEvents(client as Emitter));
 
 /**
- * It listens for errors by `errorMonitor`. So an `error` event without another listener still ends the process.
+ * It listens for errors by the `errorMonitor` of Node's events. So an `error` event without another listener still ends the
+ * process. A runtime without that reports no errors here.
  */
 class ClientEvents {
   /** Whether the client has ended and was not connected again: its user has closed it, or it has given up. */
@@ -52,7 +52,8 @@ class ClientEvents {
         for (const listener of this.listeners) listener.ended();
       });
     }
-    client.on?.(errorMonitor, (error) => this.#remember(error, undefined));
+    const errorMonitor = globalThis.process?.getBuiltinModule?.("node:events").errorMonitor;
+    if (errorMonitor !== undefined) client.on?.(errorMonitor, (error) => this.#remember(error, undefined));
     // Of ioredis: a server of a cluster, and a Sentinel, that cannot be asked.
     client.on?.("node error", (error, address) => this.#remember(error, String(address)));
     // Some address, which is not said.

@@ -2,7 +2,7 @@
 
 import type { Connection, Send } from "./client.ts";
 import { saysUnfit, wordOf } from "./errors.ts";
-import { slotTag } from "./slots.ts";
+import { slotTag } from "./slot-tag.ts";
 import type { Spare } from "./spare.ts";
 
 /** Most slots of a cluster that are watched at the same time. */

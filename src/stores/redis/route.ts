@@ -1,7 +1,7 @@
 // Which client the commands go through: the user's, or a spare that the store makes while the user's client gives no answers
 // or its server has become a replica. The user's client is never touched: its other commands go on.
 
-import { spread, within } from "../../clock.ts";
+import { inNextTurn, spread, unref, within } from "../../clock.ts";
 import { MARK_KEY } from "../../kernel/receipts.ts";
 import { type Connection, connectionOf, type RedisClient, type Send } from "./client.ts";
 import { wordOf } from "./errors.ts";
@@ -73,13 +73,14 @@ export class Route implements ClientListener {
 
   #scheduleCheck(afterMs: number = SILENT_MS): void {
     if (this.#timer !== undefined || this.#makeSpare === null || this.#isClosed) return;
-    this.#timer = setTimeout(() => {
+    const check = () => {
       // Where this process itself was blocked, the answers may have arrived without being read.
-      setImmediate(() => {
+      inNextTurn(() => {
         this.#timer = undefined;
         this.#checkSilence();
       });
-    }, afterMs).unref();
+    };
+    this.#timer = unref(setTimeout(check, afterMs));
   }
 
   #checkSilence(): void {
@@ -122,7 +123,7 @@ export class Route implements ClientListener {
   async #pause(): Promise<void> {
     const ms = spread(this.#pauseMs);
     this.#pauseMs = Math.min(Math.max(2 * this.#pauseMs, PAUSE_MS.first), PAUSE_MS.most);
-    if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms).unref());
+    if (ms > 0) await new Promise((resolve) => unref(setTimeout(resolve, ms)));
   }
 
   #use(client: ClientInUse): void {
@@ -132,7 +133,7 @@ export class Route implements ClientListener {
     const { spare } = before;
     if (spare === null) return;
     // Some answers may still be in flight.
-    setTimeout(() => this.#close(spare), OPEN_MS).unref();
+    unref(setTimeout(() => this.#close(spare), OPEN_MS));
   }
 
   /** A spare that has answered in time; else `null`. */

@@ -1,10 +1,10 @@
 // Runs a script on the server that has its keys: by its digest, by its text where the server does not know it, and again
 // while a slot of a cluster moves.
 
-import { createHash } from "node:crypto";
 import { type Clock, pauseAfter, sleep } from "../../clock.ts";
 import type { Send } from "./client.ts";
 import { wordOf } from "./errors.ts";
+import { CLOCK_TIME, SERVER_TIME } from "./script.gen.ts";
 
 /** A script, and the digest by which the server knows it. */
 export interface Script {
@@ -12,8 +12,12 @@ export interface Script {
   readonly sha: string;
 }
 
-const SERVER_TIME = `local time = redis.call("TIME") local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)\n`;
-const GIVEN_TIME = "local now_ms = tonumber(ARGV[2])\n";
+/** A script without its first line, and its digests with each of the two. */
+export interface ScriptSource {
+  readonly body: string;
+  readonly shaByServer: string;
+  readonly shaByClock: string;
+}
 
 /**
  * What a server says of a slot that moves, whose keys are on two servers, so that a script with several keys runs on neither; how
@@ -22,9 +26,10 @@ const GIVEN_TIME = "local now_ms = tonumber(ARGV[2])\n";
 const MOVING = { word: "TRYAGAIN", times: 20, firstMs: 25, mostMs: 100 };
 
 /** A script with the line that says what time it is: the server's, or that of a clock, which follows the other arguments. */
-export function scriptOf(body: string, clock: Clock | undefined): Script {
-  const text = (clock === undefined ? SERVER_TIME : GIVEN_TIME) + body;
-  return { text, sha: createHash("sha1").update(text).digest("hex") };
+export function scriptOf({ body, shaByServer, shaByClock }: ScriptSource, clock: Clock | undefined): Script {
+  return clock === undefined
+    ? { text: SERVER_TIME + body, sha: shaByServer }
+    : { text: CLOCK_TIME + body, sha: shaByClock };
 }
 
 /**

@@ -4,7 +4,8 @@
 
 import type { Histogram } from "hdr-histogram-js";
 import { Redis } from "ioredis";
-import { createLimiter, parsePolicy } from "tollgate";
+import { createLimiter } from "tollgate";
+import { parsePolicy } from "tollgate/policy";
 import { redisStore } from "tollgate/stores/redis";
 import { seededRandom } from "../../../bench/calls.ts";
 import { OpenLoop } from "../../../bench/open-loop.ts";

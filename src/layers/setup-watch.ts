@@ -5,12 +5,7 @@
 import { monotonicClock, pauseAfter, setTimer, type Timer } from "../clock.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { StoreError } from "../store/error.ts";
-import type { SetupCheck } from "../store/store.ts";
-
-/** Its events: each once, and again when it changes. */
-export type SetupEvent =
-  | { readonly type: "store.misconfigured"; readonly check: SetupCheck }
-  | { readonly type: "store.check_failed"; readonly error: unknown };
+import type { LayerSettings, SetupCheck, SetupEvent, Store } from "../store/store.ts";
 
 /** When it reads from a store that no call has asked yet. After each failure it pauses twice as long, at most `LONGEST_MS`. */
 const FIRST_MS = 100;
@@ -18,7 +13,14 @@ const LONGEST_MS = 60_000;
 /** The pause between two readings of a store that fails and answers in turns. */
 const REST_MS = 1_000;
 
-export class SetupWatch {
+/** Watches the setup of a store that can report it, for a limiter that has a listener. */
+export function watchSetup(store: Store, emit: LayerSettings["emit"]): SetupWatch | null {
+  const readSetup = emit && store.setup?.bind(store);
+  return readSetup === undefined ? null : new SetupWatch(readSetup, emit as (event: SetupEvent) => void);
+}
+
+/** Emits each of its events once, and again when it changes. */
+class SetupWatch {
   readonly #readSetup: () => Promise<readonly SetupCheck[]>;
   readonly #emit: (event: SetupEvent) => void;
   /** The text that was last reported of each check, and of a setup that could not be read (`unread`). */
@@ -35,7 +37,11 @@ export class SetupWatch {
   constructor(readSetup: () => Promise<readonly SetupCheck[]>, emit: (event: SetupEvent) => void) {
     this.#readSetup = readSetup;
     this.#emit = emit;
-    this.#later();
+    try {
+      this.#later();
+    } catch {
+      // In its global scope a Worker has no timers: the store's first answer begins it.
+    }
   }
 
   answered(): void {

@@ -1,0 +1,49 @@
+// One Durable Object, and a hundred, beside a bare counter object that runs one UPDATE: calls a second and latencies, inside
+// one workerd. Both wait for their commit, to a disk in memory where there is one. Rounds of all kinds take turns, because the
+// machine is not quiet.
+
+import { rmSync } from "node:fs";
+import { dataFolder, startWorker } from "../test/edge/workerd.ts";
+
+const ROUNDS = Number(process.env.TOLLGATE_BENCH_ROUNDS ?? 9);
+const CALLS = 2_000;
+const LANES = 32;
+const KINDS = ["counter", "object", "one limit", "two limits"] as const;
+
+const folder = dataFolder();
+const worker = await startWorker({ folder, file: "../../bench/edge/worker.ts", flags: [] });
+
+interface Round {
+  readonly perSecond: number;
+  readonly p50: number;
+  readonly p99: number;
+}
+
+async function round(kind: string, objects: number): Promise<Round> {
+  const begunMs = performance.now();
+  const took = await worker.ask<number[]>("", { kind, objects, lanes: LANES, calls: CALLS });
+  const perSecond = (CALLS / (performance.now() - begunMs)) * 1_000;
+  took.sort((a, b) => a - b);
+  const at = (share: number) => took[Math.floor(share * (took.length - 1))] ?? 0;
+  return { perSecond, p50: at(0.5), p99: at(0.99) };
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+}
+
+console.log(`| objects | kind | calls/s | ratio | p50 ms | p99 ms |\n| --- | --- | --- | --- | --- | --- |`);
+for (const objects of [1, 100]) {
+  const rounds = Object.fromEntries(KINDS.map((kind) => [kind, [] as Round[]]));
+  for (const kind of KINDS) await round(kind, objects);
+  for (let i = 0; i < ROUNDS; i++) for (const kind of KINDS) rounds[kind]?.push(await round(kind, objects));
+  for (const kind of KINDS) {
+    const of = (field: keyof Round, name: string = kind) => (rounds[name] ?? []).map((each) => each[field]);
+    const ratio = median(of("perSecond").map((each, i) => each / (of("perSecond", "counter")[i] ?? 1)));
+    const numbers = [median(of("perSecond")).toFixed(0), ratio.toFixed(2), median(of("p50")).toFixed(1)];
+    console.log(`| ${objects} | ${kind} | ${numbers.join(" | ")} | ${median(of("p99")).toFixed(1)} |`);
+  }
+}
+await worker.stop();
+rmSync(folder, { recursive: true, force: true });
+process.exit();
