@@ -5,6 +5,7 @@ import {
   type Batching,
   type Beat,
   type Member,
+  networkLayers,
   type SharedStore,
   type StoreAnswer,
   StoreError,
@@ -20,6 +21,7 @@ import type { StoreServer } from "./server.ts";
 const DEADLINE_MS = 1_000;
 
 export class Connection implements SharedStore {
+  readonly layers = networkLayers;
   readonly batching: Batching;
   readonly deadlineMs = DEADLINE_MS;
   readonly #machine: Machine;

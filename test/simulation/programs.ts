@@ -1,6 +1,7 @@
 // What runs in a process: a limiter in front of the store, a service with such a limiter, or a client of services.
 
 import type { Decision, LimiterEvent, PolicyInput } from "tollgate";
+import { localFailover } from "../../src/client/failover.ts";
 import { createRemoteLimiter } from "../../src/client.ts";
 import { createHostedLimiter, type Limiter } from "../../src/limiter.ts";
 import { createService } from "../../src/service/handler.ts";
@@ -64,7 +65,7 @@ function startClient({ plan, machine, policy, around, onDecision, onEvent }: Sta
     url: "http://service",
     deadlineMs,
     fetch: services.fetchFrom(machine, network),
-    ...(hasFailover ? { failover: { policy, instances: clients } } : {}),
+    ...(hasFailover ? { failover: localFailover({ policy, instances: clients }) } : {}),
     onDecision,
     onEvent,
   });

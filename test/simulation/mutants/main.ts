@@ -29,29 +29,28 @@ function simulate(name: string | null, first: string, schedules: string): Promis
   return new Promise((resolve) => child.on("close", () => resolve(output.trim())));
 }
 
-/** How a mutant was found; `null` when it was not. A violation that is there without the mutant does not count. */
-async function search(name: string): Promise<string | null> {
+type Found = { readonly how: "found" | "MISSED" | "BROKEN"; readonly text: string };
+
+/** Looks for a mutant. A violation that is there without the mutant does not count. */
+async function search(name: string): Promise<Found> {
   for (let first = 0; first < Number(values.schedules); ) {
     const output = await simulate(name, String(first), String(Number(values.schedules) - first));
+    if (!output.includes(" with violations,")) return { how: "BROKEN", text: output.slice(-300) };
     const number = output.startsWith(`${values.seed}.`)
       ? output.slice(values.seed.length + 1).split(":")[0]
       : undefined;
-    if (number === undefined) return isError(output) ? output.slice(-200) : null;
-    if ((await simulate(null, number, "1")).includes(" 0 with violations")) return output.split("\n")[0] ?? "";
+    if (number === undefined) break;
+    const plain = await simulate(null, number, "1");
+    if (plain.includes(" 0 with violations")) return { how: "found", text: output.split("\n")[0] ?? "" };
     first = Number(number) + 1;
   }
-  return null;
-}
-
-/** A mutant that makes the simulator itself fail is found, too. */
-function isError(output: string): boolean {
-  return !/ with violations,/.test(output);
+  return { how: "MISSED", text: "" };
 }
 
 let missed = 0;
 for (const name of Object.keys(MUTANTS).filter((each) => each.includes(values.only))) {
-  const found = await search(name);
-  if (found === null) missed++;
-  console.log(`${found === null ? "MISSED" : "found "} ${name}${found === null ? "" : `: ${found.slice(0, 220)}`}`);
+  const { how, text } = await search(name);
+  if (how !== "found") missed++;
+  console.log(`${how} ${name}: ${text.slice(0, 220)}`);
 }
 if (missed > 0) process.exitCode = 1;
