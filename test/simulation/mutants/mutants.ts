@@ -225,10 +225,10 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: "  const expiresAtMs = nowMs + waitMs + REMEMBERED_MS;",
     replace: "  const expiresAtMs = nowMs + waitMs + 200;",
   },
-  "once: an answer that was given is undone": {
+  "once: a kept answer is another call's": {
     file: "kernel/bucket/once.ts",
     find: "isTold: false };",
-    replace: "isTold: false, request: `${request}x` };",
+    replace: 'isTold: false, request: "other" };',
   },
   "batch: answers go to other callers": {
     file: "layers/batch.ts",
