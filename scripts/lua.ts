@@ -4,6 +4,7 @@
 //       -> script/limits.gen.lua          a limit's numbers by their names
 //     src/stores/redis/script/*.lua       the sources, which use the names of wire.ts in capitals
 //       -> script.gen.ts                  the scripts as they are sent: without comments, and with numbers for those names
+//       -> digests.gen.ts                 the digests by which a server knows the scripts
 //
 // It writes the files, then reports each source that breaks a rule of scripts/lua/check.ts, and fails. A test compares what it
 // makes with what is there.
@@ -16,38 +17,43 @@ import { namesOf } from "./lua/names.ts";
 import { FOLDER, linesOf } from "./lua/sources.ts";
 import { limitsLua } from "./lua/wire.ts";
 
-const SERVER_TIME = `local time = redis.call("TIME") local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)\n`;
-const CLOCK_TIME = "local now_ms = tonumber(ARGV[2])\n";
+const TIMES = {
+  server: `local time = redis.call("TIME") local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)\n`,
+  clock: "local now_ms = tonumber(ARGV[2])\n",
+};
 
 /** What is made, by its path in the folder of the sources. */
 export function generatedFiles(): ReadonlyMap<string, string> {
   const made = new Map([["limits.gen.lua", limitsLua()]]);
-  const scripts = [
+  const apply = minifiedScript("apply.lua", made);
+  const beat = minifiedScript("beat.lua", made);
+  const texts = [
     "// Made from the sources in script/ by `npm run lua`. Do not edit.",
-    "// The scripts are without their first line, which says what time it is: the server's, or that of a clock.",
     "",
-    `export const SERVER_TIME = ${JSON.stringify(SERVER_TIME)};`,
+    "/** The first line, which says what time it is. */",
+    `export const TIMES = ${JSON.stringify(TIMES, null, 2)} as const;`,
     "",
-    `export const CLOCK_TIME = ${JSON.stringify(CLOCK_TIME)};`,
+    "/** The scripts without that line. */",
+    `export const SCRIPTS = ${JSON.stringify({ apply, beat }, null, 2)} as const;`,
     "",
-    sourceOf("APPLY_SCRIPT", minifiedScript("apply.lua", made)),
-    sourceOf("BEAT_SCRIPT", minifiedScript("beat.lua", made)),
   ];
-  return new Map([...made, ["../script.gen.ts", scripts.join("\n")]]);
+  const digests = [
+    "// Made from the sources in script/ by `npm run lua`. Do not edit.",
+    "",
+    "/** The SHA-1 of each script. They are made here, because runtimes without Node have no SHA-1 at hand. */",
+    `export const DIGESTS = ${JSON.stringify({ apply: digestsOf(apply), beat: digestsOf(beat) }, null, 2)} as const;`,
+    "",
+  ];
+  return new Map([...made, ["../script.gen.ts", texts.join("\n")], ["../digests.gen.ts", digests.join("\n")]]);
 }
 
-/** A script with its digests, by which a server knows it. They are made here, because runtimes without Node have no SHA-1 at hand. */
-function sourceOf(name: string, body: string): string {
-  const sha = (time: string) =>
+/** The digests by which a server knows a script, with each first line. */
+function digestsOf(body: string): Record<keyof typeof TIMES, string> {
+  const sha1 = (time: string) =>
     createHash("sha1")
       .update(time + body)
       .digest("hex");
-  return `export const ${name} = {
-  shaByServer: "${sha(SERVER_TIME)}",
-  shaByClock: "${sha(CLOCK_TIME)}",
-  body: ${JSON.stringify(body)},
-} as const;
-`;
+  return { server: sha1(TIMES.server), clock: sha1(TIMES.clock) };
 }
 
 /** A script as it is sent. */

@@ -32,7 +32,7 @@ const KERNEL = /^src\/kernel\//;
 const layers: Record<string, Layer> = {
   kernel: {
     files: KERNEL,
-    may: [KERNEL, /^valibot$/],
+    may: [KERNEL, /^valibot$/, /^@noble\/hashes\//],
     never: [
       [/\bDate\b/, "take nowMs as a parameter"],
       [/\bMath\.random\b/, "let the caller pass what is random"],

@@ -1,8 +1,9 @@
 // The key of a bucket: `<prefix>:1:{<tag>}:<limit>:<values>`, such that two partition keys never meet.
 // 1 is the version of this layout. Redis Cluster puts all keys with the same `{<tag>}` into one slot.
 
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Dimension, PartitionKey } from "./call.ts";
-import { sha256 } from "./sha256.ts";
 
 /** Longest part of a key. */
 export const MAX_PART_BYTES = 64;
@@ -19,21 +20,14 @@ export function keyPart(value: string): string {
   if (PLAIN.test(value)) return value;
   if (value.length <= MAX_PART_BYTES) {
     const escaped = value.replace(ESCAPED, escapeCharacter);
-    if (utf8(escaped).length <= MAX_PART_BYTES) return escaped;
+    if (utf8ToBytes(escaped).length <= MAX_PART_BYTES) return escaped;
   }
   return `#${digest(value)}`;
 }
 
 /** The first 128 bits, in hexadecimal, of the SHA-256 of a value as JSON. */
 export function digest(value: unknown): string {
-  const words = sha256(utf8(JSON.stringify(value))).subarray(0, 4);
-  return Array.from(words, (word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
-}
-
-const encoder = new TextEncoder();
-
-function utf8(text: string): Uint8Array {
-  return encoder.encode(text);
+  return bytesToHex(sha256(utf8ToBytes(JSON.stringify(value))).subarray(0, 16));
 }
 
 function escapeCharacter(character: string): string {

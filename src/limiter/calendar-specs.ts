@@ -4,15 +4,18 @@ import type { CalendarWindow } from "../kernel/policy/algorithm-policy.ts";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import { type Bucket, stepOf } from "../kernel/charge.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
-import type { Allotment, CompiledPolicy } from "../kernel/limit.ts";
+import type { Allotment, CompiledPolicy, Limit } from "../kernel/limit.ts";
 import type { Step, StepEvent } from "../kernel/request.ts";
-import { type Boundaries, boundariesAt, loadDates } from "./calendar.ts";
+import type { Boundaries } from "./calendar.ts";
+
+type Calendar = typeof import("./calendar.ts");
 
 /** Computes boundaries by this machine's clock, or by the store's clock once the store has replied that they lie elsewhere. */
 export class CalendarSpecs {
   /** What a call waits for before it makes a request: until dates can be computed. `null`: nothing. */
   loading: Promise<void> | null = null;
   readonly #nowMs: () => number;
+  #calendar: Calendar | null = null;
   /** How far the store's clock is ahead of this machine's, as last seen. */
   #offsetMs = 0;
   /** By calendar: those of a replaced policy are garbage collected with it. */
@@ -26,20 +29,22 @@ export class CalendarSpecs {
   /** Begins to load what the calendars of a policy need, if it has any. Without that `loading` rejects with `unsupported-limit`. */
   load({ limits }: CompiledPolicy): void {
     const limit = limits.find(({ calendar }) => calendar !== null);
-    const loading = limit === undefined ? null : loadDates();
-    this.loading =
-      loading?.then(
-        () => {
-          this.loading = null;
-        },
-        (error) => {
-          const expected = 'a runtime with Temporal, or the package "temporal-polyfill", for windows of a calendar';
-          const fault = { path: `limits.${limit?.name}`, expected, got: formatGot(error) };
-          throw new MisuseError("unsupported-limit", fault, { cause: error });
-        },
-      ) ?? null;
+    this.loading = limit === undefined || this.#calendar !== null ? null : this.#load(limit);
     // A call reports it.
     this.loading?.catch(() => {});
+  }
+
+  async #load({ name }: Limit): Promise<void> {
+    try {
+      const calendar = await import("./calendar.ts");
+      await calendar.loadDates();
+      this.#calendar = calendar;
+      this.loading = null;
+    } catch (error) {
+      const expected = 'a runtime with Temporal, or the package "temporal-polyfill", for windows of a calendar';
+      const fault = { path: `limits.${name}`, expected, got: formatGot(error) };
+      throw new MisuseError("unsupported-limit", fault, { cause: error });
+    }
   }
 
   stepOf(bucket: Bucket, event: StepEvent): Step {
@@ -68,6 +73,8 @@ export class CalendarSpecs {
     const known = this.#boundaries.get(calendar);
     // Near the outer boundaries another one is nearer than the known three.
     if (known !== undefined && nowMs >= (known[0] + known[1]) / 2 && nowMs < (known[1] + known[2]) / 2) return known;
+    // A call waits until it is loaded.
+    const { boundariesAt } = this.#calendar as Calendar;
     const boundaries = boundariesAt(calendar, nowMs);
     this.#boundaries.set(calendar, boundaries);
     return boundaries;

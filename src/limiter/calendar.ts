@@ -11,12 +11,9 @@ type Dates = Pick<typeof Temporal, "Instant" | "PlainDate">;
 /** The runtime's own, else that of the package, once it is loaded. */
 let dates = (globalThis as { readonly Temporal?: Dates }).Temporal;
 
-/** Loads what computes dates, where the runtime has no `Temporal`. `null`: it is there. */
-export function loadDates(): Promise<void> | null {
-  if (dates !== undefined) return null;
-  return import("temporal-polyfill").then((loaded) => {
-    dates = loaded.Temporal;
-  });
+/** Loads what computes dates, where the runtime has no `Temporal`. */
+export async function loadDates(): Promise<void> {
+  dates ??= (await import("temporal-polyfill")).Temporal;
 }
 
 /**

@@ -18,7 +18,6 @@ import { redisError } from "./redis/errors.ts";
 import { scriptReplies } from "./redis/replies.ts";
 import { Route } from "./redis/route.ts";
 import { runScript, type Script, scriptOf } from "./redis/run-script.ts";
-import { APPLY_SCRIPT, BEAT_SCRIPT } from "./redis/script.gen.ts";
 import { checkSetup } from "./redis/setup.ts";
 import { slotTag } from "./redis/slot-tag.ts";
 
@@ -114,13 +113,13 @@ class RedisStore implements Store {
     this.lastFault = eventsOf(client).lastFault;
     this.deadlineMs = deadlineMs;
     this.clock = clock;
-    this.#apply = scriptOf(APPLY_SCRIPT, clock);
+    this.#apply = scriptOf("apply", clock);
     if (this.#route.isCluster) return;
     this.book = async (requests, terms) => {
       this.#checkOpen();
       return this.#runAll(requests, this.#sendWithin(deadlineMs), terms);
     };
-    const script = scriptOf(BEAT_SCRIPT, clock);
+    const script = scriptOf("beat", clock);
     this.beat = async (member) => {
       this.#checkOpen();
       // No deadline: the failover layer decides how long it waits for a beat.

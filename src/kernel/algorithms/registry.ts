@@ -39,7 +39,9 @@ export type SpentState = ReturnType<EachAlgorithm["book"]>;
 export type AnyAlgorithm = Algorithm<LimitSpec, SpentState>;
 
 const ANY = ALGORITHMS as unknown as Readonly<Record<AlgorithmName, AnyAlgorithm>>;
-const { budget: BUDGET, "fixed-window": FIXED_WINDOW, "token-bucket": TOKEN_BUCKET } = ANY;
+const BUDGET = ANY.budget;
+const FIXED_WINDOW = ANY["fixed-window"];
+const TOKEN_BUCKET = ANY["token-bucket"];
 
 export function algorithmOf(limit: LimitSpec): AnyAlgorithm {
   return algorithmNamed(limit.algorithm);

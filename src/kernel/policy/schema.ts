@@ -15,7 +15,6 @@ const ANCHOR = "a day: 1 (Monday) to 7 of a week, 1 to 31 of a month";
 const SHARE = "a share above 0 to 1, or never";
 const TOOL = `a tool's name, at most ${MAX_TOOL_LENGTH} characters`;
 
-const { burst, chargeOrRefund, description, dimension, duration, quota, quotaOrClaim, time, timezone } = values;
 const lease = v.optional(values.lease);
 
 /** How much a limit allots: its own quota, and other quotas for some calls. */
@@ -37,7 +36,7 @@ function overrides<Shape extends Entries>(what: string, list: string, shape: Sha
   return v.optional(listOf(override, list, MAX_OVERRIDES, "overrides"));
 }
 
-const unitsAllotted = allotted(quotaOrClaim, quota, {});
+const unitsAllotted = allotted(values.quotaOrClaim, values.quota, {});
 
 const share = v.pipe(v.number(SHARE), v.gtValue(0, SHARE), v.maxValue(1, SHARE));
 
@@ -56,17 +55,17 @@ const shared = {
 
 const base = {
   name: text(/^[a-z0-9-]{1,64}$/, "a name of lower-case letters, digits and hyphens, at most 64"),
-  description,
-  per: listOf(dimension, "a list of dimensions", values.MAX_PER, "dimensions"),
+  description: values.description,
+  per: listOf(values.dimension, "a list of dimensions", values.MAX_PER, "dimensions"),
   when: v.optional(values.when),
   ...shared,
   message: values.ownText(MESSAGE_WORDS),
 };
 const counted = { unit: v.optional(values.unit) };
-const hold = v.optional(object("{ lease, onExpiry }", { lease, onExpiry: v.optional(chargeOrRefund) }));
+const hold = v.optional(object("{ lease, onExpiry }", { lease, onExpiry: v.optional(values.chargeOrRefund) }));
 
 /** What limits say that units are spent on. */
-const spent = { ...base, ...counted, hold, onError: v.optional(chargeOrRefund) };
+const spent = { ...base, ...counted, hold, onError: v.optional(values.chargeOrRefund) };
 
 /** Of limits that a call is charged nothing in, or whose units are always given back. */
 const unspent = {
@@ -79,7 +78,8 @@ const paced = {
   quotas: v.optional(v.never("no quotas: overrides with when and pause")),
 };
 
-const counting = { distinct: v.optional(dimension), borrow: v.optional(oneOf("auto")) };
+const counting = { distinct: v.optional(values.dimension), borrow: v.optional(oneOf("auto")) };
+const burst = { burst: values.burst };
 const idle = { resetAfterIdle: v.optional(values.span) };
 
 /** The keys of a limit: those that limits of other algorithms have as well, then its own. */
@@ -99,33 +99,44 @@ const algorithms = [
     {
       window: values.window,
       align: v.optional(oneOf("epoch", "first-use")),
-      timezone,
+      timezone: values.timezone,
       anchorDay: v.optional(whole(1, 31, ANCHOR)),
     },
   ),
-  limit("sliding-window", { ...spent, ...unitsAllotted }, { window: duration }),
-  limit("token-bucket", { ...spent, ...allotted(quotaOrClaim, quota, { burst }) }, { window: duration, burst }),
+  limit("sliding-window", { ...spent, ...unitsAllotted }, { window: values.duration }),
+  limit(
+    "token-bucket",
+    { ...spent, ...allotted(values.quotaOrClaim, values.quota, burst) },
+    { window: values.duration, ...burst },
+  ),
   limit(
     "concurrency",
     { ...base, ...counted, ...unitsAllotted, ...unspent },
     { hold: v.optional(object("{ lease }", { lease })) },
   ),
-  limit("elapsed", { ...base, ...allotted(time, time, {}), ...unspent }, idle),
-  limit("streak", { ...base, ...allotted(quota, quota, {}), ...unspent }, { of: oneOf("errors", "results"), ...idle }),
+  limit("elapsed", { ...base, ...allotted(values.time, values.time, {}), ...unspent }, idle),
+  limit(
+    "streak",
+    { ...base, ...allotted(values.quota, values.quota, {}), ...unspent },
+    { of: oneOf("errors", "results"), ...idle },
+  ),
   limit(
     "cooldown",
     { ...base, ...unspent, ...paced },
-    { pause: duration, overrides: overrides("{ when, pause }", "a list of { when, pause }", { pause: duration }) },
+    {
+      pause: values.duration,
+      overrides: overrides("{ when, pause }", "a list of { when, pause }", { pause: values.duration }),
+    },
   ),
 ] as const;
 
 const toolName = v.pipe(values.value, v.maxLength(MAX_TOOL_LENGTH, TOOL));
 const tool = object("a tool", {
-  description,
+  description: values.description,
   cost: v.optional(map(values.unit, values.units, "amounts by unit", 32)),
   group: v.optional(values.value),
   ignoreArgs: v.optional(listOf(values.value, "a list of names", values.MAX_VALUES, "names")),
-  onError: v.optional(chargeOrRefund),
+  onError: v.optional(values.chargeOrRefund),
 });
 
 export const TOOL_KEYS: readonly string[] = Object.keys(tool.entries);
@@ -135,7 +146,7 @@ export const LIMIT_KEYS: ReadonlyMap<string, readonly string[]> = new Map(
   algorithms.map(({ entries }) => [String(entries.algorithm.options[0]), Object.keys(entries)]),
 );
 
-const defaults = object("defaults", { ...shared, hold, timezone });
+const defaults = object("defaults", { ...shared, hold, timezone: values.timezone });
 export const DEFAULTS_KEYS: readonly string[] = Object.keys(defaults.entries);
 
 const anyLimit = variantOf("a limit", "algorithm", listed([...LIMIT_KEYS.keys()], "or"), algorithms);
@@ -147,12 +158,12 @@ const anyLimit = variantOf("a limit", "algorithm", listed([...LIMIT_KEYS.keys()]
 export const policySchema = object("a policy", {
   $schema: v.optional(v.string("a path or an address")),
   version: wordOf("1", [1]),
-  description,
-  partition: v.optional(dimension),
+  description: values.description,
+  partition: v.optional(values.dimension),
   defaults: v.optional(defaults),
   tools: v.optional(map(toolName, tool, "tools by name", MAX_NAMES)),
-  onError: v.optional(chargeOrRefund),
-  maxHold: v.optional(duration),
+  onError: v.optional(values.chargeOrRefund),
+  maxHold: v.optional(values.duration),
   limits: v.pipe(listOf(anyLimit, "a list of limits", MAX_LIMITS, "limits"), v.minLength(1, "at least one limit")),
   // Not judged here: a wrong test must not keep a policy from being loaded.
   tests: v.optional(v.unknown()),

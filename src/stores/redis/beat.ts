@@ -1,7 +1,7 @@
 // Sends a beat to the script, and reads its answer. beat.lua documents both.
 
+import { decodeMark } from "../../kernel/encoding/mark.ts";
 import { MARK_KEY } from "../../kernel/receipts.ts";
-import { decodeState } from "../../store/check.ts";
 import { StoreError } from "../../store/error.ts";
 import type { Beat, Member } from "../../store/shared-store.ts";
 import type { ScriptCall } from "./arguments.ts";
@@ -19,8 +19,8 @@ export async function beatThrough(
 ): Promise<Beat> {
   const answer = await run(beatCall(member, []));
   const [now, instances, rank, text] = answer.length === 1 ? await run(beatCall(member, member.seen)) : answer;
-  const mark = decodeState(textIn(text), 0);
-  if (mark?.kind !== "mark") {
+  const mark = decodeMark(textIn(text), 0);
+  if (mark === null) {
     // An outage: else the failover layer would take the store for one that is there, without knowing its incarnation.
     throw new StoreError("invalid-reply", "the script's answer holds no mark", { transient: true });
   }

@@ -3,9 +3,10 @@
 import type { UsageGrant } from "../../kernel/decision.ts";
 import { formatGot } from "../../kernel/errors.ts";
 import { replayOf } from "../../kernel/bucket/once.ts";
+import { decodeOnce } from "../../kernel/encoding/once.ts";
 import { MAX_RECEIPTS } from "../../kernel/receipts.ts";
 import { LISTING, NAMING, type Step, type StepReply, type StoreRequest } from "../../kernel/request.ts";
-import { decodeState, validTime } from "../../store/check.ts";
+import { validTime } from "../../store/check.ts";
 import { damagedError, StoreError, tooManyHolds } from "../../store/error.ts";
 import { type Terms, TermsError } from "../../store/shared-store.ts";
 import type { StoreAnswer } from "../../store/store.ts";
@@ -149,6 +150,6 @@ export function textIn(value: unknown): string {
 }
 
 function answeredBefore(text: string, key: string): StoreAnswer {
-  const state = decodeState(text, 0);
-  return state?.kind === "once" ? replayOf(state) : damagedError(key);
+  const state = decodeOnce(text, 0);
+  return state === null ? damagedError(key) : replayOf(state);
 }

@@ -1,22 +1,17 @@
 // Runs a script on the server that has its keys: by its digest, by its text where the server does not know it, and again
 // while a slot of a cluster moves.
 
-import { type Clock, pauseAfter, sleep } from "../../clock.ts";
+import { type Clock, pauseAfter, sleep, within } from "../../clock.ts";
+import { reasonOf } from "../../kernel/reason.ts";
+import { StoreError } from "../../store/error.ts";
 import type { Send } from "./client.ts";
+import { DIGESTS } from "./digests.gen.ts";
 import { wordOf } from "./errors.ts";
-import { CLOCK_TIME, SERVER_TIME } from "./script.gen.ts";
 
 /** A script, and the digest by which the server knows it. */
 export interface Script {
-  readonly text: string;
   readonly sha: string;
-}
-
-/** A script without its first line, and its digests with each of the two. */
-export interface ScriptSource {
-  readonly body: string;
-  readonly shaByServer: string;
-  readonly shaByClock: string;
+  readonly text: () => Promise<string>;
 }
 
 /**
@@ -25,11 +20,28 @@ export interface ScriptSource {
  */
 const MOVING = { word: "TRYAGAIN", times: 20, firstMs: 25, mostMs: 100 };
 
-/** A script with the line that says what time it is: the server's, or that of a clock, which follows the other arguments. */
-export function scriptOf({ body, shaByServer, shaByClock }: ScriptSource, clock: Clock | undefined): Script {
-  return clock === undefined
-    ? { text: SERVER_TIME + body, sha: shaByServer }
-    : { text: CLOCK_TIME + body, sha: shaByClock };
+/** How long loading the texts may take, ms. */
+const LOAD_WITHIN_MS = 5_000;
+
+const loadTexts = () => import("./script.gen.ts");
+
+/**
+ * A script that takes the server's time, or that of a clock, which follows the other arguments.
+ *
+ * @param load loads the texts. They are long, and a server that knows the scripts needs none of them
+ */
+export function scriptOf(name: keyof typeof DIGESTS, clock: Clock | undefined, load = loadTexts): Script {
+  const time = clock === undefined ? "server" : "clock";
+  return {
+    sha: DIGESTS[name][time],
+    async text() {
+      const { SCRIPTS, TIMES } = await within(LOAD_WITHIN_MS, load()).catch((error) => {
+        const message = `Redis: the store's scripts cannot be loaded: ${reasonOf(error)}. Install all files of the package tollgate`;
+        throw new StoreError("unavailable", message, { transient: true, cause: error });
+      });
+      return TIMES[time] + SCRIPTS[name];
+    },
+  };
 }
 
 /**
@@ -53,11 +65,12 @@ export async function runScript(
     if (wordOf(error) === "NOSCRIPT") {
       if (onUnknownScript !== "load") throw onUnknownScript();
       // EVAL loads it.
-      return send(key, "EVAL", script.text, ...args);
+      return send(key, "EVAL", await script.text(), ...args);
     }
     // EVAL: the server that the slot moves to may not know the script.
-    if (wordOf(error) === MOVING.word) return askAgain(() => send(key, "EVAL", script.text, ...args));
-    throw error;
+    if (wordOf(error) !== MOVING.word) throw error;
+    const text = await script.text();
+    return askAgain(() => send(key, "EVAL", text, ...args));
   }
 }
 
