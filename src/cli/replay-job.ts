@@ -1,5 +1,6 @@
 // What a replay's worker does: opens its own store and decides the calls that it is dealt.
 
+import { monotonicClock } from "../clock.ts";
 import type { Call } from "../kernel/call.ts";
 import { createLimiter } from "../limiter.ts";
 import { parsePolicy } from "../policy-file/file.ts";
@@ -28,10 +29,10 @@ export async function replayJob(settings: ReplaySettings): Promise<(call: Call) 
     failover: false,
   });
   return async (call) => {
-    const startedMs = performance.now();
+    const startedMs = monotonicClock.nowMs();
     // Like consume, but for limits that count until a call has ended, or that hold what it is priced at.
     const decision = await limiter.run(call, () => {});
-    const ms = performance.now() - startedMs;
+    const ms = monotonicClock.nowMs() - startedMs;
     return { allowed: decision.allowed, deniedBy: decision.deniedBy, ms };
   };
 }

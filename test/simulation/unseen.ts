@@ -1,4 +1,4 @@
-// What the code under test does not tell its caller: promises that nobody handles, and process warnings about its own listeners.
+// What the code under test does not tell its caller: promises that it does not handle, and process warnings about its own listeners.
 
 /** Collects them until it is stopped. */
 export function watchUnseen(): { take(): Promise<string[]>; stop(): void } {
