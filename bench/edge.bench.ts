@@ -1,9 +1,11 @@
 // One Durable Object, and a hundred, beside a bare counter object that runs one UPDATE: calls a second and latencies, inside
-// one workerd. Both wait for their commit, to a disk in memory where there is one. Rounds of all kinds take turns, because the
-// machine is not quiet.
+// one workerd. Both wait for their commit, to a disk in memory where there is one. Then the start of the Worker of
+// examples/cloudflare beside that of an empty one: from the start of workerd until its first answer. Rounds of all kinds take
+// turns, because the machine is not quiet.
 
 import { rmSync } from "node:fs";
 import { dataFolder, startWorker } from "../test/edge/workerd.ts";
+import { type Start, startOf } from "./edge/start.ts";
 
 const ROUNDS = Number(process.env.TOLLGATE_BENCH_ROUNDS ?? 9);
 const CALLS = 2_000;
@@ -46,4 +48,22 @@ for (const objects of [1, 100]) {
 }
 await worker.stop();
 rmSync(folder, { recursive: true, force: true });
+
+const STARTED = { empty: "../../bench/edge/empty.ts", Tollgate: "../../examples/cloudflare/src/index.ts" } as const;
+const STARTS = 2 * ROUNDS + 1;
+
+const starts: Record<string, Start[]> = { empty: [], Tollgate: [] };
+for (let i = 0; i < STARTS; i++) {
+  // Each goes first in every other round.
+  const turn = Object.entries(STARTED);
+  for (const [name, file] of i % 2 === 0 ? turn : turn.reverse()) starts[name]?.push(await startOf(file));
+}
+console.log(`\n| Worker, ${STARTS} starts | median ms | least ms | median CPU ms | least CPU ms |`);
+console.log("| --- | --- | --- | --- | --- |");
+for (const [name, each] of Object.entries(starts)) {
+  const numbers = [each.map(({ ms }) => ms), each.map(({ cpuMs }) => cpuMs)].flatMap((values) => {
+    return [median(values).toFixed(0), Math.min(...values).toFixed(0)];
+  });
+  console.log(`| ${name} | ${numbers.join(" | ")} |`);
+}
 process.exit();

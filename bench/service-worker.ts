@@ -11,6 +11,7 @@ import { boundsOf } from "../src/service/bounds.ts";
 import type { ServiceContext } from "../src/service/context.ts";
 import { answer } from "../src/service/exchange.ts";
 import { createService } from "../src/service/handler.ts";
+import { prometheusMetrics } from "../src/service/prometheus.ts";
 import { DECIDING } from "../src/service/routes.ts";
 import { memoryStore } from "../src/stores/memory.ts";
 import { redisStore } from "../src/stores/redis.ts";
@@ -28,7 +29,7 @@ const [count, redisPort] = process.argv.slice(2);
 const policy = `version: 1\nlimits: [${LIMITS.slice(0, Number(count)).join(", ")}]`;
 const store =
   redisPort === undefined ? memoryStore({ maxBuckets: 1_000_000 }) : redisStore(new Redis(Number(redisPort)));
-const service = createService({ policy, store, keys: false });
+const service = createService({ policy, store, keys: false, metrics: prometheusMetrics() });
 
 const decision = await service.limiter.peek({ tool: "web_search", session: "s1", turn: "t1", tenant: "acme" });
 const [consume] = DECIDING;
@@ -37,7 +38,7 @@ const context: ServiceContext = {
   ...({} as ServiceContext),
   bounds: boundsOf(),
   keys: false,
-  metrics: service.metrics,
+  ...(service.metrics === undefined ? {} : { metrics: service.metrics }),
   inFlight: 0,
   phase: "open",
 };

@@ -33,7 +33,7 @@ const PATTERNS = [
 
 /** Sources that have a text which is also an algorithm's, with another meaning. */
 const OTHER_MEANINGS: ReadonlyMap<string, string> = new Map([
-  ["src/service/metrics.ts", '"counter"'],
+  ["src/service/prometheus.ts", '"counter"'],
   ["src/stores/counter.ts", '"counter"'],
   ["src/metrics/table.ts", '"counter"'],
   ["src/otel/exporter.ts", '"counter"'],

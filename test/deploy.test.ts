@@ -13,6 +13,7 @@ import { validate } from "dockerfile-utils";
 import * as kubernetes from "kubernetes-models";
 import { parsePolicy } from "tollgate/policy";
 import { createService } from "tollgate/service";
+import { prometheusMetrics } from "tollgate/service/node";
 import { memoryStore } from "tollgate/stores/memory";
 import { parse, parseAllDocuments } from "yaml";
 import { serveCommand } from "../src/cli/serve.ts";
@@ -279,7 +280,7 @@ const POLICY = { version: 1, limits: [{ name: "calls", per: ["session"], quota: 
 
 /** The samples that the service exposes after it was used: label names by metric. */
 async function exposed(): Promise<Map<string, Set<string>>> {
-  const service = createService({ policy: POLICY, store: memoryStore(), keys: false });
+  const service = createService({ policy: POLICY, store: memoryStore(), keys: false, metrics: prometheusMetrics() });
   after(() => service.close());
   const consume = () =>
     service.fetch(
@@ -355,7 +356,7 @@ describe("Prometheus and Grafana", async () => {
   }
 
   it("begin at 0 where an alert waits for the first increase", async () => {
-    const service = createService({ policy: POLICY, store: memoryStore(), keys: false });
+    const service = createService({ policy: POLICY, store: memoryStore(), keys: false, metrics: prometheusMetrics() });
     after(() => service.close());
     const text = await (await service.fetch(new Request("http://127.0.0.1/metrics"))).text();
     const series = text.split("\n");

@@ -5,7 +5,7 @@ import { globSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { loadPolicy } from "tollgate/policy";
 import { type PolicyTest, testPolicy } from "tollgate/testing";
-import { readPolicyText } from "../src/policy-file/file.ts";
+import { readPolicyText } from "../src/policy-file/text.ts";
 import { readYaml } from "../src/policy-file/yaml-text.ts";
 import { ROOT } from "./sources.ts";
 

@@ -66,7 +66,19 @@ const layers: Record<string, Layer> = {
   journal: { files: /^src\/journal\.ts$/, may: [KERNEL, STORE, FAILOVER, /^node:sqlite$/] },
   edge: {
     files: /^src\/edge\//,
-    may: [KERNEL, STORE, STORE_PARTS, CLOCK, NETWORK, /^src\/edge\//, /^cloudflare:workers$/],
+    may: [
+      KERNEL,
+      STORE,
+      STORE_PARTS,
+      CLOCK,
+      /^src\/limiter\.ts$/,
+      /^src\/layers\/(checked|deny-cache)\.ts$/,
+      // What it does without an object is what a limiter does without its store.
+      /^src\/layers\/failover\/(backlog|local-decisions|outage|views)\.ts$/,
+      /^src\/service\/(bounds|exchange|keys|log|policies|problems|service)\.ts$/,
+      /^src\/edge\//,
+      /^cloudflare:workers$/,
+    ],
   },
   layers: {
     files: /^src\/layers\//,
@@ -88,20 +100,35 @@ const layers: Record<string, Layer> = {
   "tool rate limiter": { files: /^src\/tool-rate-limiter\.ts$/, may: [KERNEL, STORE, CLOCK, /^src\/limiter\.ts$/] },
   events: { files: /^src\/events\.ts$/, may: [/^src\/limiter\.ts$/] },
   "HTTP contract": { files: HTTP, may: [KERNEL, STORE, HTTP, /^valibot$/] },
+  // It runs in Workers, too.
   service: {
-    files: /^src\/service\//,
+    files: /^src\/service\/(?!(node|key-file|audit-file|pino-log|prometheus)\.ts$)/,
     may: [
       KERNEL,
       STORE,
       HTTP,
       CLOCK,
-      METRICS,
       VERSION,
       /^src\/(events|limiter)\.ts$/,
-      /^src\/policy-(file\/(file|watched-file)|warnings\/warnings)\.ts$/,
+      /^src\/policy-(file\/text|warnings\/warnings)\.ts$/,
+      /^src\/service\/(?!(node|key-file|audit-file|pino-log|prometheus)\.ts$)/,
+      /^(hono\/tiny|valibot)$/,
+      /^@noble\/hashes\//,
+    ],
+    never: [[/\bBuffer\b|\bprocess\.|\bsetImmediate\b/, "use what every runtime has"]],
+  },
+  "service on Node": {
+    files: /^src\/service\//,
+    may: [
+      KERNEL,
+      METRICS,
+      VERSION,
+      /^src\/limiter\.ts$/,
+      /^src\/http\/problem-table\.ts$/,
+      /^src\/policy-file\/watched-file\.ts$/,
       /^src\/service\//,
       /^node:/,
-      /^(@hono\/node-server|hono|hono\/tiny|pino|prom-client|valibot)$/,
+      /^(@hono\/node-server|pino|prom-client)$/,
     ],
   },
   envoy: {
@@ -162,7 +189,7 @@ const layers: Record<string, Layer> = {
   },
   "policy entry": {
     files: /^src\/policy\.ts$/,
-    may: [/^src\/policy-(file\/(file|watch)|warnings\/warnings)\.ts$/],
+    may: [/^src\/policy-(file\/(file|text|watch)|warnings\/warnings)\.ts$/],
   },
   cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^valibot$/, /^ioredis$/, /^pg$/] },
 };

@@ -15,6 +15,7 @@ import { createRemoteLimiter } from "tollgate/client";
 import { localFailover } from "tollgate/client/failover";
 import { otel } from "tollgate/otel";
 import { createService } from "tollgate/service";
+import { prometheusMetrics } from "tollgate/service/node";
 import { memoryStore } from "tollgate/stores/memory";
 import { ATTRIBUTES, CONVENTIONS, EXECUTE_TOOL, OTHER, SPAN_ATTRIBUTES } from "../src/metrics/attributes.ts";
 import { LIMITER_METRICS, METRICS, type Metric, prometheusName, SERVICE_METRICS } from "../src/metrics/table.ts";
@@ -138,7 +139,13 @@ describe("both exporters", () => {
 
   it("have every metric of the table, and the service has its own", async () => {
     const { telemetry, names } = reader();
-    const service = createService({ policy: POLICY, store: memoryStore(), keys: false, telemetry });
+    const service = createService({
+      policy: POLICY,
+      store: memoryStore(),
+      keys: false,
+      telemetry,
+      metrics: prometheusMetrics(),
+    });
     after(() => service.close());
     await use(service.limiter);
     const text = await (await service.fetch(new Request("http://localhost/metrics"))).text();

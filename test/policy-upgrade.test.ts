@@ -7,7 +7,7 @@ import { definePolicy, MisuseError } from "tollgate";
 import { parsePolicy } from "tollgate/policy";
 import { stringify } from "yaml";
 import { type Edit, oldWordsIn } from "../src/kernel/policy/old-words.ts";
-import { readPolicyText } from "../src/policy-file/file.ts";
+import { readPolicyText } from "../src/policy-file/text.ts";
 import { upgradePolicy } from "../src/policy-file/upgrade.ts";
 import { readYaml } from "../src/policy-file/yaml-text.ts";
 

@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import { definePolicy, MisuseError } from "tollgate";
 import { createService } from "tollgate/service";
 import { memoryStore } from "tollgate/stores/memory";
-import { readPolicyText } from "../src/policy-file/file.ts";
+import { readPolicyText } from "../src/policy-file/text.ts";
 import { WARNING_CODES } from "../src/policy-warnings/warning.ts";
 import { policyWarnings } from "../src/policy-warnings/warnings.ts";
 import { ROOT } from "./sources.ts";

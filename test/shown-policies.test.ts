@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import { runInNewContext } from "node:vm";
 import type { PolicyInput } from "tollgate";
 import { readPolicy } from "../src/kernel/policy/parse.ts";
-import { readPolicyText } from "../src/policy-file/file.ts";
+import { readPolicyText } from "../src/policy-file/text.ts";
 import { policyWarnings } from "../src/policy-warnings/warnings.ts";
 import { POLICY as BORROWING } from "./chaos/borrowing-policy.ts";
 import { POLICY as HOLD } from "./chaos/hold-policy.ts";

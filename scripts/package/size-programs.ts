@@ -1,5 +1,5 @@
-// Five programs that users write, for their sizes. `run` makes two calls under a limit of one, and returns which were allowed.
-// `url` has a service at `/v1` and Redis at `/redis`.
+// Six programs that users write, for their sizes. `run` makes two calls under a limit of one, and returns which were allowed.
+// `url` has a service at `/v1` and Redis at `/redis`; `env` and `context` are what a Worker has.
 
 /** A program, with what it may weigh. 1 kB is 1,000 bytes. */
 export interface SizeProgram {
@@ -83,7 +83,7 @@ export async function run() {
   },
   {
     name: "the service's handler",
-    maxKB: 158,
+    maxKB: 136,
     targetKB: 150,
     source: `
 import { createService } from "tollgate/service";
@@ -96,6 +96,25 @@ export async function run() {
   const allowed = [await ask(), await ask()];
   await service.close();
   return allowed;
+}
+`,
+  },
+  {
+    name: "the Worker",
+    maxKB: 105,
+    targetKB: 150,
+    source: `
+import { TollgateObject, tollgateWorker } from "tollgate/edge";
+export { TollgateObject };
+const policy = { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 1 }] };
+const worker = tollgateWorker({ policy, keys: false });
+export async function run(url, env, context) {
+  const body = { call: { tool: "search", session: "s" } };
+  const ask = async () => {
+    const request = new Request("http://worker/v1/consume", ${POST});
+    return (await (await worker.fetch(request, env, context)).json()).allowed;
+  };
+  return [await ask(), await ask()];
 }
 `,
   },

@@ -57,6 +57,7 @@ export async function bundleProgram(contents: string, folder: string, platform: 
     absWorkingDir: folder,
     nodePaths: [join(ROOT, "node_modules")],
     target: "es2022",
+    external: ["cloudflare:*"],
     bundle: true,
     minify: true,
     write: false,

@@ -3,7 +3,8 @@
 import { userInfo } from "node:os";
 import type { Command } from "commander";
 import type { BucketDimensions } from "../kernel/call.ts";
-import { type Act, type Audit, audited, auditFile, lineOf } from "../service/audit.ts";
+import { type Act, type Audit, audited } from "../service/audit.ts";
+import { auditFile, lineOf } from "../service/audit-file.ts";
 import { withAdvice } from "../service/tenants.ts";
 import { withEnvironment } from "./defaults.ts";
 import { writing } from "./files.ts";

@@ -5,7 +5,7 @@ import { DIMENSIONS } from "../kernel/call.ts";
 import { type Fault, formatFault, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { amount } from "../kernel/words.ts";
-import { readPolicyText } from "../policy-file/file.ts";
+import { readPolicyText } from "../policy-file/text.ts";
 import { MAX_WARNINGS, type PolicyWarning } from "../policy-warnings/warnings.ts";
 import { LOCAL_POLICY, withEnvironment } from "./defaults.ts";
 import { EXIT } from "./exit.ts";

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { type Command, Option } from "commander";
 import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import { readPolicyText } from "../policy-file/file.ts";
+import { readPolicyText } from "../policy-file/text.ts";
 import { setByFile } from "./environment.ts";
 import { readInput } from "./files.ts";
 import { type StoreNeed, storeUrls } from "./store-url.ts";

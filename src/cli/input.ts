@@ -118,12 +118,16 @@ async function withServiceLimiter<Result>(
   try {
     return await use(limiter, null);
   } catch (error) {
-    // A wrong key, or a path that the service does not have, is misuse: the service itself works.
-    const isRefused = StoreError.isInstance(error) && ["unauthorized", "unsupported-request"].includes(error.code);
-    throw isRefused ? new CommandError(error.message, { cause: error }) : error;
+    throw asMisuse(error);
   } finally {
     await limiter.close();
   }
+}
+
+/** A wrong key, or a path that the service does not have, is misuse: the service itself works. */
+export function asMisuse(error: unknown): unknown {
+  const isRefused = StoreError.isInstance(error) && ["unauthorized", "unsupported-request"].includes(error.code);
+  return isRefused ? new CommandError(error.message, { cause: error }) : error;
 }
 
 async function withStoreLimiter<Result>(

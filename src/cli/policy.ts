@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import { formatFault, MisuseError } from "../kernel/errors.ts";
 import { amount } from "../kernel/words.ts";
-import { readPolicyText } from "../policy-file/file.ts";
+import { readPolicyText } from "../policy-file/text.ts";
 import { type PolicyChange, upgradePolicy } from "../policy-file/upgrade.ts";
 import { LOCAL_POLICY } from "./defaults.ts";
 import { EXIT, CommandError } from "./exit.ts";

@@ -2,14 +2,17 @@
 
 import { monotonicClock } from "../clock.ts";
 import type { Call } from "../kernel/call.ts";
-import { createLimiter } from "../limiter.ts";
-import { parsePolicy } from "../policy-file/file.ts";
+import { createRemoteLimiter } from "../client.ts";
+import { createLimiter, type Limiter } from "../limiter.ts";
+import { parsePolicy } from "../policy-file/text.ts";
 import { openStore } from "./store-url.ts";
 
 export interface ReplaySettings {
   readonly policy: string;
   readonly store: string;
   readonly prefix: string;
+  /** The service that decides in place of the store. */
+  readonly url?: string | undefined;
 }
 
 /** What it answers for a call. */
@@ -20,14 +23,21 @@ export interface ReplayAnswer {
   readonly ms: number;
 }
 
+/** How long the service may take to answer a call, ms. */
+const SERVICE_ANSWERS_MS = 10_000;
+
+/** A limiter that asks a service. */
+export function serviceAt(url: string): Limiter {
+  return createRemoteLimiter({ url, apiKey: process.env.TOLLGATE_API_KEY, deadlineMs: SERVICE_ANSWERS_MS });
+}
+
+async function limiterOf({ policy, store: storeUrl, prefix }: ReplaySettings): Promise<Limiter> {
+  const { store } = await openStore(storeUrl);
+  return createLimiter({ policy: parsePolicy(policy), store, prefix, failover: false });
+}
+
 export async function replayJob(settings: ReplaySettings): Promise<(call: Call) => Promise<ReplayAnswer>> {
-  const { store } = await openStore(settings.store);
-  const limiter = createLimiter({
-    policy: parsePolicy(settings.policy),
-    store,
-    prefix: settings.prefix,
-    failover: false,
-  });
+  const limiter = settings.url === undefined ? await limiterOf(settings) : serviceAt(settings.url);
   return async (call) => {
     const startedMs = monotonicClock.nowMs();
     // Like consume, but for limits that count until a call has ended, or that hold what it is priced at.

@@ -3,16 +3,18 @@
 
 import { join } from "node:path";
 import { Command } from "commander";
+import type { Call } from "../kernel/call.ts";
 import { resolveMatches } from "../kernel/charge.ts";
 import { invalidOption, MisuseError, withFaults } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { amount } from "../kernel/words.ts";
 import { createLimiter } from "../limiter.ts";
-import { readPolicyText } from "../policy-file/file.ts";
+import { readPolicyText } from "../policy-file/text.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { policyLabel, wholeNumber, withPolicyOption, withStoreFile } from "./defaults.ts";
 import { readInput } from "./files.ts";
-import { freshPrefix } from "./input.ts";
+import { asMisuse, freshPrefix } from "./input.ts";
+import { serviceAt } from "./replay-job.ts";
 import { runReplay, type Totals } from "./replay-run.ts";
 import { probeStore, storeLabel, storeUrls } from "./store-url.ts";
 import { formatList } from "./table.ts";
@@ -24,6 +26,7 @@ const MAX_INSTANCES = 64;
 interface ReplayOptions {
   readonly policy: string;
   readonly store?: string;
+  readonly url?: string;
   readonly instances: string;
   readonly prefix?: string;
   readonly killAfter?: string;
@@ -39,6 +42,7 @@ export function replayCommand(): Command {
     );
   return withStoreFile(withPolicyOption(command))
     .option("--store <url>", `where the state lives: ${storeUrls("any")}; a temporary SQLite file unless given`)
+    .option("--url <url>", "ask this service instead of a store; its key is in TOLLGATE_API_KEY, and its counts go on")
     .option("--instances <n>", `processes, 1 to ${MAX_INSTANCES}`, "1")
     .option("--prefix <prefix>", "what keys begin with; a fresh one unless given, so that every run counts from zero")
     .option("--kill-after <k>", "kill (SIGKILL) the process that makes decision k while it does so, and start it again")
@@ -47,6 +51,7 @@ export function replayCommand(): Command {
 }
 
 async function replay(file: string, options: ReplayOptions): Promise<void> {
+  checkService(options);
   const text = readInput(options.policy, "--policy");
   const policy = readPolicyText(text, options.policy).policy;
   const trace = parseTrace(readInput(file), file);
@@ -66,17 +71,40 @@ async function replay(file: string, options: ReplayOptions): Promise<void> {
       console.error(`memory: each of the ${instances} processes counts for itself, so the limits are up to`);
       console.error(`${instances} times as high. That is the fault that a shared store mends.`);
     }
-    await probeStore(store, "any");
     const calls = trace.map(({ call }) => call);
-    const totals = await runReplay(calls, { policy: text, store, prefix }, { instances, killAfter });
-    const run = { file, policy: options.policy, store: label, prefix, instances };
+    const { url } = options;
+    if (url === undefined) await probeStore(store, "any");
+    else await probeService(url, calls);
+    const totals = await runReplay(calls, { policy: text, store, prefix, url }, { instances, killAfter });
+    const run = { file, policy: options.policy, store: label, prefix: url === undefined ? prefix : null, instances };
     if (options.json) console.log(JSON.stringify(summary(totals, policy, run)));
     else printSummary(totals, policy, run);
   }
 
-  const { store } = options;
-  if (store !== undefined) await play(store, storeLabel(store));
+  const { store, url } = options;
+  if (url !== undefined) await play(url, url);
+  else if (store !== undefined) await play(store, storeLabel(store));
   else await withTemporaryFolder((folder) => play(`sqlite:${join(folder, "replay.db")}`, "sqlite:(temporary)"));
+}
+
+/** Refuses options of a store beside a service. */
+function checkService({ url, store, prefix }: ReplayOptions): void {
+  if (url === undefined) return;
+  const [flag, given] = store === undefined ? ["--prefix", prefix] : ["--store", store];
+  if (given !== undefined) throw invalidOption(flag, "nothing beside --url: the service has its own", given);
+}
+
+/** Asks the service for what charges nothing, so that a service that fails is found first. */
+async function probeService(url: string, [call]: readonly Call[]): Promise<void> {
+  if (call === undefined) return;
+  const limiter = serviceAt(url);
+  try {
+    await limiter.peek(call);
+  } catch (error) {
+    throw asMisuse(error);
+  } finally {
+    await limiter.close();
+  }
 }
 
 /** Every call is resolved once before any is charged, so that a bad line charges nothing. */
@@ -108,7 +136,8 @@ interface Played {
   readonly file: string;
   readonly policy: string;
   readonly store: string;
-  readonly prefix: string;
+  /** `null`: that of a service. */
+  readonly prefix: string | null;
   readonly instances: number;
 }
 
@@ -119,7 +148,7 @@ function printSummary(totals: Totals, policy: CompiledPolicy, run: Played): void
   const rows: [string, string][] = [
     ["trace", run.file],
     ["policy", policyLabel(run.policy)],
-    ["store", `${run.store}, keys begin with ${run.prefix}`],
+    ["store", run.prefix === null ? run.store : `${run.store}, keys begin with ${run.prefix}`],
     ["calls", String(calls)],
     ["allowed", String(totals.allowed)],
     ["denied", `${calls - totals.allowed}: ${denials}`],

@@ -5,7 +5,7 @@ import { sleep } from "../clock.ts";
 import { type EnvoyService, envoyService, parseEnvoyMapping } from "../envoy/envoy.ts";
 import { invalidOption, MisuseError } from "../kernel/errors.ts";
 import { policyOf } from "../limiter.ts";
-import type { Service } from "../service/handler.ts";
+import type { Service } from "../service/service.ts";
 import { addressError } from "./address.ts";
 import { asOptions } from "./as-options.ts";
 import { checkAuthority, inFile, readInput } from "./files.ts";

@@ -8,12 +8,12 @@ import { fileJournal } from "../journal.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { typoHint } from "../kernel/spelling.ts";
 import { type FailoverOptions, refusePolicy } from "../limiter.ts";
-import { parsePolicy } from "../policy-file/file.ts";
+import { parsePolicy } from "../policy-file/text.ts";
 import { watchedFile } from "../policy-file/watched-file.ts";
-import { auditFile } from "../service/audit.ts";
+import { auditFile } from "../service/audit-file.ts";
 import { BOUND_NAMES, SERVICE_BOUND_NAMES, type ServiceBounds } from "../service/bounds.ts";
-import type { Service } from "../service/handler.ts";
-import { keyFile } from "../service/keys.ts";
+import type { Service } from "../service/service.ts";
+import { keyFile } from "../service/key-file.ts";
 import { LOG_LEVELS, type Log, type LogLevel } from "../service/log.ts";
 import type { Listening, ListenOptions } from "../service/node.ts";
 import { addressError } from "./address.ts";
@@ -81,7 +81,7 @@ export function serveCommand(): Command {
 
 async function serve(options: ServeOptions): Promise<void> {
   // Servers are imported only here: no other command waits for that.
-  const { createLog } = await import("../service/log.ts");
+  const { createLog } = await import("../service/pino-log.ts");
   const log = createLog(options.logLevel);
   const { service, listener, envoy, drainMs, closeStore } = await start(options, log);
   // A file that cannot be used is an event of the limiter, and so in the log.
@@ -103,7 +103,7 @@ async function serve(options: ServeOptions): Promise<void> {
 
 /** Checks the options, opens the store, and listens. When it throws, everything is closed again. */
 async function start(options: ServeOptions, log: Log): Promise<Running> {
-  const [{ createService }, { listen }] = await Promise.all([
+  const [{ createService }, { listen, prometheusMetrics }] = await Promise.all([
     import("../service/handler.ts"),
     import("../service/node.ts"),
   ]);
@@ -123,7 +123,18 @@ async function start(options: ServeOptions, log: Log): Promise<Running> {
     const { prefix } = options;
     const failover = failoverOf(options);
     const service = inFile(options.policy, "invalid-policy", () =>
-      createService({ policy, policySource: options.policy, store, keys, prefix, failover, log, bounds, audit }),
+      createService({
+        policy,
+        policySource: options.policy,
+        store,
+        keys,
+        prefix,
+        failover,
+        log,
+        bounds,
+        audit,
+        metrics: prometheusMetrics(),
+      }),
     );
     envoy = await listenForEnvoy(service, options);
     // `leaveEnvoy` has waited before the listener is closed.

@@ -6,7 +6,7 @@ import { type Fault, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { type PolicyFault, writtenPolicy } from "../kernel/policy/parse.ts";
 import { isObject } from "../kernel/policy/place.ts";
-import { readPolicyText } from "../policy-file/file.ts";
+import { readPolicyText } from "../policy-file/text.ts";
 import { MAX_FAULTS, readYaml, type YamlText } from "../policy-file/yaml-text.ts";
 import { readPolicyTests, readTestFile } from "../testing/policy-test-faults.ts";
 import type { PolicyTest } from "../testing/policy-test-input.ts";

@@ -57,6 +57,12 @@ const OF_CALLS: readonly Meaning[] = [
 /** What an object's SQLite throws. Nothing of the batch was booked. */
 const OF_STORAGE: readonly Meaning[] = [
   {
+    pattern: /SQL is not enabled/i,
+    code: "unsupported-request",
+    transient: false,
+    advice: "name the class in new_sqlite_classes of a migration in wrangler.jsonc",
+  },
+  {
     pattern: /SQLITE_FULL|disk is full|maximum (database|storage) size/i,
     code: "capacity",
     transient: true,

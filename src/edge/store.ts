@@ -4,6 +4,7 @@
 import { waitUntil } from "cloudflare:workers";
 import { type Clock, clockOption, LateError, systemClock, within } from "../clock.ts";
 import {
+  checked,
   having,
   nonEmpty,
   readOptions,
@@ -13,13 +14,14 @@ import {
   whole,
 } from "../kernel/options.ts";
 import type { StoreRequest } from "../kernel/request.ts";
-import { networkLayers } from "../layers/network.ts";
 import { decideBatch } from "../store/batch.ts";
 import { validTime } from "../store/check.ts";
 import { asStoreError, closedError } from "../store/error.ts";
 import type { Store, StoreAnswer } from "../store/store.ts";
-import { decideInShards } from "../store/wide-request.ts";
+import { type AskShard, decideInShards } from "../store/wide-request.ts";
+import { AwayObjects } from "./away.ts";
 import { callError } from "./errors.ts";
+import { objectLayers } from "./layers.ts";
 import { answersIn, type BatchMessage, PROTOCOL } from "./message.ts";
 import { checkPolicy } from "./policy.ts";
 import type { ObjectNamespace } from "./runtime.ts";
@@ -35,6 +37,12 @@ export interface DurableObjectStoreOptions {
   readonly deadlineMs?: number;
   /** Where new objects are made, such as `weur`: a hint for Cloudflare. Default: near the Worker that asks first. */
   readonly locationHint?: string;
+  /**
+   * What happens while an object does not answer. `false`, the default: its calls fail. With `isolates`, how many isolates of
+   * Workers may ask the same objects at most (1 to 10,000): each decides by its share of each limit, as `onStoreError` of the
+   * limit says. docs/cloudflare.md has the bounds.
+   */
+  readonly failover?: { readonly isolates: number } | false;
   /** For tests: the time to decide by. Default: each object's own. */
   readonly clock?: Clock;
 }
@@ -43,6 +51,14 @@ const OPTIONS = {
   namespace: required(having<ObjectNamespace>("idFromName", "a binding to Durable Objects, such as env.TOLLGATE")),
   deadlineMs: whole(1, 60_000, 2_000),
   locationHint: nonEmpty<undefined>("a location of Cloudflare, such as weur"),
+  failover: checked<{ readonly isolates: number } | false, false>(
+    "{ isolates } with a whole number from 1 to 10000, or false",
+    (value) => {
+      const isolates = (value as { readonly isolates?: unknown } | null)?.isolates;
+      return value === false || (Number.isSafeInteger(isolates) && Number(isolates) >= 1 && Number(isolates) <= 10_000);
+    },
+    false,
+  ),
   clock: clockOption,
 } satisfies TableOf<DurableObjectStoreOptions>;
 
@@ -68,23 +84,27 @@ interface ObjectStub {
  */
 export function durableObjectStore(options: DurableObjectStoreOptions): Store {
   const settled = readOptions(OPTIONS, options);
-  const { deadlineMs, clock } = settled;
+  const { deadlineMs, clock, failover } = settled;
   const objects = new Objects(settled);
+  const away = failover === false ? null : new AwayObjects(failover.isolates);
   let isClosed = false;
   return {
-    layers: networkLayers,
+    layers: objectLayers,
     deadlineMs,
     clock,
     checkPolicy,
     async apply(requests, leftMs = deadlineMs) {
       if (isClosed) throw closedError("Durable Object");
       const endsAtMs = performance.now() + leftMs;
+      const ask: AskShard = (name, each) => objects.ask(name, each, endsAtMs - performance.now());
+      const settle: AskShard = (name, each) => objects.ask(name, each, deadlineMs);
+      // Without it the runtime ends what a request has left when its response is sent.
+      const runLater = (work: Promise<unknown>) => waitUntil(work.catch(() => {}));
       return decideInShards(requests, {
         of: objectOf,
-        decide: (name, each) => objects.ask(name, each, endsAtMs - performance.now()),
-        settle: (name, each) => objects.ask(name, each, deadlineMs),
-        // Without it the runtime ends what a request has left when its response is sent.
-        runLater: (work) => waitUntil(work.catch(() => {})),
+        decide: away === null ? ask : (name, each) => away.decide(name, each, { ask, settle, runLater }),
+        settle: away === null ? settle : (name, each) => away.decide(name, each, { ask: settle, settle, runLater }),
+        runLater,
         inTime: (work) => within(endsAtMs - performance.now(), work, { deadlineMs }).catch(failCall),
       });
     },

@@ -1,6 +1,5 @@
 // The record of what administrators did: one JSON line for each act, written before the act, so that no act goes unrecorded.
 
-import { appendFileSync } from "node:fs";
 import type { Revoked } from "../limiter.ts";
 import { ProblemError } from "./problems.ts";
 
@@ -47,14 +46,4 @@ export async function audited<Result>(audit: Audit, act: Act, run: () => Result)
 function failedBy(error: unknown): string {
   if (error instanceof ProblemError) return error.problem.code;
   return error instanceof Error && "code" in error ? String(error.code) : "internal";
-}
-
-/** Appends acts to a file, which only its owner may read. */
-export function auditFile(path: string): Audit {
-  return (act) => appendFileSync(path, `${lineOf(act)}\n`, { mode: 0o600 });
-}
-
-/** An act as a line of a file. */
-export function lineOf(act: Act): string {
-  return JSON.stringify({ time: new Date().toISOString(), ...act });
 }

@@ -3,6 +3,7 @@
 import type { Fault } from "../kernel/errors.ts";
 import { valueAt } from "../kernel/policy/place.ts";
 import { readBy, type Schema, type SchemaFault } from "../kernel/policy/schema-kinds.ts";
+import { joined } from "./bytes.ts";
 import { invalidBody, invalidRequest, kindOf, MAX_FAULTS, ProblemError } from "./problems.ts";
 
 const MAX_PATH = 60;
@@ -109,7 +110,7 @@ async function readCounted(request: Request, maxBytes: number): Promise<Uint8Arr
     if (error instanceof ProblemError) throw error;
     cutOff();
   }
-  return Buffer.concat(chunks);
+  return joined(chunks, bytes);
 }
 
 /** A body as text, without a byte order mark. */

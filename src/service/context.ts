@@ -25,12 +25,15 @@ export interface ServiceContext {
   readonly keys: Keys | false;
   readonly events: Events;
   readonly log: Log | undefined;
-  readonly metrics: Metrics;
+  /** Absent: nothing is measured, and there is no route `/metrics`. */
+  readonly metrics: Metrics | undefined;
+  /** The API as documents. */
+  readonly documents: { openApi(): string; docs(): Response };
   readonly readiness: ReadinessWatch;
   readonly audit: Audit;
   readonly refusals: Refusals;
   /** Aborted when requests in flight have had their time. */
-  readonly stop: AbortSignal;
+  readonly stop: AbortSignal | undefined;
   /** The problem of a request that failed. A fault of the service itself is logged. */
   problemFor(error: unknown, request: Request, place: CallPlace): ProblemError;
   readonly inForce: PolicyInForce;

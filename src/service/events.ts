@@ -1,12 +1,13 @@
 // Server-sent events: decisions, changes of buckets, and events of the store and the policy. Each listener has a bounded buffer;
 // one that does not keep up is dropped. Arguments, labels and keys of calls are never sent.
 
-import { spread } from "../clock.ts";
+import { spread, unref } from "../clock.ts";
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import type { Bounds } from "./bounds.ts";
+import { joined } from "./bytes.ts";
 import { dataFor, dataOf, shortened } from "./event-data.ts";
 import type { Metrics } from "./metrics.ts";
 import { ProblemError } from "./problems.ts";
@@ -29,12 +30,12 @@ const HEARTBEAT = encoder.encode(": alive\n\n");
 
 export class Events {
   readonly #bounds: Bounds;
-  readonly #metrics: Metrics;
+  readonly #metrics: Metrics | undefined;
   readonly #policy: () => CompiledPolicy;
   readonly #listeners = new Set<Listener>();
   #heart: ReturnType<typeof setInterval> | undefined;
 
-  constructor(bounds: Bounds, policy: () => CompiledPolicy, metrics: Metrics) {
+  constructor(bounds: Bounds, policy: () => CompiledPolicy, metrics: Metrics | undefined) {
     this.#bounds = bounds;
     this.#policy = policy;
     this.#metrics = metrics;
@@ -48,15 +49,15 @@ export class Events {
         headers: { "retry-after": "10" },
       });
     }
-    this.#heart ??= setInterval(() => this.#beat(), heartbeatMs).unref();
+    this.#heart ??= unref(setInterval(() => this.#beat(), heartbeatMs));
     const leave = (isSlow: boolean) => {
       this.#listeners.delete(listener);
-      this.#metrics.setListeners(this.#listeners.size);
-      if (isSlow) this.#metrics.countRejected("slow-listener");
+      this.#metrics?.setListeners(this.#listeners.size);
+      if (isSlow) this.#metrics?.countRejected("slow-listener");
     };
     const listener = new Listener(subscription, maxListenerBytes, leave);
     this.#listeners.add(listener);
-    this.#metrics.setListeners(this.#listeners.size);
+    this.#metrics?.setListeners(this.#listeners.size);
     listener.send(encoder.encode(`retry: ${Math.ceil(spread(RETRY_MS))}\n\n`));
     return listener.stream;
   }
@@ -171,7 +172,7 @@ class Listener {
 
   #flush(): void {
     if (!this.#isWanted || this.#waiting.length === 0) return;
-    this.#controller?.enqueue(Buffer.concat(this.#waiting));
+    this.#controller?.enqueue(joined(this.#waiting, this.#bytes));
     this.#waiting = [];
     this.#bytes = 0;
     this.#isWanted = false;

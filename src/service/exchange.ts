@@ -28,7 +28,7 @@ export async function answer(context: ServiceContext, route: Route, request: Req
     if (isCounted) context.inFlight--;
   }
   const takenMs = performance.now() - startedMs;
-  context.metrics.countAnswer(route.path, response.status, takenMs / 1_000);
+  context.metrics?.countAnswer(route.path, response.status, takenMs / 1_000);
   if (context.log?.isLevelEnabled("debug")) logAnswer(context.log, request, response, route, takenMs);
   return response;
 }

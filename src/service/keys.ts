@@ -1,28 +1,24 @@
-// The file of API keys and their scopes. It holds only hashes; a key's secret is shown once, when the key is made.
+// API keys and their scopes, as a key file has them: only hashes. It reads no file: key-file.ts does.
 
-import { hash, randomBytes } from "node:crypto";
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { hexToBytes } from "@noble/hashes/utils.js";
 import * as v from "valibot";
 import { closed, listOf, listTo, text, textOf } from "../http/schema-parts.ts";
-import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { invalidOption, MisuseError } from "../kernel/errors.ts";
 import { type Output, readBy, wordOf } from "../kernel/policy/schema-kinds.ts";
 import { oneOf } from "../kernel/policy/schema-parts.ts";
-import { fileReasonOf } from "../kernel/reason.ts";
-import { type WatchOptions, watchedFile } from "../policy-file/watched-file.ts";
 import type { Tenants } from "./tenants.ts";
 
 /** What a key may do: decide calls, read usage and events, change buckets, bring quotas. No scope contains another. */
 export const SCOPES = ["decide", "read", "admin", "quotas"] as const;
 export type Scope = (typeof SCOPES)[number];
 
-const MAX_KEYS = 10_000;
-const MAX_BYTES = 10_000_000;
+export const MAX_KEYS = 10_000;
 
 const tenantSchema = v.pipe(
   textOf(1, 1_000),
   v.check((tenant) => tenant.isWellFormed(), "a well-formed text"),
 );
-const keySchema = closed({
+export const keySchema = closed({
   id: v.pipe(text, v.regex(/^[a-z0-9]{1,32}$/, "1 to 32 letters and digits")),
   sha256: v.pipe(text, v.regex(/^[0-9a-f]{64}$/, "64 hexadecimal digits")),
   scopes: listTo(SCOPES.length, oneOf(...SCOPES)),
@@ -53,41 +49,32 @@ export interface Keys {
 }
 
 /**
- * The keys of a file, which several instances may share: it is read again when it has changed.
+ * The keys in the text of a key file, such as a secret of a Worker: `tollgate keys create --file keys.json` makes it.
  *
- * @throws MisuseError `invalid-option` when it is no key file, or others than its owner may write it
+ * @param source what faults name as its origin
+ * @throws MisuseError `invalid-option` when it is no key file
  */
-export function keyFile(path: string, options: WatchOptions = {}): Keys {
-  let keys = index(readKeys(path));
-  const { close } = watchedFile(path, options, () => {
-    keys = index(readKeys(path));
-  });
-  return { find: (id) => keys.get(id), close };
+export function parseKeys(text: string, source = "the text"): Keys {
+  const keys = keysById(storedKeysIn(text, source));
+  return { find: (id) => keys.get(id), close() {} };
 }
 
-/** What a key file holds. Throws `invalid-option`. */
-export function readKeys(path: string): readonly StoredKey[] {
+/** What the text of a key file holds. Throws `invalid-option`. */
+export function storedKeysIn(text: string, source: string): readonly StoredKey[] {
+  const expected = `a key file as \`tollgate keys create\` writes it, at ${source}`;
   let parsed: unknown;
   try {
-    const { mode, size } = statSync(path);
-    if (process.platform !== "win32" && (mode & 0o022) !== 0) {
-      throw invalidOption("keys", "a file that only its owner may write (chmod 600)", path);
-    }
-    if (size > MAX_BYTES) throw invalidOption("keys", `a file of at most ${MAX_BYTES} bytes`, path);
-    parsed = JSON.parse(readFileSync(path, "utf8"));
+    parsed = JSON.parse(text);
   } catch (error) {
-    if (MisuseError.isInstance(error)) throw error;
     // The parser's message may show a part of the file.
     const [place = ""] = /at line \d+ column \d+|\(line \d+ column \d+\)/.exec(String(error)) ?? [];
-    const got = error instanceof SyntaxError ? `no JSON ${place}`.trim() : fileReasonOf(error);
-    const fault = { path: "keys", expected: `a key file that can be read at ${path}`, got };
+    const fault = { path: "keys", expected, got: `no JSON ${place}`.trim() };
     throw new MisuseError("invalid-option", fault, { cause: error });
   }
   const read = readBy(fileSchema, parsed);
   if ("faults" in read) {
     const [fault] = read.faults;
     const at = fault?.keys.join(".") ?? "";
-    const expected = `a key file as \`tollgate keys create\` writes it, at ${path}`;
     throw new MisuseError("invalid-option", {
       path: "keys",
       expected,
@@ -95,107 +82,16 @@ export function readKeys(path: string): readonly StoredKey[] {
     });
   }
   const { keys } = read.value;
-  if (new Set(keys.map(({ id }) => id)).size < keys.length) throw invalidOption("keys", "ids that differ", path);
+  if (new Set(keys.map(({ id }) => id)).size < keys.length) throw invalidOption("keys", "ids that differ", source);
   return keys;
 }
 
-function index(keys: readonly StoredKey[]): ReadonlyMap<string, Key> {
+/** The keys by which requests are checked. */
+export function keysById(keys: readonly StoredKey[]): ReadonlyMap<string, Key> {
   return new Map(
     keys.map(({ id, sha256, scopes, tenants = null }) => [
       id,
-      { id, sha256: Buffer.from(sha256, "hex"), scopes: new Set(scopes), tenants },
+      { id, sha256: hexToBytes(sha256), scopes: new Set(scopes), tenants },
     ]),
   );
-}
-
-/** What `makeKey` expects of each option, as `keySchema` has it. */
-const EXPECTED: Readonly<Record<string, string>> = {
-  scopes: `some of ${SCOPES.join(", ")}`,
-  tenants: "1 to 1,000 tenants of 1 to 1,000 characters",
-  name: "at most 200 characters",
-};
-
-/** The options of a new key. */
-export interface NewKey {
-  readonly scopes: readonly Scope[];
-  readonly tenants?: readonly string[] | undefined;
-  readonly name?: string | undefined;
-}
-
-/**
- * Makes a key that is in no file yet, and its text. The command line writes a line of the audit log before it adds the key.
- *
- * @throws MisuseError `invalid-option`
- */
-export function makeKey({ scopes, tenants, name }: NewKey): { readonly stored: StoredKey; readonly key: string } {
-  // 60 bits, in letters that cannot be mistaken for each other.
-  const id = Array.from(randomBytes(12), (byte) => "abcdefghijkmnpqrstuvwxyz23456789"[byte % 32]).join("");
-  const secret = randomBytes(32).toString("base64url");
-  const stored = {
-    id,
-    sha256: hash("sha256", secret),
-    scopes: [...new Set(scopes)],
-    ...(tenants === undefined ? {} : { tenants: [...new Set(tenants)] }),
-    ...(name === undefined ? {} : { name }),
-    createdAt: new Date().toISOString(),
-  };
-  const read = readBy(keySchema, stored);
-  if ("faults" in read) {
-    const [part = "key"] = read.faults[0]?.keys ?? [];
-    const got = formatGot({ scopes, tenants, name }[String(part)]);
-    throw new MisuseError("invalid-option", { path: String(part), expected: EXPECTED[String(part)] ?? "a key", got });
-  }
-  return { stored: read.value, key: `tg_${id}_${secret}` };
-}
-
-/** Adds a key to a file, which is made when it is not there. Throws `invalid-option`. */
-export function addKey(path: string, stored: StoredKey): void {
-  changeFile(path, (keys) => [...keys, stored]);
-}
-
-/**
- * Makes a key, and adds it to a file, which is made when it is not there.
- *
- * @returns the key's text, which is kept nowhere
- * @throws MisuseError `invalid-option`
- */
-export function createKey(path: string, wanted: NewKey): { readonly id: string; readonly key: string } {
-  const { stored, key } = makeKey(wanted);
-  addKey(path, stored);
-  return { id: stored.id, key };
-}
-
-/**
- * Takes a key out of a file.
- *
- * @throws MisuseError `invalid-option` when it is not there
- */
-export function revokeKey(path: string, id: string): void {
-  changeFile(path, (keys) => {
-    if (!keys.some((key) => key.id === id)) throw invalidOption("id", `the id of a key in ${path}`, id);
-    return keys.filter((key) => key.id !== id);
-  });
-}
-
-/** Writes the new file beside the old one, under a name that locks out other commands, and renames it to the old one. */
-function changeFile(path: string, change: (keys: readonly StoredKey[]) => readonly StoredKey[]): void {
-  const next = `${path}.lock`;
-  try {
-    writeFileSync(next, "", { flag: "wx", mode: 0o600 });
-  } catch (error) {
-    const isLocked = error instanceof Error && "code" in error && error.code === "EEXIST";
-    const expected = isLocked
-      ? `that no other command changes ${path} (if one was killed while it did, remove ${next})`
-      : `a folder in which ${path} can be written`;
-    throw new MisuseError("invalid-option", { path: "keys", expected, got: fileReasonOf(error) }, { cause: error });
-  }
-  try {
-    const keys = change(existsSync(path) ? readKeys(path) : []);
-    if (keys.length > MAX_KEYS) throw invalidOption("keys", `at most ${MAX_KEYS} keys`, keys.length);
-    writeFileSync(next, `${JSON.stringify({ version: 1, keys }, null, 2)}\n`);
-    renameSync(next, path);
-  } catch (error) {
-    rmSync(next, { force: true });
-    throw error;
-  }
 }

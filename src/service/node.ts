@@ -10,10 +10,15 @@ import { nonEmpty, type OptionsOf, readOptions, unchecked, whole } from "../kern
 import { reasonOf } from "../kernel/reason.ts";
 import { LISTEN_BOUNDS } from "./bounds.ts";
 import { problemResponse } from "./exchange.ts";
-import type { Service } from "./handler.ts";
+import type { Service } from "./service.ts";
 import type { ProblemCode } from "../http/problem-table.ts";
 import { PROBLEM_TYPE, ProblemError } from "./problems.ts";
 import { REQUEST_ID_HEADER, requestIdOf } from "./request-ids.ts";
+
+export type { WatchOptions as KeyFileOptions } from "../policy-file/watched-file.ts";
+export { auditFile } from "./audit-file.ts";
+export { createKey, keyFile, type NewKey, revokeKey } from "./key-file.ts";
+export { prometheusMetrics } from "./prometheus.ts";
 
 const OPTIONS = {
   /** The address. Default `127.0.0.1`; any other than a loopback address requires keys. */
@@ -72,7 +77,7 @@ export async function listen(service: Service, options: ListenOptions = {}): Pro
   server.maxConnections = bounds.maxConnections;
   // Clients that do not read their answers are silent, too.
   server.setTimeout(bounds.silentMs);
-  server.on("drop", () => service.metrics.countRejected("connections"));
+  server.on("drop", () => service.metrics?.countRejected("connections"));
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(service, error, socket as Socket));
   const bound = await new Promise<number>((resolve, reject) => {
     server.once("error", (error) => reject(cannotListen(error)));
@@ -136,7 +141,7 @@ const MALFORMED: Readonly<Record<string, readonly [line: string, code: ProblemCo
 /** Answers bytes that never became a request, and closes the connection. */
 function refuse({ metrics }: Service, { code = "" }: NodeJS.ErrnoException, socket: Socket): void {
   if (code === "ECONNRESET" || !socket.writable) return void socket.destroy();
-  metrics.countRejected("malformed");
+  metrics?.countRejected("malformed");
   const [line, name] = MALFORMED[code] ?? ["Bad Request", "invalid-request"];
   const { problem } = new ProblemError(name, `${line}.`);
   const body = JSON.stringify(problem);

@@ -18,6 +18,7 @@ import type { Audit } from "./audit.ts";
 import type { ServiceBounds } from "./bounds.ts";
 import type { Keys } from "./keys.ts";
 import type { Log } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
 
 const OPTIONS = {
   policy: unchecked<string | PolicyInput | Policy>(),
@@ -25,9 +26,12 @@ const OPTIONS = {
   policySource: checked<string>("a text", (value) => typeof value === "string"),
   store: unchecked<Store | SharedStore>(),
   keys: required(
-    checked<Keys | false>("keys, such as keyFile(path), or false where no key is needed", (value) => {
-      return value === false || typeof (value as Keys | undefined)?.find === "function";
-    }),
+    checked<Keys | false>(
+      "keys, such as keyFile(path) or parseKeys(text), or false where no key is needed",
+      (value) => {
+        return value === false || typeof (value as Keys | undefined)?.find === "function";
+      },
+    ),
   ),
   /** The start of each key in the store. Default `rate`. */
   prefix: unchecked<string>(),
@@ -43,6 +47,10 @@ const OPTIONS = {
   onEvent: unchecked<(event: LimiterEvent) => unknown>(),
   /** As for `createLimiter`: measures the service's limiter, in addition to its own metrics. */
   telemetry: unchecked<Telemetry>(),
+  /** Its own metrics: `prometheusMetrics()` of `tollgate/service/node`, for the route `/metrics`. Default: none, and no route. */
+  metrics: checked<Metrics>("metrics, such as prometheusMetrics()", (value) => {
+    return typeof (value as Metrics | null)?.countAnswer === "function";
+  }),
   /** The log, such as pino's. Default: none. */
   log: checked<Log>("a log such as pino's", (value) => typeof (value as Log | null)?.info === "function"),
   /** Called with each administrative act before it is done. Default: the log, at `info`. */
@@ -57,7 +65,7 @@ export interface ServiceOptions extends OptionsOf<typeof OPTIONS> {
   readonly policy: string | PolicyInput | Policy;
   /** The store. The service closes it. */
   readonly store: Store | SharedStore;
-  /** The API keys: `keyFile(path)`, or `false` where callers need none. */
+  /** The API keys: `keyFile(path)` of `tollgate/service/node`, `parseKeys(text)`, or `false` where callers need none. */
   readonly keys: Keys | false;
 }
 

@@ -1,12 +1,10 @@
 // The policies of a service: read, with their warnings logged, and as they were written.
 
-import { hash } from "node:crypto";
 import { MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import { compiledPolicy, writtenPolicy } from "../kernel/policy/parse.ts";
+import { digest } from "../kernel/key.ts";
+import { writtenPolicy } from "../kernel/policy/parse.ts";
 import type { HostedLimiter } from "../limiter.ts";
-import { readPolicyText } from "../policy-file/file.ts";
-import { type PolicyWarning, policyWarnings } from "../policy-warnings/warnings.ts";
 import type { PolicyInForce } from "./context.ts";
 import type { Log } from "./log.ts";
 import type { ServiceOptions } from "./options.ts";
@@ -14,18 +12,36 @@ import type { ServiceOptions } from "./options.ts";
 /** A parameter of the query of `/v1/usage`. No dimension can have the names of the others, which have capitals. */
 const TAKEN = "cursor";
 
+/** A warning of a policy, as the log has it. */
+export interface LoggedWarning {
+  readonly code: string;
+  readonly at?: string;
+  readonly path: string;
+  readonly message: string;
+  readonly hint: string | null;
+}
+
+/** Reads a policy. Throws `invalid-policy`. `source` is where its text is from. */
+export type ReadPolicy = (
+  given: ServiceOptions["policy"],
+  source: string | undefined,
+) => { readonly policy: CompiledPolicy; warnings(): readonly LoggedWarning[] };
+
 export class Policies {
+  readonly #read: ReadPolicy;
   readonly #options: Pick<ServiceOptions, "log" | "policySource">;
   readonly #written = new WeakMap<CompiledPolicy, PolicyInForce>();
 
-  constructor(options: Pick<ServiceOptions, "log" | "policySource">) {
+  constructor(read: ReadPolicy, options: Pick<ServiceOptions, "log" | "policySource">) {
+    this.#read = read;
     this.#options = options;
   }
 
   /** Reads a policy. Throws `invalid-policy`. */
   read(given: ServiceOptions["policy"]): CompiledPolicy {
     const { log, policySource } = this.#options;
-    const { policy, warnings } = readPolicy(given, policySource);
+    const { policy, warnings } = this.#read(given, policySource);
+    checkDimensions(policy);
     if (log !== undefined) for (const warning of warnings()) logWarning(log, warning);
     this.#written.set(policy, asWritten(policy, typeof given === "string" ? given : undefined));
     return policy;
@@ -39,20 +55,16 @@ export class Policies {
   }
 }
 
-function readPolicy(given: ServiceOptions["policy"], source: string | undefined) {
-  const read = typeof given === "string" ? readPolicyText(given, source) : { policy: compiledPolicy(given) };
-  const { policy } = read;
-  if (policy.dimensions.has(TAKEN)) {
-    throw new MisuseError("invalid-policy", {
-      path: "limits",
-      expected: `dimensions with other names than ${TAKEN}, which GET /v1/usage reads itself`,
-      got: TAKEN,
-    });
-  }
-  return { warnings: () => policyWarnings(policy), ...read };
+function checkDimensions({ dimensions }: CompiledPolicy): void {
+  if (!dimensions.has(TAKEN)) return;
+  throw new MisuseError("invalid-policy", {
+    path: "limits",
+    expected: `dimensions with other names than ${TAKEN}, which GET /v1/usage reads itself`,
+    got: TAKEN,
+  });
 }
 
-function logWarning(log: Log, { code, at, path, message, hint }: PolicyWarning): void {
+function logWarning(log: Log, { code, at, path, message, hint }: LoggedWarning): void {
   log.warn(
     { code, at, path, problem: hint === null ? message : `${message} ${hint}` },
     "a part of the policy has no effect as it is written",
@@ -60,5 +72,5 @@ function logWarning(log: Log, { code, at, path, message, hint }: PolicyWarning):
 }
 
 function asWritten(policy: CompiledPolicy, source = JSON.stringify(writtenPolicy(policy), null, 2)): PolicyInForce {
-  return { source, etag: hash("sha256", source).slice(0, 32) };
+  return { source, etag: digest(source) };
 }

@@ -35,13 +35,21 @@ export function usageQuery(url: string): UsageQuery {
 
 /** Names the page that begins after `count` items. */
 export function cursorAfter(count: number): string {
-  return Buffer.from(`after ${count}`).toString("base64url");
+  return btoa(`after ${count}`).replaceAll("=", "");
 }
 
 function skippedBy(cursor: string): number {
-  const [, count] = /^after (\d{1,9})$/.exec(Buffer.from(cursor, "base64url").toString()) ?? [];
+  const [, count] = /^after (\d{1,9})$/.exec(decoded(cursor)) ?? [];
   if (count === undefined) throw invalidQuery("cursor", "the nextCursor of an answer", "another text");
   return Number(count);
+}
+
+function decoded(base64: string): string {
+  try {
+    return atob(base64);
+  } catch {
+    return "";
+  }
 }
 
 function sizeIn(text: string): number {

@@ -1,6 +1,7 @@
 // Log lines for requests of administrators that were refused for their key. A caller without a key can send any number of them,
-// so they are counted, and one line in ten seconds has the count.
+// so they are counted, and one line in ten seconds has the count. Where timers end with a request, each has its line.
 
+import { unref } from "../clock.ts";
 import type { Log } from "./log.ts";
 import type { ProblemCode } from "../http/problem-table.ts";
 
@@ -24,10 +25,12 @@ interface Pending {
 /** Logs refusals: the first of each path and code at once, and those that follow together. */
 export class Refusals {
   readonly #log: Log | undefined;
+  readonly #hasTimers: boolean;
   readonly #pending = new Map<string, Pending>();
 
-  constructor(log: Log | undefined) {
+  constructor(log: Log | undefined, hasTimers = true) {
     this.#log = log;
+    this.#hasTimers = hasTimers;
   }
 
   add(refusal: Refusal): void {
@@ -35,7 +38,8 @@ export class Refusals {
     const pending = this.#pending.get(about);
     if (pending === undefined) {
       this.#write(refusal, 1);
-      const timer = setInterval(() => this.#flush(about), INTERVAL_MS).unref();
+      if (!this.#hasTimers) return;
+      const timer = unref(setInterval(() => this.#flush(about), INTERVAL_MS));
       this.#pending.set(about, { last: refusal, requests: 0, timer });
       return;
     }

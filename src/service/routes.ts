@@ -11,8 +11,7 @@ import * as answers from "../http/answers.ts";
 import { callerOf } from "./auth.ts";
 import { batchRoute } from "./batch.ts";
 import type { Asking } from "./context.ts";
-import { docsPage, problemsPage } from "./docs-page.ts";
-import { OPENAPI } from "./openapi.gen.ts";
+import { problemsPage } from "./docs-page.ts";
 import { invalidQuery, ProblemError, stopping } from "./problems.ts";
 import { usageQuery } from "./query.ts";
 import * as requests from "../http/requests.ts";
@@ -164,7 +163,7 @@ const ABOUT_SERVICE: readonly Route[] = [
   },
   serviceRoute("/metrics", "getMetrics", "Numbers of the service, for Prometheus", "text/plain", answerMetrics),
   serviceRoute("/openapi.json", "getOpenApi", "This API as OpenAPI 3.1", "application/json", answerOpenApi),
-  serviceRoute("/docs", "getDocs", "This API for people", "text/html", () => docsPage(ROUTES)),
+  serviceRoute("/docs", "getDocs", "This API for people", "text/html", ({ context }) => context.documents.docs()),
   serviceRoute("/problems", "getProblems", "The page that the type of a problem names", "text/html", problemsPage),
 ];
 
@@ -220,13 +219,11 @@ async function answerReady({ context: { readiness, phase } }: Asking): Promise<R
 }
 
 async function answerMetrics({ context: { metrics, inFlight, limiter } }: Asking): Promise<Response> {
-  const text = await metrics.text(inFlight, limiter.policy.version);
-  return new Response(text, { headers: { "content-type": metrics.contentType } });
+  // Without metrics the service does not have this route.
+  const text = await metrics?.text(inFlight, limiter.policy.version);
+  return new Response(text, { headers: { "content-type": metrics?.contentType ?? "text/plain" } });
 }
 
-let openApi: string | undefined;
-
-function answerOpenApi(): Response {
-  openApi ??= JSON.stringify(OPENAPI);
-  return new Response(openApi, { headers: { "content-type": "application/json" } });
+function answerOpenApi({ context }: Asking): Response {
+  return new Response(context.documents.openApi(), { headers: { "content-type": "application/json" } });
 }

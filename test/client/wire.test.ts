@@ -8,7 +8,7 @@ import { type ClientOptions, createRemoteLimiter } from "tollgate/client";
 import { localFailover } from "tollgate/client/failover";
 import { memoryStore } from "tollgate/stores/memory";
 import { MAX_ITEMS, MAX_QUEUED } from "../../src/client/wire.ts";
-import { parsePolicy } from "../../src/policy-file/file.ts";
+import { parsePolicy } from "../../src/policy-file/text.ts";
 import { startFaultProxy } from "../chaos/fault-proxy.ts";
 import { keysOf, served } from "../service/served.ts";
 

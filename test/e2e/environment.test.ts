@@ -10,7 +10,7 @@ import { createService, type Service } from "tollgate/service";
 import { type Listening, listen } from "tollgate/service/node";
 import { memoryStore } from "tollgate/stores/memory";
 import { sqliteStore } from "tollgate/stores/sqlite";
-import { keyFile } from "../../src/service/keys.ts";
+import { keyFile } from "../../src/service/key-file.ts";
 import { ROOT } from "../sources.ts";
 import { tollgate } from "./tollgate.ts";
 

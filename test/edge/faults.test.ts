@@ -245,7 +245,7 @@ describe("the Worker on the page of the store", () => {
   it("runs as it stands, with the limiter in the global scope", async () => {
     const page = readFileSync(`${ROOT}docs/stores/durable-objects.md`, "utf8");
     const [, code = ""] = /```js\n([\s\S]*?)```/.exec(page) ?? [];
-    const shown = await startWorker({ code, className: "TollgateObject" });
+    const shown = await startWorker({ code, className: "TollgateObject", flags: [] });
     for (const remaining of [49, 48]) assert.deepEqual(await shown.ask("?session=s9"), { allowed: true, remaining });
   });
 });

@@ -2,7 +2,13 @@
 
 import { DurableObject, env } from "cloudflare:workers";
 import fc from "fast-check";
-import { durableObjectStore, type ObjectNamespace, TollgateObject } from "../../src/edge/edge.ts";
+import {
+  durableObjectStore,
+  type ObjectNamespace,
+  ownObjectStore,
+  thinkGuard,
+  TollgateObject,
+} from "../../src/edge/edge.ts";
 import { BOUNDS } from "../../src/edge/object.ts";
 import type { StoreRequest } from "../../src/kernel/request.ts";
 import { createLimiter } from "../../src/limiter.ts";
@@ -33,6 +39,31 @@ const LIMIT = { algorithm: "budget", quota: 1, ttlMs: 1_000, ttlFrom: "first" } 
 /** An object that a test can look into. */
 export class TestObject extends TollgateObject {
   override bounds = { ...BOUNDS };
+
+  #fault: "fails" | "hangs" | "loses" | null = null;
+
+  #hung = 0;
+
+  /** How many batches have hung. */
+  hung(): number {
+    return this.#hung;
+  }
+
+  /** `loses`: it decides, and its answer is lost. */
+  setFault(fault: "fails" | "hangs" | "loses" | null): void {
+    this.#fault = fault;
+  }
+
+  override async decide(batch: string): Promise<string> {
+    if (this.#fault === "fails") throw new Error("the object is away");
+    if (this.#fault === "hangs") {
+      this.#hung++;
+      await new Promise((resolve) => setTimeout(resolve, 10_000));
+    }
+    const answer = await super.decide(batch);
+    if (this.#fault === "loses") throw new Error("the answer is lost");
+    return answer;
+  }
 
   /** The rows that statements have read and written, which are counted from the first call on. */
   rowsCounted(): readonly [read: number, written: number] {
@@ -74,8 +105,39 @@ function countStatements(sql: { exec(...args: unknown[]): Cursor }): void {
   };
 }
 
-/** Another class than the store wants. */
-export class CounterObject extends DurableObject {}
+/** Another class than the store wants: an object that has limits of its own, as an agent does. */
+export class CounterObject extends DurableObject {
+  readonly #limiter = createLimiter({
+    policy: { version: 1, limits: [{ name: "per-turn", per: ["session", "turn"], quota: 3 }] },
+    store: ownObjectStore(this.ctx.storage),
+  });
+
+  /** The store contract's cases, on the object's own SQLite. */
+  cases(): Promise<Record<string, string>> {
+    return failuresOf(casesOn((clock) => ownObjectStore(this.ctx.storage, { clock })));
+  }
+
+  /** Calls of tools, as a Think harness gives them to its hook: `null` where the tool may run. */
+  async think(
+    toolCallIds: readonly string[],
+    turn: object = { session: "s1", operationId: "t1" },
+  ): Promise<readonly unknown[]> {
+    const { beforeToolCall } = thinkGuard(this.#limiter);
+    const hooked = toolCallIds.map(async (toolCallId) => {
+      const input = { q: toolCallId };
+      return (await beforeToolCall({ ...turn, toolCallId, toolName: "search", input })) ?? null;
+    });
+    return Promise.all(hooked);
+  }
+
+  tables(): unknown[] {
+    return [...this.ctx.storage.sql.exec("SELECT name FROM sqlite_master WHERE name LIKE 'tollgate%'").raw()];
+  }
+
+  evict(): void {
+    (this.ctx as unknown as { abort(reason: string): void }).abort("evicted");
+  }
+}
 
 // Made in the global scope, as programs do.
 const limiter = createLimiter({
@@ -137,21 +199,51 @@ async function failuresOf(
   return failures;
 }
 
+/** Limiters that decide without objects that are away, as programs have them: for all requests. Each is an isolate's. */
+const withFailover = new Map<string, ReturnType<typeof createLimiter>>();
+
+interface Isolate {
+  readonly onStoreError?: "share" | "local" | "deny" | "allow";
+  readonly isolates?: number;
+  /** Which of them it is. */
+  readonly isolate?: number;
+}
+
+function limiterOf({ onStoreError = "share", isolates = 2, isolate = 1 }: Isolate) {
+  const name = `${onStoreError} ${isolate} of ${isolates}`;
+  const limiter =
+    withFailover.get(name) ??
+    createLimiter({
+      policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 10, onStoreError }] },
+      store: durableObjectStore({ namespace, deadlineMs: 300, failover: { isolates } }),
+    });
+  withFailover.set(name, limiter);
+  return limiter;
+}
+
+/** The store contract's cases, each in a partition of its own. */
+function casesOn(openStore: (clock: ReturnType<typeof fakeClock>) => Store) {
+  return storeCases.map(({ name, run }) => ({
+    name,
+    async run() {
+      const clock = fakeClock();
+      const partition = crypto.randomUUID();
+      const open = () => inPartition(openStore(clock), partition);
+      const own = open();
+      await run({ store: own, advance: clock.advance, another: open });
+      await own.close();
+    },
+  }));
+}
+
 const routes: Record<string, (body: never) => unknown> = {
-  cases: () =>
-    failuresOf(
-      storeCases.map(({ name, run }) => ({
-        name,
-        async run() {
-          const clock = fakeClock();
-          const partition = crypto.randomUUID();
-          const open = () => inPartition(durableObjectStore({ namespace, clock, deadlineMs: 10_000 }), partition);
-          const own = open();
-          await run({ store: own, advance: clock.advance, another: open });
-          await own.close();
-        },
-      })),
-    ),
+  cases: () => failuresOf(casesOn((clock) => durableObjectStore({ namespace, clock, deadlineMs: 10_000 }))),
+
+  /** Calls a method of an object that has limits of its own. */
+  async agent({ name, method, args = [] }: { name: string; method: string; args?: unknown[] }) {
+    const stub = COUNTER.get(COUNTER.idFromName(name)) as Record<string, (...args: unknown[]) => Promise<unknown>>;
+    return stub[method]?.(...args);
+  },
 
   scenarios: () =>
     failuresOf(
@@ -178,6 +270,16 @@ const routes: Record<string, (body: never) => unknown> = {
   async consume({ session, calls = 1 }: { session: string; calls?: number }) {
     const made = Array.from({ length: calls }, () => limiter.consume({ tool: "search", session }));
     return (await Promise.all(made)).filter(({ allowed }) => allowed).length;
+  },
+
+  /** Calls of one session, one after the other, by an isolate with failover. */
+  async away({ session, calls, ...isolate }: Isolate & { session: string; calls: number }) {
+    const decisions = [];
+    for (let i = 0; i < calls; i++) {
+      const decision = await limiterOf(isolate).consume({ tool: "search", session });
+      decisions.push({ allowed: decision.allowed, degraded: decision.degraded });
+    }
+    return decisions;
   },
 
   outside: () => outside,

@@ -3,8 +3,9 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { after } from "node:test";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 import { Miniflare } from "miniflare";
 import { Agent, request } from "undici";
 import { ROOT } from "../sources.ts";
@@ -16,6 +17,8 @@ export interface RunningWorker {
   readonly pid: number;
   /** Asks the Worker to run one of its routes, and returns its answer. Throws what the route throws. */
   ask<Answer>(route: string, body?: unknown): Promise<Answer>;
+  /** What it has written on its console. */
+  log(): string;
   stop(): Promise<void>;
 }
 
@@ -31,13 +34,17 @@ const dispatcher = new Agent({ pipelining: 0 });
 const bundles = new Map<string, Promise<string>>();
 
 /** A Worker with all that it imports, as one module. */
-function bundle(file: string, code: string | undefined): Promise<string> {
+export function bundle(file: string, code?: string, plugins: Plugin[] = []): Promise<string> {
+  const isPlain = code === undefined && plugins.length === 0;
   const known = bundles.get(file);
-  if (known !== undefined && code === undefined) return known;
+  if (known !== undefined && isPlain) return known;
   const built = build({
     ...(code === undefined
       ? { entryPoints: [new URL(file, import.meta.url).pathname] }
       : { stdin: { contents: code, resolveDir: ROOT } }),
+    plugins,
+    // A template is a package of its own, which has Tollgate installed.
+    alias: { "tollgate/edge": `${ROOT}src/edge/edge.ts` },
     bundle: true,
     write: false,
     format: "esm",
@@ -46,7 +53,7 @@ function bundle(file: string, code: string | undefined): Promise<string> {
     external: ["cloudflare:*", "node:*"],
     logLevel: "error",
   }).then(({ outputFiles }) => outputFiles[0]?.text ?? "");
-  if (code === undefined) bundles.set(file, built);
+  if (isPlain) bundles.set(file, built);
   return built;
 }
 
@@ -60,6 +67,19 @@ export interface WorkerOptions {
   /** The class of the binding `TOLLGATE`. */
   readonly className?: string;
   readonly flags?: readonly string[];
+  /** What takes the place of files of the Worker. */
+  readonly plugins?: Plugin[];
+  /** The classes of all bindings to objects, in place of those of the tests' Worker. */
+  readonly objects?: Readonly<Record<string, { readonly className: string; readonly useSQLite: boolean }>>;
+  /** Texts by name, such as secrets. */
+  readonly bindings?: Readonly<Record<string, string>>;
+  /** Rate limit bindings by name. */
+  readonly ratelimits?: Readonly<Record<string, RateLimit>>;
+}
+
+export interface RateLimit {
+  readonly namespace_id: string;
+  readonly simple: { readonly limit: number; readonly period: 10 | 60 };
 }
 
 /** Starts a Worker, which ends with the test file. */
@@ -69,17 +89,29 @@ export async function startWorker({
   code,
   className = "TestObject",
   flags = ["nodejs_compat"],
+  plugins,
+  objects,
+  bindings = {},
+  ratelimits = {},
 }: WorkerOptions = {}): Promise<RunningWorker> {
   const before = new Set(childPids());
+  const lines: string[] = [];
   const miniflare = new Miniflare({
-    modules: true,
-    script: await bundle(file, code),
+    handleRuntimeStdio(...outputs: Readable[]) {
+      for (const output of outputs) output.on("data", (data: Buffer) => lines.push(String(data)));
+    },
+    // A module by itself: for a script, miniflare would look for what it imports, which takes longer than all else.
+    modules: [{ type: "ESModule", path: "worker.js", contents: await bundle(file, code, plugins) }],
     compatibilityDate: "2026-07-01",
     compatibilityFlags: [...flags],
     durableObjects: {
-      TOLLGATE: { className, useSQLite: true },
-      ...(code === undefined ? { COUNTER: { className: "CounterObject", useSQLite: true } } : {}),
+      ...(objects ?? {
+        TOLLGATE: { className, useSQLite: true },
+        ...(code === undefined ? { COUNTER: { className: "CounterObject", useSQLite: true } } : {}),
+      }),
     },
+    bindings: { ...bindings },
+    ratelimits: { ...ratelimits },
     durableObjectsPersist: folder,
   });
   const url = await miniflare.ready;
@@ -95,6 +127,7 @@ export async function startWorker({
     url,
     pid,
     stop,
+    log: () => lines.join(""),
     async ask<Answer>(route: string, body: unknown = null) {
       const answer = await request(new URL(route, url), { method: "POST", body: JSON.stringify(body), dispatcher });
       const text = await answer.body.text();

@@ -1,9 +1,9 @@
 // The service of the fuzzer, in a process of its own, so that its memory can be told. Its store's time runs
 // 200 times as fast, so that what is kept for ten minutes ends while it runs.
 
-import { auditFile } from "../../src/service/audit.ts";
+import { auditFile } from "../../src/service/audit-file.ts";
 import { createService } from "../../src/service/handler.ts";
-import { listen } from "../../src/service/node.ts";
+import { listen, prometheusMetrics } from "../../src/service/node.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 
 const policy = `
@@ -26,6 +26,7 @@ const service = createService({
   store: memoryStore({ maxBuckets: 200_000, clock: { nowMs: () => Math.floor(startedMs + performance.now() * 200) } }),
   keys: false,
   audit: auditFile("/dev/null"),
+  metrics: prometheusMetrics(),
   bounds: { maxWaitMs: 5, maxBodyBytes: 200_000 },
 });
 const { port } = await listen(service, { port: 0, maxConnections: 1_000 });

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "no
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createKey, keyFile, readKeys, revokeKey } from "../../src/service/keys.ts";
+import { createKey, keyFile, readKeys, revokeKey } from "../../src/service/key-file.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { served } from "./served.ts";
 
@@ -49,7 +49,10 @@ describe("a key file", () => {
     const server = await served({ keys: keyFile(file, { intervalMs: 100, onError: (error) => errors.push(error) }) });
     writeFileSync(file, "{");
     while (errors.length === 0) await sleep(20);
-    assert.match(String(errors[0]), /a key file that can be read/);
+    assert.match(
+      String(errors[0]),
+      /keys: expected a key file as `tollgate keys create` writes it, at .*, got no JSON/,
+    );
     assert.equal((await server.post("/v1/peek", { call }, { key })).status, 200);
   });
 

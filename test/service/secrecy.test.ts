@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { auditFile } from "../../src/service/audit.ts";
+import { auditFile } from "../../src/service/audit-file.ts";
 import type { Log } from "../../src/service/log.ts";
 import { LOG_LEVELS } from "../../src/service/log.ts";
 import { type Store, StoreError } from "../../src/store/api.ts";

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { readBy, type Schema } from "../../src/kernel/policy/schema-kinds.ts";
 import { createService, type Service, type ServiceOptions } from "../../src/service/handler.ts";
 import type { Key, Keys, Scope } from "../../src/service/keys.ts";
-import { type Listening, type ListenOptions, listen } from "../../src/service/node.ts";
+import { type Listening, type ListenOptions, listen, prometheusMetrics } from "../../src/service/node.ts";
 import type { Route } from "../../src/service/route.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
@@ -50,7 +50,13 @@ limits:
 
 /** Serves a policy, on memory and without keys unless told otherwise. */
 export async function served(options: Partial<ServiceOptions> = {}, listening: ListenOptions = {}): Promise<Served> {
-  const service = createService({ policy: POLICY, store: memoryStore(), keys: false, ...options });
+  const service = createService({
+    policy: POLICY,
+    store: memoryStore(),
+    keys: false,
+    metrics: prometheusMetrics(),
+    ...options,
+  });
   const listener = await listen(service, { port: 0, ...listening });
   endings.push(() => listener.close());
   const ask = async (method: string, path: string, more: AskOptions = {}): Promise<Answer> => {

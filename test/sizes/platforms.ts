@@ -34,7 +34,11 @@ export const RUNNERS: Readonly<Record<Platform, (folder: string) => Run>> = {
     async ({ code, nodeModules }, _, url) => {
       const main = `
         import { run } from "./program.js";
-        export default { fetch: async () => Response.json(await run(${JSON.stringify(url)})) };`;
+        export * from "./program.js";
+        export default {
+          fetch: async (request, env, context) => Response.json(await run(${JSON.stringify(url)}, env, context)),
+        };`;
+      const hasObjects = code.includes("as TollgateObject");
       const worker = new Miniflare({
         modules: [
           { type: "ESModule", path: "main.js", contents: main },
@@ -42,6 +46,7 @@ export const RUNNERS: Readonly<Record<Platform, (folder: string) => Run>> = {
         ],
         cf: false,
         compatibilityDate: "2026-07-01",
+        ...(hasObjects && { durableObjects: { TOLLGATE: { className: "TollgateObject", useSQLite: true } } }),
         compatibilityFlags: nodeModules.length > 0 ? ["nodejs_compat"] : [],
       });
       try {

@@ -9,11 +9,12 @@ import { startBackend } from "./backend.ts";
 import { RUNNERS } from "./platforms.ts";
 
 const HANDLER = "the service's handler";
+const WORKER = "the Worker";
 /** What cannot run on a platform, with the reason. */
 const NOT_ON: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  node: {},
-  browser: { [HANDLER]: "a service is not for browsers" },
-  workerd: { [HANDLER]: "its metrics ask for process.cpuUsage, which Workers have not" },
+  node: { [WORKER]: "it runs on Cloudflare alone" },
+  browser: { [WORKER]: "it runs on Cloudflare alone", [HANDLER]: "a service is not for browsers" },
+  workerd: {},
 };
 
 describe("a bundle", async () => {

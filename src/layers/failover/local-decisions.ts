@@ -11,15 +11,25 @@ import type { Members } from "./members.ts";
 import { isOutage, type Outage } from "./outage.ts";
 import type { StoreLink } from "./store-link.ts";
 
+/** What the store has said until now. */
+interface Seen extends Pick<StoreLink, "views"> {
+  readonly time: Pick<StoreLink["time"], "nowMs">;
+}
+
 export class LocalDecisions {
-  readonly #link: StoreLink;
+  readonly #link: Seen;
   readonly #backlog: Backlog;
-  readonly #members: Members;
-  readonly #outage: Outage;
+  readonly #members: Pick<Members, "place">;
+  readonly #outage: Pick<Outage, "failure" | "awayMs">;
   /** The buckets of this process: cleared when the store counts again. */
   readonly fallback: Fallback;
 
-  constructor(link: StoreLink, backlog: Backlog, members: Members, outage: Outage) {
+  constructor(
+    link: Seen,
+    backlog: Backlog,
+    members: Pick<Members, "place">,
+    outage: Pick<Outage, "failure" | "awayMs">,
+  ) {
     this.#link = link;
     this.#backlog = backlog;
     this.#members = members;

@@ -25,7 +25,7 @@ export async function inTime<Answer>(
     // A client that has gone does not ask for the answer; one that hears that the service stops asks another instance.
     return await decide({ maxWaitMs, signal: context.stop, abandoned: request.signal });
   } catch (error) {
-    if (context.stop.aborted) throw stopping();
+    if (context.stop?.aborted) throw stopping();
     if (request.signal.aborted) throw new ProblemError("client-gone", "The client went away.");
     throw error;
   } finally {

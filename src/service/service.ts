@@ -1,0 +1,216 @@
+// How a service is made of its limiter, keys, policies, metrics, log and events, on a runtime that may be a Worker's.
+
+import { Hono } from "hono/tiny";
+import type { CompiledPolicy } from "../kernel/limit.ts";
+import type { PolicyInput } from "../kernel/policy/input.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
+import { reasonOf } from "../kernel/reason.ts";
+import { createHostedLimiter, type HostedLimiter, type Limiter, withTelemetry } from "../limiter.ts";
+import { inNextTurn } from "../clock.ts";
+import { boundsOf } from "./bounds.ts";
+import type { ServiceContext } from "./context.ts";
+import { docsPage } from "./docs-page.ts";
+import { codeOf, logEvent } from "./event-log.ts";
+import { Events } from "./events.ts";
+import { answer, problemResponse, unrouted } from "./exchange.ts";
+import type { Metrics } from "./metrics.ts";
+import { checkServiceOptions, type ServiceOptions } from "./options.ts";
+import { OPENAPI } from "./openapi.gen.ts";
+import { Policies, type ReadPolicy } from "./policies.ts";
+import { problemOf } from "./problems.ts";
+import { ReadinessWatch } from "./readiness.ts";
+import { Refusals } from "./refusals.ts";
+import { requestIdOf } from "./request-ids.ts";
+import type { Route } from "./route.ts";
+import { ROUTES } from "./routes.ts";
+
+/** A service: it answers requests about calls. */
+export interface Service {
+  /** The service's limiter, for other code in this process. */
+  readonly limiter: Limiter;
+  /** Whether callers need no key. */
+  readonly isKeyless: boolean;
+  /** What it was given to count with. */
+  readonly metrics: Metrics | undefined;
+  /** Answers a request. It never rejects. */
+  fetch(request: Request): Promise<Response>;
+  /**
+   * Applies another policy from now on.
+   *
+   * @throws MisuseError as `limiter.reload`, and nothing has changed
+   */
+  reload(policy: string | PolicyInput | Policy): void;
+  /** Whether `leave` or `close` was called. */
+  readonly isLeaving: boolean;
+  /** From now on it says that it is not ready; it answers as before. */
+  leave(): void;
+  /**
+   * Takes no new work, waits for requests in flight (at most `stopMs`), and closes the limiter, which goes on trying to book
+   * what it admitted while the store was unreachable (`closeMs`). Closing twice is fine.
+   */
+  close(): Promise<void>;
+}
+
+/** What the runtime of a service can do. */
+export interface Runtime {
+  /** Whether timers and streams go on when the request that began them has its answer. In a Worker they end. */
+  readonly hasTimers: boolean;
+  readonly readPolicy: ReadPolicy;
+}
+
+/** A service on a runtime. Throws as `createService`. */
+export function serviceOn(runtime: Runtime, options: ServiceOptions): Service {
+  checkServiceOptions(options);
+  // No Worker can make one when it starts. None is closed, either.
+  const stop = runtime.hasTimers ? new AbortController() : null;
+  const policies = new Policies(runtime.readPolicy, options);
+  const routes = routesFor(runtime, options);
+  const context = contextOf(runtime, options, policies, routes, stop?.signal);
+  const { limiter, metrics } = context;
+  const app = new Hono();
+  for (const route of routes) app.on(route.method, route.path, ({ req }) => answer(context, route, req.raw));
+  app.notFound(({ req }) => problemResponse(unrouted(routes, req.raw), req.raw));
+  // `answer` catches what a route throws. This is for a fault of the log or of the metrics.
+  app.onError((error, { req }) => problemResponse(context.problemFor(error, req.raw, "body"), req.raw));
+  let closing: Promise<void> | undefined;
+  return {
+    limiter,
+    isKeyless: options.keys === false,
+    metrics,
+    fetch: async (request) => app.fetch(request),
+    reload(policy) {
+      let next: CompiledPolicy;
+      try {
+        next = policies.read(policy);
+      } catch (error) {
+        limiter.policyRefused(error);
+        throw error;
+      }
+      limiter.reload(next);
+    },
+    get isLeaving() {
+      return context.phase !== "open";
+    },
+    leave() {
+      if (context.phase === "open") context.phase = "leaving";
+    },
+    close() {
+      closing ??= close(context, stop);
+      return closing;
+    },
+  };
+}
+
+/** The routes of a service: none for metrics where there are none, and none for events where a stream ends with its request. */
+function routesFor({ hasTimers }: Runtime, { metrics }: ServiceOptions): readonly Route[] {
+  return ROUTES.filter(
+    ({ path }) => (path !== "/metrics" || metrics !== undefined) && (path !== "/v1/events" || hasTimers),
+  );
+}
+
+function contextOf(
+  { hasTimers }: Runtime,
+  options: ServiceOptions,
+  policies: Policies,
+  routes: readonly Route[],
+  stop: AbortSignal | undefined,
+): ServiceContext {
+  const { store, keys, failover, log, metrics } = options;
+  const bounds = boundsOf(options.bounds);
+  // With a journal and a fixed number of instances it knows its share before it has ever reached the store.
+  const hasShare = typeof failover === "object" && failover.journal !== undefined && failover.instances !== undefined;
+  const readiness = new ReadinessWatch(store, bounds.readyDeadlineMs, hasShare, (error) => {
+    if (error === null) log?.info({}, "ready: the store answers");
+    else log?.error({ code: codeOf(error), problem: reasonOf(error) }, "not ready: the store does not answer");
+  });
+  const events = new Events(bounds, () => limiter.policy, metrics);
+  const limiter = limiterOf(options, policies.read(options.policy), { metrics, readiness, events });
+  return {
+    limiter,
+    bounds,
+    keys,
+    events,
+    log,
+    metrics,
+    readiness,
+    refusals: new Refusals(log, hasTimers),
+    documents: documentsOf(routes),
+    audit: options.audit ?? ((act) => log?.info({ audit: act }, "audit")),
+    stop,
+    problemFor(error, request, place) {
+      const problem = problemOf(error, place);
+      const { status, code } = problem.problem;
+      if (status >= 500 && problem !== error) {
+        const stack = code === "internal" && error instanceof Error ? error.stack : undefined;
+        log?.error({ code, requestId: requestIdOf(request), problem: reasonOf(error), stack }, "failed");
+      }
+      return problem;
+    },
+    get inForce() {
+      return policies.inForce(limiter);
+    },
+    phase: "open",
+    inFlight: 0,
+    waiting: 0,
+  };
+}
+
+function documentsOf(routes: readonly Route[]): ServiceContext["documents"] {
+  const { paths } = OPENAPI as { readonly paths: Readonly<Record<string, object>> };
+  const described = Object.entries(paths).filter(([path]) => routes.some((route) => route.path === path));
+  let openApi: string | undefined;
+  return {
+    openApi() {
+      openApi ??= JSON.stringify({ ...OPENAPI, paths: Object.fromEntries(described) });
+      return openApi;
+    },
+    docs: () => docsPage(routes),
+  };
+}
+
+/** The service's limiter: its events reach the service's own listeners first, then the program's. */
+function limiterOf(
+  options: ServiceOptions,
+  policy: CompiledPolicy,
+  { metrics, readiness, events }: Pick<ServiceContext, "metrics" | "readiness" | "events">,
+): HostedLimiter {
+  const { store, failover = {}, prefix, quotas, denyCacheMs, log, onDecision, onEvent } = options;
+  const telemetry = metrics === undefined ? options.telemetry : withTelemetry(metrics.telemetry, options.telemetry);
+  return createHostedLimiter({
+    policy,
+    store,
+    failover,
+    ...(prefix === undefined ? {} : { prefix }),
+    ...(quotas === undefined ? {} : { quotas }),
+    ...(denyCacheMs === undefined ? {} : { denyCacheMs }),
+    ...(telemetry === undefined ? {} : { telemetry }),
+    onDecision(decision, call) {
+      if (decision.degraded === null) readiness.decided();
+      events.sendDecision(decision, call);
+      return onDecision?.(decision, call);
+    },
+    onEvent(event) {
+      readiness.update(event);
+      if (event.type === "policy.reloaded") metrics?.countReload("applied");
+      if (event.type === "policy.refused") metrics?.countReload("refused");
+      events.sendEvent(event);
+      if (log !== undefined) logEvent(log, event);
+      return onEvent?.(event);
+    },
+  });
+}
+
+async function close(context: ServiceContext, stop: AbortController | null): Promise<void> {
+  context.phase = "stopping";
+  const { bounds, events, keys, limiter, refusals } = context;
+  events.close();
+  const endsAtMs = performance.now() + bounds.stopMs;
+  while (context.inFlight + context.waiting > 0 && performance.now() < endsAtMs)
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  stop?.abort();
+  // Waiting calls get their answers before the limiter closes.
+  await new Promise<void>(inNextTurn);
+  await limiter.close({ withinMs: bounds.closeMs });
+  refusals.close();
+  if (keys !== false) keys.close();
+}
