@@ -27,7 +27,7 @@ const CLOCK = /^src\/(clock|ids)\.ts$/;
 /** What only these two files may use, so that a simulator decides what it does. A method of another object is no such call. */
 const RUNTIME =
   /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b|(?<![.\w])set(Timeout|Interval|Immediate)\b|\bMath\.random\b|\brandomUUID\b|\bAbortSignal\.timeout\b/;
-const LATER = /^src\/(edge|service|layers\/borrow)/;
+const LATER = /^src\/(edge|layers\/borrow)/;
 const METRICS = /^src\/metrics\//;
 /** What the service and its clients say to each other. */
 const HTTP = /^src\/http\//;
