@@ -42,7 +42,7 @@ export class Deaths {
   }
 
   /** Whether what was decided without the store may never have been booked, or taken back: the process ended before it could. */
-  mayLose({ on, atMs }: Decided): boolean {
+  mayLose({ on, atMs }: Pick<Decided, "on" | "atMs">): boolean {
     const life = this.#lives.get(on);
     if (life === undefined || life.endedAtMs === null || life.isInherited) return false;
     return !life.backAtMs.some((backMs) => backMs > atMs);

@@ -140,9 +140,7 @@ export class Oracle {
     const isRefused = failed?.error.name === "MisuseError";
     // With failover an error says that nothing was booked, unless the caller gave up a place that it had.
     const isNothing =
-      failed?.error.name === "StoreError" &&
-      schedule.settings.hasFailover &&
-      !/the disk is full/.test(failed.error.message);
+      failed?.error.name === "StoreError" && schedule.settings.hasFailover && !this.deaths.mayLose(failed);
     return isRefused || isNothing ? NOTHING : { ...NOTHING, most };
   }
 

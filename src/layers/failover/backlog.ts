@@ -44,6 +44,12 @@ export function asSettled(request: StoreRequest, isAdmitted: boolean, atMs: numb
   return { ...asked, mode: "undo", ...(wait === undefined ? {} : { wait }) };
 }
 
+/** A request without an answer that failed for its caller: nothing of it stays booked. The end of a hold does, because it has happened. */
+export function asUndone(request: StoreRequest, atMs: number): StoreRequest {
+  const isCharge = request.mode === "force" && onlyCharges(request.steps);
+  return isCharge ? { ...request, mode: "undo" } : asSettled(request, false, atMs);
+}
+
 /** Plain charges of one bucket in one window of one limit. */
 interface Sum {
   /** The sum that was changed last is booked last: a state of another algorithm replaces the one that is there. */
@@ -65,6 +71,8 @@ export class Backlog {
   readonly #sums = new Map<string, Sum>();
   readonly #requests = new Map<string, StoreRequest>();
   readonly #batches = new Map<string, OpenBatch>();
+  /** Keys of settled batches that the journal may still have. */
+  readonly #forgotten = new Set<string>();
   /** Numbers sums in the order of their last change, and requests in the order in which they came. */
   #serial = 0;
 
@@ -145,6 +153,14 @@ export class Backlog {
     this.#write([[batchKey(batch), batch]]);
   }
 
+  /** Changes what must become of a batch, in this process alone. */
+  replaceDoubtful(number: number, requests: readonly StoreRequest[]): void {
+    const batch = [...this.#batches.values()].find(
+      (each) => each.instance === this.#instance && each.number === number,
+    );
+    if (batch !== undefined) this.#batches.set(batchKey(batch), { ...batch, requests });
+  }
+
   /** The receipt for a batch that is settled now. */
   closingReceipt({ instance, number }: OpenBatch): ReceiptTerms {
     return { ...this.#receipt(instance, number), closes: true };
@@ -160,10 +176,16 @@ export class Backlog {
 
   forget(batch: OpenBatch): void {
     this.#batches.delete(batchKey(batch));
-    this.#write([[batchKey(batch), null]]);
+    this.#forgotten.add(batchKey(batch));
+    try {
+      this.#write([]);
+    } catch {
+      // The entry does no harm, because the store has closed its number. The next write removes it.
+    }
   }
 
   makeBatches(size: number, nowMs: number): void {
+    if (this.looseCount === 0) return;
     const sums = [...this.#sums.values()].sort((one, other) => one.order - other.order);
     const requests = [
       ...sums.flatMap((sum) => leftOf(sum, nowMs)),
@@ -184,7 +206,10 @@ export class Backlog {
   /** Changes entries of the journal: `null` removes one. */
   #write(entries: readonly (readonly [key: string, value: object | null])[]): void {
     if (this.#journal === undefined) return;
-    this.#journal.write(new Map(entries.map(([key, value]) => [key, value === null ? null : JSON.stringify(value)])));
+    const removed = [...this.#forgotten].map((key) => [key, null] as const);
+    const written = entries.map(([key, value]) => [key, value === null ? null : JSON.stringify(value)] as const);
+    this.#journal.write(new Map([...removed, ...written]));
+    this.#forgotten.clear();
   }
 
   /** All numbers below the lowest open one are settled. */

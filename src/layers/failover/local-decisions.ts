@@ -5,7 +5,7 @@ import { reasonOf } from "../../kernel/reason.ts";
 import type { StoreRequest } from "../../kernel/request.ts";
 import type { StoreAnswer } from "../../store/store.ts";
 import { asStoreError, StoreError } from "../../store/error.ts";
-import { asSettled, type Backlog } from "./backlog.ts";
+import { asSettled, asUndone, type Backlog } from "./backlog.ts";
 import { Fallback, needsStore } from "./fallback.ts";
 import type { Members } from "./members.ts";
 import { isOutage, type Outage } from "./outage.ts";
@@ -65,7 +65,16 @@ export class LocalDecisions {
     if (number === null) return replies;
     const isAdmitted = (reply: StoreAnswer | undefined) => !StoreError.isInstance(reply) && reply?.allowed === true;
     const settled = requests.map((request, i) => asSettled(request, isAdmitted(replies[i]), atMs));
-    this.#backlog.addDoubtful(number, settled, atMs);
+    try {
+      this.#backlog.addDoubtful(number, settled, atMs);
+    } catch (error) {
+      // The journal cannot be written, so the calls fail: what the store has booked of them is taken back.
+      this.#backlog.replaceDoubtful(
+        number,
+        requests.map((request) => asUndone(request, atMs)),
+      );
+      throw error;
+    }
     return replies;
   }
 
