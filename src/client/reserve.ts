@@ -41,7 +41,8 @@ export async function holdRemotely(
       if (isInDoubt) away.book(undoBooking(item, call, quotas), true);
       return held;
     }
-    const hold = new LocalHold(context, held.hold, keyed, item, away.seen.pricesOf(call, held.decision));
+    const isEmpty = held.facts?.heldUnits.length === 0;
+    const hold = new LocalHold(context, held.hold, keyed, item, away.seen.pricesOf(call, held.decision), isEmpty);
     away.book(hold.booking(), isInDoubt);
     return { ...held, hold };
   };

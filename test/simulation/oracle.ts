@@ -153,8 +153,7 @@ export class Oracle {
     mayBe: number,
   ): [least: number, most: number] {
     if (planned.verb === "consume" || planned.verb === "record") return [price, price];
-    const isClientAlone = decided.decision.degraded !== null && this.isClient(decided.on);
-    if (planned.verb === "run" && unit === "calls") return [isClientAlone ? 0 : price, price];
+    if (planned.verb === "run" && unit === "calls") return [price, price];
     const ends = this.run.log.of("ended").filter((entry) => entry.planned.id === planned.id);
     const [end] = ends;
     const isPlain = ends.length === 1 && decided.decision.degraded === null && !this.#hasTrouble;
