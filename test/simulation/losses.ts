@@ -71,10 +71,14 @@ export const LOSSES: readonly Loss[] = [
   },
   { when: "a process dies while it decides alone, and no journal is read by another process", of: OF_ONE_CALL },
   { when: "a process that never reached the store decides, and its own clock is wrong", of: OF_ONE_CALL },
-  { when: "a hold of the store is settled during an outage that lasts longer than its lease", of: OF_ONE_CALL },
+  {
+    when: "a hold of the store is settled or taken back in an outage that lasts longer than its lease",
+    of: OF_ONE_CALL,
+  },
   { when: "a call is sent twice under one key, and the answers are lost", of: OF_ONE_CALL },
   { when: "a call is sent again under its key after the store has lost the answer", of: OF_ONE_CALL },
   { when: "a client denies a call, and the service's answer was lost", of: OF_ONE_CALL },
+  { when: "a client's request arrives after the service has denied its booking", of: OF_ONE_CALL },
 ];
 
 /** What the oracle does not follow: what a reset leaves depends on when it came. */

@@ -126,11 +126,16 @@ export class Oracle {
     // A client may deny a call that the service has admitted, and whose answer was lost.
     // So may an instance, if the call came twice under one key: an answer that was given again is not undone.
     const isKeyed = "call" in planned && planned.call.idempotencyKey !== undefined;
-    const mayBeCharged = isLost || (decision.degraded !== null && (isKeyed || this.isClient(decided.on)));
+    // And a hold is charged at its end, if it was made for a call that was denied later than that.
+    const isHold = planned.verb === "reserve" || planned.verb === "run";
+    const isUnsure = isKeyed || isHold || this.isClient(decided.on);
+    const mayBeCharged = isLost || (decision.degraded !== null && isUnsure);
     if (!decision.allowed && planned.verb !== "record") return mayBeCharged ? { ...NOTHING, most: mayBe } : NOTHING;
     const admitted = decision.allowed ? price : 0;
     const [least, most] = this.#rangeOf(planned, decided, unit, price, mayBe);
-    return { admitted, least: isLost ? 0 : least, most };
+    // A late copy of a client's request may be charged beside its booking.
+    const isTwice = decision.degraded !== null && this.isClient(decided.on);
+    return { admitted, least: isLost ? 0 : least, most: isTwice ? most + mayBe : most };
   }
 
   /** A call that failed with an error, or whose process died, or whose caller gave up. */

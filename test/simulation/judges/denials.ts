@@ -1,5 +1,6 @@
 // No call is denied that fits, when nothing is wrong: a shared limit is used to 95 % at least before it denies.
 
+import { algorithmOf } from "../../../src/kernel/algorithms/registry.ts";
 import type { Account, Decided, Oracle } from "../oracle.ts";
 import type { FaultType } from "../schedule.ts";
 import { isLasting } from "./count.ts";
@@ -25,8 +26,10 @@ export function* denials(oracle: Oracle): Generator<string> {
     const taken = account.bookings
       .filter(({ decided }) => decided !== null && decided.askedAtMs <= first.atMs)
       .reduce((sum, { admitted, most }) => sum + Math.max(admitted, most), 0);
-    if (taken >= USED_BEFORE_DENIAL * account.capacity || taken + cost > account.capacity) continue;
-    yield `${account.key} denies the call ${first.planned.id} when ${taken} of ${account.capacity} units are used`;
+    // A client's service may have any of the policies.
+    const capacity = Math.min(...account.specs.map((spec) => algorithmOf(spec).capacity(spec)));
+    if (taken >= USED_BEFORE_DENIAL * capacity || taken + cost > capacity) continue;
+    yield `${account.key} denies the call ${first.planned.id} when ${taken} of ${capacity} units are used`;
   }
 }
 
