@@ -10,16 +10,18 @@ const names = SUBPATHS.map(([subpath]) => subpath).filter((subpath) => !NEED_MOR
 /** How many subpaths `everySubpath` imports. */
 export const IMPORTED = names.length;
 
-/** Imports every subpath, and decides calls on a file. */
+/** Imports every subpath, and decides calls by a policy file on a database file. */
 export const everySubpath = `
 ${names.map((subpath, i) => `import * as m${i} from "${subpath.replace(".", "tollgate")}";`).join("\n")}
 import schema from "tollgate/policy.schema.json" with { type: "json" };
+import { writeFileSync } from "node:fs";
 for (const names of [${names.map((_, i) => `m${i}`).join(", ")}]) if (Object.keys(names).length === 0) throw new Error("nothing");
 if (schema.properties.limits === undefined) throw new Error("no schema");
 const { createLimiter } = m0;
 const { sqliteStore } = m${names.indexOf("./stores/sqlite")};
-const policy = { version: 1, limits: [{ name: "a", per: ["session"], quota: 1 }] };
-const limiter = createLimiter({ policy, store: sqliteStore("check.db") });
+const { loadPolicy } = m${names.indexOf("./policy")};
+writeFileSync("policy.json", JSON.stringify({ version: 1, limits: [{ name: "a", per: ["session"], quota: 1 }] }));
+const limiter = createLimiter({ policy: loadPolicy("policy.json"), store: sqliteStore("check.db") });
 const answers = [await limiter.consume({ tool: "x", session: "s" }), await limiter.consume({ tool: "x", session: "s" })];
 await limiter.close();
 if (answers[0].allowed !== true || answers[1].allowed !== false) throw new Error("wrong decisions");

@@ -1,8 +1,8 @@
 // Policies from files. text.ts reads their text.
 
-import { readFileSync, statSync } from "node:fs";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
+import { filesFor } from "./files.ts";
 import { parsePolicy } from "./text.ts";
 import { MAX_TEXT } from "./yaml-text.ts";
 
@@ -25,6 +25,7 @@ export function loadPolicy(path: string): Policy {
 }
 
 function readText(path: string): string {
+  const { readFileSync, statSync } = filesFor(path);
   try {
     if (statSync(path).size > MAX_TEXT) {
       throw new MisuseError("invalid-policy", { path, expected: `at most ${MAX_TEXT} bytes`, got: "more" });

@@ -1,8 +1,8 @@
 // A file that is read again when it changes. Its time and size are polled: a file that is mounted or replaced does not always
 // cause a file event.
 
-import { unwatchFile, watchFile } from "node:fs";
 import { callback, type OptionsOf, readOptions, whole } from "../kernel/options.ts";
+import { filesFor } from "./files.ts";
 
 const OPTIONS = {
   /** How often the file is checked, 100 to 3,600,000 ms. Default 1,000. */
@@ -30,6 +30,7 @@ export function watchedFile(path: string, options: WatchOptions, read: () => voi
       onError(error);
     }
   };
+  const { watchFile, unwatchFile } = filesFor(path);
   watchFile(path, { interval: intervalMs, persistent: false }, changed);
   return { close: () => unwatchFile(path, changed) };
 }

@@ -84,8 +84,8 @@ function endOfString(text: string, start: number): number {
 
 /** Checks a value by its schema. Throws ProblemError 400 with the path of each fault and the kind of its value. */
 export function parseBy<Value>(schema: Schema<Value>, value: unknown): Value {
-  const crowded = crowdedIn(value, []);
-  if (crowded !== null) throw invalidBody(crowded, `at most ${MAX_KEYS} keys`, "more");
+  const crowded = crowdedIn(value);
+  if (crowded !== null) throw invalidBody(pathOf(crowded), `at most ${MAX_KEYS} keys`, "more");
   const read = readBy(schema, value);
   if ("value" in read) return read.value;
   // A misspelt key is a missing key, too: the fault of the key that is there says more.
@@ -130,14 +130,14 @@ function tooLarge(maxBytes: number): ProblemError {
   return new ProblemError("body-too-large", `The body may have ${maxBytes} bytes.`);
 }
 
-/** The path of an object that has too many keys: a schema would check each of them. Batches check their items one by one. */
-function crowdedIn(value: unknown, path: readonly string[]): string | null {
+/** The path to an object that has too many keys: a schema would check each of them. Batches check their items one by one. */
+function crowdedIn(value: unknown): readonly string[] | null {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
-  const entries = Object.entries(value);
-  if (entries.length > MAX_KEYS) return pathOf(path);
-  for (const [key, inner] of entries) {
-    const crowded = isHashed(key) ? null : crowdedIn(inner, [...path, key]);
-    if (crowded !== null) return crowded;
+  const keys = Object.keys(value);
+  if (keys.length > MAX_KEYS) return [];
+  for (const key of keys) {
+    const path = isHashed(key) ? null : crowdedIn((value as Readonly<Record<string, unknown>>)[key]);
+    if (path !== null) return [key, ...path];
   }
   return null;
 }

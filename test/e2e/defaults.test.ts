@@ -168,7 +168,7 @@ describe("an unusable argument", () => {
     [["usage", "--policy", "bad.yaml"], /^tollgate: bad\.yaml:3:/],
     [
       ["serve", ...memory, "--keys", "broken.json"],
-      /--keys: expected a key file that can be read at broken\.json, got no JS/,
+      /--keys: expected a key file as `tollgate keys create` writes it, at broken\.json, got no JSON/,
     ],
     [
       ["keys", "list", "--file", "none.json"],

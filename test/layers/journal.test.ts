@@ -29,7 +29,7 @@ function instanceOf(remote: RemoteStore, journal: Journal) {
       beat: remote.beat.bind(remote),
       async close() {},
     },
-    failover: { deadlineMs: 20, instances: 2, journal },
+    failover: { deadlineMs: 250, instances: 2, journal },
     onEvent: (event: LimiterEvent) => {
       if (event.type === "store.recovered") back();
       if (event.type === "store.unreachable") reasons.push(event.error.message);
@@ -189,7 +189,7 @@ describe("a journal", () => {
     const limiter = createLimiter({
       policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 10 }] },
       store: remote,
-      failover: { deadlineMs: 20, journal },
+      failover: { deadlineMs: 250, journal },
     });
     assert.equal((await limiter.consume(call)).allowed, false);
     await limiter.close();

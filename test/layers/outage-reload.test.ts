@@ -33,7 +33,7 @@ function instanceOf(remote: RemoteStore, policy: PolicyInput, failover: Failover
       beat: remote.beat.bind(remote),
       async close() {},
     },
-    failover: { deadlineMs: 20, ...failover },
+    failover: { deadlineMs: 250, ...failover },
     onEvent: (event: LimiterEvent) => {
       if (event.type === "store.recovered") for (const resolve of back.splice(0)) resolve();
     },

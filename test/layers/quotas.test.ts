@@ -114,7 +114,7 @@ describe("an outage", () => {
     const limiter = createLimiter({
       policy: { version: 1, limits },
       store: remote,
-      failover: { deadlineMs: 20 },
+      failover: { deadlineMs: 250 },
       onEvent: (event: LimiterEvent) => {
         if (event.type === "store.recovered") for (const resolve of back.splice(0)) resolve();
       },
