@@ -21,6 +21,9 @@ const ANY: Losses = { fewer: Number.POSITIVE_INFINITY, more: Number.POSITIVE_INF
 /** Of one call, which the oracle looks at by itself. */
 const OF_ONE_CALL = () => NONE;
 
+/** In spite of these an instance returns what it has borrowed. */
+const RETURNS: ReadonlySet<string> = new Set(["close", "reload", "clock"]);
+
 export const LOSSES: readonly Loss[] = [
   {
     when: "the store loses what it held",
@@ -66,7 +69,10 @@ export const LOSSES: readonly Loss[] = [
     when: "an instance has borrowed units, and dies or cannot return them",
     of: ({ run, policies }, { limit, capacity }) => {
       const lends = policies.some(({ limits }) => limits.some((each) => each.name === limit && each.isBorrowing));
-      return lends && run.schedule.faults.length > 0 ? { fewer: 0, more: capacity } : NONE;
+      const canReturn = run.schedule.faults.every(
+        (fault) => RETURNS.has(fault.type) && !("withinMs" in fault && fault.withinMs === 0),
+      );
+      return lends && !canReturn ? { fewer: 0, more: capacity } : NONE;
     },
   },
   { when: "a process dies while it decides alone, and no journal is read by another process", of: OF_ONE_CALL },

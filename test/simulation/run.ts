@@ -1,5 +1,6 @@
 // Runs a schedule: builds its world, lets everything happen, and returns the log with how the world stands at the end.
 
+import type { StoredState } from "../../src/store/api.ts";
 import { makeCall } from "./calls.ts";
 import { begin } from "./faults.ts";
 import { runOn } from "./globals.ts";
@@ -27,6 +28,8 @@ export interface Run {
   readonly schedule: Schedule;
   readonly log: Log;
   readonly server: StoreServer;
+  /** What the server held five seconds after the last fault, before the instances were asked again. */
+  readonly statesWhenCalm: ReadonlyMap<string, StoredState>;
   readonly instances: readonly Instance[];
   readonly witness: Witness;
   readonly events: number;
@@ -58,9 +61,13 @@ export async function runSchedule(schedule: Schedule): Promise<Run> {
         }
       }
     }
+    const statesWhenCalm = new Map<string, StoredState>();
+    world.after(schedule.calmAtMs - 1, null, "turn", () => {
+      for (const [key, state] of server.states) statesWhenCalm.set(key, state);
+    });
     const endMs = schedule.calmAtMs + CALM_MS;
     await world.runUntil(endMs);
-    return { schedule, log, server, instances, witness, endMs, events: world.events };
+    return { schedule, log, server, statesWhenCalm, instances, witness, endMs, events: world.events };
   } finally {
     undo();
   }

@@ -74,6 +74,10 @@ export class Witness {
     return reply !== undefined && !StoreError.isInstance(reply) && reply.allowed;
   }
 
+  #isDoneBy(id: number, atMs: number): boolean {
+    return this.#log.of("done").some((entry) => entry.planned.id === id && entry.atMs <= atMs);
+  }
+
   #isClient(on: string): boolean {
     return this.#schedule.instances.some(({ role }, i) => role === "client" && on.startsWith(`p${i}.`));
   }
@@ -96,7 +100,9 @@ export class Witness {
     return this.#log.entries.some((entry) => {
       if (!("planned" in entry) || entry.type === "skipped") return false;
       const frees = entry.planned.verb === "reset" || entry.planned.verb === "grant" || entry.planned.verb === "revoke";
-      return frees && entry.on !== on && entry.atMs > askedAtMs - SEEN_WITHIN_MS;
+      if (!frees || entry.type === "failed" || entry.atMs <= askedAtMs - SEEN_WITHIN_MS) return false;
+      // Its own reset it knows when it is done.
+      return entry.on !== on || (entry.type === "asked" && !this.#isDoneBy(entry.planned.id, askedAtMs));
     });
   }
 }

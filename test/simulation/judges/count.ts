@@ -1,7 +1,7 @@
 // When the world is calm, the store has counted every unit that was admitted, once.
 
 import type { LimitSpec } from "../../../src/kernel/algorithms/registry.ts";
-import { decideBatch, StoreError } from "../../../src/store/api.ts";
+import { decideBatch, type ReadState, StoreError } from "../../../src/store/api.ts";
 import { expectedLosses } from "../losses.ts";
 import type { Account, Oracle } from "../oracle.ts";
 
@@ -22,6 +22,20 @@ export function* count(oracle: Oracle): Generator<string> {
 
 const LONGER_THAN_RUN_MS = 600_000;
 
+/** An instance that nothing asks gives back by itself what the store has lost. */
+export function* idleCount(oracle: Oracle): Generator<string> {
+  const { server, statesWhenCalm, schedule } = oracle.run;
+  if (!oracle.isOneAlone || schedule.faults.some(({ type }) => type !== "restart" && type !== "reload")) return;
+  for (const account of oracle.accounts.values()) {
+    const isHeld = account.bookings.some(({ planned }) => planned.verb === "reserve" || planned.verb === "run");
+    if (!isLasting(account) || isHeld || expectedLosses(oracle, account).more > 0) continue;
+    const used = usedIn(oracle, account, (key) => statesWhenCalm.get(key));
+    const least = account.bookings.reduce((sum, booking) => sum + booking.least, 0);
+    if (used === null || used >= least) continue;
+    yield `five seconds after the last fault the store counts ${used} in ${account.key}, expected ${least} (by ${server.nowMs()})`;
+  }
+}
+
 /** Whether units of a bucket stay used as long as a run lasts. */
 export function isLasting({ specs }: Account): boolean {
   return specs.every((spec) => {
@@ -31,9 +45,13 @@ export function isLasting({ specs }: Account): boolean {
 }
 
 /** What the store counts in a bucket; `null` for one that is damaged. */
-export function usedIn({ run: { server } }: Oracle, { key, specs }: Account): number | null {
+export function usedIn(
+  { run: { server } }: Oracle,
+  { key, specs }: Account,
+  read: (key: string) => ReadState = (each) => server.read(each),
+): number | null {
   const spec = specs[0] as LimitSpec;
   const request = { mode: "peek", steps: [{ bucket: key, limit: spec, event: { type: "read" } }] } as const;
-  const [reply] = decideBatch([request], (each) => server.read(each), server.nowMs()).replies;
+  const [reply] = decideBatch([request], read, server.nowMs()).replies;
   return reply === undefined || StoreError.isInstance(reply) ? null : (reply.steps[0]?.used ?? 0);
 }

@@ -2,7 +2,7 @@
 
 import { Oracle } from "../oracle.ts";
 import type { Run } from "../run.ts";
-import { count } from "./count.ts";
+import { count, idleCount } from "./count.ts";
 import { deadline } from "./deadline.ts";
 import { decisions, once } from "./decisions.ts";
 import { denials } from "./denials.ts";
@@ -14,6 +14,7 @@ import { slots } from "./slots.ts";
 
 export const JUDGES: Readonly<Record<string, Judge>> = {
   "every admitted unit is counted once": count,
+  "lost use is restored without a call": idleCount,
   "no more is admitted than the quota and the bound that was stated": quota,
   "no more calls run at once than there are slots": slots,
   "no call takes longer than its deadline": deadline,

@@ -98,7 +98,7 @@ function outageWith(stage: Stage, random: Random): Fault[] {
   const cut: Fault = { type: "network", atMs, forMs, rules, instances: someOf(instances, random) };
   const instance = random.pick(cut.instances);
   const againAfterMs = random.pick([50, 500, 3_000]);
-  const more = random.weighted({ kill: 3, close: 2, reload: 2, restart: 2, flap: 2, pause: 1 });
+  const more = random.weighted({ kill: 3, close: 2, reload: 2, restart: 2, again: 3, flap: 2, pause: 1 });
   if (more === "kill") return [cut, { type: "kill", atMs: during(), instance, againAfterMs, losesWrites: 0 }];
   if (more === "close")
     return [cut, { type: "close", atMs: during(), instance, withinMs: random.pick([0, 500, 5_000]), againAfterMs }];
@@ -107,6 +107,7 @@ function outageWith(stage: Stage, random: Random): Fault[] {
   if (more === "restart")
     return [cut, { type: "restart", atMs: during(), forMs: 100, agoMs: random.pick([null, 0, 500, 5_000]) }];
   if (more === "pause") return [cut, { type: "pause", atMs: during(), forMs: random.pick([100, 1_000]), instance }];
+  if (more === "again") return [cut, { ...cut, atMs: Math.min(untilMs, atMs + forMs + random.pick([600, 2_000])) }];
   // It comes and goes.
   return Array.from({ length: 6 }, () => ({ ...cut, atMs: during(), forMs: random.pick([5, 30, 100]) }));
 }

@@ -275,9 +275,4 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: "{ instances: this.#instances, rank: null }",
     replace: "{ instances: 1, rank: 0 }",
   },
-  "client: a hold that it denied stays at the service": {
-    file: "client/reserve.ts",
-    find: "if (isInDoubt) away.book(undoBooking(item, call, quotas), true);",
-    replace: "",
-  },
 };
