@@ -121,6 +121,7 @@ const layers: Record<string, Layer> = {
     files: /^src\/service\//,
     may: [
       KERNEL,
+      CLOCK,
       METRICS,
       VERSION,
       /^src\/limiter\.ts$/,

@@ -41,6 +41,10 @@ export class Deaths {
     }
   }
 
+  hasEnded(on: string): boolean {
+    return this.#lives.get(on)?.endedAtMs != null;
+  }
+
   /** Whether what was decided without the store may never have been booked, or taken back: the process ended before it could. */
   mayLose({ on, atMs }: Pick<Decided, "on" | "atMs">): boolean {
     const life = this.#lives.get(on);

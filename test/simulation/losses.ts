@@ -76,7 +76,7 @@ export const LOSSES: readonly Loss[] = [
     },
   },
   { when: "a process dies while it decides alone, and no journal is read by another process", of: OF_ONE_CALL },
-  { when: "a process that never reached the store decides, and its own clock is wrong", of: OF_ONE_CALL },
+  { when: "a process whose own clock is wrong dies before it ever reached the store", of: OF_ONE_CALL },
   {
     when: "a hold of the store is settled or taken back in an outage that lasts longer than its lease",
     of: OF_ONE_CALL,

@@ -180,7 +180,7 @@ export class Oracle {
     return this.run.log.of("event").some(({ event }) => event.type.startsWith("hold."));
   }
 
-  /** Whether an instance had only its own clock, and that was wrong: what it admits may be booked in a window that is over. */
+  /** Whether a process died that had only its own clock, and that was wrong: its journal may be booked in a window that is over. */
   #hasWrongTime({ on, atMs }: Decided): boolean {
     const { log, schedule } = this.run;
     const isWrong = schedule.faults.some((fault) => fault.type === "clock" && on.startsWith(`p${fault.instance}.`));
@@ -188,7 +188,7 @@ export class Oracle {
       .of("decided")
       .some((entry) => entry.on === on && entry.atMs <= atMs && entry.decision.degraded === null);
     const wasBack = this.away.some((time) => time.on === on && (time.untilMs ?? Number.POSITIVE_INFINITY) <= atMs);
-    return isWrong && !knew && !wasBack;
+    return isWrong && !knew && !wasBack && this.deaths.hasEnded(on);
   }
 
   /** Whether the service that decided a client's call alone may have ended before it could book it. */

@@ -5,6 +5,8 @@ import { monotonicClock, systemClock } from "../../clock.ts";
 export class StoreTime {
   /** The store's clock less the monotonic clock, never too large. */
   #offsetMs: number | null = null;
+  /** What has to be added to a time that was read before anything was learnt, ms. */
+  correctionMs = 0;
   /** How far the store may be ahead of `nowMs`, ms. */
   errorMs = 0;
 
@@ -14,8 +16,13 @@ export class StoreTime {
     const most = storeMs - sentMs;
     // The store's clock was set back if it is behind the known time.
     if (this.#offsetMs !== null && least <= this.#offsetMs && most >= this.#offsetMs) return;
+    if (this.#offsetMs === null) this.correctionMs = storeMs - systemClock.nowMs();
     this.#offsetMs = least;
     this.errorMs = most - least;
+  }
+
+  get isKnown(): boolean {
+    return this.#offsetMs !== null;
   }
 
   /** Epoch ms, an integer; not ahead of the store. This machine's clock before anything was learnt. */
