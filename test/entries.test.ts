@@ -246,6 +246,22 @@ describe("a reply of your own store", () => {
   });
 });
 
+describe("a store whose layers are not a function", () => {
+  for (const [layers, got] of [
+    [true, "true"],
+    [{}, "{}"],
+    [null, "null"],
+  ] as const) {
+    it(`is refused when the limiter is made: ${got}`, () => {
+      const store = { apply: async () => [], close: async () => {}, layers } as unknown as Store;
+      const isLayers = (error: unknown) => {
+        return MisuseError.isInstance(error) && error.faults[0]?.path === "store.layers" && error.faults[0].got === got;
+      };
+      assert.throws(() => createLimiter({ policy: POLICY, store }), isLayers);
+    });
+  }
+});
+
 describe("a store that is half a shared store", () => {
   for (const [member, got] of [
     ["beat", "only beat"],

@@ -72,7 +72,7 @@ const layers: Record<string, Layer> = {
       STORE_PARTS,
       CLOCK,
       /^src\/limiter\.ts$/,
-      /^src\/layers\/(checked|deny-cache)\.ts$/,
+      /^src\/layers\/(borrow|borrow\/background|checked|deny-cache)\.ts$/,
       // What it does without an object is what a limiter does without its store.
       /^src\/layers\/failover\/(backlog|local-decisions|outage|views)\.ts$/,
       /^src\/service\/(bounds|exchange|keys|log|policies|problems|service)\.ts$/,

@@ -124,12 +124,17 @@ function summary(totals: Totals, policy: CompiledPolicy, { instances, store }: P
     calls: totals.calls,
     allowed: totals.allowed,
     denied: totals.calls - totals.allowed,
-    deniedBy: Object.fromEntries(policy.limits.map(({ name }) => [name, totals.deniedBy.get(name) ?? 0])),
+    deniedBy: Object.fromEntries(denials(totals, policy)),
     instances,
     store,
     p50Ms: totals.percentileMs(0.5),
     p99Ms: totals.percentileMs(0.99),
   };
+}
+
+/** How often each limit denied: those of the policy, and those that only the service has. */
+function denials({ deniedBy }: Totals, { limits }: CompiledPolicy): ReadonlyMap<string, number> {
+  return new Map([...limits.map(({ name }) => [name, 0] as const), ...deniedBy]);
 }
 
 interface Played {
@@ -142,7 +147,7 @@ interface Played {
 }
 
 function printSummary(totals: Totals, policy: CompiledPolicy, run: Played): void {
-  const denials = policy.limits.map(({ name }) => `${name} ${totals.deniedBy.get(name) ?? 0}`).join(", ");
+  const denied = [...denials(totals, policy)].map(([name, count]) => `${name} ${count}`).join(", ");
   const processes = [...totals.decidedBy].map(([pid, count]) => `${pid} (${count})`).join(", ");
   const { calls, restart } = totals;
   const rows: [string, string][] = [
@@ -151,7 +156,7 @@ function printSummary(totals: Totals, policy: CompiledPolicy, run: Played): void
     ["store", run.prefix === null ? run.store : `${run.store}, keys begin with ${run.prefix}`],
     ["calls", String(calls)],
     ["allowed", String(totals.allowed)],
-    ["denied", `${calls - totals.allowed}: ${denials}`],
+    ["denied", `${calls - totals.allowed}: ${denied}`],
     ["decided by", `process ${processes}`],
     ["added", `${totals.percentileMs(0.5)} ms at the median, ${totals.percentileMs(0.99)} ms at p99`],
   ];

@@ -13,6 +13,10 @@ import { policyLabel, SAMPLE_POLICY } from "./defaults.ts";
 import { type BucketOptions, dimensionsOf, withBucketOptions, withLimiter } from "./input.ts";
 import { formatList, formatTable } from "./table.ts";
 
+/** The command does not know the policy of a service. */
+const NONE_OF_SERVICE =
+  "No limit of the service has all of its dimensions given. Add those of a limit's per, such as --session, --turn and --tool.";
+
 export function usageCommand(): Command {
   return withBucketOptions(
     new Command("usage").description(
@@ -28,7 +32,7 @@ async function usage(options: BucketOptions): Promise<void> {
   });
   if (options.json) console.log(JSON.stringify(usages));
   else if (usages.length > 0) console.log(formatUsages(usages));
-  else if (policy === null) console.log("No limit of the service has all of its dimensions given.");
+  else if (policy === null) console.log(NONE_OF_SERVICE);
   else console.log(`No limit has all of its dimensions given. What is missing:\n${formatMissing(policy, dimensions)}`);
   if (policy !== null && !options.json) for (const line of otherQuotas(policy, dimensions, usages)) console.log(line);
   adviseTenant(options, dimensions);

@@ -38,7 +38,7 @@ class AwayObject {
   failure: StoreError;
   /** Whether it has answered since: from then on it decides. */
   isBack = false;
-  readonly local: LocalDecisions;
+  readonly #local: LocalDecisions;
   readonly #backlog = new Backlog({ instance: crypto.randomUUID() }, undefined);
   /** Until when a batch is under way. A request that was ended on the way does not say that it failed. */
   readonly #sentUntilMs = new WeakMap<OpenBatch, number>();
@@ -50,7 +50,7 @@ class AwayObject {
   constructor(failure: StoreError, views: Views, isolates: number) {
     this.failure = failure;
     const place = { instances: isolates, rank: null };
-    this.local = new LocalDecisions({ views, time: { nowMs: Date.now } }, this.#backlog, { place: () => place }, this);
+    this.#local = new LocalDecisions({ views, time: { nowMs: Date.now } }, this.#backlog, { place: () => place }, this);
   }
 
   get awayMs(): number {
@@ -74,6 +74,11 @@ class AwayObject {
     if (Date.now() < this.#lookedForUntilMs) return false;
     this.#lookedForUntilMs = Date.now() + LOOKS_FOR_MS;
     return true;
+  }
+
+  /** Decides a request without the object. An `undo` fails, because its bookings are charges: its units stay used. */
+  admit(request: StoreRequest): StoreAnswer {
+    return request.mode === "undo" ? this.failure : this.#local.admit(request);
   }
 
   failed(failure: StoreError): void {
@@ -122,7 +127,7 @@ export class AwayObjects {
     const answers =
       away === undefined || away.takesTurn()
         ? await this.#decideThere(name, requests, away, forCall.ask)
-        : requests.map((request) => away.local.admit(request));
+        : requests.map((request) => away.admit(request));
     const left = this.#away.get(name);
     if (left?.beginsLooking()) forCall.runLater(this.#lookFor(name, forCall.settle));
     return answers;
@@ -187,10 +192,9 @@ export class AwayObjects {
       this.#away.set(name, away);
     }
     away.failed(failure);
-    const { local } = away;
     return requests.map((request, i) => {
       const answer = known[i];
-      return answer === undefined || isOutage(answer) ? local.admit(request) : answer;
+      return answer === undefined || isOutage(answer) ? away.admit(request) : answer;
     });
   }
 }

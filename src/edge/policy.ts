@@ -12,14 +12,8 @@ import { algorithmOf } from "../kernel/algorithms/registry.ts";
  */
 export function checkPolicy(policy: Policy): void {
   const { partition, limits } = compiledPolicy(policy);
-  const faults = limits.flatMap((limit) => [...borrowFault(limit), ...wideFault(limit, limits, partition)]);
+  const faults = limits.flatMap((limit) => wideFault(limit, limits, partition));
   if (faults.length > 0) throw new MisuseError("unsupported-limit", faults);
-}
-
-function borrowFault({ name, isBorrowing }: Limit): Fault[] {
-  if (!isBorrowing) return [];
-  const expected = "no borrow: what a Worker has borrowed it could not return, because its timers end with a request";
-  return [{ path: `limits.${name}.borrow`, expected, got: "auto" }];
 }
 
 /**

@@ -54,8 +54,10 @@ const OPTIONS = {
   failover: checked<{ readonly isolates: number } | false, false>(
     "{ isolates } with a whole number from 1 to 10000, or false",
     (value) => {
-      const isolates = (value as { readonly isolates?: unknown } | null)?.isolates;
-      return value === false || (Number.isSafeInteger(isolates) && Number(isolates) >= 1 && Number(isolates) <= 10_000);
+      if (value === false) return true;
+      const { isolates, ...others } = (value ?? {}) as { readonly isolates?: unknown };
+      const isWhole = Number.isSafeInteger(isolates) && Number(isolates) >= 1 && Number(isolates) <= 10_000;
+      return isWhole && Object.keys(others).length === 0;
     },
     false,
   ),

@@ -2,7 +2,7 @@
 // of `agents` and the class of `@cloudflare/think` give a hook different names for the same things.
 
 import type { Call } from "../kernel/call.ts";
-import { MisuseError } from "../kernel/errors.ts";
+import { invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Limiter } from "../limiter.ts";
 
 /** What a hook gets of a call of a tool. */
@@ -37,8 +37,12 @@ const NOT_JUDGED = "The limits of this tool could not be checked. The tool did n
  * call cannot be judged.
  *
  * @param callOf what a call has beside its session, turn, tool and arguments, such as `user`
+ * @throws MisuseError `invalid-option`
  */
 export function thinkGuard(limiter: Limiter, callOf: (call: ThinkToolCall) => Partial<Call> = () => ({})): ThinkGuard {
+  if (typeof limiter?.consume !== "function") throw invalidOption("limiter", "a limiter from createLimiter", limiter);
+  if (typeof callOf !== "function")
+    throw invalidOption("callOf", "a function from a tool's call to dimensions", callOf);
   return {
     async beforeToolCall(call) {
       const { toolCallId, toolName, input, session = "", operationId, requestId } = call;

@@ -47,7 +47,10 @@ const OPTIONS = {
    */
   keys: checked<{ readonly secret: string } | false, { readonly secret: string }>(
     "{ secret } with the name of a secret, or false where no key is needed",
-    (value) => value === false || isText((value as { readonly secret?: unknown } | null)?.secret),
+    (value) => {
+      const { secret, ...others } = (value || {}) as { readonly secret?: unknown };
+      return value === false || (isText(secret) && Object.keys(others).length === 0);
+    },
     { secret: "TOLLGATE_KEYS" },
   ),
   /** As for `durableObjectStore`: how long a call may take. */
@@ -157,8 +160,9 @@ function bindingsIn(env: unknown, binding: string, keys: { readonly secret: stri
   if (typeof namespace?.idFromName !== "function") {
     throw notBound(
       binding,
-      `a binding to the class TollgateObject: add { "name": "${binding}", "class_name": "TollgateObject" } to durable_objects.bindings in wrangler.jsonc, and the class to new_sqlite_classes of a migration`,
+      "a binding to the class TollgateObject",
       namespace,
+      `Add { "name": "${binding}", "class_name": "TollgateObject" } to durable_objects.bindings in wrangler.jsonc, and the class to new_sqlite_classes of a migration.`,
     );
   }
   if (keys === false) return { namespace, keys: { find: () => undefined } };
@@ -167,14 +171,15 @@ function bindingsIn(env: unknown, binding: string, keys: { readonly secret: stri
   if (typeof text !== "string") {
     throw notBound(
       secret,
-      `the text of a key file as a secret: tollgate keys create --file keys.json --scope decide, then wrangler secret put ${secret} < keys.json`,
+      "the text of a key file as a secret",
       text,
+      `Make one: tollgate keys create --file keys.json --scope decide. Then run wrangler secret put ${secret} < keys.json; for wrangler dev, write it into .dev.vars.`,
     );
   }
   return { namespace, keys: parseKeys(text, `the secret ${secret}`) };
 }
 
-function notBound(name: string, expected: string, got: unknown): MisuseError {
-  const fault: Fault = { path: `env.${name}`, expected, got: got === undefined ? "nothing" : typeof got };
+function notBound(name: string, expected: string, got: unknown, hint: string): MisuseError {
+  const fault: Fault = { path: `env.${name}`, expected, got: got === undefined ? "nothing" : typeof got, hint };
   return new MisuseError("invalid-option", fault);
 }

@@ -3,13 +3,14 @@
 // counts what all instances together have borrowed and not used, and refuses a loan beyond a small part of what is free.
 // It decides nothing about other limits.
 
-import { type Clock, countdown, monotonicClock, sleep, unref } from "../clock.ts";
+import { type Clock, countdown, monotonicClock, sleep } from "../clock.ts";
 import type { Degraded } from "../kernel/decision.ts";
 import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
 import type { Layer, Store, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import type { Account } from "./borrow/account.ts";
 import { Accounts } from "./borrow/accounts.ts";
+import { type Background, ProcessBackground } from "./borrow/background.ts";
 import { FreeUnits } from "./borrow/free-units.ts";
 import {
   borrowedStep,
@@ -38,6 +39,7 @@ const MAX_AWAITED = 2;
 export class BorrowLayer implements Layer {
   readonly #store: Layer;
   readonly #clock: Clock;
+  readonly #background: Background;
   readonly #accounts = new Accounts();
   readonly #returns: Returns;
   readonly #freeUnits: FreeUnits;
@@ -45,7 +47,6 @@ export class BorrowLayer implements Layer {
   /** Made when it is first needed: in its global scope a Worker has no random values. */
   #instance: string | undefined;
   #loans = 0;
-  #timer: ReturnType<typeof setInterval> | undefined;
   #isClosed = false;
 
   /**
@@ -53,11 +54,12 @@ export class BorrowLayer implements Layer {
    *   the units stay used
    * @param clock the clock by which loans end: it must not run back
    */
-  constructor(store: Layer, giveBack: Store["apply"], clock: Clock) {
+  constructor(store: Layer, giveBack: Store["apply"], clock: Clock, background: Background = new ProcessBackground()) {
     this.#store = store;
     this.#clock = clock;
+    this.#background = background;
     this.#returns = new Returns(store, giveBack, clock);
-    this.#freeUnits = new FreeUnits(store, clock, RETURN_EACH_MS);
+    this.#freeUnits = new FreeUnits(store, clock, RETURN_EACH_MS, background.isShared);
   }
 
   async apply(requests: readonly StoreRequest[], leftMs?: number): Promise<readonly StoreAnswer[]> {
@@ -81,7 +83,11 @@ export class BorrowLayer implements Layer {
       // Too few units are here.
       else if (this.#accounts.for(step)?.has(costOf(step), nowMs) !== true) return this.#askAndLearn(request, leftMs);
     }
-    return isAll ? this.#yield(this.#takeAll(steps, nowMs)) : this.#askRest(request, leftMs);
+    if (isAll) return this.#yield(this.#takeAll(steps, nowMs));
+    const asked = this.#askRest(request, leftMs);
+    // Also for a caller that is gone: units that are put back are not lost.
+    this.#background.keep(asked);
+    return asked;
   }
 
   /** Whether there are borrowed units to give back. */
@@ -93,8 +99,8 @@ export class BorrowLayer implements Layer {
     // Real time, also where a test gives the store its clock.
     const leftMs = countdown(withinMs);
     this.#isClosed = true;
-    clearInterval(this.#timer);
-    await this.#accounts.settled();
+    this.#background.stop();
+    if (this.#background.isShared) await this.#accounts.settled();
     for (;;) {
       const returned = this.#accounts.all().flatMap((account) => account.everything() ?? []);
       await this.#returns.give([...this.#returns.takeAll(), ...returned]);
@@ -114,7 +120,7 @@ export class BorrowLayer implements Layer {
       const step = steps[i] as Step;
       const account = this.#accounts.for(step) as Account;
       account.take(costOf(step));
-      if (account.isLow) this.#borrow(step, account);
+      if (account.isLow) this.#borrow(step, account, nowMs);
       shown[i] = account.shown(nowMs);
       storeMs = account.storeMsAt(nowMs);
       if (account.degraded !== undefined) degraded.push(account.degraded);
@@ -130,7 +136,7 @@ export class BorrowLayer implements Layer {
       const account = this.#accounts.for(step) as Account;
       const cost = costOf(step);
       taken.push({ account, cost, window: account.takePending(cost) });
-      if (account.isLow) this.#borrow(step, account);
+      if (account.isLow) this.#borrow(step, account, this.#clock.nowMs());
     }
     const ended = (isAllowed: boolean) => {
       const nowMs = this.#clock.nowMs();
@@ -163,9 +169,8 @@ export class BorrowLayer implements Layer {
       if (!isBorrowing(step) || found === undefined) continue;
       const account = this.#accounts.for(step) ?? this.#accounts.open(step, found, reply, nowMs);
       if (account === undefined) continue;
-      this.#timer ??= unref(setInterval(() => this.#tick(), RETURN_EACH_MS));
       account.charged(costOf(step));
-      this.#borrow(step, account);
+      this.#borrow(step, account, nowMs);
     }
     return reply;
   }
@@ -181,6 +186,7 @@ export class BorrowLayer implements Layer {
     // A `force` is booked already: asked again it would be booked twice.
     if (holders.length === 0 || request.mode === "force") return this.#withRetry(request, reply, endsAtMs);
     const emptied = Promise.all(holders.map((account) => this.#empty(account)));
+    this.#background.keep(emptied);
     // The deadline has to leave time for another answer that takes as long as this one did.
     const tripMs = monotonicClock.nowMs() - askedAtMs;
     if (!(await isDoneBy(endsAtMs - tripMs, emptied))) return reply;
@@ -203,9 +209,9 @@ export class BorrowLayer implements Layer {
     return { ...reply, steps };
   }
 
-  #borrow(step: Step, account: Account): void {
-    if (account.busy !== null || this.#isClosed) return;
-    const sentMs = this.#clock.nowMs();
+  #borrow(step: Step, account: Account, sentMs: number): void {
+    if (account.isBusy(sentMs) || this.#isClosed) return;
+    this.#background.tickEach(RETURN_EACH_MS, () => this.#tick());
     const units = account.nextLoan(sentMs);
     if (units === 0) return;
     this.#instance ??= crypto.randomUUID();
@@ -225,27 +231,36 @@ export class BorrowLayer implements Layer {
       if (!reply.allowed || charged === undefined || held === undefined) return account.heldByAll(held, nowMs);
       if (!account.isReset) account.borrowed({ id, units }, charged, held, reply, sentMs, nowMs);
     };
-    this.#accounts.occupy([account], lend());
+    this.#occupy([account], lend());
+  }
+
+  /** Units are on their way to accounts, or back, until some work has ended. */
+  #occupy(accounts: readonly Account[], work: Promise<unknown>): Promise<void> {
+    const ended = this.#accounts.occupy(accounts, work, this.#clock.nowMs());
+    this.#background.keep(ended);
+    return ended;
   }
 
   /** Returns what an account holds, and what is on its way to it. */
   async #empty(account: Account): Promise<void> {
-    for (let i = 0; i < MAX_AWAITED && account.busy !== null; i++) await account.busy;
-    if (account.busy !== null) return;
+    for (let i = 0; i < MAX_AWAITED && account.busy !== null && this.#background.isShared; i++) await account.busy;
+    if (account.isBusy(this.#clock.nowMs())) return;
     const returned = account.everything();
-    if (returned !== null) await this.#accounts.occupy([account], this.#returns.give([returned]));
+    if (returned !== null) await this.#occupy([account], this.#returns.give([returned]));
   }
 
-  /** Returns what calls do not need, ends loans that were used up, and forgets accounts without calls. */
-  #tick(): void {
+  /**
+   * Returns what calls do not need, ends loans that were used up, and forgets accounts without calls.
+   *
+   * @returns whether something is left to do
+   */
+  #tick(): boolean {
     const nowMs = this.#clock.nowMs();
     const due = this.#returns.takeDue(nowMs);
     const { returned, from } = this.#accounts.sweep(nowMs);
-    if (due.length + returned.length > 0) this.#accounts.occupy(from, this.#returns.give([...due, ...returned]));
-    else if (this.#accounts.size === 0 && this.#returns.isEmpty) {
-      clearInterval(this.#timer);
-      this.#timer = undefined;
-    }
+    const isGiving = due.length + returned.length > 0;
+    if (isGiving) this.#occupy(from, this.#returns.give([...due, ...returned]));
+    return isGiving || this.#accounts.size > 0 || !this.#returns.isEmpty;
   }
 
   /** Asks the store. Units that this instance has borrowed and not used do not count as used here. */

@@ -60,6 +60,8 @@ type Resolver<Source> = [ClaimedOf<Source>] extends [never]
 /** The longest, and the default, `denyCacheMs`. */
 export const MAX_DENIED_MS = 1_000;
 
+const LAYERS = 'networkLayers of "tollgate/store"';
+
 const OPTIONS = [
   "policy",
   "store",
@@ -93,8 +95,10 @@ export function checkLimiterOptions(options: Omit<LimiterOptions, "policy">): vo
   checkWhole("store.batching.underWay", underWay, 1, 16);
   const needing = (["batching", "setup", "book"] as const).find((name) => (store as Partial<SharedStore>)[name]);
   if (needing !== undefined && store.layers === undefined) {
-    const expected = `networkLayers of "tollgate/store", because the store has ${needing}`;
-    throw new MisuseError("invalid-option", { path: "store.layers", expected, got: "nothing" });
+    throw invalidOption("store.layers", `${LAYERS}, because the store has ${needing}`, undefined);
+  }
+  if (store.layers !== undefined && typeof store.layers !== "function") {
+    throw invalidOption("store.layers", `${LAYERS}, or nothing`, store.layers);
   }
   if (prefix !== undefined && (typeof prefix !== "string" || !/^[A-Za-z0-9_.:-]{1,64}$/.test(prefix))) {
     throw invalidOption("prefix", "1 to 64 letters, digits, _ . : or -", prefix);

@@ -28,7 +28,7 @@ export function callerOf(keys: Keys | false, authorization: string | null, scope
   const [, id, secret] = KEY.exec(authorization) ?? [];
   if (id === undefined || secret === undefined) {
     throw unauthorized(
-      "This is no API key of Tollgate: send Authorization: Bearer tg_…, as `tollgate keys create` printed it.",
+      "This is not an API key of Tollgate: send Authorization: Bearer tg_…, as `tollgate keys create` printed it.",
     );
   }
   const key = keys.find(id);

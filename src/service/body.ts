@@ -31,7 +31,7 @@ export async function readBody(request: Request, maxBytes: number): Promise<unkn
   try {
     value = JSON.parse(text);
   } catch {
-    throw new ProblemError("invalid-json", "The body is no JSON.");
+    throw new ProblemError("invalid-json", "The body is not JSON.");
   }
   if (RESERVED_KEY.test(text) && hasReservedKey(value)) {
     throw invalidBody("__proto__", "another name", "a reserved one");
@@ -118,7 +118,7 @@ function textOf(bytes: Uint8Array | ArrayBuffer): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw new ProblemError("invalid-json", "The body is no UTF-8.");
+    throw new ProblemError("invalid-json", "The body is not UTF-8.");
   }
 }
 

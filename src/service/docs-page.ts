@@ -45,7 +45,7 @@ export function problemsPage(): Response {
   );
   return pageOf(
     "Problems of Tollgate",
-    `<p>An answer that is no success is <code>application/problem+json</code> (RFC 9457). Its <code>code</code> is one of these.</p>
+    `<p>An answer that reports a problem is <code>application/problem+json</code> (RFC 9457). Its <code>code</code> is one of these.</p>
 <table><thead><tr><th>Code</th><th>Status</th><th>What it means</th></tr></thead><tbody>
 ${rows.join("\n")}
 </tbody></table>`,

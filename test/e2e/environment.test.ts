@@ -208,7 +208,10 @@ describe("--url", () => {
     const [byFlag] = await json(["usage", "--session", "s", "--url", url], key);
     assert.equal(byFlag.used, 1);
     const nothing = await run(["usage"], env);
-    assert.equal(nothing.stdout, "No limit of the service has all of its dimensions given.\n");
+    assert.equal(
+      nothing.stdout,
+      "No limit of the service has all of its dimensions given. Add those of a limit's per, such as --session, --turn and --tool.\n",
+    );
     const { before: first, after: then } = await json(["reset", ...BUCKET, "--yes", "--reason", "a test"], env);
     assert.deepEqual([first.used, then.used], [1, 0]);
   });
@@ -265,7 +268,7 @@ describe("--url", () => {
     const { key: reader } = await json(["keys", "create", "--file", "readers.json", "--scope", "read"]);
     for (const [args, more, message] of [
       [["usage"], { TOLLGATE_API_KEY: undefined }, /401: An API key is needed: send Authorization/],
-      [["usage"], { TOLLGATE_API_KEY: "tg_none_none" }, /401: This is no API key of Tollgate: send/],
+      [["usage"], { TOLLGATE_API_KEY: "tg_none_none" }, /401: This is not an API key of Tollgate: send/],
       [["usage"], { TOLLGATE_API_KEY: reader }, /401: The API key is not known: it was revoked, or/],
       [["usage"], { TOLLGATE_URL: `${server.url}/limits` }, /404: There is no such path/],
       [

@@ -57,6 +57,21 @@ for (const [perTurn, perSession] of [
 }
 
 describe("a replay through a service", () => {
+  it("counts the denials of limits that only the service has", async () => {
+    const { url, apiKey, stop } = await startTemplate({ policy: JSON.parse(policyOf(1, 50)) });
+    const call = JSON.stringify({ session: "s1", turn: 1, tool: "search" });
+    writeFileSync(join(folder, "same.jsonl"), `${call}\n${call}\n`);
+    const limits = [{ name: "of-my-file", per: ["session"], quota: 9 }];
+    writeFileSync(join(folder, "other.json"), JSON.stringify({ version: 1, limits }));
+    const args = ["replay", "same.jsonl", "--policy", "other.json", "--url", String(url)];
+    const played = await tollgate([...args, "--json"], folder, { TOLLGATE_API_KEY: apiKey });
+    assert.equal(played.status, 0, played.stderr);
+    assert.deepEqual(JSON.parse(played.stdout).deniedBy, { "of-my-file": 0, "tool-per-turn": 1 });
+    const again = await tollgate(args, folder, { TOLLGATE_API_KEY: apiKey });
+    assert.match(again.stdout, /^denied +2: of-my-file 0, tool-per-turn 2$/m);
+    await stop();
+  });
+
   it("refuses a key that the service does not know, and options of a store", async () => {
     const { url, stop } = await startTemplate();
     const args = ["replay", "synthetic.jsonl", "--policy", "5.json", "--url", String(url)];

@@ -134,9 +134,12 @@ describe("a Worker that is not set up", () => {
   const cases: Readonly<Record<string, [options: Parameters<typeof startTemplate>[0], log: RegExp]>> = {
     "without a binding": [
       { objects: { OTHER: objects.TOLLGATE }, bindings: { TOLLGATE_KEYS: keys } },
-      /env\.TOLLGATE: expected a binding to the class TollgateObject.*wrangler\.jsonc.*got nothing/,
+      /env\.TOLLGATE: expected a binding to the class TollgateObject, got nothing\. Add .* in wrangler\.jsonc/,
     ],
-    "without keys": [{ bindings: {} }, /env\.TOLLGATE_KEYS: expected the text of a key file as a secret.*got nothing/],
+    "without keys": [
+      { bindings: {} },
+      /env\.TOLLGATE_KEYS: expected the text of a key file as a secret, got nothing\. Make one: .*\.dev\.vars/,
+    ],
     "with keys that are none": [{ bindings: { TOLLGATE_KEYS: "{}" } }, /keys: expected a key file/],
   };
   for (const [what, [options, log]] of Object.entries(cases)) {

@@ -2,15 +2,9 @@
 
 import { DurableObject, env } from "cloudflare:workers";
 import fc from "fast-check";
-import {
-  durableObjectStore,
-  type ObjectNamespace,
-  ownObjectStore,
-  thinkGuard,
-  TollgateObject,
-} from "../../src/edge/edge.ts";
-import { BOUNDS } from "../../src/edge/object.ts";
+import { durableObjectStore, type ObjectNamespace, ownObjectStore, thinkGuard } from "../../src/edge/edge.ts";
 import type { StoreRequest } from "../../src/kernel/request.ts";
+import { networkLayers } from "../../src/layers/network.ts";
 import { createLimiter } from "../../src/limiter.ts";
 import { StoreError } from "../../src/store/error.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -21,89 +15,14 @@ import { createTallies, renamed, rowSchedule, schedule } from "../properties/sch
 import { inPartition } from "../stores/in-partition.ts";
 import { scenarios } from "./scenarios.ts";
 
+export { TestObject } from "./test-object.ts";
+
 const { TOLLGATE: namespace, COUNTER } = env as Record<"TOLLGATE" | "COUNTER", ObjectNamespace>;
 const LANES = 16;
 
 const sleep = (ms: number) => new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), ms));
 
-interface Cursor {
-  readonly rowsRead: number;
-  readonly rowsWritten: number;
-}
-
-/** What ran since the rows were counted last; `null`: nothing is counted. */
-let statements: Cursor[] | null = null;
-
 const LIMIT = { algorithm: "budget", quota: 1, ttlMs: 1_000, ttlFrom: "first" } as const;
-
-/** An object that a test can look into. */
-export class TestObject extends TollgateObject {
-  override bounds = { ...BOUNDS };
-
-  #fault: "fails" | "hangs" | "loses" | null = null;
-
-  #hung = 0;
-
-  /** How many batches have hung. */
-  hung(): number {
-    return this.#hung;
-  }
-
-  /** `loses`: it decides, and its answer is lost. */
-  setFault(fault: "fails" | "hangs" | "loses" | null): void {
-    this.#fault = fault;
-  }
-
-  override async decide(batch: string): Promise<string> {
-    if (this.#fault === "fails") throw new Error("the object is away");
-    if (this.#fault === "hangs") {
-      this.#hung++;
-      await new Promise((resolve) => setTimeout(resolve, 10_000));
-    }
-    const answer = await super.decide(batch);
-    if (this.#fault === "loses") throw new Error("the answer is lost");
-    return answer;
-  }
-
-  /** The rows that statements have read and written, which are counted from the first call on. */
-  rowsCounted(): readonly [read: number, written: number] {
-    const sum = (of: keyof Cursor) => (statements ?? []).reduce((count, each) => count + each[of], 0);
-    const counted = [sum("rowsRead"), sum("rowsWritten")] as const;
-    if (statements === null) countStatements(Object.getPrototypeOf(this.ctx.storage.sql));
-    statements = [];
-    return counted;
-  }
-
-  setBounds(bounds: object): void {
-    Object.assign(this.bounds, bounds);
-  }
-
-  rows(statement: string): unknown[] {
-    return [...this.ctx.storage.sql.exec(statement).raw()];
-  }
-
-  alarmAtMs(): Promise<number | null> {
-    return this.ctx.storage.getAlarm();
-  }
-
-  async runAlarm(): Promise<void> {
-    await this.alarm();
-  }
-
-  /** Ends the object at once, as the runtime does; the next call starts another on the same data. */
-  evict(): void {
-    (this.ctx as unknown as { abort(reason: string): void }).abort("evicted");
-  }
-}
-
-function countStatements(sql: { exec(...args: unknown[]): Cursor }): void {
-  const { exec } = sql;
-  sql.exec = function (...args) {
-    const cursor = exec.apply(this, args);
-    statements?.push(cursor);
-    return cursor;
-  };
-}
 
 /** Another class than the store wants: an object that has limits of its own, as an agent does. */
 export class CounterObject extends DurableObject {
@@ -149,7 +68,7 @@ const store = durableObjectStore({ namespace });
 const slots = createLimiter({
   policy: { version: 1, limits: [{ name: "slots", per: ["session"], algorithm: "concurrency", quota: 1 }] },
   // Its setup is read by a timer, of which the global scope has none.
-  store: { ...store, setup: async () => [] },
+  store: { ...store, layers: networkLayers, setup: async () => [] },
   onEvent: () => {},
 });
 

@@ -75,6 +75,8 @@ export interface WorkerOptions {
   readonly bindings?: Readonly<Record<string, string>>;
   /** Rate limit bindings by name. */
   readonly ratelimits?: Readonly<Record<string, RateLimit>>;
+  /** How many more isolates run the Worker, as the bindings `ISOLATE0` and so on. All of them ask the same objects. */
+  readonly isolates?: number;
 }
 
 export interface RateLimit {
@@ -93,26 +95,43 @@ export async function startWorker({
   objects,
   bindings = {},
   ratelimits = {},
+  isolates = 0,
 }: WorkerOptions = {}): Promise<RunningWorker> {
   const before = new Set(childPids());
   const lines: string[] = [];
+  const worker = {
+    // A module by itself: for a script, miniflare would look for what it imports, which takes longer than all else.
+    modules: [{ type: "ESModule" as const, path: "worker.js", contents: await bundle(file, code, plugins) }],
+    compatibilityDate: "2026-07-01",
+    compatibilityFlags: [...flags],
+  };
+  const others = Array.from({ length: isolates }, (_, i) => `isolate-${i}`);
+  const hasCounter = code === undefined && isolates === 0;
   const miniflare = new Miniflare({
     handleRuntimeStdio(...outputs: Readable[]) {
       for (const output of outputs) output.on("data", (data: Buffer) => lines.push(String(data)));
     },
-    // A module by itself: for a script, miniflare would look for what it imports, which takes longer than all else.
-    modules: [{ type: "ESModule", path: "worker.js", contents: await bundle(file, code, plugins) }],
-    compatibilityDate: "2026-07-01",
-    compatibilityFlags: [...flags],
-    durableObjects: {
-      ...(objects ?? {
-        TOLLGATE: { className, useSQLite: true },
-        ...(code === undefined ? { COUNTER: { className: "CounterObject", useSQLite: true } } : {}),
-      }),
-    },
-    bindings: { ...bindings },
-    ratelimits: { ...ratelimits },
     durableObjectsPersist: folder,
+    workers: [
+      {
+        ...worker,
+        name: "main",
+        durableObjects: {
+          ...(objects ?? {
+            TOLLGATE: { className, useSQLite: true },
+            ...(hasCounter ? { COUNTER: { className: "CounterObject", useSQLite: true } } : {}),
+          }),
+        },
+        bindings: { ...bindings },
+        ratelimits: { ...ratelimits },
+        serviceBindings: Object.fromEntries(others.map((name, i) => [`ISOLATE${i}`, name])),
+      },
+      ...others.map((name) => ({
+        ...worker,
+        name,
+        durableObjects: { TOLLGATE: { className, scriptName: "main", useSQLite: true } },
+      })),
+    ],
   });
   const url = await miniflare.ready;
   const pid = childPids().find((each) => !before.has(each) && commandOf(each).includes("workerd"));

@@ -7,6 +7,7 @@ import { createLimiter, definePolicy, type Limiter, MisuseError, type PolicyInpu
 import { type SharedStore, type Store, StoreError, type StoreRequest } from "tollgate/store";
 import { networkLayers } from "../../src/layers/network.ts";
 import { settled } from "./borrowing.ts";
+import { inRequests } from "./in-requests.ts";
 import { RemoteStore } from "./remote.ts";
 import { slowStore } from "./slow-store.ts";
 
@@ -562,7 +563,9 @@ describe("units that are borrowed in advance", () => {
       fc.constantFrom(3, 20, 100, 400),
       async (turns, quota) => {
         const { store, clock } = slowStore();
-        const limiters = [0, 1, 2].map(() => limiterOn(store, quota));
+        // The last one is in a Worker.
+        const open = (who: number) => limiterOn(who < 2 ? store : { ...store, layers: inRequests().layers }, quota);
+        const limiters = [0, 1, 2].map(open);
         const born = clock.nowMs();
         let spent = 0;
         let isExact = true;
@@ -574,7 +577,7 @@ describe("units that are borrowed in advance", () => {
           assert.ok(spent <= quota, `${spent} of ${quota}`);
           if (after === "closes") await limiter.close();
           if (after === "dies") isExact = false;
-          if (after !== "goes on") limiters[who] = limiterOn(store, quota);
+          if (after !== "goes on") limiters[who] = open(who);
           clock.advance(advanceMs);
         }
         assert.ok(clock.nowMs() - born < WINDOW_MS, "one window");

@@ -447,3 +447,29 @@ describe("compiledPolicy", () => {
     assert.deepEqual(writtenPolicy(made), { version: 1, tools: { search: { cost: { tokens: 5 } } }, limits });
   });
 });
+
+describe("a key of a limit in code", () => {
+  const faultOf = (limit: object) => {
+    try {
+      compiledPolicy(policy(limit));
+    } catch (error) {
+      if (MisuseError.isInstance(error)) return [error.faults[0]?.path, error.faults[0]?.got];
+    }
+    return null;
+  };
+
+  it("that belongs to other algorithms names them", () => {
+    const windowed = "a key of limits with the algorithm fixed-window, sliding-window or token-bucket";
+    assert.deepEqual(faultOf({ quota: 5, window: "1m" }), ["limits[0].window", windowed]);
+    const bucket = "a key of limits with the algorithm token-bucket";
+    assert.deepEqual(faultOf({ quota: 5, algorithm: "sliding-window", window: "1m", burst: 5 }), [
+      "limits[0].burst",
+      bucket,
+    ]);
+  });
+
+  it("that belongs to none, or stands elsewhere, is an unknown one", () => {
+    assert.deepEqual(faultOf({ quota: 5, colour: "red" }), ["limits[0].colour", "an unknown key"]);
+    assert.deepEqual(faultOf({ quota: 5, hold: { window: "1m" } }), ["limits[0].hold.window", "an unknown key"]);
+  });
+});

@@ -2,11 +2,12 @@
 
 import { type Fault, formatGot, MisuseError } from "../errors.ts";
 import type { Allotment, CompiledPolicy, Limit } from "../limit.ts";
+import { listed } from "../words.ts";
 import { compilePolicy } from "./compile.ts";
 import { contradictions, type PolicyFault, policyFault } from "./contradictions.ts";
 import type { PolicyInput } from "./input.ts";
 import { isObject, listOr, objectOr, valueAt } from "./place.ts";
-import { policySchema } from "./schema.ts";
+import { LIMIT_KEYS, policySchema } from "./schema.ts";
 import { readBy, type SchemaFault } from "./schema-kinds.ts";
 import { readable, settledPolicy } from "./settled.ts";
 import type { Policy, PolicyFor } from "./typed.ts";
@@ -123,12 +124,22 @@ function isPolicy(value: PolicyInput | Policy): value is CompiledPolicy {
 function policyFaults({ keys, expected, unknown, isKey, choices }: SchemaFault, input: unknown): PolicyFault[] {
   if (unknown.length > 0)
     return unknown.map((key) => ({
-      ...policyFault([...keys, key], expected, "an unknown key"),
+      ...policyFault(
+        [...keys, key],
+        expected,
+        keys[0] === "limits" && keys.length === 2 ? gotKey(key) : "an unknown key",
+      ),
       isKey: true,
       isUnknown: true,
     }));
   if (isKey) return [{ ...policyFault(keys, expected, formatGot(keys.at(-1))), isKey }];
   return [{ ...policyFault(keys, expected, formatGot(valueAt(input, keys))), choices: choices.map(String) }];
+}
+
+/** A key that a limit does not have: one of limits with another algorithm, or of none. */
+function gotKey(key: string): string {
+  const owners = [...LIMIT_KEYS].filter(([, own]) => own.includes(key)).map(([algorithm]) => algorithm);
+  return owners.length === 0 ? "an unknown key" : `a key of limits with the algorithm ${listed(owners, "or")}`;
 }
 
 /** What a policy was made from, with the algorithm of each limit. */

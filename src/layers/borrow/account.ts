@@ -9,12 +9,16 @@ import type { Step, StepHints, StepReply, StoreReply } from "../../kernel/reques
 const MAX_UNITS = 100_000;
 /** All instances together hold at most a 32nd of the free units without using them. */
 const FREE_PER_BORROWED = 32;
-/** A loan lasts about this long at the rate of the last calls, ms. */
+/** A loan lasts about this long at the rate of the last calls, ms, plus twice the time that the last one took to arrive. */
 const LASTS_MS = 100;
+/** Of that time at most this much counts, ms. */
+const MAX_TRIP_MS = 450;
 /** A loan is at most this many times as large as the one before. */
 const GROWTH = 4;
 /** Calls that are further apart than this say nothing about a rate, ms. */
 const RATE_MS = 1_000;
+/** Work that takes longer than this was cut off, ms. */
+const BUSY_MS = 10_000;
 /** How long it is assumed that other instances hold as many units as the store last said, ms. */
 const OTHERS_MS = 50;
 
@@ -43,6 +47,7 @@ export class Account {
   left = 0;
   /** Set while units are on their way here, or back to the store. */
   busy: Promise<void> | null = null;
+  #busyUntilMs = 0;
   /** Whether the bucket was reset: units that arrive later may have been wiped out with it. */
   isReset = false;
   /** Set when the last loan was decided without the store. It stays as long as the units: `#isAway` changes with each answer. */
@@ -64,8 +69,9 @@ export class Account {
   /** Units that calls took, from here and from the store, since the account was opened. */
   #used = 0;
   #usedAtTick = 0;
-  /** How many units the last loan brought. */
+  /** How many units the last loan brought, and how long it took to arrive. */
   #lastLoan = 1;
+  #tripMs = 0;
   /** When the rate of calls was measured last. */
   #ratedAtMs = Number.NEGATIVE_INFINITY;
   #usedAtRating = 0;
@@ -91,6 +97,21 @@ export class Account {
     if (JSON.stringify(limit) !== JSON.stringify(this.#limit)) return false;
     this.#limit = limit;
     return true;
+  }
+
+  /** Whether units are on their way. In a Worker that may end without notice, with its request. */
+  isBusy(nowMs: number): boolean {
+    return this.busy !== null && nowMs < this.#busyUntilMs;
+  }
+
+  occupy(work: Promise<void>, nowMs: number): void {
+    this.busy = work;
+    this.#busyUntilMs = nowMs + BUSY_MS;
+  }
+
+  /** The work that occupied it has ended. */
+  freed(work: Promise<void>): void {
+    if (this.busy === work) this.busy = null;
   }
 
   /** Whether the units suffice for a cost. An unknown cost (0) takes none and needs one. */
@@ -139,7 +160,7 @@ export class Account {
   }
 
   /**
-   * Begins a new measurement of the rate. Returns the units to borrow now: as many as calls take in `LASTS_MS`, or 0 where each
+   * Begins a new measurement of the rate. Returns the units to borrow now: as many as calls take while it lasts, or 0 where each
    * call should ask the store by itself.
    */
   nextLoan(nowMs: number): number {
@@ -154,7 +175,7 @@ export class Account {
       return 0;
     }
     const most = Math.min(MAX_UNITS, this.#lastLoan * GROWTH);
-    const units = Math.min(most, Math.floor(rate * LASTS_MS), this.#room(nowMs));
+    const units = Math.min(most, Math.floor(rate * this.#lastsMs), this.#room(nowMs));
     return units < 2 ? 0 : units;
   }
 
@@ -164,11 +185,16 @@ export class Account {
     this.left += loan.units;
     this.#loans.push(loan);
     this.#lastLoan = loan.units;
+    this.#tripMs = Math.min(MAX_TRIP_MS, nowMs - sentMs);
     this.#borrowedAtMs = reply.nowMs;
     this.degraded = reply.degraded;
     // Counted from before the loan was asked for, so that it ends before the bucket's window does.
     this.#endsAtMs = sentMs + charged.resetAfterMs;
     this.heldByAll(held, nowMs);
+  }
+
+  get #lastsMs(): number {
+    return LASTS_MS + 2 * this.#tripMs;
   }
 
   /** Learns how many units all instances hold. Without an answer nothing is borrowed for a while. */
@@ -230,9 +256,10 @@ export class Account {
   surplus(nowMs: number): Returned | null {
     if (nowMs >= this.#endsAtMs) this.#end();
     const used = Math.max(0, this.#used - this.#usedAtTick);
+    const needed = Math.ceil((used * this.#lastsMs) / LASTS_MS);
     this.#usedAtTick = this.#used;
     // Up to twice as much stays: under a rate that varies, units would be borrowed and returned in turns.
-    return this.#give(this.left > 2 * used ? this.left - used : 0);
+    return this.#give(this.left > 2 * needed ? this.left - needed : 0);
   }
 
   everything(): Returned | null {

@@ -57,7 +57,7 @@ export class Accounts {
     const from: Account[] = [];
     for (const [bucket, accounts] of this.#accounts) {
       const kept = accounts.filter((account) => {
-        if (account.busy !== null) return true;
+        if (account.isBusy(nowMs)) return true;
         // Before `surplus`, which begins a new tick.
         if (account.isIdle) return false;
         const surplus = account.surplus(nowMs);
@@ -76,14 +76,14 @@ export class Accounts {
   }
 
   /** Units are on their way to accounts, or back, until some work has ended. */
-  occupy(accounts: readonly Account[], work: Promise<unknown>): Promise<void> {
+  occupy(accounts: readonly Account[], work: Promise<unknown>, nowMs: number): Promise<void> {
     const ended = work
       .catch(() => {})
       .then(() => {
-        for (const account of accounts) account.busy = null;
+        for (const account of accounts) account.freed(ended);
         this.#inFlight.delete(ended);
       });
-    for (const account of accounts) account.busy = ended;
+    for (const account of accounts) account.occupy(ended, nowMs);
     this.#inFlight.add(ended);
     return ended;
   }

@@ -12,30 +12,49 @@ import { borrowedStep } from "./requests.ts";
 /** Most buckets that are remembered. One more, and all are forgotten. */
 const MAX_LOOKS = 10_000;
 
+/** What the store said of a bucket, and when it was asked. */
+interface Look {
+  readonly atMs: number;
+  /** Units that calls had used: a promise until the store has answered. */
+  used: Promise<number> | number;
+}
+
 /** The units that calls had used of buckets that have denied a call. */
 export class FreeUnits {
   readonly #store: Layer;
   readonly #clock: Clock;
   readonly #keptMs: number;
-  /** Units that calls had used, and when the store was asked. */
-  readonly #looks = new Map<string, { readonly atMs: number; readonly used: Promise<number> }>();
+  readonly #isShared: boolean;
+  readonly #looks = new Map<string, Look>();
 
-  constructor(store: Layer, clock: Clock, keptMs: number) {
+  /** @param isShared whether one call may wait for the answer to what another one has asked */
+  constructor(store: Layer, clock: Clock, keptMs: number, isShared: boolean) {
     this.#store = store;
     this.#clock = clock;
     this.#keptMs = keptMs;
+    this.#isShared = isShared;
   }
 
   /** Units that are free or that instances hold unused. */
   async of({ bucket, limit }: Step): Promise<number> {
     const nowMs = this.#clock.nowMs();
     let look = this.#looks.get(bucket);
-    if (look === undefined || nowMs - look.atMs >= this.#keptMs) {
+    const isUsable = look !== undefined && (this.#isShared || typeof look.used === "number");
+    if (look === undefined || !isUsable || nowMs - look.atMs >= this.#keptMs) {
       if (this.#looks.size >= MAX_LOOKS) this.#looks.clear();
-      look = { atMs: nowMs, used: this.#usedOf(bucket, limit).catch(() => Number.POSITIVE_INFINITY) };
+      look = this.#look(bucket, limit, nowMs);
       this.#looks.set(bucket, look);
     }
     return algorithmOf(limit).capacity(limit) - (await look.used);
+  }
+
+  #look(bucket: string, limit: Step["limit"], atMs: number): Look {
+    const used = this.#usedOf(bucket, limit).catch(() => Number.POSITIVE_INFINITY);
+    const look: Look = { atMs, used };
+    used.then((units) => {
+      look.used = units;
+    });
+    return look;
   }
 
   /** Units of a bucket that calls have used. */
