@@ -52,11 +52,11 @@ const runtime: Machine = {
   monotonicMs: () => performance.now(),
   startTimer(ms, run) {
     const timer = setTimeout(run, ms);
-    return { cancel: () => clearTimeout(timer), unref: () => void unref(timer) };
+    return { cancel: () => clearTimeout(timer), unref: () => unref(timer) };
   },
   startInterval(ms, run) {
     const timer = setInterval(run, ms);
-    return { cancel: () => clearInterval(timer), unref: () => void unref(timer) };
+    return { cancel: () => clearInterval(timer), unref: () => unref(timer) };
   },
   nextTurn(run) {
     if (typeof setImmediate === "function") setImmediate(run);
@@ -207,9 +207,8 @@ export function inNextTurn(run: () => void): void {
 }
 
 /** Lets a timer keep no process alive. Timers of other runtimes than Node keep nothing alive, and are numbers. */
-export function unref<Timer>(timer: Timer): Timer {
+function unref(timer: unknown): void {
   (timer as { unref?: () => void }).unref?.();
-  return timer;
 }
 
 /** Whether a promise is fulfilled within `ms`; what it is rejected with is thrown. */

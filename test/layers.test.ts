@@ -27,7 +27,6 @@ const CLOCK = /^src\/(clock|ids)\.ts$/;
 /** What only these two files may use, so that a simulator decides what it does. A method of another object is no such call. */
 const RUNTIME =
   /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b|(?<![.\w])set(Timeout|Interval|Immediate)\b|\bMath\.random\b|\brandomUUID\b|\bAbortSignal\.timeout\b/;
-const LATER = /^src\/(edge|layers\/borrow)/;
 const METRICS = /^src\/metrics\//;
 /** What the service and its clients say to each other. */
 const HTTP = /^src\/http\//;
@@ -232,7 +231,7 @@ describe("layers", () => {
   }
 
   it("ask the runtime for the time, timers, random numbers and ids in two files alone", () => {
-    const others = files.filter(({ path }) => !CLOCK.test(path) && !LATER.test(path));
+    const others = files.filter(({ path }) => !CLOCK.test(path));
     const asking = others.filter((file) => RUNTIME.test(codeOf(file)));
     assert.deepEqual(
       asking.map(({ path }) => path),

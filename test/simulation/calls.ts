@@ -1,6 +1,7 @@
 // How a program asks its limiter: each planned call, what the log gets of it, and how its hold ends.
 
 import type { Decision } from "tollgate";
+import { inBackground, sleep } from "../../src/clock.ts";
 import type { Hold, Limiter } from "../../src/limiter.ts";
 import type { Instance, Surroundings } from "./instance.ts";
 import { type Asked, failureOf } from "./log.ts";
@@ -137,7 +138,7 @@ class CallOnInstance {
       const ran = await this.#limiter.run(
         { ...call, toolCallId },
         async ({ addUsage }) => {
-          await new Promise((resolve) => setTimeout(resolve, lastsMs));
+          await sleep(lastsMs);
           if (fails) throw failure;
           if (tokens > 0) addUsage({ tokens });
         },
@@ -190,6 +191,6 @@ function waitOf({ maxWaitMs }: { readonly maxWaitMs?: number }): { maxWaitMs?: n
 function signalOf({ abortAfterMs }: { readonly abortAfterMs?: number }): { signal?: AbortSignal } {
   if (abortAfterMs === undefined) return {};
   const controller = new AbortController();
-  setTimeout(() => controller.abort(new Error("the caller has gone")), abortAfterMs);
+  inBackground(abortAfterMs, () => controller.abort(new Error("the caller has gone")));
   return { signal: controller.signal };
 }

@@ -122,7 +122,7 @@ export class Oracle {
     const { decision } = decided;
     const isLost =
       decision.degraded !== null &&
-      (this.deaths.mayLose(decided) || this.#mayServiceLose(decided) || this.#hasWrongTime(decided));
+      (this.deaths.mayLose(decided, decision.allowed) || this.#mayServiceLose(decided) || this.#hasWrongTime(decided));
     // A client may deny a call that the service has admitted, and whose answer was lost.
     // So may an instance, if the call came twice under one key: an answer that was given again is not undone.
     const isKeyed = "call" in planned && planned.call.idempotencyKey !== undefined;

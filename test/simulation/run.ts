@@ -3,13 +3,13 @@
 import type { StoredState } from "../../src/store/api.ts";
 import { makeCall } from "./calls.ts";
 import { begin } from "./faults.ts";
-import { runOn } from "./globals.ts";
 import { Instance, type Surroundings } from "./instance.ts";
 import { Log } from "./log.ts";
 import { Machine } from "./machine.ts";
 import { JOB } from "./make/policies.ts";
 import { Network } from "./network.ts";
 import type { Fault, PlannedCall, Schedule } from "./schedule.ts";
+import { runInWorld } from "./runtime.ts";
 import { StoreServer } from "./server.ts";
 import { Services } from "./services.ts";
 import { Witness } from "./witness.ts";
@@ -38,7 +38,7 @@ export interface Run {
 
 export async function runSchedule(schedule: Schedule): Promise<Run> {
   const world = new World(schedule.seed);
-  const undo = runOn(world);
+  const undo = runInWorld(world);
   try {
     const log = new Log();
     const server = new StoreServer(new Machine(world, "server", { drift: 0, aheadMs: 0 }, 0));

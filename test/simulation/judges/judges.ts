@@ -9,7 +9,7 @@ import { denials } from "./denials.ts";
 import { errors } from "./errors.ts";
 import type { Judge, Violation } from "./judge.ts";
 import { quota } from "./quota.ts";
-import { agreement, recovery } from "./recovery.ts";
+import { agreement, closing, recovery } from "./recovery.ts";
 import { slots } from "./slots.ts";
 
 export const JUDGES: Readonly<Record<string, Judge>> = {
@@ -24,6 +24,7 @@ export const JUDGES: Readonly<Record<string, Judge>> = {
   "no call is denied that fits": denials,
   "a denial says exactly when to try again": ({ run }) => run.witness.problems,
   "every instance is back five seconds after the last fault": recovery,
+  "closing books what was admitted while it has time": closing,
   "all instances agree when the world is calm": agreement,
 };
 

@@ -43,3 +43,19 @@ export function* agreement({ run }: Oracle): Generator<string> {
     }
   }
 }
+
+/** Closing goes on trying to book what was admitted, for as long as it was told. */
+export function* closing({ run }: Oracle): Generator<string> {
+  for (const { atMs, on, event } of run.log.of("event")) {
+    if (event.type !== "failover.lost") continue;
+    const began = run.log.of("fault").findLast(({ fault, atMs: beganMs }) => {
+      return fault.type === "close" && on.startsWith(`p${fault.instance}.`) && beganMs <= atMs;
+    });
+    // A service has a time of its own.
+    if (began?.fault.type !== "close" || run.instances[began.fault.instance]?.plan.role === "service") continue;
+    const triedMs = atMs - began.atMs;
+    // Clocks may be fast by a thousandth.
+    if (triedMs >= began.fault.withinMs * 0.99 - 20) continue;
+    yield `${on} gives up ${event.bookings} bookings after ${triedMs.toFixed(0)} ms of ${began.fault.withinMs}`;
+  }
+}

@@ -26,7 +26,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "outage: admitted calls are not remembered": {
     file: "layers/failover/local-decisions.ts",
-    find: "this.#backlog.add(request, this.#link.time.nowMs(), this.fallback.limitsOf(request));",
+    find: "this.#backlog.add(request, time.nowMs(), this.fallback.limitsOf(request), time.isKnown === false);",
     replace: "",
   },
   "outage: denied calls are booked": {
@@ -61,9 +61,9 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "outage: a reload is ignored": {
     file: "layers/failover/shares.ts",
-    find: "const withUnits = (units: number) => outage.withCapacity(slow, unitsIn(mode, place, units));",
+    find: "const withUnits = (units: number) => outage.withCapacity(slow, unitsIn(rule, place, units));",
     replace:
-      "const withUnits = (units: number) => outage.withCapacity(slow, unitsIn(mode, place, Math.max(1, units)));",
+      "const withUnits = (units: number) => outage.withCapacity(slow, unitsIn(rule, place, Math.max(1, units)));",
   },
   "outage: the use that was seen is ignored": {
     file: "layers/failover/shares.ts",
@@ -132,8 +132,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "journal: booked entries stay in it": {
     file: "layers/failover/backlog.ts",
-    find: "    this.#batches.delete(batchKey(batch));\n    this.#write([[batchKey(batch), null]]);",
-    replace: "    this.#batches.delete(batchKey(batch));",
+    find: "    this.#forgotten.add(batchKey(batch));\n",
+    replace: "",
   },
   "journal: requests are not written": {
     file: "layers/failover/backlog.ts",
@@ -162,7 +162,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "borrow: units are hoarded": {
     file: "layers/borrow/account.ts",
-    find: "return this.#give(this.left > 2 * used ? this.left - used : 0);",
+    find: "return this.#give(this.left > 2 * needed ? this.left - needed : 0);",
     replace: "return this.#give(0);",
   },
   "borrow: all free units may be lent": {
@@ -212,13 +212,13 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "stop: a reload keeps prepared calls": {
     file: "limiter/store-limiter.ts",
-    find: "    context.callCache = new CallCache(context.policy);\n    notify",
-    replace: "    notify",
-  },
-  "close: it does not wait for the recovery": {
-    file: "limiter/close.ts",
-    find: "  await context.recovered(leftMs());\n",
+    find: "    context.callCache = new CallCache(context.policy);\n",
     replace: "",
+  },
+  "close: it gives up what it admitted alone": {
+    file: "layers/failover.ts",
+    find: 'while (this.#outage.state === "away" && (hasMore || !this.#backlog.isEmpty)) {',
+    replace: 'while (this.#outage.state === "new" && (hasMore || !this.#backlog.isEmpty)) {',
   },
   "once: a key is charged again": {
     file: "kernel/bucket/once.ts",
@@ -247,7 +247,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "client: a call is sent again without a key": {
     file: "client/keyed-call.ts",
-    find: "const sent = hasKey || !addsKey ? call : { ...call, idempotencyKey: crypto.randomUUID() };",
+    find: "const sent = hasKey || !addsKey ? call : { ...call, idempotencyKey: randomId() };",
     replace: "const sent = call;",
   },
   "client: bookings without an answer are forgotten": {
@@ -261,17 +261,17 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: "(answer === null ? record : null)",
   },
   "client: its local buckets survive an outage": {
-    file: "client/away.ts",
+    file: "client/local-away.ts",
     find: "    this.#fallback.clear();\n",
     replace: "",
   },
   "client: calls do not wait for the last bookings": {
-    file: "client/away.ts",
+    file: "client/local-away.ts",
     find: "while (this.#bookings.size > 0) await this.#bookings.send(this.#wire);",
     replace: "",
   },
   "client: its share is everything": {
-    file: "client/away.ts",
+    file: "client/local-away.ts",
     find: "{ instances: this.#instances, rank: null }",
     replace: "{ instances: 1, rank: 0 }",
   },
