@@ -11,6 +11,8 @@ import { temporaryFolder } from "../servers.ts";
 const FULL = 20;
 const SHORT = 1;
 const MOST_MS = 60;
+const WHY_LARGE =
+  "Every program has what any policy may ask for: the schema, eight algorithms, holds, waits, grants, texts for models. Redis adds failover";
 /** What Tollgate's programs weighed when its schemas were made with zod, and its parts were not yet apart: 0.1.0, 29 Nov 2026. */
 const BEFORE_KB = [186.2, 213.9, 199.1, 190.3, 281.6];
 
@@ -58,8 +60,8 @@ async function sizesIn(folder: string): Promise<Pick<Measured, "tables" | "goals
   };
   for (const [i, { name, source, targetKB }] of SIZE_PROGRAMS.entries()) {
     const bundled = await bundleProgram(source, folder, "node");
-    rows.push(rowOf(`Tollgate: ${name}`, bundled, String(BEFORE_KB[i])));
-    goals.push(atMost(`kB compressed of ${name}`, targetKB, bundled.start.gzipBytes / 1_000));
+    rows.push(rowOf(`Tollgate: ${name}`, bundled, String(BEFORE_KB[i] ?? "")));
+    goals.push(atMost(`kB compressed of ${name}`, targetKB, bundled.start.gzipBytes / 1_000, WHY_LARGE));
   }
   for (const [name, source] of Object.entries(PEERS)) {
     rows.push(rowOf(name, await bundleProgram(source, folder, "node")));
