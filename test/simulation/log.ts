@@ -24,7 +24,8 @@ export interface Asked {
 
 export type Entry = Happened &
   (
-    | { readonly type: "started" | "closed"; readonly on: string }
+    | { readonly type: "started"; readonly on: string }
+    | { readonly type: "closed"; readonly on: string }
     | { readonly type: "fault"; readonly fault: Fault; readonly isOver: boolean }
     | { readonly type: "skipped"; readonly planned: PlannedCall }
     | { readonly type: "asked"; readonly planned: PlannedCall; readonly on: string; readonly policy: number }

@@ -29,11 +29,13 @@ export const LOSSES: readonly Loss[] = [
     when: "the store loses what it held",
     // One instance that always lives has seen all of it, and gives it back.
     of: (oracle, { bookings, capacity }) => {
-      const { faults } = oracle.run.schedule;
+      const { faults, settings } = oracle.run.schedule;
       const times = faults.filter((fault) => fault.type === "restart" && fault.agoMs !== 0).length;
       if (times === 0 || (oracle.isOneAlone && !bookings.some(isHeld))) return NONE;
       const hasEnded = faults.some(({ type }) => type === "kill" || type === "close" || type === "server-clock");
-      return hasEnded || bookings.some(isHeld) ? ANY : { fewer: times * capacity, more: Number.POSITIVE_INFINITY };
+      return hasEnded || !settings.hasFailover || bookings.some(isHeld)
+        ? ANY
+        : { fewer: times * capacity, more: Number.POSITIVE_INFINITY };
     },
   },
   {

@@ -4,12 +4,16 @@ import type { Decision, LimiterEvent, PolicyInput } from "tollgate";
 import { localFailover } from "../../src/client/failover.ts";
 import { createRemoteLimiter } from "../../src/client.ts";
 import { createHostedLimiter, type Limiter } from "../../src/limiter.ts";
+import { requestIdOf } from "../../src/service/request-ids.ts";
 import { createService } from "../../src/service/handler.ts";
 import { Connection } from "./connection.ts";
 import type { Surroundings } from "./instance.ts";
 import type { SimulatedJournal } from "./journal.ts";
 import type { Machine } from "./machine.ts";
 import type { InstancePlan } from "./schedule.ts";
+
+// The id of this process is drawn once: no run must be the one that draws it.
+requestIdOf(null);
 
 /** A process that runs. */
 export interface Program {

@@ -48,8 +48,10 @@ export function* agreement({ run }: Oracle): Generator<string> {
 export function* closing({ run }: Oracle): Generator<string> {
   for (const { atMs, on, event } of run.log.of("event")) {
     if (event.type !== "failover.lost") continue;
-    const began = run.log.of("fault").findLast(({ fault, atMs: beganMs }) => {
-      return fault.type === "close" && on.startsWith(`p${fault.instance}.`) && beganMs <= atMs;
+    const bornMs = run.log.of("started").find((entry) => entry.on === on)?.atMs ?? 0;
+    // Closing again changes nothing.
+    const began = run.log.of("fault").find(({ fault, atMs: beganMs }) => {
+      return fault.type === "close" && on.startsWith(`p${fault.instance}.`) && beganMs > bornMs && beganMs <= atMs;
     });
     // A service has a time of its own.
     if (began?.fault.type !== "close" || run.instances[began.fault.instance]?.plan.role === "service") continue;
