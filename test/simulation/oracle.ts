@@ -135,14 +135,18 @@ export class Oracle {
     const [least, most] = this.#rangeOf(planned, decided, unit, price, mayBe);
     // A late copy of a client's request may be charged beside its booking.
     const isTwice = decision.degraded !== null && this.isClient(decided.on);
-    return { admitted, least: isLost ? 0 : least, most: isTwice ? most + mayBe : most };
+    // And a call that waits may be taken back when the client has sent it again.
+    const isTakenBack = isTwice && "maxWaitMs" in planned;
+    return { admitted, least: isLost || isTakenBack ? 0 : least, most: isTwice ? most + mayBe : most };
   }
 
   /** A call that failed with an error, or whose process died, or whose caller gave up. */
   #unitsWithoutAnswer(planned: PlannedCall, most: number): Units {
     const { log, schedule } = this.run;
     const failed = log.of("failed").find((entry) => entry.planned.id === planned.id);
-    const isRefused = failed?.error.name === "MisuseError";
+    // The turn of a call that waits may have come while its limiter was closed.
+    const isWaiting = "maxWaitMs" in planned && failed?.error.code === "limiter-closed";
+    const isRefused = failed?.error.name === "MisuseError" && !isWaiting;
     // With failover an error says that nothing was booked, unless the caller gave up a place that it had.
     const isNothing =
       failed?.error.name === "StoreError" && schedule.settings.hasFailover && !this.deaths.mayLose(failed);

@@ -6,6 +6,9 @@ import { awayTimes } from "../outages.ts";
 import { LAST_LOOK_MS, WELL_AFTER_MS } from "../run.ts";
 import type { Fault } from "../schedule.ts";
 
+/** Limits whose units stay used as long as a run lasts. */
+const LASTING: ReadonlySet<string> = new Set(["shared", "session", "tokens", "turn"]);
+
 /** A process that starts with a journal books it with its first call, and decides alone meanwhile. */
 const BOOKS_WITHIN_MS = 3_000;
 
@@ -36,6 +39,8 @@ export function* agreement({ run }: Oracle): Generator<string> {
   for (const entry of run.log.of("done")) {
     if (entry.planned.id >= 0 || entry.askedAtMs < atMs) continue;
     for (const { limit, dimensions, used } of entry.result as BucketUsage[]) {
+      // What flows back is another number by each policy, and at each instant.
+      if (!LASTING.has(limit)) continue;
       const bucket = `${limit} ${JSON.stringify(dimensions)}`;
       const other = seen.get(bucket);
       if (other === undefined) seen.set(bucket, { on: entry.on, used });
