@@ -1,5 +1,7 @@
-// Time as a port: code that needs the time or a timer is given a clock, so that tests can say what time it is.
+// Time as a port: code that needs the time or a timer is given a clock, so that tests can say what time it is. No other file asks
+// the runtime for the time or for a timer, so that a simulator can put another machine under everything (`runOn`).
 
+import { random } from "./ids.ts";
 import { MAX_TIMER_MS } from "./kernel/duration.ts";
 import { checked } from "./kernel/options.ts";
 
@@ -29,11 +31,55 @@ export const clockOption = checked<Clock>("a clock: { nowMs(), setTimer?(ms, run
   return typeof clock?.nowMs === "function" && ["undefined", "function"].includes(typeof clock.setTimer);
 });
 
+/** The machine that the process runs on: its clocks and timers. */
+export interface Machine {
+  /** Epoch ms. */
+  wallMs(): number;
+  /** Milliseconds since some instant, with fractions. */
+  monotonicMs(): number;
+  /** Calls `run` once, when so many ms have passed, or up to one earlier. */
+  startTimer(ms: number, run: () => void): Required<Timer>;
+  /** Calls `run` again and again. */
+  startInterval(ms: number, run: () => void): Required<Timer>;
+  /** Calls back in another turn of the event loop, when everything else has had its turn. */
+  nextTurn(run: () => void): void;
+  /** Calls back when what has arrived was read; at once where the runtime cannot say. */
+  afterReads(run: () => void): void;
+}
+
+const runtime: Machine = {
+  wallMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  startTimer(ms, run) {
+    const timer = setTimeout(run, ms);
+    return { cancel: () => clearTimeout(timer), unref: () => unref(timer) };
+  },
+  startInterval(ms, run) {
+    const timer = setInterval(run, ms);
+    return { cancel: () => clearInterval(timer), unref: () => unref(timer) };
+  },
+  nextTurn(run) {
+    if (typeof setImmediate === "function") setImmediate(run);
+    else setTimeout(run, 0);
+  },
+  afterReads(run) {
+    if (typeof setImmediate === "function") setImmediate(run);
+    else run();
+  },
+};
+
+let machine = runtime;
+
+/** Puts another machine under everything from now on; `null`: the runtime's own again. For simulators. */
+export function runOn(other: Machine | null): void {
+  machine = other ?? runtime;
+}
+
 /** The machine's clock. */
-export const systemClock: Clock = { nowMs: () => Date.now() };
+export const systemClock: Clock = { nowMs: () => machine.wallMs() };
 
 /** Milliseconds since this process began, with fractions: only for distances. It never jumps. */
-export const monotonicClock: Clock = { nowMs: () => performance.now() };
+export const monotonicClock: Clock = { nowMs: () => machine.monotonicMs() };
 
 /**
  * A delay as a timer takes it. A difference of two times may be negative, also of the monotonic clock where a virtual
@@ -48,7 +94,7 @@ export async function sleep(ms: number): Promise<void> {
   let leftMs = ms;
   do {
     const delayMs = delayOf(leftMs);
-    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    await new Promise<void>((resolve) => machine.startTimer(delayMs, resolve));
     leftMs -= delayMs;
   } while (leftMs > 0);
 }
@@ -72,14 +118,35 @@ export function pauseAfter(failures: number, firstMs: number, mostMs: number): n
 
 /** A random time from half of `ms` to all of it. */
 export function spread(ms: number): number {
-  return ms * (0.5 + Math.random() / 2);
+  return ms * (0.5 + random() / 2);
 }
 
 export function setTimer(clock: Clock, ms: number, run: () => void): Timer {
   if (clock.setTimer !== undefined) return clock.setTimer(ms, run);
   // The machine's timers may fire up to 1 ms early.
-  const timer = setTimeout(run, delayOf(Math.ceil(Math.max(0, ms)) + 1));
-  return { cancel: () => clearTimeout(timer), unref: () => void unref(timer) };
+  return machine.startTimer(delayOf(Math.ceil(Math.max(0, ms)) + 1), run);
+}
+
+/** Calls back once after so many ms of real time. It keeps no process alive. */
+export function inBackground(ms: number, run: () => void): Timer {
+  const timer = machine.startTimer(delayOf(ms), run);
+  timer.unref();
+  return timer;
+}
+
+/** Calls back again and again, each time after so many ms of real time. It keeps no process alive. */
+export function everyInBackground(ms: number, run: () => void): Timer {
+  const timer = machine.startInterval(ms, run);
+  timer.unref();
+  return timer;
+}
+
+/** A signal that is aborted as that of `AbortSignal.timeout`, after so many ms of real time unless it is cancelled before. */
+export function timeoutSignal(ms: number): { readonly signal: AbortSignal; cancel(): void } {
+  const controller = new AbortController();
+  const late = () => controller.abort(new DOMException("The operation was aborted due to timeout", "TimeoutError"));
+  const timer = inBackground(ms, late);
+  return { signal: controller.signal, cancel: () => timer.cancel() };
 }
 
 interface WithinOptions {
@@ -118,7 +185,7 @@ export function within<Value>(ms: number, promise: Promise<Value>, options: With
         addableMs -= stoodStillMs;
         if (stoodStillMs > STOOD_STILL_MS) setFor(stoodStillMs);
         // The answer may be here, and unread.
-        else afterReads(late);
+        else machine.afterReads(late);
       });
       if (!isAwaited) timer.unref?.();
     };
@@ -136,20 +203,12 @@ export function within<Value>(ms: number, promise: Promise<Value>, options: With
 
 /** Calls back in another turn of the event loop, when everything else has had its turn. */
 export function inNextTurn(run: () => void): void {
-  if (typeof setImmediate === "function") setImmediate(run);
-  else setTimeout(run, 0);
+  machine.nextTurn(run);
 }
 
 /** Lets a timer keep no process alive. Timers of other runtimes than Node keep nothing alive, and are numbers. */
-export function unref<Timer>(timer: Timer): Timer {
+function unref(timer: unknown): void {
   (timer as { unref?: () => void }).unref?.();
-  return timer;
-}
-
-/** Calls back when what has arrived was read; at once where the runtime cannot say. */
-function afterReads(run: () => void): void {
-  if (typeof setImmediate === "function") setImmediate(run);
-  else run();
 }
 
 /** Whether a promise is fulfilled within `ms`; what it is rejected with is thrown. */

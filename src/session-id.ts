@@ -1,6 +1,7 @@
 // Session ids that only the server can make: signed, bound to a tenant, expiring. It keeps no state, and does not
 // limit how many ids an owner gets.
 
+import { systemClock } from "./clock.ts";
 import { dimensionValue } from "./kernel/call.ts";
 import { MisuseError } from "./kernel/errors.ts";
 import { checked, readOptions, required, type TableOf, unchecked, whole } from "./kernel/options.ts";
@@ -26,7 +27,7 @@ const OPTIONS = {
   clock: checked<NowClock, NowClock>(
     "a clock: { nowMs() }",
     (value) => typeof (value as NowClock | null)?.nowMs === "function",
-    { nowMs: () => Date.now() },
+    { nowMs: () => systemClock.nowMs() },
   ),
 } satisfies TableOf<SessionIdOptions>;
 

@@ -1,6 +1,7 @@
 // The bridge for programs that count tool calls by hand: the methods of the usual ToolRateLimiter class, over a store
 // that all instances share. It knows one session and its present turn; the limiter judges the calls.
 
+import { randomId } from "./ids.ts";
 import type { Decision } from "./kernel/decision.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption } from "./kernel/errors.ts";
 import type { PolicyInput } from "./kernel/policy/input.ts";
@@ -85,7 +86,7 @@ export class ToolRateLimiter {
   constructor(limits: Readonly<Record<string, ToolLimits>>, options: ToolRateLimiterOptions) {
     checkLimits(limits);
     checkOptions(options);
-    const { store, session, turn = crypto.randomUUID(), maxWaitMs } = options;
+    const { store, session, turn = randomId(), maxWaitMs } = options;
     this.#session = createLimiter({ policy: policyOf(limits), store }).for({ session });
     this.#turn = this.#session.for({ turn });
     this.#maxWaitMs = maxWaitMs;
@@ -129,7 +130,7 @@ export class ToolRateLimiter {
 
   /** Begins a new turn, for this instance alone. Calls that are under way count for the turn that they began in. */
   resetTurn(): void {
-    this.#turn = this.#session.for({ turn: crypto.randomUUID() });
+    this.#turn = this.#session.for({ turn: randomId() });
   }
 
   /**

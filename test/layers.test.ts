@@ -22,7 +22,11 @@ const STORE_PARTS = /^src\/store\/(batch|check|receipts|room|states|wide-request
 const NETWORK = /^src\/layers\/network\.ts$/;
 /** What a program says about failover, and what it is told. */
 const FAILOVER = /^src\/layers\/failover\/options\.ts$/;
-const CLOCK = /^src\/clock\.ts$/;
+/** Where the time, timers, random numbers and ids come from. */
+const CLOCK = /^src\/(clock|ids)\.ts$/;
+/** What only these two files may use, so that a simulator decides what it does. A method of another object is no such call. */
+const RUNTIME =
+  /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b|(?<![.\w])set(Timeout|Interval|Immediate)\b|\bMath\.random\b|\brandomUUID\b|\bAbortSignal\.timeout\b/;
 const METRICS = /^src\/metrics\//;
 /** What the service and its clients say to each other. */
 const HTTP = /^src\/http\//;
@@ -41,7 +45,7 @@ const layers: Record<string, Layer> = {
     ],
   },
   "store and clock": {
-    files: /^src\/(store\/(?!api)|clock\.ts$)/,
+    files: /^src\/(store\/(?!api)|(clock|ids)\.ts$)/,
     may: [KERNEL, CLOCK, FAILOVER, /^src\/store\//],
   },
   "store entry": { files: /^src\/store\/api\.ts$/, may: [KERNEL, CLOCK, NETWORK, /^src\/store\//] },
@@ -84,14 +88,15 @@ const layers: Record<string, Layer> = {
     may: [
       KERNEL,
       STORE,
+      CLOCK,
       /^src\/(limiter|adapters\/(guard|http|model-calls))\.ts$/,
       /^src\/adapters\/[a-z-]+\//,
       /^langchain$/,
       /^zod$/,
     ],
   },
-  "session ids": { files: /^src\/session-id(\.ts$|\/)/, may: [KERNEL, /^src\/session-id\//] },
-  "tool rate limiter": { files: /^src\/tool-rate-limiter\.ts$/, may: [KERNEL, STORE, /^src\/limiter\.ts$/] },
+  "session ids": { files: /^src\/session-id(\.ts$|\/)/, may: [KERNEL, CLOCK, /^src\/session-id\//] },
+  "tool rate limiter": { files: /^src\/tool-rate-limiter\.ts$/, may: [KERNEL, STORE, CLOCK, /^src\/limiter\.ts$/] },
   events: { files: /^src\/events\.ts$/, may: [/^src\/limiter\.ts$/] },
   "HTTP contract": { files: HTTP, may: [KERNEL, STORE, HTTP, /^valibot$/] },
   // It runs in Workers, too.
@@ -115,6 +120,7 @@ const layers: Record<string, Layer> = {
     files: /^src\/service\//,
     may: [
       KERNEL,
+      CLOCK,
       METRICS,
       VERSION,
       /^src\/limiter\.ts$/,
@@ -166,6 +172,7 @@ const layers: Record<string, Layer> = {
     may: [
       KERNEL,
       STORE,
+      CLOCK,
       /^src\/limiter\.ts$/,
       /^src\/stores\/memory\.ts$/,
       /^src\/testing\//,
@@ -192,6 +199,11 @@ const resolve = (file: SourceFile, specifier: string) =>
   specifier.startsWith(".") ? posix.join(posix.dirname(file.path), specifier) : specifier;
 const layerOf = (path: string) => Object.entries(layers).find(([, layer]) => layer.files.test(path));
 
+/** A file without its comments and texts. */
+function codeOf({ text }: SourceFile): string {
+  return text.replace(/\/\*[\s\S]*?\*\/|\/\/.*|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`/g, "");
+}
+
 describe("layers", () => {
   it("cover every source file", () => {
     assert.ok(files.length > 20);
@@ -211,12 +223,22 @@ describe("layers", () => {
           `${name} may not import ${target}`,
         );
       }
-      const code = file.text.replace(/\/\*[\s\S]*?\*\/|\/\/.*|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`/g, "");
+      const code = codeOf(file);
       for (const [pattern, instead] of layer.never ?? []) {
         assert.ok(!pattern.test(code), `${pattern} stands in ${file.path}: ${instead}`);
       }
     });
   }
+
+  it("ask the runtime for the time, timers, random numbers and ids in two files alone", () => {
+    const others = files.filter(({ path }) => !CLOCK.test(path));
+    const asking = others.filter((file) => RUNTIME.test(codeOf(file)));
+    assert.deepEqual(
+      asking.map(({ path }) => path),
+      [],
+      "use clock.ts or ids.ts",
+    );
+  });
 
   it("have no store that imports another", () => {
     for (const file of files.filter(({ path }) => path.startsWith("src/stores/"))) {

@@ -4,6 +4,7 @@
 import { createMiddleware, ToolMessage } from "langchain";
 import type { AgentMiddleware, AIMessage, Runtime, ToolCallRequest } from "langchain";
 import { z } from "zod";
+import { randomId } from "../ids.ts";
 import { type Cost, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
@@ -78,7 +79,7 @@ export function langchainGuard(limiter: unknown, options: Written = {}): Middlew
   const middleware = createMiddleware({
     name: "tollgate",
     stateSchema: z.object({ [RUN]: z.string().optional() }),
-    beforeAgent: () => ({ [RUN]: crypto.randomUUID() }),
+    beforeAgent: () => ({ [RUN]: randomId() }),
     afterAgent: (state) => runs.forget(state[RUN]),
     wrapToolCall: async (request, handler) =>
       callTool(runs.of(request.state[RUN]), whose(request), request, () => handler(request)),

@@ -1,6 +1,7 @@
 // The OpenAI Agents SDK: function tools that are wrapped, a model that is under limits, and a polite end of the run.
 // Everything is structural: nothing of the SDK is imported.
 
+import { randomId } from "../ids.ts";
 import type { Cost, Dimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
@@ -74,7 +75,7 @@ export function openaiAgentsGuard(
   const outsideOfRuns = new Guard(limiter as Limiter, guardOptions);
   const runs = new WeakMap<object, Guard>();
   const begin = (runContext: RunContext): Guard => {
-    const turn = (limiter as Limiter).for({ turn: crypto.randomUUID() });
+    const turn = (limiter as Limiter).for({ turn: randomId() });
     const whose = turn.for(dimensions(runContext.context as never) as Dimensions);
     const guard = new Guard(whose, guardOptions, "the option dimensions, or in limiter.for({ … })");
     runs.set(runContext, guard);

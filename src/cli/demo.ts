@@ -2,9 +2,9 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { styleText } from "node:util";
 import { Command } from "commander";
+import { sleep } from "../clock.ts";
 import { type DemoSettings, SIDES, toolFile } from "./demo-job.ts";
 import { withStoreFile } from "./defaults.ts";
 import { EXIT } from "./exit.ts";

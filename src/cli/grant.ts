@@ -2,6 +2,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import { Command } from "commander";
+import { randomId } from "../ids.ts";
 import type { BucketDimensions } from "../kernel/call.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import { formatDuration, MAX_DURATION_MS, parseDuration } from "../kernel/duration.ts";
@@ -39,7 +40,7 @@ export function grantCommand(): Command {
 }
 
 async function grant(options: GrantOptions): Promise<void> {
-  const { duration, reason, id = crypto.randomUUID(), json } = options;
+  const { duration, reason, id = randomId(), json } = options;
   const units = unitsIn(options);
   const durationMs = parseDuration(duration);
   if (durationMs === null) throw invalidOption("--duration", `a duration such as 30m or 1d, ${LONGEST}`, duration);

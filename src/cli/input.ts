@@ -1,6 +1,7 @@
 // What several subcommands take: the dimensions of a bucket, and a limiter on a store or of a service.
 
 import { type Command, Option } from "commander";
+import { randomId } from "../ids.ts";
 import { createRemoteLimiter } from "../client.ts";
 import { type BucketDimensions, DERIVED_DIMENSIONS, DIMENSIONS, type WellKnownBucket } from "../kernel/call.ts";
 import { formatGot, invalidOption, MisuseError, withFaults } from "../kernel/errors.ts";
@@ -18,7 +19,7 @@ const SERVICE_ANSWERS_MS = 10_000;
 
 /** A prefix that no run had before: what it counts begins at zero. */
 export function freshPrefix(word: string): string {
-  return `${word}-${crypto.randomUUID().slice(0, 8)}`;
+  return `${word}-${randomId().slice(0, 8)}`;
 }
 
 /** What names a bucket on the command line. */

@@ -2,7 +2,7 @@
 // imported when a URL asks for it.
 
 import type { PoolClient } from "pg";
-import { pauseAfter, within } from "../clock.ts";
+import { inBackground, pauseAfter, type Timer, within } from "../clock.ts";
 import { StoreError } from "../store/error.ts";
 import { databaseThrough } from "../stores/postgres/client.ts";
 import { postgresError } from "../stores/postgres/errors.ts";
@@ -69,7 +69,7 @@ export async function keepPostgres(url: string): Promise<KeptPostgres> {
   const { pool, close } = await poolOf(url);
   let state: "waiting" | "ready" | "closed" = "waiting";
   let problem = new StoreError("loading", "Postgres: Tollgate's tables are being made", { transient: true });
-  let again: ReturnType<typeof setTimeout> | undefined;
+  let again: Timer | undefined;
   let failures = 0;
   const prepare = async () => {
     try {
@@ -83,7 +83,7 @@ export async function keepPostgres(url: string): Promise<KeptPostgres> {
       // Whatever it is, it is tried again.
       problem = new StoreError(code, `Tollgate's tables are not ready: ${message}`, { transient: true, cause: error });
       const { first, most } = transient ? AWAY_MS : REFUSED_MS;
-      if (state === "waiting") again = setTimeout(prepare, pauseAfter(failures++, first, most)).unref();
+      if (state === "waiting") again = inBackground(pauseAfter(failures++, first, most), prepare);
     }
   };
   await prepare();
@@ -99,7 +99,7 @@ export async function keepPostgres(url: string): Promise<KeptPostgres> {
     },
     async close() {
       state = "closed";
-      clearTimeout(again);
+      again?.cancel();
       await close();
     },
   };

@@ -1,5 +1,7 @@
 // A progress bar on stderr, where that is a terminal.
 
+import { monotonicClock } from "../clock.ts";
+
 const WIDTH = 40;
 const EVERY_MS = 50;
 
@@ -15,8 +17,8 @@ export function createProgress(total: number): { tick(): void; end(): void } {
   return {
     tick() {
       done++;
-      if (!isShown || performance.now() - shownAtMs < EVERY_MS) return;
-      shownAtMs = performance.now();
+      if (!isShown || monotonicClock.nowMs() - shownAtMs < EVERY_MS) return;
+      shownAtMs = monotonicClock.nowMs();
       show();
     },
     end() {

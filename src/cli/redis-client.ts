@@ -2,7 +2,7 @@
 // therefore closes. ioredis is an optional peer, so it is imported when a URL asks for it.
 
 import type { Cluster, Redis } from "ioredis";
-import { pauseAfter, within } from "../clock.ts";
+import { monotonicClock, pauseAfter, setTimer, within } from "../clock.ts";
 import { redisError, saysUnfit } from "../stores/redis/errors.ts";
 import { eventsOf } from "../stores/redis/client-events.ts";
 import type { RedisClient } from "../stores/redis.ts";
@@ -103,10 +103,10 @@ export async function connectRedis(address: RedisAddress): Promise<OpenClient<Re
   const reasons: Error[] = [];
   client.on("error", (error: Error) => reasons.push(error));
   // connectTimeout is for the socket alone: this one is for a server that accepts and does not answer.
-  const deadline = setTimeout(() => {
+  const deadline = setTimer(monotonicClock, CONNECT_MS, () => {
     reasons.push(new Error(`no answer within ${CONNECT_MS} ms`));
     client.disconnect();
-  }, CONNECT_MS);
+  });
   try {
     await client.connect();
     await client.ping();
@@ -118,7 +118,7 @@ export async function connectRedis(address: RedisAddress): Promise<OpenClient<Re
     const reason = reasons[0] ?? error;
     throw labelledError(address.label, redisError(reason, refusal ?? fault()), reason);
   } finally {
-    clearTimeout(deadline);
+    deadline.cancel();
   }
   return { client, close: () => quit(client) };
 }

@@ -2,6 +2,7 @@
 
 import type { EventEmitter } from "node:events";
 import { connect } from "node:net";
+import { monotonicClock } from "../clock.ts";
 
 /** How long a server may take to accept a connection that only asks for the reason. */
 const PROBE_MS = 500;
@@ -41,8 +42,8 @@ function refusalBy({ host, port }: Host): Promise<Error | undefined> {
 export function emitRefusals(client: EventEmitter, hosts: readonly Host[]): void {
   let restsUntilMs = 0;
   client.on("error", async () => {
-    if (performance.now() < restsUntilMs) return;
-    restsUntilMs = performance.now() + REST_MS;
+    if (monotonicClock.nowMs() < restsUntilMs) return;
+    restsUntilMs = monotonicClock.nowMs() + REST_MS;
     const refusal = await refusalOf(hosts);
     if (refusal !== undefined) client.emit("error", refusal);
   });

@@ -1,5 +1,6 @@
 // What a replay's worker does: opens its own store and decides the calls that it is dealt.
 
+import { monotonicClock } from "../clock.ts";
 import type { Call } from "../kernel/call.ts";
 import { createRemoteLimiter } from "../client.ts";
 import { createLimiter, type Limiter } from "../limiter.ts";
@@ -38,10 +39,10 @@ async function limiterOf({ policy, store: storeUrl, prefix }: ReplaySettings): P
 export async function replayJob(settings: ReplaySettings): Promise<(call: Call) => Promise<ReplayAnswer>> {
   const limiter = settings.url === undefined ? await limiterOf(settings) : serviceAt(settings.url);
   return async (call) => {
-    const startedMs = performance.now();
+    const startedMs = monotonicClock.nowMs();
     // Like consume, but for limits that count until a call has ended, or that hold what it is priced at.
     const decision = await limiter.run(call, () => {});
-    const ms = performance.now() - startedMs;
+    const ms = monotonicClock.nowMs() - startedMs;
     return { allowed: decision.allowed, deniedBy: decision.deniedBy, ms };
   };
 }

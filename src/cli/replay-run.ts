@@ -1,5 +1,6 @@
 // A replay under way: calls are dealt over the workers, and their answers are added up. It holds no count of a limit.
 
+import { randomId } from "../ids.ts";
 import type { Call } from "../kernel/call.ts";
 import { percentileMs } from "./latency.ts";
 import { createProgress } from "./progress.ts";
@@ -45,7 +46,7 @@ export async function runReplay(
   { instances, killAfter }: { readonly instances: number; readonly killAfter?: number | undefined },
 ): Promise<Totals> {
   const totals = new Totals();
-  const run = crypto.randomUUID();
+  const run = randomId();
   let killed: ReplayWorker | null = null;
   const progress = createProgress(calls.length);
   const workers = Array.from({ length: instances }, () => new Worker<Call, ReplayAnswer>("replay", settings));

@@ -1,7 +1,7 @@
 // `tollgate serve --envoy`: Envoy's rate limit service beside the one over HTTP, on the same limiter.
 
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
+import { sleep } from "../clock.ts";
 import { type EnvoyService, envoyService, parseEnvoyMapping } from "../envoy/envoy.ts";
 import { invalidOption, MisuseError } from "../kernel/errors.ts";
 import { policyOf } from "../limiter.ts";

@@ -2,8 +2,8 @@
 // store, and how it begins and ends.
 
 import { constants } from "node:os";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
+import { inBackground, sleep } from "../clock.ts";
 import { fileJournal } from "../journal.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { typoHint } from "../kernel/spelling.ts";
@@ -90,7 +90,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const ending = nextSignal();
   printStart(options, listener.url, envoy);
   // An unreachable store is logged, even if no request needs it.
-  setTimeout(() => service.fetch(new Request(`${listener.url}/readyz`)), CONNECTS_MS).unref();
+  inBackground(CONNECTS_MS, () => service.fetch(new Request(`${listener.url}/readyz`)));
   const signal = await ending;
   log.info({ signal }, "ending");
   watch.close();

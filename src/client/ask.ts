@@ -1,5 +1,6 @@
 // How a remote limiter asks the service, and what decides while the service is unreachable.
 
+import { monotonicClock } from "../clock.ts";
 import { checkOpen } from "../limiter/ask.ts";
 import { type CallOptions, checkCallOptions } from "../limiter/call-options.ts";
 import type { WaitOptions } from "../limiter.ts";
@@ -22,9 +23,9 @@ export async function askOr<Op extends keyof Replies, Local>(
   options: WaitOptions = {},
 ): Promise<Replies[Op] | Local> {
   const { wire, away } = context;
-  const endsAtMs = performance.now() + wire.deadlineMs;
+  const endsAtMs = monotonicClock.nowMs() + wire.deadlineMs;
   if (away !== null && (await away.decidesHere(endsAtMs))) return decideLocally(away, false);
-  const leftMs = Math.max(0, endsAtMs - performance.now());
+  const leftMs = Math.max(0, endsAtMs - monotonicClock.nowMs());
   const mayWait = (options.maxWaitMs ?? 0) > 0;
   let answer: Replies[Op];
   try {

@@ -17,7 +17,7 @@ export interface Away {
    * Whether this process decides a call. While the last bookings are sent, the call waits as long as it has time; after that this
    * process decides it, and an outage begins.
    *
-   * @param endsAtMs when the call has to be decided, by `performance.now()`
+   * @param endsAtMs when the call has to be decided, by the monotonic clock
    */
   decidesHere(endsAtMs: number): Promise<boolean>;
 

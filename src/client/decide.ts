@@ -1,5 +1,6 @@
 // A call's decision: from the service, or from this process while the service is unreachable.
 
+import { monotonicClock } from "../clock.ts";
 import type { Decision } from "../kernel/decision.ts";
 import type { WaitOptions } from "../limiter.ts";
 import { askOr } from "./ask.ts";
@@ -17,7 +18,7 @@ export async function decideRemotely(
   keyed: KeyedCall,
   options: WaitOptions,
 ): Promise<Decision> {
-  const sentMs = performance.now();
+  const sentMs = monotonicClock.nowMs();
   const local = async (away: Away, isInDoubt: boolean) => ({
     local: await decideLocally(away, verb, keyed, isInDoubt),
   });

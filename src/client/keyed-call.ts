@@ -1,5 +1,6 @@
 // A call in the form in which it is sent to the service.
 
+import { randomId } from "../ids.ts";
 import type { Call } from "../kernel/call.ts";
 import type { QuotaOptions } from "../limiter.ts";
 import type { BatchItem } from "./wire.ts";
@@ -19,7 +20,7 @@ export interface KeyedCall {
 /** @param addsKey whether a call without a key gets one */
 export function keyedCall(call: Call, options: QuotaOptions, addsKey: boolean): KeyedCall {
   const hasKey = call.idempotencyKey !== undefined;
-  const sent = hasKey || !addsKey ? call : { ...call, idempotencyKey: crypto.randomUUID() };
+  const sent = hasKey || !addsKey ? call : { ...call, idempotencyKey: randomId() };
   return { call, sent, isRepeatable: hasKey || addsKey, quotas: sentQuotas(options) };
 }
 

@@ -63,7 +63,7 @@ export class LocalAway implements Away, OutageWork {
    * Whether this process decides a call. While the last bookings are sent, the call waits as long as it has time; after that this
    * process decides it, and an outage begins.
    *
-   * @param endsAtMs when the call has to be decided, by `performance.now()`
+   * @param endsAtMs when the call has to be decided, by the monotonic clock
    */
   async decidesHere(endsAtMs: number): Promise<boolean> {
     if (this.seen.loading !== null) await this.seen.loading;

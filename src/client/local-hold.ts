@@ -32,15 +32,28 @@ export class LocalHold implements EndableHold {
   /** The request that makes it in the service. */
   readonly #making: BatchItem;
   readonly #prices: Prices;
+  /** Whether the call holds nothing, so that it may end without a word. */
+  readonly #isEmpty: boolean;
+  /** Whether the call was booked when the service denied the hold. */
+  #isBooked = false;
   /** The service's hold; `null`: the service denied it; `undefined`: the service has not answered yet. */
   #remote: EndableHold | null | undefined;
 
-  constructor(context: ClientContext, local: EndableHold, keyed: KeyedCall, making: BatchItem, prices: Prices) {
+  /** @param isEmpty whether it holds nothing: `run` charges `calls` when it starts */
+  constructor(
+    context: ClientContext,
+    local: EndableHold,
+    keyed: KeyedCall,
+    making: BatchItem,
+    prices: Prices,
+    isEmpty: boolean,
+  ) {
     this.#context = context;
     this.#local = local;
     this.#keyed = keyed;
     this.#making = making;
     this.#prices = prices;
+    this.#isEmpty = isEmpty;
   }
 
   get id(): string {
@@ -55,7 +68,9 @@ export class LocalHold implements EndableHold {
         const { holdId } = answer as { readonly holdId: string | null };
         const { call, quotas } = this.#keyed;
         this.#remote = holdId === null ? null : serviceHold(this.#context, holdId, call, quotas);
-        return null;
+        if (holdId !== null || !this.#isEmpty) return null;
+        this.#isBooked = true;
+        return { item: () => recordItem({ ...this.#keyed.sent, cost: this.#prices.whole }, quotas) };
       },
       dropped: () => {
         this.#remote = null;
@@ -128,6 +143,21 @@ export class LocalHold implements EndableHold {
     if (usage === undefined) return null;
     // The service has no hold. All usage is booked, because this process admitted the call.
     const { whole, ofFailed } = this.#prices;
+    if (this.#isBooked) return this.#excessItem(usage);
     return recordItem({ ...sent, cost: { ...(hasFailed ? ofFailed : whole), ...usage } }, quotas);
+  }
+
+  /** Books what a call used beyond the prices at which it was booked. `null`: nothing. */
+  #excessItem(usage: Cost): BatchItem | null {
+    const { sent, quotas } = this.#keyed;
+    const { whole } = this.#prices;
+    const excess = Object.entries(usage).map(
+      ([unit, units]) => [unit, Math.max(0, units - (whole[unit] ?? 0))] as const,
+    );
+    if (excess.every(([, units]) => units === 0)) return null;
+    const nothing = Object.keys(whole).map((unit) => [unit, 0] as const);
+    const cost = Object.fromEntries([...nothing, ...excess]);
+    const key = sent.idempotencyKey === undefined ? {} : { idempotencyKey: `${sent.idempotencyKey}:end` };
+    return recordItem({ ...sent, ...key, cost }, quotas);
   }
 }

@@ -1,6 +1,6 @@
 // One HTTP request to the service, and whether a failed one is sent again.
 
-import { delayOf, pauseAfter } from "../clock.ts";
+import { delayOf, monotonicClock, pauseAfter, timeoutSignal } from "../clock.ts";
 import { StoreError } from "../store/error.ts";
 import { MAX_REPLY_BYTES, parsed, textIn } from "./body.ts";
 import { type Failure, failureOf, invalidReply, unanswered } from "./problems.ts";
@@ -34,7 +34,7 @@ const MAX_TRIES = 4;
 
 /**
  * @param text the body; `undefined`: none
- * @param endsAtMs when the caller's time ends, by `performance.now()`
+ * @param endsAtMs when the caller's time ends, by the monotonic clock
  */
 export async function request(
   { url, apiKey, fetch, deadlineMs }: WireOptions,
@@ -43,8 +43,8 @@ export async function request(
   endsAtMs: number,
 ): Promise<Answered> {
   // Half of the deadline leaves time for another try.
-  const tryMs = Math.min(Math.ceil(deadlineMs / 2) + waitMs, Math.max(1, Math.ceil(endsAtMs - performance.now())));
-  const late = AbortSignal.timeout(delayOf(tryMs));
+  const tryMs = Math.min(Math.ceil(deadlineMs / 2) + waitMs, Math.max(1, Math.ceil(endsAtMs - monotonicClock.nowMs())));
+  const late = timeoutSignal(delayOf(tryMs));
   try {
     const response = await fetch(url + path, {
       method,
@@ -55,7 +55,7 @@ export async function request(
       ...(text === undefined ? {} : { body: text }),
       // A service does not redirect, and the API key must not go elsewhere.
       redirect: "manual",
-      signal: signal === undefined ? late : AbortSignal.any([signal, late]),
+      signal: signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]),
     });
     const received = await textIn(response);
     const answer = received === null ? undefined : parsed(received);
@@ -65,6 +65,8 @@ export async function request(
     return { answer, failure: { error: invalidReply(what), isUndone: false } };
   } catch (error) {
     return { answer: undefined, failure: unanswered(url, error) };
+  } finally {
+    late.cancel();
   }
 }
 
@@ -77,5 +79,5 @@ export function pauseBefore(
   if (!StoreError.isInstance(error) || !error.transient) return null;
   if (!(isRepeatable || isUndone) || tries >= MAX_TRIES) return null;
   const pauseMs = pauseAfter(tries - 1, 30, 1_000);
-  return performance.now() + pauseMs < endsAtMs ? pauseMs : null;
+  return monotonicClock.nowMs() + pauseMs < endsAtMs ? pauseMs : null;
 }

@@ -1,5 +1,6 @@
 // A call's decision and hold: from the service, or from this process while the service is unreachable.
 
+import { monotonicClock } from "../clock.ts";
 import type { BegunAnswer, RunFacts } from "../http/answers.ts";
 import type { Call } from "../kernel/call.ts";
 import type { Allowed, Decision, Denied } from "../kernel/decision.ts";
@@ -33,14 +34,15 @@ export async function holdRemotely(
 ): Promise<RemoteHold> {
   const { call, quotas } = keyed;
   const item = callItem(op, keyed, { leaseMs });
-  const sentMs = performance.now();
+  const sentMs = monotonicClock.nowMs();
   const local = async (away: Away, isInDoubt: boolean): Promise<RemoteHold> => {
     const held = await holdLocally(away);
     if (held.hold === null) {
       if (isInDoubt) away.book(undoBooking(item, call, quotas), true);
       return held;
     }
-    const hold = new LocalHold(context, held.hold, keyed, item, away.seen.pricesOf(call, held.decision));
+    const isEmpty = held.facts?.heldUnits.length === 0;
+    const hold = new LocalHold(context, held.hold, keyed, item, away.seen.pricesOf(call, held.decision), isEmpty);
     away.book(hold.booking(), isInDoubt);
     return { ...held, hold };
   };

@@ -1,7 +1,7 @@
 // How a client sends requests to the service. Requests of one tick, and requests that gather while batches are in flight, go in
 // one batch. A failed request is sent again, if that is safe and there is time.
 
-import { sleep } from "../clock.ts";
+import { monotonicClock, setTimer, sleep } from "../clock.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store/error.ts";
 import { jsonText } from "./body.ts";
@@ -78,15 +78,15 @@ export class Wire {
         throw new StoreError("overloaded", `${MAX_QUEUED} calls wait for the service`, { transient: true });
       }
       const text = jsonText({ op, ...body });
-      const timer = setTimeout(() => {
+      const timer = setTimer(monotonicClock, leftMs, () => {
         const message = `the service at ${this.#options.url}: no answer within ${this.deadlineMs} ms`;
         item.reject(new StoreError("unavailable", message, { transient: true }));
         // Items end in the order in which they were asked, except those that are sent again.
         while (this.#queue[0]?.isOver === true) this.#queue.shift();
-      }, leftMs);
+      });
       const ending = (end: (value: unknown) => void) => (value: unknown) => {
         item.isOver = true;
-        clearTimeout(timer);
+        timer.cancel();
         end(value);
       };
       const item: QueuedItem = {
@@ -94,7 +94,7 @@ export class Wire {
         text,
         commas: commasIn(text),
         isRepeatable,
-        endsAtMs: performance.now() + leftMs,
+        endsAtMs: monotonicClock.nowMs() + leftMs,
         tries: 0,
         isOver: false,
         resolve: ending(resolve),
@@ -113,10 +113,10 @@ export class Wire {
   async send(single: SingleRequest, leftMs: number = this.deadlineMs): Promise<unknown> {
     const { body, isRepeatable, signal } = single;
     let { waitMs = 0 } = single;
-    const endsAtMs = performance.now() + leftMs + waitMs;
+    const endsAtMs = monotonicClock.nowMs() + leftMs + waitMs;
     for (let tries = 1; ; tries++) {
       // A call waits before its deadline of `leftMs` begins: this is what is left of the wait.
-      const leftOfWaitMs = Math.max(0, Math.min(waitMs, Math.ceil(endsAtMs - performance.now() - leftMs)));
+      const leftOfWaitMs = Math.max(0, Math.min(waitMs, Math.ceil(endsAtMs - monotonicClock.nowMs() - leftMs)));
       const sent = typeof body === "function" ? body(leftOfWaitMs) : body;
       const text = sent === undefined ? undefined : jsonText(sent);
       const { answer, failure } = await request(this.#options, { ...single, waitMs: leftOfWaitMs }, text, endsAtMs);

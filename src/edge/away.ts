@@ -2,7 +2,8 @@
 // them with the first call that the object answers. Calls look for the object themselves, because the timers of a Worker end with
 // their request. Other objects are asked as before.
 
-import { pauseAfter, sleep } from "../clock.ts";
+import { randomId } from "../ids.ts";
+import { monotonicClock, pauseAfter, sleep, systemClock } from "../clock.ts";
 import { Backlog, type OpenBatch } from "../layers/failover/backlog.ts";
 import { LocalDecisions } from "../layers/failover/local-decisions.ts";
 import { isOutage } from "../layers/failover/outage.ts";
@@ -39,10 +40,10 @@ class AwayObject {
   /** Whether it has answered since: from then on it decides. */
   isBack = false;
   readonly #local: LocalDecisions;
-  readonly #backlog = new Backlog({ instance: crypto.randomUUID() }, undefined);
+  readonly #backlog = new Backlog({ instance: randomId() }, undefined);
   /** Until when a batch is under way. A request that was ended on the way does not say that it failed. */
   readonly #sentUntilMs = new WeakMap<OpenBatch, number>();
-  readonly #sinceMs = Date.now();
+  readonly #sinceMs = systemClock.nowMs();
   #failures = 0;
   #askAtMs = 0;
   #lookedForUntilMs = 0;
@@ -50,11 +51,11 @@ class AwayObject {
   constructor(failure: StoreError, views: Views, isolates: number) {
     this.failure = failure;
     const place = { instances: isolates, rank: null };
-    this.#local = new LocalDecisions({ views, time: { nowMs: Date.now } }, this.#backlog, { place: () => place }, this);
+    this.#local = new LocalDecisions({ views, time: systemClock }, this.#backlog, { place: () => place }, this);
   }
 
   get awayMs(): number {
-    return Date.now() - this.#sinceMs;
+    return systemClock.nowMs() - this.#sinceMs;
   }
 
   get isOver(): boolean {
@@ -64,15 +65,15 @@ class AwayObject {
   /** Whether a call should ask the object. While one does, others are decided here. */
   takesTurn(): boolean {
     if (this.isBack) return true;
-    if (Date.now() < this.#askAtMs) return false;
+    if (systemClock.nowMs() < this.#askAtMs) return false;
     this.#pause();
     return true;
   }
 
   /** Whether no request looks for it. From now on one does. */
   beginsLooking(): boolean {
-    if (Date.now() < this.#lookedForUntilMs) return false;
-    this.#lookedForUntilMs = Date.now() + LOOKS_FOR_MS;
+    if (systemClock.nowMs() < this.#lookedForUntilMs) return false;
+    this.#lookedForUntilMs = systemClock.nowMs() + LOOKS_FOR_MS;
     return true;
   }
 
@@ -90,8 +91,8 @@ class AwayObject {
 
   /** What is to be booked, and is not under way. Each is booked once, as its key says, however often it is sent. */
   take(): readonly OpenBatch[] {
-    this.#backlog.makeBatches(BATCH_SIZE, Date.now());
-    const nowMs = Date.now();
+    this.#backlog.makeBatches(BATCH_SIZE, systemClock.nowMs());
+    const nowMs = systemClock.nowMs();
     const batch = this.#backlog.batches.find((each) => nowMs >= (this.#sentUntilMs.get(each) ?? 0));
     if (batch === undefined) return [];
     this.#sentUntilMs.set(batch, nowMs + LONGEST_SEND_MS);
@@ -107,7 +108,7 @@ class AwayObject {
   }
 
   #pause(): void {
-    this.#askAtMs = Date.now() + pauseAfter(this.#failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+    this.#askAtMs = systemClock.nowMs() + pauseAfter(this.#failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
   }
 }
 
@@ -135,8 +136,8 @@ export class AwayObjects {
 
   /** Books what was admitted while an object was away, when no call does so before. */
   async #lookFor(name: string, ask: ForCall["ask"]): Promise<void> {
-    const endsAtMs = performance.now() + LOOKS_FOR_MS;
-    for (let failures = 0; performance.now() < endsAtMs; failures++) {
+    const endsAtMs = monotonicClock.nowMs() + LOOKS_FOR_MS;
+    for (let failures = 0; monotonicClock.nowMs() < endsAtMs; failures++) {
       await sleep(pauseAfter(failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS));
       const away = this.#away.get(name);
       if (away === undefined) return;

@@ -2,6 +2,7 @@
 // runtime holds an answer back until what it says is stored (the output gate).
 
 import { DurableObject } from "cloudflare:workers";
+import { systemClock } from "../clock.ts";
 import { keysOf } from "../kernel/decide.ts";
 import type { StoreRequest } from "../kernel/request.ts";
 import type { StoredState } from "../kernel/state.ts";
@@ -58,7 +59,7 @@ export class TollgateObject extends DurableObject {
   async decide(batch: string): Promise<string> {
     let reply: string;
     try {
-      const { protocol, requests, nowMs = Date.now() }: BatchMessage = JSON.parse(batch);
+      const { protocol, requests, nowMs = systemClock.nowMs() }: BatchMessage = JSON.parse(batch);
       if (protocol !== PROTOCOL) throw otherProtocol(protocol);
       if (this.#isFull) this.#sweep(this.bounds.sweptWhenFull, nowMs);
       else if (this.#written >= this.bounds.writtenPerSweep) this.#sweep(this.#written * SWEPT_PER_NEW, nowMs);
@@ -73,7 +74,7 @@ export class TollgateObject extends DurableObject {
   /** Removes rows that have expired. The runtime calls it. */
   async alarm(): Promise<void> {
     this.#alarmAtMs = null;
-    const nowMs = Date.now();
+    const nowMs = systemClock.nowMs();
     const from = this.#alarmHand;
     if (from === "") this.#earliestMs = Number.POSITIVE_INFINITY;
     this.#alarmHand = this.#table.sweep(from, this.bounds.rowsPerAlarm, nowMs);
@@ -139,7 +140,7 @@ export class TollgateObject extends DurableObject {
 
   /** When the first row ends, but not at once. */
   #nextAlarmMs(): number {
-    const nowMs = Date.now();
+    const nowMs = systemClock.nowMs();
     const atMs = Math.max(this.#earliestMs, nowMs + this.bounds.alarmEachMs);
     return Math.min(atMs, nowMs + this.bounds.farthestAlarmMs);
   }

@@ -2,7 +2,7 @@
 // calls in one step; what a call over several objects does is in store/wide-request.ts.
 
 import { waitUntil } from "cloudflare:workers";
-import { type Clock, clockOption, LateError, systemClock, within } from "../clock.ts";
+import { type Clock, clockOption, LateError, monotonicClock, systemClock, within } from "../clock.ts";
 import {
   checked,
   having,
@@ -97,8 +97,8 @@ export function durableObjectStore(options: DurableObjectStoreOptions): Store {
     checkPolicy,
     async apply(requests, leftMs = deadlineMs) {
       if (isClosed) throw closedError("Durable Object");
-      const endsAtMs = performance.now() + leftMs;
-      const ask: AskShard = (name, each) => objects.ask(name, each, endsAtMs - performance.now());
+      const endsAtMs = monotonicClock.nowMs() + leftMs;
+      const ask: AskShard = (name, each) => objects.ask(name, each, endsAtMs - monotonicClock.nowMs());
       const settle: AskShard = (name, each) => objects.ask(name, each, deadlineMs);
       // Without it the runtime ends what a request has left when its response is sent.
       const runLater = (work: Promise<unknown>) => waitUntil(work.catch(() => {}));
@@ -107,7 +107,7 @@ export function durableObjectStore(options: DurableObjectStoreOptions): Store {
         decide: away === null ? ask : (name, each) => away.decide(name, each, { ask, settle, runLater }),
         settle: away === null ? settle : (name, each) => away.decide(name, each, { ask: settle, settle, runLater }),
         runLater,
-        inTime: (work) => within(endsAtMs - performance.now(), work, { deadlineMs }).catch(failCall),
+        inTime: (work) => within(endsAtMs - monotonicClock.nowMs(), work, { deadlineMs }).catch(failCall),
       });
     },
     async close() {

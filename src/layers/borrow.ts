@@ -3,6 +3,7 @@
 // counts what all instances together have borrowed and not used, and refuses a loan beyond a small part of what is free.
 // It decides nothing about other limits.
 
+import { randomId } from "../ids.ts";
 import { type Clock, countdown, monotonicClock, sleep } from "../clock.ts";
 import type { Degraded } from "../kernel/decision.ts";
 import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
@@ -214,7 +215,7 @@ export class BorrowLayer implements Layer {
     this.#background.tickEach(RETURN_EACH_MS, () => this.#tick());
     const units = account.nextLoan(sentMs);
     if (units === 0) return;
-    this.#instance ??= crypto.randomUUID();
+    this.#instance ??= randomId();
     const id = `${this.#instance}-${++this.#loans}`;
     const hold = { type: "hold", id, units, leaseMs: LOAN_LEASE_MS, onExpiry: "refund" } as const;
     const steps: Step[] = [

@@ -1,6 +1,7 @@
 // The ids of holds, and the names that stores know them by. An id says whether a limit is per the arguments, and which limits
 // hold `calls` of a running call: after a reload the policy may say otherwise.
 
+import { randomId } from "../ids.ts";
 import { type Call, dimensionsOf } from "../kernel/call.ts";
 import { argsOf, type Bucket } from "../kernel/charge.ts";
 import { invalidOption } from "../kernel/errors.ts";
@@ -46,7 +47,7 @@ export function newHold(
 
 /** Makes an id for a call without limits per arguments. */
 export function newHoldId(isRun: boolean, marks = ""): string {
-  const random = crypto.randomUUID();
+  const random = randomId();
   if (marks !== "") return `${RUN}${random.replaceAll("-", "").slice(0, RANDOM_LENGTH)}-${marks}`;
   return isRun ? `${RUN}${random}` : random;
 }

@@ -1,6 +1,7 @@
 // A limiter whose operations are measured. Its deciding methods are replaced when it is made, so that a limiter without telemetry
 // pays nothing.
 
+import { monotonicClock } from "../clock.ts";
 import { type Call, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import type { RunOptions } from "./hold.ts";
@@ -85,11 +86,11 @@ async function timed<Answer>(
 ): Promise<Answer> {
   // The limits decide how long a wait takes: it is no time of a decision.
   let isOver = (options?.maxWaitMs ?? 0) > 0;
-  const startedMs = performance.now();
+  const startedMs = monotonicClock.nowMs();
   const end = (error: unknown) => {
     if (isOver) return;
     isOver = true;
-    notify("telemetry", () => hooks.took(operation, (performance.now() - startedMs) / 1_000, error));
+    notify("telemetry", () => hooks.took(operation, (monotonicClock.nowMs() - startedMs) / 1_000, error));
   };
   try {
     const answer = await work(() => end(null));

@@ -1,6 +1,7 @@
 // A call that waits: in the queue of a token bucket, where the store gives it a place; for a slot of a concurrency limit in the
 // queue of this process (slots.ts); behind other limits until the instant of `retryAfterMs`.
 
+import { randomId } from "../ids.ts";
 import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { MAX_QUEUED } from "../kernel/bucket/queue.ts";
 import { askWhileClosing, checkOpen } from "./ask.ts";
@@ -34,7 +35,7 @@ async function decideLater(
   const endsAtMs = clock.nowMs() + maxWaitMs;
   // Rounded up, so that the call does not wait a fraction of a millisecond less than the caller said.
   const leftMs = () => Math.max(0, Math.ceil(endsAtMs - clock.nowMs()));
-  const id = crypto.randomUUID();
+  const id = randomId();
   const waiter = new SlotWaiter(slots);
   let plan = first;
   const decideAgain = async () => {

@@ -1,6 +1,7 @@
 // The audit log as a file: one JSON line for each act.
 
 import { appendFileSync } from "node:fs";
+import { systemClock } from "../clock.ts";
 import type { Act, Audit } from "./audit.ts";
 
 /** Appends acts to a file, which only its owner may read. */
@@ -10,5 +11,5 @@ export function auditFile(path: string): Audit {
 
 /** An act as a line of a file. */
 export function lineOf(act: Act): string {
-  return JSON.stringify({ time: new Date().toISOString(), ...act });
+  return JSON.stringify({ time: new Date(systemClock.nowMs()).toISOString(), ...act });
 }

@@ -1,7 +1,7 @@
 // Server-sent events: decisions, changes of buckets, and events of the store and the policy. Each listener has a bounded buffer;
 // one that does not keep up is dropped. Arguments, labels and keys of calls are never sent.
 
-import { spread, unref } from "../clock.ts";
+import { everyInBackground, spread, type Timer } from "../clock.ts";
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
@@ -33,7 +33,7 @@ export class Events {
   readonly #metrics: Metrics | undefined;
   readonly #policy: () => CompiledPolicy;
   readonly #listeners = new Set<Listener>();
-  #heart: ReturnType<typeof setInterval> | undefined;
+  #heart: Timer | undefined;
 
   constructor(bounds: Bounds, policy: () => CompiledPolicy, metrics: Metrics | undefined) {
     this.#bounds = bounds;
@@ -49,7 +49,7 @@ export class Events {
         headers: { "retry-after": "10" },
       });
     }
-    this.#heart ??= unref(setInterval(() => this.#beat(), heartbeatMs));
+    this.#heart ??= everyInBackground(heartbeatMs, () => this.#beat());
     const leave = (isSlow: boolean) => {
       this.#listeners.delete(listener);
       this.#metrics?.setListeners(this.#listeners.size);
@@ -95,7 +95,7 @@ export class Events {
   }
 
   close(): void {
-    clearInterval(this.#heart);
+    this.#heart?.cancel();
     for (const listener of this.#listeners) listener.end();
   }
 

@@ -1,6 +1,7 @@
 // From a request to its answer, the same way for every route: the caller, whether there is room, the body, the act, the answer
 // as text. Every call takes this path, so constants are made once.
 
+import { monotonicClock } from "../clock.ts";
 import type { Call } from "../kernel/call.ts";
 import { runFor } from "./acts/as-caller.ts";
 import { CALLER_WITHOUT_KEY, type Caller, callerOf } from "./auth.ts";
@@ -15,7 +16,7 @@ const JSON_HEADERS = { "content-type": "application/json" };
 const FRESH_JSON_HEADERS = { ...JSON_HEADERS, "cache-control": "no-store" };
 
 export async function answer(context: ServiceContext, route: Route, request: Request): Promise<Response> {
-  const startedMs = performance.now();
+  const startedMs = monotonicClock.nowMs();
   let response: Response;
   const isCounted = route.isUncounted !== true;
   if (isCounted) context.inFlight++;
@@ -27,7 +28,7 @@ export async function answer(context: ServiceContext, route: Route, request: Req
   } finally {
     if (isCounted) context.inFlight--;
   }
-  const takenMs = performance.now() - startedMs;
+  const takenMs = monotonicClock.nowMs() - startedMs;
   context.metrics?.countAnswer(route.path, response.status, takenMs / 1_000);
   if (context.log?.isLevelEnabled("debug")) logAnswer(context.log, request, response, route, takenMs);
   return response;

@@ -2,6 +2,7 @@
 
 import { hash, randomBytes } from "node:crypto";
 import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { systemClock } from "../clock.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { readBy } from "../kernel/policy/schema-kinds.ts";
 import { fileReasonOf } from "../kernel/reason.ts";
@@ -72,7 +73,7 @@ export function makeKey({ scopes, tenants, name }: NewKey): { readonly stored: S
     scopes: [...new Set(scopes)],
     ...(tenants === undefined ? {} : { tenants: [...new Set(tenants)] }),
     ...(name === undefined ? {} : { name }),
-    createdAt: new Date().toISOString(),
+    createdAt: new Date(systemClock.nowMs()).toISOString(),
   };
   const read = readBy(keySchema, stored);
   if ("faults" in read) {

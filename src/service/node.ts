@@ -3,8 +3,8 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer, type ServerOptions as HttpsOptions } from "node:https";
 import { isIP, Server as NetServer, type Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
+import { inBackground, sleep } from "../clock.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { nonEmpty, type OptionsOf, readOptions, unchecked, whole } from "../kernel/options.ts";
 import { reasonOf } from "../kernel/reason.ts";
@@ -164,6 +164,6 @@ async function close(service: Service, server: Server, drainMs: number): Promise
   NetServer.prototype.close.call(server);
   await service.close();
   server.closeIdleConnections();
-  await Promise.race([closed, sleep(LAST_ANSWERS_MS, undefined, { ref: false })]);
+  await Promise.race([closed, new Promise<void>((resolve) => inBackground(LAST_ANSWERS_MS, resolve))]);
   server.closeAllConnections();
 }

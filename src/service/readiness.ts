@@ -1,7 +1,7 @@
 // Whether a load balancer should send requests here. An instance that decides by its share is ready: otherwise an outage of the
 // store would take out all instances. An instance that knows no share denies every call, and is not ready.
 
-import { LateError, within } from "../clock.ts";
+import { LateError, monotonicClock, within } from "../clock.ts";
 import type { readySchema } from "../http/answers.ts";
 import type { Output } from "../kernel/policy/schema-kinds.ts";
 import { reasonOf } from "../kernel/reason.ts";
@@ -35,7 +35,7 @@ export class ReadinessWatch {
   }
 
   update(event: LimiterEvent): void {
-    if (event.type === "store.unreachable") this.#away = { sinceMs: performance.now(), reason: event.error.code };
+    if (event.type === "store.unreachable") this.#away = { sinceMs: monotonicClock.nowMs(), reason: event.error.code };
     if (event.type === "store.recovered") {
       this.#away = null;
       this.#hasShare = true;
@@ -50,19 +50,19 @@ export class ReadinessWatch {
   async now(): Promise<Readiness> {
     if (this.#away !== null) {
       const { sinceMs, reason } = this.#away;
-      const awayMs = Math.round(performance.now() - sinceMs);
+      const awayMs = Math.round(monotonicClock.nowMs() - sinceMs);
       return { status: this.#hasShare ? "degraded" : "away", reason, awayMs };
     }
-    const atMs = performance.now();
+    const atMs = monotonicClock.nowMs();
     if (this.#asked === null || atMs - this.#asked.atMs > HOLDS_MS) this.#asked = { atMs, answer: this.#probe() };
     const error = await this.#asked.answer;
     const wasFailing = this.#failingSinceMs !== null;
     if ((error !== null) !== wasFailing) {
-      this.#failingSinceMs = error === null ? null : performance.now();
+      this.#failingSinceMs = error === null ? null : monotonicClock.nowMs();
       this.#logChange(error);
     }
     if (this.#failingSinceMs === null) return { status: "ready", reason: null, awayMs: null };
-    return { status: "away", reason: codeOf(error), awayMs: Math.round(performance.now() - this.#failingSinceMs) };
+    return { status: "away", reason: codeOf(error), awayMs: Math.round(monotonicClock.nowMs() - this.#failingSinceMs) };
   }
 
   /** The error with which the store answers the smallest request; `null` when the store works. */

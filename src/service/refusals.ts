@@ -1,7 +1,7 @@
 // Log lines for requests of administrators that were refused for their key. A caller without a key can send any number of them,
 // so they are counted, and one line in ten seconds has the count. Where timers end with a request, each has its line.
 
-import { unref } from "../clock.ts";
+import { everyInBackground, type Timer } from "../clock.ts";
 import type { Log } from "./log.ts";
 import type { ProblemCode } from "../http/problem-table.ts";
 
@@ -19,7 +19,7 @@ interface Refusal {
 interface Pending {
   last: Refusal;
   requests: number;
-  readonly timer: ReturnType<typeof setInterval>;
+  readonly timer: Timer;
 }
 
 /** Logs refusals: the first of each path and code at once, and those that follow together. */
@@ -39,7 +39,7 @@ export class Refusals {
     if (pending === undefined) {
       this.#write(refusal, 1);
       if (!this.#hasTimers) return;
-      const timer = unref(setInterval(() => this.#flush(about), INTERVAL_MS));
+      const timer = everyInBackground(INTERVAL_MS, () => this.#flush(about));
       this.#pending.set(about, { last: refusal, requests: 0, timer });
       return;
     }
@@ -51,7 +51,7 @@ export class Refusals {
   close(): void {
     for (const about of this.#pending.keys()) {
       this.#flush(about);
-      clearInterval(this.#pending.get(about)?.timer);
+      this.#pending.get(about)?.timer.cancel();
     }
     this.#pending.clear();
   }
@@ -63,7 +63,7 @@ export class Refusals {
       pending.requests = 0;
       this.#write(last, requests);
     } else {
-      clearInterval(timer);
+      timer.cancel();
       this.#pending.delete(about);
     }
   }

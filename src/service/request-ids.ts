@@ -1,5 +1,7 @@
 // The ids by which answers and the log name requests: the caller's own, else one of this process.
 
+import { randomId } from "../ids.ts";
+
 export const REQUEST_ID_HEADER = "x-request-id";
 const REQUEST_ID = /^[\w.-]{1,64}$/;
 
@@ -19,6 +21,6 @@ export function requestIdOf(request: Request | null): string {
 }
 
 function newId(): string {
-  processId ??= crypto.randomUUID().slice(0, 8);
+  processId ??= randomId().slice(0, 8);
   return `${processId}-${(++count).toString(36)}`;
 }

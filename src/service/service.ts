@@ -6,7 +6,7 @@ import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { createHostedLimiter, type HostedLimiter, type Limiter, withTelemetry } from "../limiter.ts";
-import { inNextTurn } from "../clock.ts";
+import { inNextTurn, monotonicClock, sleep } from "../clock.ts";
 import { boundsOf } from "./bounds.ts";
 import type { ServiceContext } from "./context.ts";
 import { docsPage } from "./docs-page.ts";
@@ -204,9 +204,8 @@ async function close(context: ServiceContext, stop: AbortController | null): Pro
   context.phase = "stopping";
   const { bounds, events, keys, limiter, refusals } = context;
   events.close();
-  const endsAtMs = performance.now() + bounds.stopMs;
-  while (context.inFlight + context.waiting > 0 && performance.now() < endsAtMs)
-    await new Promise((resolve) => setTimeout(resolve, 5));
+  const endsAtMs = monotonicClock.nowMs() + bounds.stopMs;
+  while (context.inFlight + context.waiting > 0 && monotonicClock.nowMs() < endsAtMs) await sleep(5);
   stop?.abort();
   // Waiting calls get their answers before the limiter closes.
   await new Promise<void>(inNextTurn);

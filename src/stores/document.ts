@@ -1,7 +1,7 @@
 // One JSON value for each partition, in a place that a program has already: a column of its own session table. All
 // buckets of a session are in that value, so one row lock makes them atomic.
 
-import { type Clock, clockOption, LateError, systemClock, within } from "../clock.ts";
+import { type Clock, clockOption, LateError, monotonicClock, systemClock, within } from "../clock.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { isSettledKey, tagOf, valueOfPart, withTag } from "../kernel/key.ts";
 import { readOptions, type TableOf } from "../kernel/options.ts";
@@ -54,7 +54,7 @@ export function documentStore(port: DocumentPort, options: DocumentStoreOptions 
   // A partition that fails does not fail the others of its batch.
   const decide = async (tag: string | null, requests: readonly StoreRequest[], endsAtMs: number) => {
     if (tag === null) return decideBatch(requests, () => undefined, (clock ?? systemClock).nowMs()).replies;
-    const leftMs = endsAtMs - performance.now();
+    const leftMs = endsAtMs - monotonicClock.nowMs();
     try {
       const partition = partitionIn(tag);
       if (leftMs <= 0) throw new LateError(deadlineMs);
@@ -75,7 +75,7 @@ export function documentStore(port: DocumentPort, options: DocumentStoreOptions 
     checkPolicy,
     async apply(requests, leftMs = deadlineMs ?? Number.POSITIVE_INFINITY) {
       if (isClosed) throw closedError("document");
-      const endsAtMs = performance.now() + leftMs;
+      const endsAtMs = monotonicClock.nowMs() + leftMs;
       const answers: StoreAnswer[] = [];
       const waiting = Map.groupBy(requests.keys(), (i) => tagIn(requests[i] as StoreRequest)).entries();
       const lane = async () => {

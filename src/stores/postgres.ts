@@ -1,6 +1,6 @@
 // Postgres, through the client that a program has already: `pg`, postgres.js or Prisma. Each batch is one transaction.
 
-import { type Clock, clockOption, LateError, within } from "../clock.ts";
+import { type Clock, clockOption, LateError, monotonicClock, within } from "../clock.ts";
 import { readOptions, type TableOf, unchecked, whole } from "../kernel/options.ts";
 import type { StoreRequest } from "../kernel/request.ts";
 import { networkLayers } from "../layers/network.ts";
@@ -69,7 +69,7 @@ export function postgresStore(client: PostgresClient, options: PostgresStoreOpti
     }
   };
   const book = (requests: readonly StoreRequest[], terms: Terms, leftMs: number) => {
-    const endsAtMs = performance.now() + leftMs;
+    const endsAtMs = monotonicClock.nowMs() + leftMs;
     return ask(() => transact(table, requests, terms, endsAtMs), leftMs);
   };
   return {

@@ -1,7 +1,7 @@
 // Limits shared by all instances through the Redis that they already run: one script call a batch, Redis' own time.
 // redis/script/apply.lua documents KEYS, ARGV and the answer of the script, which mirrors the kernel.
 
-import { type Clock, clockOption, LateError, within } from "../clock.ts";
+import { type Clock, clockOption, LateError, monotonicClock, within } from "../clock.ts";
 import { readOptions, type TableOf, whole } from "../kernel/options.ts";
 import type { StoreRequest } from "../kernel/request.ts";
 import { networkLayers } from "../layers/network.ts";
@@ -136,7 +136,7 @@ class RedisStore implements Store {
 
   async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly StoreAnswer[]> {
     this.#checkOpen();
-    const endsAtMs = performance.now() + leftMs;
+    const endsAtMs = monotonicClock.nowMs() + leftMs;
     const send = this.#sendWithin(leftMs);
     if (!this.#route.isCluster) return this.#runAll(requests, send);
     return decideInShards(requests, {
@@ -144,7 +144,8 @@ class RedisStore implements Store {
       decide: (_, each) => this.#runAll(each, send),
       settle: (_, each) => this.#runAll(each, this.#sendWithin(this.deadlineMs)),
       runLater: (settled) => this.#settleLater(settled),
-      inTime: (work) => within(endsAtMs - performance.now(), work, { deadlineMs: this.deadlineMs }).catch(this.#fail),
+      inTime: (work) =>
+        within(endsAtMs - monotonicClock.nowMs(), work, { deadlineMs: this.deadlineMs }).catch(this.#fail),
     });
   }
 
@@ -169,9 +170,9 @@ class RedisStore implements Store {
    */
   #sendWithin(leftMs: number, isAwaited = true): Send {
     const { deadlineMs } = this;
-    const endsAtMs = performance.now() + leftMs;
+    const endsAtMs = monotonicClock.nowMs() + leftMs;
     return async (...command) => {
-      const ms = endsAtMs - performance.now();
+      const ms = endsAtMs - monotonicClock.nowMs();
       if (ms <= 0) throw new LateError(deadlineMs);
       return within(ms, this.#route.send(...command), { deadlineMs, isAwaited });
     };

@@ -1,7 +1,8 @@
 // The embedded default: one file, shared by the processes of one machine, kept when any of them is killed.
 // Each batch is one `BEGIN IMMEDIATE` transaction in which the kernel decides; nothing is judged in SQL.
 
-import { type Clock, clockOption, sleep, systemClock } from "../clock.ts";
+import { random } from "../ids.ts";
+import { type Clock, clockOption, monotonicClock, sleep, systemClock } from "../clock.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import { choice, readOptions, type TableOf, whole } from "../kernel/options.ts";
 import { networkLayers } from "../layers/network.ts";
@@ -87,25 +88,25 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Sto
     clock,
     async apply(requests, leftMs = deadlineMs) {
       if (leftMs <= 0) throw busy();
-      const askedMs = performance.now();
+      const askedMs = monotonicClock.nowMs();
       const pauseMs = courtesy.pauseMs(requests.length, askedMs);
       if (pauseMs > 0) await sleep(pauseMs);
-      const startedMs = performance.now();
+      const startedMs = monotonicClock.nowMs();
       for (;;) {
         if (isClosed) throw closedError("SQLite");
         try {
           file ??= openFile(path, durability);
           const answers = transact(file, requests, clock ?? systemClock);
-          const nowMs = performance.now();
+          const nowMs = monotonicClock.nowMs();
           courtesy.won(nowMs, nowMs - startedMs);
           lockedSinceMs = null;
           return answers;
         } catch (error) {
           if (!isBusy(error)) throw sqliteError(error, path);
-          const nowMs = performance.now();
+          const nowMs = monotonicClock.nowMs();
           lockedSinceMs ??= nowMs;
           if (nowMs >= askedMs + leftMs || nowMs - lockedSinceMs >= deadlineMs) throw busy(error);
-          await sleep(courtesy.lost(nowMs, Math.random()));
+          await sleep(courtesy.lost(nowMs, random()));
         }
       }
     },

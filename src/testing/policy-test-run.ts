@@ -1,6 +1,7 @@
 // Runs the tests of a policy: each on a limiter of its own, over a store in memory and a clock that moves when a step says
 // so. Nothing waits, and the same tests give the same results. What a test may say is checked before.
 
+import { randomId } from "../ids.ts";
 import { CALL_WORDS, type Call, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import type { BucketUsage, Decision } from "../kernel/decision.ts";
 import { MisuseError } from "../kernel/errors.ts";
@@ -122,7 +123,7 @@ class Play {
       return [];
     }
     const [units, durationMs] = [unitsIn(step.units) ?? 0, parseSpan(step.duration) ?? 0];
-    await this.#limiter.grant({ limit, ...dimensions }, { id: crypto.randomUUID(), units, durationMs });
+    await this.#limiter.grant({ limit, ...dimensions }, { id: randomId(), units, durationMs });
     return [];
   }
 

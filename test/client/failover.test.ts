@@ -416,6 +416,25 @@ describe("holds while the service is unreachable", () => {
     assert.deepEqual(await used(server), [1 + 1 + 1 + 1, 100 + 900 + 20 + 100]);
   });
 
+  it("of run are booked when the service would not hold them, also where the call holds nothing", async () => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    const plain = { tool: "search", session: "s1", user: "u9" };
+    await instance.limiter.consume(plain);
+    await cut(instance);
+    const ran = await instance.limiter.run(plain, () => "value");
+    assert.ok(ran.allowed && ran.degraded !== null);
+    // Others use up the limit meanwhile.
+    for (let i = 0; i < 9; i++) await server.post("/v1/record", { call: plain });
+    const later = instance.limiter.run(plain, async ({ addUsage }) => {
+      await heal(instances);
+      addUsage({ tokens: 5 });
+    });
+    assert.equal((await later).allowed, true);
+    assert.equal(await usedOf(server, "user=u9", "small"), 1 + 9 + 2);
+    assert.equal(await usedOf(server, "user=u9", "tokens"), 5);
+  });
+
   it("are freed when the service made them and the client denied the call", async () => {
     // A share of one among so many is nothing.
     const { server, instances } = await clients(1, { instances: 10_000 }, SHORT_DEADLINE_MS);

@@ -57,6 +57,25 @@ async function admitted(limiter: { consume(asked: typeof call): Promise<Decision
 const usedIn = async (limiter: ReturnType<typeof instanceOf>["limiter"]) =>
   (await limiter.usage({ session: "s1" }))[0]?.used;
 
+describe("an instance that has never reached the store", () => {
+  for (const hours of [-3, 3]) {
+    it(`books by the store's time also where its own clock is ${hours} hours ahead`, async () => {
+      const remote = new RemoteStore({ nowMs: () => Date.now() - hours * 3_600_000 });
+      remote.fault = "lose-request";
+      const policy = policyOf({ algorithm: "fixed-window", window: "1h", align: "first-use", onStoreError: "local" });
+      const { limiter, until } = instanceOf(remote, policy, { instances: 1 });
+      await limiter.record(call);
+      await limiter.record({ ...call, idempotencyKey: "k1" });
+      remote.fault = "answer";
+      await until("store.recovered");
+      assert.equal(await usedIn(limiter), 2);
+      const [usage] = await limiter.usage({ session: "s1" });
+      assert.ok((usage?.resetAfterMs ?? 0) <= 3_600_000);
+      await limiter.close();
+    });
+  }
+});
+
 describe("failover", () => {
   it("changes nothing while the store answers", async () => {
     const { limiter, events } = instanceOf(new RemoteStore(clock));

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { createLimiter, type LimiterEvent } from "tollgate";
+import { createLimiter, type LimiterEvent, StoreError } from "tollgate";
 import { fileJournal, type Journal } from "tollgate/journal";
 import { networkLayers } from "../../src/layers/network.ts";
 import { temporaryFolder } from "../temporary.ts";
@@ -36,6 +36,25 @@ function instanceOf(remote: RemoteStore, journal: Journal) {
     },
   });
   return { limiter, isBack, reasons };
+}
+
+/** A journal in memory, whose disk may be full. */
+function memoryJournal() {
+  const kept = new Map<string, string>();
+  return {
+    kept,
+    isFull: false,
+    entries: () => [...kept],
+    write(changes: ReadonlyMap<string, string | null>) {
+      if (changes.size === 0) return;
+      if (this.isFull) throw new StoreError("unavailable", "the disk is full", { transient: false });
+      for (const [key, text] of changes) {
+        if (text === null) kept.delete(key);
+        else kept.set(key, text);
+      }
+    },
+    close() {},
+  };
 }
 
 describe("fileJournal", () => {
@@ -114,18 +133,42 @@ describe("a journal", () => {
     await after.limiter.close();
   });
 
+  it("that cannot be written fails the call, and nothing of it is booked", async () => {
+    const remote = new RemoteStore(clock);
+    const journal = memoryJournal();
+    const { limiter, isBack } = instanceOf(remote, journal);
+    await limiter.consume(call);
+    journal.isFull = true;
+    // The store books both, and the answers are lost.
+    remote.faults.push("lose-reply", "lose-reply");
+    await assert.rejects(limiter.consume(call), { name: "StoreError", message: "the disk is full" });
+    await isBack;
+    assert.equal((await limiter.usage({ session: "s1" }))[0]?.used, 1);
+    await limiter.close();
+  });
+
+  it("that cannot be written does not keep the instance away from a store that answers", async () => {
+    const remote = new RemoteStore(clock);
+    const journal = memoryJournal();
+    const { limiter, isBack } = instanceOf(remote, journal);
+    await limiter.consume(call);
+    remote.faults.push("lose-reply");
+    assert.equal((await limiter.consume(call)).allowed, true);
+    journal.isFull = true;
+    await isBack;
+    assert.equal((await limiter.usage({ session: "s1" }))[0]?.used, 2);
+    assert.equal(journal.kept.size, 1);
+    journal.isFull = false;
+    // The next write removes the batch that is settled.
+    remote.faults.push("lose-reply");
+    await limiter.consume(call);
+    await limiter.close();
+    assert.equal(journal.kept.size, 0);
+  });
+
   it("is booked first where the store answers at the start, and the event says why the store does not decide yet", async () => {
     const remote = new RemoteStore(clock);
-    const entries = new Map<string, string>();
-    const journal: Journal = {
-      entries: () => entries,
-      write(changes) {
-        for (const [key, text] of changes)
-          if (text === null) entries.delete(key);
-          else entries.set(key, text);
-      },
-      close() {},
-    };
+    const journal = memoryJournal();
     remote.fault = "lose-request";
     const before = instanceOf(remote, journal);
     assert.equal((await before.limiter.consume(call)).allowed, true);
@@ -135,7 +178,7 @@ describe("a journal", () => {
     await after.limiter.consume(call);
     await after.isBack;
     assert.deepEqual(after.reasons, ["the store gets what an earlier process of this instance admitted"]);
-    assert.equal(entries.size, 0);
+    assert.equal(journal.kept.size, 0);
     await after.limiter.close();
   });
 

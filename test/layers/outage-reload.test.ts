@@ -141,6 +141,17 @@ describe("a policy that is reloaded while the store is unreachable", () => {
     });
   }
 
+  it("stops calls by a quota of 0 also where onStoreError is allow", async () => {
+    const { limiter } = await cutOff({ onStoreError: "allow" });
+    assert.equal(await admitted(limiter, 20), 20);
+    limiter.reload(policyOf({ onStoreError: "allow", quota: 0 }));
+    assert.equal(await admitted(limiter, 1), 0);
+    limiter.reload(policyOf({ onStoreError: "allow", overrides: [{ when: { plan: "blocked" }, quota: 0 }] }));
+    assert.equal(await admitted(limiter, 1, { plan: "blocked" }), 0);
+    assert.equal(await admitted(limiter, 1), 1);
+    await limiter.close({ withinMs: 0 });
+  });
+
   it("divides what was left among the instances under the new quota", async () => {
     const { limiter } = await cutOff({}, { instances: 4 });
     limiter.reload(policyOf({ quota: 42 }));

@@ -4,7 +4,8 @@
 
 import assert from "node:assert/strict";
 import { receiptsKey } from "../../src/kernel/receipts.ts";
-import { type OpenBatch, asSettled } from "../../src/layers/failover/backlog.ts";
+import type { OpenBatch } from "../../src/layers/failover/backlog.ts";
+import { asSettled } from "../../src/layers/failover/booking.ts";
 import type { StoreRequest } from "../../src/store/api.ts";
 import { type Message, NOW_MS, Parts, type Sender, type Server } from "./receipts-model-parts.ts";
 

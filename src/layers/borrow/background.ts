@@ -1,6 +1,6 @@
 // What goes on beside calls: loans, returns, and the ticks in which units are returned.
 
-import { unref } from "../../clock.ts";
+import { everyInBackground, type Timer } from "../../clock.ts";
 
 /** Runs what no call waits for. */
 export interface Background {
@@ -17,7 +17,7 @@ export interface Background {
 /** In a process, where everything goes on by itself. */
 export class ProcessBackground implements Background {
   readonly isShared = true;
-  #timer: ReturnType<typeof setInterval> | undefined;
+  #timer: Timer | undefined;
 
   keep(): void {}
 
@@ -25,11 +25,11 @@ export class ProcessBackground implements Background {
     const run = () => {
       if (!tick()) this.stop();
     };
-    this.#timer ??= unref(setInterval(run, ms));
+    this.#timer ??= everyInBackground(ms, run);
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#timer?.cancel();
     this.#timer = undefined;
   }
 }

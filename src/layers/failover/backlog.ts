@@ -2,13 +2,14 @@
 // memory, and in the journal if there is one, before a caller gets its answer. Batches get their numbers here. Numbers are
 // never used again: a restarted process is another instance.
 
-import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
+import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
 import { formatGot } from "../../kernel/errors.ts";
 import type { Step, StoreRequest } from "../../kernel/request.ts";
 import { StoreError } from "../../store/error.ts";
 import type { ReceiptTerms } from "../../store/shared-store.ts";
 import { endsCall } from "../../store/room.ts";
 import { onlyCharges } from "../layer.ts";
+import { bookingOf, leftOf, levelOf, remaining, type Sum } from "./booking.ts";
 import type { InstanceNames } from "./members.ts";
 import type { Journal } from "./options.ts";
 
@@ -32,29 +33,6 @@ export interface OpenBatch {
   readonly requests: readonly StoreRequest[];
 }
 
-/**
- * A request without an answer, as the batch that settles it has it: booked if its caller may go on since `atMs` (the store's time), else
- * undone.
- */
-export function asSettled(request: StoreRequest, isAdmitted: boolean, atMs: number): StoreRequest {
-  const { wait, ...asked } = request;
-  if (request.mode === "peek") return asked;
-  if (isAdmitted || request.mode === "force") return { ...asked, mode: "force", atMs };
-  // An undo finds a place in a queue by the id in `wait`. A later booking waits for nothing.
-  return { ...asked, mode: "undo", ...(wait === undefined ? {} : { wait }) };
-}
-
-/** Plain charges of one bucket in one window of one limit. */
-interface Sum {
-  /** The sum that was changed last is booked last: a state of another algorithm replaces the one that is there. */
-  readonly order: number;
-  readonly step: Pick<Step, "bucket" | "limit"> & { readonly seen?: string };
-  readonly units: number;
-  readonly atMs: number;
-  /** Of a token bucket: what has not flowed back, at the rate of this instance's share. */
-  readonly level?: { readonly limit: LimitSpec; readonly state: SpentState };
-}
-
 export class Backlog {
   readonly #names: Pick<InstanceNames, "instance">;
   #renamed = 0;
@@ -65,6 +43,10 @@ export class Backlog {
   readonly #sums = new Map<string, Sum>();
   readonly #requests = new Map<string, StoreRequest>();
   readonly #batches = new Map<string, OpenBatch>();
+  /** Keys of sums and requests whose time is a guess. */
+  readonly #guessed = new Set<string>();
+  /** Keys of settled batches that the journal may still have. */
+  readonly #forgotten = new Set<string>();
   /** Numbers sums in the order of their last change, and requests in the order in which they came. */
   #serial = 0;
 
@@ -107,8 +89,9 @@ export class Backlog {
    * When the journal cannot be written, nothing is remembered. Throws `overloaded`, or the journal's error.
    *
    * @param locals the limits by which the request's steps were judged here
+   * @param isGuess whether `atMs` is of this machine's clock, because the store's time is not known yet
    */
-  add(request: StoreRequest, atMs: number, locals: readonly LimitSpec[]): void {
+  add(request: StoreRequest, atMs: number, locals: readonly LimitSpec[], isGuess = false): void {
     if (this.looseCount + request.steps.length > (endsCall(request) ? 2 * MAX_BACKLOG : MAX_BACKLOG)) {
       const message = `the store is away, and ${MAX_BACKLOG} bookings wait for it`;
       throw new StoreError("overloaded", message, { transient: true });
@@ -117,13 +100,30 @@ export class Backlog {
       const sums = request.steps.flatMap((step, i) => this.#sumWith(step, atMs, locals[i] ?? step.limit));
       this.#write(sums);
       for (const [key, sum] of sums) this.#sums.set(key, sum);
+      if (isGuess) for (const [key] of sums) this.#guessed.add(key);
     } else {
       const { wait: _, ...kept } = request;
       const key = `request/${++this.#serial}`;
       const booked: StoreRequest = { ...kept, mode: "force", atMs };
       this.#write([[key, booked]]);
       this.#requests.set(key, booked);
+      if (isGuess) this.#guessed.add(key);
     }
+  }
+
+  /** Corrects when everything was admitted whose time was a guess. */
+  correct(byMs: number): void {
+    for (const key of this.#guessed) {
+      const sum = this.#sums.get(key);
+      const request = this.#requests.get(key);
+      // What has flowed back since is not known by the wrong clock.
+      if (sum !== undefined) {
+        const { level: _, ...rest } = sum;
+        this.#sums.set(key, { ...rest, atMs: sum.atMs + byMs });
+      }
+      if (request?.atMs !== undefined) this.#requests.set(key, { ...request, atMs: request.atMs + byMs });
+    }
+    this.#guessed.clear();
   }
 
   /** The receipt for a batch that is sent now. */
@@ -145,6 +145,14 @@ export class Backlog {
     this.#write([[batchKey(batch), batch]]);
   }
 
+  /** Changes what must become of a batch, in this process alone. */
+  replaceDoubtful(number: number, requests: readonly StoreRequest[]): void {
+    const batch = [...this.#batches.values()].find(
+      (each) => each.instance === this.#instance && each.number === number,
+    );
+    if (batch !== undefined) this.#batches.set(batchKey(batch), { ...batch, requests });
+  }
+
   /** The receipt for a batch that is settled now. */
   closingReceipt({ instance, number }: OpenBatch): ReceiptTerms {
     return { ...this.#receipt(instance, number), closes: true };
@@ -160,10 +168,16 @@ export class Backlog {
 
   forget(batch: OpenBatch): void {
     this.#batches.delete(batchKey(batch));
-    this.#write([[batchKey(batch), null]]);
+    this.#forgotten.add(batchKey(batch));
+    try {
+      this.#write([]);
+    } catch {
+      // The entry does no harm, because the store has closed its number. The next write removes it.
+    }
   }
 
   makeBatches(size: number, nowMs: number): void {
+    if (this.looseCount === 0) return;
     const sums = [...this.#sums.values()].sort((one, other) => one.order - other.order);
     const requests = [
       ...sums.flatMap((sum) => leftOf(sum, nowMs)),
@@ -184,7 +198,10 @@ export class Backlog {
   /** Changes entries of the journal: `null` removes one. */
   #write(entries: readonly (readonly [key: string, value: object | null])[]): void {
     if (this.#journal === undefined) return;
-    this.#journal.write(new Map(entries.map(([key, value]) => [key, value === null ? null : JSON.stringify(value)])));
+    const removed = [...this.#forgotten].map((key) => [key, null] as const);
+    const written = entries.map(([key, value]) => [key, value === null ? null : JSON.stringify(value)] as const);
+    this.#journal.write(new Map([...removed, ...written]));
+    this.#forgotten.clear();
   }
 
   /** All numbers below the lowest open one are settled. */
@@ -242,34 +259,4 @@ function parsedEntry(key: string, text: string): Sum | OpenBatch | StoreRequest 
     `the journal's entry ${formatGot(key)} is damaged: expected a booking, got ${formatGot(text)}. ` +
     "Give this instance another journal; the bookings of this one are lost";
   throw new StoreError("invalid-reply", message, { transient: false });
-}
-
-/** The state of a bucket whose use drains at the rate of this instance's share. */
-function levelOf(before: Sum | undefined, cost: number, atMs: number, limit: LimitSpec): Pick<Sum, "level"> {
-  const { outage, book } = algorithmOf(limit);
-  return outage.hasRate ? { level: { limit, state: book(limit, before?.level?.state, cost, atMs) } } : {};
-}
-
-/** How a sum is booked; nothing where all of it has flowed back. */
-function leftOf(sum: Sum, nowMs: number): StoreRequest[] {
-  const { units, atMs, level } = sum;
-  if (level === undefined) return [bookingOf(sum, units, atMs)];
-  const left = algorithmOf(level.limit).used(level.limit, level.state, nowMs);
-  return left === 0 ? [] : [bookingOf(sum, left, nowMs)];
-}
-
-function bookingOf({ step: { bucket, limit, seen } }: Sum, cost: number, atMs: number): StoreRequest {
-  const event = { type: "charge", cost, ...(seen === undefined ? {} : { seen }) } as const;
-  return { mode: "force", atMs, steps: [{ bucket, limit, event }] };
-}
-
-/** A hold lives for what is left of its lease. */
-function remaining(request: StoreRequest, nowMs: number): StoreRequest {
-  const goneMs = nowMs - (request.atMs ?? nowMs);
-  const steps = request.steps.map((step): Step => {
-    const { event } = step;
-    if (event.type !== "hold" && event.type !== "extend") return step;
-    return { ...step, event: { ...event, leaseMs: Math.max(1, event.leaseMs - goneMs) } };
-  });
-  return { ...request, steps };
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { contentsAt, usedIn } from "../../kernel/bucket/contents.ts";
-import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
+import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
 import type { Step, StoreReply, StoreRequest } from "../../kernel/request.ts";
 import type { StoredState } from "../../kernel/state.ts";
 import { decide } from "../../store/check.ts";
@@ -157,9 +157,10 @@ function tooLarge({ steps }: StoreRequest): StoreRequest {
   return { mode: "judge", steps: steps.map(({ bucket, limit }) => ({ bucket, limit, event })) };
 }
 
-/** What a mode makes of the store's own answer. */
-function expected({ mode, shadow }: Extract<Act, { type: "call" }>, stored: StoreReply): boolean {
-  return shadow || mode === "allow" || (mode !== "deny" && stored.allowed);
+/** What a mode makes of the store's own answer. A quota of 0 stops calls also where all are allowed. */
+function expected({ mode, shadow, limit }: Extract<Act, { type: "call" }>, stored: StoreReply): boolean {
+  if (mode === "allow") return shadow || algorithmOf(limit).capacity(limit) > 0;
+  return shadow || (mode !== "deny" && stored.allowed);
 }
 
 describe("an instance alone, whose policy changes from call to call", () => {

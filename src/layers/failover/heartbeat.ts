@@ -1,7 +1,7 @@
 // Tells the store again and again that this instance lives, and learns from the answers how many instances there are and
 // whether the store still has what it held. What follows from that is for the failover layer to decide.
 
-import { spread, within, unref } from "../../clock.ts";
+import { inBackground, monotonicClock, spread, type Timer, within } from "../../clock.ts";
 import type { Beat, Member } from "../../store/shared-store.ts";
 import type { InstanceNames, Members } from "./members.ts";
 import { beatEachMs, livesMs } from "./pace.ts";
@@ -28,7 +28,7 @@ export class Heartbeat {
   readonly #members: Members;
   readonly #names: InstanceNames;
   readonly #listener: BeatListener;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Timer | undefined;
   #isEnded = false;
 
   constructor(link: StoreLink, members: Members, names: InstanceNames, listener: BeatListener) {
@@ -44,7 +44,7 @@ export class Heartbeat {
    */
   async beat({ isAwaited = false } = {}): Promise<Beat> {
     const { store, deadlineMs } = this.#link;
-    const sentMs = performance.now();
+    const sentMs = monotonicClock.nowMs();
     const asked = within(FORGOTTEN_AFTER_MS, store.beat(this.#member()), { isAwaited: false }).then((beat) => {
       if (!this.#isEnded) this.#learn(beat, sentMs);
       return beat;
@@ -62,7 +62,7 @@ export class Heartbeat {
 
   end(): void {
     this.#isEnded = true;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
   }
 
   /** Tells the store that this instance leaves, if the store answers in time. */
@@ -79,13 +79,13 @@ export class Heartbeat {
       await this.#listener.due();
       if (!this.#isEnded) this.#next(nextLivesMs);
     };
-    this.#timer = unref(setTimeout(beat, spread(ms)));
+    this.#timer = inBackground(spread(ms), beat);
   }
 
   #learn(beat: Beat, sentMs: number): void {
     this.#link.time.learn(beat.nowMs, sentMs);
     if (this.#members.learn(beat)) this.#listener.grown(beat.instances);
-    if (performance.now() - sentMs >= this.#link.deadlineMs) this.#listener.late();
+    if (monotonicClock.nowMs() - sentMs >= this.#link.deadlineMs) this.#listener.late();
   }
 
   #member(): Member {

@@ -5,7 +5,8 @@ import { reasonOf } from "../../kernel/reason.ts";
 import type { StoreRequest } from "../../kernel/request.ts";
 import type { StoreAnswer } from "../../store/store.ts";
 import { asStoreError, StoreError } from "../../store/error.ts";
-import { asSettled, type Backlog } from "./backlog.ts";
+import type { Backlog } from "./backlog.ts";
+import { asSettled, asUndone } from "./booking.ts";
 import { Fallback, needsStore } from "./fallback.ts";
 import type { Members } from "./members.ts";
 import { isOutage, type Outage } from "./outage.ts";
@@ -13,7 +14,7 @@ import type { StoreLink } from "./store-link.ts";
 
 /** What the store has said until now. */
 interface Seen extends Pick<StoreLink, "views"> {
-  readonly time: Pick<StoreLink["time"], "nowMs">;
+  readonly time: Pick<StoreLink["time"], "nowMs"> & Partial<Pick<StoreLink["time"], "isKnown">>;
 }
 
 export class LocalDecisions {
@@ -45,7 +46,8 @@ export class LocalDecisions {
     if (StoreError.isInstance(reply) || request.mode === "peek" || reply.replay !== undefined) return reply;
     if (!reply.allowed && request.mode !== "force") return reply;
     try {
-      this.#backlog.add(request, this.#link.time.nowMs(), this.fallback.limitsOf(request));
+      const { time } = this.#link;
+      this.#backlog.add(request, time.nowMs(), this.fallback.limitsOf(request), time.isKnown === false);
       return reply;
     } catch (error) {
       return asStoreError(error);
@@ -65,7 +67,16 @@ export class LocalDecisions {
     if (number === null) return replies;
     const isAdmitted = (reply: StoreAnswer | undefined) => !StoreError.isInstance(reply) && reply?.allowed === true;
     const settled = requests.map((request, i) => asSettled(request, isAdmitted(replies[i]), atMs));
-    this.#backlog.addDoubtful(number, settled, atMs);
+    try {
+      this.#backlog.addDoubtful(number, settled, atMs);
+    } catch (error) {
+      // The journal cannot be written, so the calls fail: what the store has booked of them is taken back.
+      this.#backlog.replaceDoubtful(
+        number,
+        requests.map((request) => asUndone(request, atMs)),
+      );
+      throw error;
+    }
     return replies;
   }
 

@@ -1,5 +1,7 @@
 // Which one of how many an instance is, as far as the store has said.
 
+import { randomId } from "../../ids.ts";
+import { monotonicClock, systemClock } from "../../clock.ts";
 import type { Beat, Member } from "../../store/shared-store.ts";
 import type { Place } from "./shares.ts";
 
@@ -33,8 +35,8 @@ export function instanceNames(group: string): InstanceNames {
 /** A name that no other instance has. Ranks are in the order of names, so an instance that comes later moves none. */
 function newName(): string {
   // Padded, so that names sort by the time of their making.
-  const padded = (number: number) => number.toString(36).padStart(4, "0");
-  return `${padded(Date.now())}-${padded(namesMade++)}-${crypto.randomUUID().slice(0, 8)}`;
+  const padded = (number: number) => number.toString(36).padStart(8, "0");
+  return `${padded(systemClock.nowMs())}-${padded(namesMade++)}-${randomId().slice(0, 8)}`;
 }
 
 export class Members {
@@ -61,7 +63,7 @@ export class Members {
   /** Learns from a beat. Returns whether there are more instances than before. */
   learn({ instances, rank }: Beat): boolean {
     const before = this.#highest;
-    const hour = Math.floor(performance.now() / HOUR_MS);
+    const hour = Math.floor(monotonicClock.nowMs() / HOUR_MS);
     const ofHour = (each: number) => this.#counts.get(each) ?? 0;
     this.#counts = new Map([
       [hour - 1, ofHour(hour - 1)],

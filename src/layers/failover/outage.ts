@@ -19,6 +19,7 @@
 //
 // The gate is beside the states: calls wait at it for one promise, each until its own deadline.
 
+import { random } from "../../ids.ts";
 import { type Clock, isWithin, STOOD_STILL_MS } from "../../clock.ts";
 import { asStoreError, StoreError, type StoreErrorCode } from "../../store/error.ts";
 import { longestProbeMs, Pause, probeAfterMs } from "./pace.ts";
@@ -135,7 +136,7 @@ export class Outage {
     // The answer may come after another probe has ended the outage.
     if (this.#isHastened || this.#recovering === null) return;
     this.#isHastened = true;
-    this.#pause.shorten(Math.random() * longestProbeMs(this.#work.instances()));
+    this.#pause.shorten(random() * longestProbeMs(this.#work.instances()));
   }
 
   close(): void {

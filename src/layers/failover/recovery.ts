@@ -92,7 +92,9 @@ export class Recovery {
 
   /** Books what has been admitted until now. */
   async flush(): Promise<void> {
-    this.#backlog.makeBatches(this.#batchSize, this.#link.time.nowMs());
+    const { time } = this.#link;
+    this.#backlog.correct(time.correctionMs);
+    this.#backlog.makeBatches(this.#batchSize, time.nowMs());
     await this.settle();
   }
 

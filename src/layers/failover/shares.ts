@@ -71,9 +71,11 @@ export function shareIn(step: Step, { view, place, seeded }: Known, nowMs: numbe
   const used = seeded !== null && outage.endsTogether ? seeded : usedWhenSeen(view, limit, nowMs);
   const left = Math.max(0, capacity + grantedWhenSeen(view, limit, nowMs) - used);
   const own = outage.isDivided ? shareOf(left, among) : left;
-  const bound = maxOvershoot(mode, own, capacity, place);
+  // A quota of 0 stops all calls, whatever `onStoreError` says.
+  const rule = mode === "allow" && capacity === 0 ? "deny" : mode;
+  const bound = maxOvershoot(rule, own, capacity, place);
   const slow = slowed(limit, among);
-  const withUnits = (units: number) => outage.withCapacity(slow, unitsIn(mode, place, units));
+  const withUnits = (units: number) => outage.withCapacity(slow, unitsIn(rule, place, units));
   if (outage.hasRate) {
     const part = partOfUse(limit, view, among, nowMs);
     const units = Math.min(shareOf(capacity, among), own + (seeded ?? part));

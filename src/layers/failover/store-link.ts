@@ -41,7 +41,7 @@ export class StoreLink {
       ...(incarnation === undefined ? {} : { incarnation }),
       ...(receipt === undefined ? {} : { receipt }),
     };
-    const sentMs = performance.now();
+    const sentMs = monotonicClock.nowMs();
     const replies = await within(leftMs, this.store.book(requests, terms), { clock, deadlineMs: this.deadlineMs });
     for (const [i, reply] of replies.entries()) {
       if (StoreError.isInstance(reply)) continue;

@@ -1,23 +1,32 @@
 // The store's time as far as an instance knows it: what the store last said, and what has passed here since.
 
+import { monotonicClock, systemClock } from "../../clock.ts";
+
 export class StoreTime {
-  /** The store's clock less `performance.now()`, never too large. */
+  /** The store's clock less the monotonic clock, never too large. */
   #offsetMs: number | null = null;
+  /** What has to be added to a time that was read before anything was learnt, ms. */
+  correctionMs = 0;
   /** How far the store may be ahead of `nowMs`, ms. */
   errorMs = 0;
 
-  /** Learns from an answer of `storeMs`. It was made between `sentMs`, by `performance.now()`, and now: so the offset lies between. */
+  /** Learns from an answer of `storeMs`. It was made between `sentMs`, by the monotonic clock, and now: so the offset lies between. */
   learn(storeMs: number, sentMs: number): void {
-    const least = storeMs - performance.now();
+    const least = storeMs - monotonicClock.nowMs();
     const most = storeMs - sentMs;
     // The store's clock was set back if it is behind the known time.
     if (this.#offsetMs !== null && least <= this.#offsetMs && most >= this.#offsetMs) return;
+    if (this.#offsetMs === null) this.correctionMs = storeMs - systemClock.nowMs();
     this.#offsetMs = least;
     this.errorMs = most - least;
   }
 
+  get isKnown(): boolean {
+    return this.#offsetMs !== null;
+  }
+
   /** Epoch ms, an integer; not ahead of the store. This machine's clock before anything was learnt. */
   nowMs(): number {
-    return this.#offsetMs === null ? Date.now() : Math.floor(performance.now() + this.#offsetMs);
+    return this.#offsetMs === null ? systemClock.nowMs() : Math.floor(monotonicClock.nowMs() + this.#offsetMs);
   }
 }

@@ -1,5 +1,6 @@
 // One request over several shards: the shards are asked one after the other, and what is held in them is spent or released.
 
+import { randomId } from "../../ids.ts";
 import {
   LISTING,
   NAMING,
@@ -22,7 +23,7 @@ export class WideRequest {
   readonly #request: StoreRequest;
   readonly #shards: Shards;
   readonly #groups: readonly Group[];
-  readonly #id = crypto.randomUUID();
+  readonly #id = randomId();
 
   constructor(request: StoreRequest, shards: Shards) {
     this.#request = request;

@@ -1,5 +1,6 @@
 // The instances that share the store, and the mark by which they recognise it: rows of the same table, beside the buckets.
 
+import { randomId } from "../../ids.ts";
 import { MARK_KEY } from "../../kernel/receipts.ts";
 import { encodeState } from "../../kernel/encoding/state.ts";
 import { decodeState } from "../../store/check.ts";
@@ -50,7 +51,7 @@ export async function beat(table: Table, { group, instance, livesMs, seen }: Mem
     SELECT json_build_array(now_ms, living, before, untidy, coalesce((${mark}), (SELECT value FROM made)))::text
     FROM instant, others`;
   const names = `${INSTANCES}${group}`;
-  const incarnation = crypto.randomUUID();
+  const incarnation = randomId();
   const markOf = (lost: "some" | "all") =>
     encodeState({ kind: "mark", expiresAtMs: MARKED_UNTIL_MS, incarnation, lost });
   // As bytes are ordered, 0 follows /.

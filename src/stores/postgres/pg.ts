@@ -1,6 +1,6 @@
 // A pool of `pg`. A connection that is no good any more is destroyed, and so are those that were made before it.
 
-import { LateError, within } from "../../clock.ts";
+import { LateError, monotonicClock, within } from "../../clock.ts";
 import { StoreError } from "../../store/error.ts";
 import { answered, connectTimeoutCheck, firstColumns, patienceMs, setTimeouts, withText } from "./database.ts";
 import type { Database, Query } from "./database.ts";
@@ -111,10 +111,10 @@ class Connections {
 
   /** A connection that is free in time, and was made since one was last lost. */
   async #connect(waitMs: number): Promise<PgClient> {
-    const endsAtMs = performance.now() + waitMs;
+    const endsAtMs = monotonicClock.nowMs() + waitMs;
     for (;;) {
       const connecting = this.#pool.connect();
-      const client = await within(endsAtMs - performance.now(), connecting).catch((error) => {
+      const client = await within(endsAtMs - monotonicClock.nowMs(), connecting).catch((error) => {
         // A connection that comes later goes to batches that still wait.
         connecting.then((late) => late.release()).catch(() => {});
         throw connectError(error, serverOf(this.#pool), waitMs);

@@ -1,5 +1,6 @@
 // What `postgres()` of postgres.js returns. It does not allow to destroy a connection: its own `socket` option has to do that.
 
+import { monotonicClock } from "../../clock.ts";
 import { answered, connectTimeoutCheck, firstColumns, patienceMs, setTimeouts, withText } from "./database.ts";
 import type { Database, Query } from "./database.ts";
 import { SilentError } from "./errors.ts";
@@ -22,9 +23,9 @@ export function postgresJsDatabase(sql: PostgresJs, deadlineMs: number): Databas
   const ask = (on: PostgresJs, text: string, values?: string[]) => answered(waitMs, on.unsafe(text, values));
   const transaction: Database["transaction"] = (run) => {
     const transactionMs = WAITS_PER_TRANSACTION * waitMs;
-    const endsAtMs = performance.now() + transactionMs;
+    const endsAtMs = monotonicClock.nowMs() + transactionMs;
     const transacted = sql.begin(async (on: PostgresJs) => {
-      if (performance.now() >= endsAtMs) throw new SilentError("", transactionMs);
+      if (monotonicClock.nowMs() >= endsAtMs) throw new SilentError("", transactionMs);
       // They go ahead of the first statement on the same connection, which need not wait for their answer.
       const timeouts = ask(on, setTimeouts(deadlineMs));
       const query: Query = async (text, values = []) => firstColumns(await ask(on, text, [...values]));

@@ -1,6 +1,7 @@
 // One batch, one transaction: its rows are locked in the order of their keys, the clock is read after the last lock, the
 // kernel decides, and what changed is written.
 
+import { monotonicClock } from "../../clock.ts";
 import { keysOf } from "../../kernel/decide.ts";
 import { receiptsKey } from "../../kernel/receipts.ts";
 import type { StoreRequest } from "../../kernel/request.ts";
@@ -27,7 +28,7 @@ export async function transact(
 ): Promise<readonly StoreAnswer[]> {
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     const answers = await book(table, requests, terms).catch((error) => {
-      if (attempt === MAX_ATTEMPTS || !isRetryable(error) || performance.now() >= endsAtMs) throw error;
+      if (attempt === MAX_ATTEMPTS || !isRetryable(error) || monotonicClock.nowMs() >= endsAtMs) throw error;
       return null;
     });
     if (answers !== null) return answers;

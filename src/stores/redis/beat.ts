@@ -1,5 +1,6 @@
 // Sends a beat to the script, and reads its answer. beat.lua documents both.
 
+import { randomId } from "../../ids.ts";
 import { decodeMark } from "../../kernel/encoding/mark.ts";
 import { MARK_KEY } from "../../kernel/receipts.ts";
 import { StoreError } from "../../store/error.ts";
@@ -31,6 +32,6 @@ export async function beatThrough(
 function beatCall({ group, instance, livesMs, seen }: Member, named: readonly string[]): ScriptCall {
   return {
     keys: [MARK_KEY, SERVER_KEY, `tollgate:1:$names:${group}`, `tollgate:1:$ends:${group}`, ...named],
-    values: [instance, livesMs, crypto.randomUUID(), seen.length === 0 ? 0 : 1],
+    values: [instance, livesMs, randomId(), seen.length === 0 ? 0 : 1],
   };
 }

@@ -1,6 +1,7 @@
 // What a user's client reports by its events: that it has connected, that its user has closed it, and why its connection does
 // not work now. A command fails with the message that there is no connection; clients report the reason only by events.
 
+import { monotonicClock } from "../../clock.ts";
 import { reasonOf } from "../../kernel/reason.ts";
 import { oncePer } from "./client.ts";
 
@@ -63,7 +64,7 @@ class ClientEvents {
   /** The last fault since the client was connected. */
   readonly lastFault: LastFault = () => {
     const fault = this.#fault;
-    return fault !== undefined && performance.now() - fault.atMs < RECENT_MS ? fault.error : undefined;
+    return fault !== undefined && monotonicClock.nowMs() - fault.atMs < RECENT_MS ? fault.error : undefined;
   };
 
   #remember(error: unknown, address: string | undefined): void {
@@ -75,7 +76,7 @@ class ClientEvents {
     const hasAddress = !isCoded || ["port", "hostname"].some((key) => Object.hasOwn(Object(error), key));
     const { host, port } = this.#options ?? {};
     const own = hasAddress || port === undefined ? undefined : `${host}:${port}`;
-    this.#fault = { error: withAddress(error, address ?? own), detail, atMs: performance.now() };
+    this.#fault = { error: withAddress(error, address ?? own), detail, atMs: monotonicClock.nowMs() };
   }
 }
 

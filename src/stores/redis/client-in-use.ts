@@ -1,5 +1,6 @@
 // A client that the store sends through, and how long it has not answered.
 
+import { monotonicClock } from "../../clock.ts";
 import type { Connection, Send } from "./client.ts";
 import { saysUnfit, wordOf } from "./errors.ts";
 import { slotTag } from "./slot-tag.ts";
@@ -44,7 +45,7 @@ export class ClientInUse {
         if (silence === null) return;
         silence.inFlight--;
         if (!isAnswer) return;
-        if (silence.inFlight > 0) silence.sinceMs = performance.now();
+        if (silence.inFlight > 0) silence.sinceMs = monotonicClock.nowMs();
         else this.#silences.delete(silence.tag);
       };
       this.#connection.send(key, command, ...args).then(
@@ -74,7 +75,7 @@ export class ClientInUse {
 
   isSilent(tag: string, ms: number): boolean {
     const silence = this.#silences.get(tag);
-    return silence !== undefined && performance.now() - silence.sinceMs >= ms;
+    return silence !== undefined && monotonicClock.nowMs() - silence.sinceMs >= ms;
   }
 
   /** Fails what is in flight: its answers will not come. */
@@ -92,7 +93,7 @@ export class ClientInUse {
     const known = this.#silences.get(tag);
     if (known !== undefined) return known;
     if (this.#silences.size >= MAX_WATCHED_SLOTS) return null;
-    const silence = { tag, key, sinceMs: performance.now(), inFlight: 0 };
+    const silence = { tag, key, sinceMs: monotonicClock.nowMs(), inFlight: 0 };
     this.#silences.set(tag, silence);
     return silence;
   }

@@ -1,7 +1,7 @@
 // Which client the commands go through: the user's, or a spare that the store makes while the user's client gives no answers
 // or its server has become a replica. The user's client is never touched: its other commands go on.
 
-import { inNextTurn, spread, unref, within } from "../../clock.ts";
+import { inBackground, inNextTurn, monotonicClock, spread, type Timer, within } from "../../clock.ts";
 import { MARK_KEY } from "../../kernel/receipts.ts";
 import { type Connection, connectionOf, type RedisClient, type Send } from "./client.ts";
 import { wordOf } from "./errors.ts";
@@ -21,9 +21,9 @@ export class Route implements ClientListener {
   readonly #events: ReturnType<typeof eventsOf>;
   readonly #makeSpare: (() => Spare) | null;
   #client: ClientInUse;
-  #clientSinceMs = performance.now();
+  #clientSinceMs = monotonicClock.nowMs();
   #pauseMs = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Timer | undefined;
   #isOpening = false;
   /** Spares that are not closed yet. */
   readonly #spares = new Set<Spare>();
@@ -45,7 +45,7 @@ export class Route implements ClientListener {
   /** Ends what the store has made. The user's client stays as it is. */
   close(): void {
     this.#isClosed = true;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#events.listeners.delete(this);
     this.#closeSpares();
   }
@@ -80,13 +80,13 @@ export class Route implements ClientListener {
         this.#checkSilence();
       });
     };
-    this.#timer = unref(setTimeout(check, afterMs));
+    this.#timer = inBackground(afterMs, check);
   }
 
   #checkSilence(): void {
     const silence = this.#client.longestSilence();
     if (silence === null || this.#isOpening || this.#isClosed || this.#events.isEnded) return;
-    const leftMs = silence.sinceMs + SILENT_MS - performance.now();
+    const leftMs = silence.sinceMs + SILENT_MS - monotonicClock.nowMs();
     if (leftMs > 0) this.#scheduleCheck(Math.ceil(leftMs));
     else void this.#openSpares(silence.tag, silence.key);
   }
@@ -103,7 +103,7 @@ export class Route implements ClientListener {
       return !isOver && (current.isUnfit || current.isSilent(tag, SILENT_MS));
     };
     if (!current.isUnfit) await isAnswering(current, key, PROBE_MS);
-    if (performance.now() - this.#clientSinceMs > PAUSE_MS.startsAgainAfter) this.#pauseMs = 0;
+    if (monotonicClock.nowMs() - this.#clientSinceMs > PAUSE_MS.startsAgainAfter) this.#pauseMs = 0;
     while (isStuck()) {
       await this.#pause();
       if (!isStuck()) break;
@@ -123,28 +123,28 @@ export class Route implements ClientListener {
   async #pause(): Promise<void> {
     const ms = spread(this.#pauseMs);
     this.#pauseMs = Math.min(Math.max(2 * this.#pauseMs, PAUSE_MS.first), PAUSE_MS.most);
-    if (ms > 0) await new Promise((resolve) => unref(setTimeout(resolve, ms)));
+    if (ms > 0) await new Promise<void>((resolve) => inBackground(ms, resolve));
   }
 
   #use(client: ClientInUse): void {
     const before = this.#client;
     this.#client = client;
-    this.#clientSinceMs = performance.now();
+    this.#clientSinceMs = monotonicClock.nowMs();
     const { spare } = before;
     if (spare === null) return;
     // Some answers may still be in flight.
-    unref(setTimeout(() => this.#close(spare), OPEN_MS));
+    inBackground(OPEN_MS, () => this.#close(spare));
   }
 
   /** A spare that has answered in time; else `null`. */
   async #open(makeSpare: () => Spare, key: string | undefined): Promise<ClientInUse | null> {
-    const endsAtMs = performance.now() + OPEN_MS;
+    const endsAtMs = monotonicClock.nowMs() + OPEN_MS;
     let spare: Spare | null = null;
     try {
       spare = makeSpare();
       this.#spares.add(spare);
       const client = this.#through(connectionOf(await within(OPEN_MS, spare.opened, { isAwaited: false })), spare);
-      if (await isAnswering(client, key, endsAtMs - performance.now())) return client;
+      if (await isAnswering(client, key, endsAtMs - monotonicClock.nowMs())) return client;
     } catch {
       // The caller tries the next one.
     }

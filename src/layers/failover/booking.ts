@@ -1,0 +1,65 @@
+// One thing that has still to be booked: a request, or a sum of plain charges; and how it is booked or settled later. What is kept of
+// them, and where, is in backlog.ts.
+
+import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
+import type { Step, StoreRequest } from "../../kernel/request.ts";
+import { onlyCharges } from "../layer.ts";
+
+/**
+ * A request without an answer, as the batch that settles it has it: booked if its caller may go on since `atMs` (the store's time), else
+ * undone.
+ */
+export function asSettled(request: StoreRequest, isAdmitted: boolean, atMs: number): StoreRequest {
+  const { wait, ...asked } = request;
+  if (request.mode === "peek") return asked;
+  if (isAdmitted || request.mode === "force") return { ...asked, mode: "force", atMs };
+  // An undo finds a place in a queue by the id in `wait`. A later booking waits for nothing.
+  return { ...asked, mode: "undo", ...(wait === undefined ? {} : { wait }) };
+}
+
+/** A request without an answer that failed for its caller: nothing of it stays booked. The end of a hold does, because it has happened. */
+export function asUndone(request: StoreRequest, atMs: number): StoreRequest {
+  const isCharge = request.mode === "force" && onlyCharges(request.steps);
+  return isCharge ? { ...request, mode: "undo" } : asSettled(request, false, atMs);
+}
+
+/** Plain charges of one bucket in one window of one limit. */
+export interface Sum {
+  /** The sum that was changed last is booked last: a state of another algorithm replaces the one that is there. */
+  readonly order: number;
+  readonly step: Pick<Step, "bucket" | "limit"> & { readonly seen?: string };
+  readonly units: number;
+  readonly atMs: number;
+  /** Of a token bucket: what has not flowed back, at the rate of this instance's share. */
+  readonly level?: { readonly limit: LimitSpec; readonly state: SpentState };
+}
+
+/** The state of a bucket whose use drains at the rate of this instance's share. */
+export function levelOf(before: Sum | undefined, cost: number, atMs: number, limit: LimitSpec): Pick<Sum, "level"> {
+  const { outage, book } = algorithmOf(limit);
+  return outage.hasRate ? { level: { limit, state: book(limit, before?.level?.state, cost, atMs) } } : {};
+}
+
+/** How a sum is booked; nothing where all of it has flowed back. */
+export function leftOf(sum: Sum, nowMs: number): StoreRequest[] {
+  const { units, atMs, level } = sum;
+  if (level === undefined) return [bookingOf(sum, units, atMs)];
+  const left = algorithmOf(level.limit).used(level.limit, level.state, nowMs);
+  return left === 0 ? [] : [bookingOf(sum, left, nowMs)];
+}
+
+export function bookingOf({ step: { bucket, limit, seen } }: Sum, cost: number, atMs: number): StoreRequest {
+  const event = { type: "charge", cost, ...(seen === undefined ? {} : { seen }) } as const;
+  return { mode: "force", atMs, steps: [{ bucket, limit, event }] };
+}
+
+/** A hold lives for what is left of its lease. */
+export function remaining(request: StoreRequest, nowMs: number): StoreRequest {
+  const goneMs = nowMs - (request.atMs ?? nowMs);
+  const steps = request.steps.map((step): Step => {
+    const { event } = step;
+    if (event.type !== "hold" && event.type !== "extend") return step;
+    return { ...step, event: { ...event, leaseMs: Math.max(1, event.leaseMs - goneMs) } };
+  });
+  return { ...request, steps };
+}

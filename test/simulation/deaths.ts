@@ -1,0 +1,63 @@
+// How processes ended, and what ended with them: calls that were admitted without the store, and that no journal has.
+
+import type { Decided } from "./oracle.ts";
+import type { Run } from "./run.ts";
+
+/** One life of a process. */
+interface Life {
+  readonly on: string;
+  /** When it was back after each outage. */
+  readonly backAtMs: number[];
+  /** When it ended by a kill, or by a close that could not book everything. */
+  endedAtMs: number | null;
+  /** Whether it was closed, and said that nothing was lost. */
+  isBooked: boolean;
+  /** Whether a later life has its journal. */
+  isInherited: boolean;
+}
+
+export class Deaths {
+  readonly #lives = new Map<string, Life>();
+  /** Lives with a journal. */
+  readonly #journals = new Set<string>();
+
+  constructor({ log, instances, schedule }: Run) {
+    const lifeOf = (on: string): Life => {
+      const life = this.#lives.get(on) ?? { on, backAtMs: [], endedAtMs: null, isBooked: false, isInherited: false };
+      this.#lives.set(on, life);
+      return life;
+    };
+    const lost = new Set(log.of("event").flatMap(({ on, event }) => (event.type === "failover.lost" ? [on] : [])));
+    for (const entry of log.entries) {
+      if (entry.type === "started") lifeOf(entry.on);
+      if (entry.type === "closed")
+        Object.assign(lifeOf(entry.on), { endedAtMs: entry.atMs, isBooked: !lost.has(entry.on) });
+      if (entry.type === "event" && entry.event.type === "store.recovered") lifeOf(entry.on).backAtMs.push(entry.atMs);
+    }
+    for (const instance of instances) {
+      const { number, journal, name, program } = instance;
+      const losesWrites = schedule.faults.some(
+        (fault) => fault.type === "kill" && fault.instance === number && fault.losesWrites > 0,
+      );
+      for (const life of this.#lives.values()) {
+        if (!life.on.startsWith(`p${number}.`)) continue;
+        if (life.on !== name || program === null) life.endedAtMs ??= Number.POSITIVE_INFINITY;
+        if (journal !== null) this.#journals.add(life.on);
+        life.isInherited = journal !== null && program !== null && !losesWrites;
+      }
+    }
+  }
+
+  hasEnded(on: string): boolean {
+    return this.#lives.get(on)?.endedAtMs != null;
+  }
+
+  /** Whether what was decided without the store may never have been booked, or taken back: the process ended before it could. */
+  mayLose({ on, atMs }: Pick<Decided, "on" | "atMs">, isAdmitted = false): boolean {
+    const life = this.#lives.get(on);
+    if (life === undefined || life.endedAtMs === null || life.isInherited) return false;
+    // What it would take back, it does not report. With a journal it reports nothing.
+    if (isAdmitted && life.isBooked && !this.#journals.has(on)) return false;
+    return !life.backAtMs.some((backMs) => backMs > atMs);
+  }
+}

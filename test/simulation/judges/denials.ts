@@ -1,0 +1,44 @@
+// No call is denied that fits, when nothing is wrong: a shared limit is used to 95 % at least before it denies.
+
+import { algorithmOf } from "../../../src/kernel/algorithms/registry.ts";
+import type { Account, Decided, Oracle } from "../oracle.ts";
+import type { FaultType } from "../schedule.ts";
+import { isLasting } from "./count.ts";
+
+const USED_BEFORE_DENIAL = 0.95;
+
+/** While these go wrong, one instance that is alone knows everything, and still decides as the store would. */
+const KNOWS_ALL: ReadonlySet<FaultType> = new Set(["network", "refuse", "server-pause", "pause", "restart"]);
+
+export function* denials(oracle: Oracle): Generator<string> {
+  const { faults } = oracle.run.schedule;
+  const knowsAll = oracle.isOneAlone && faults.every(({ type }) => KNOWS_ALL.has(type));
+  if (faults.length > 0 && !knowsAll) return;
+  const changes = oracle.run.log
+    .of("asked")
+    .some(({ planned }) => planned.verb === "reset" || planned.verb === "record");
+  if (changes) return;
+  for (const account of oracle.accounts.values()) {
+    if (!isLasting(account)) continue;
+    const first = oracle.run.log.of("decided").find((entry) => denies(oracle, entry, account));
+    if (first === undefined) continue;
+    const cost = first.decision.verdicts.find(({ limit }) => limit === account.limit)?.cost ?? 1;
+    const taken = account.bookings
+      .filter(({ decided }) => decided !== null && decided.askedAtMs <= first.atMs)
+      .reduce((sum, { admitted, most }) => sum + Math.max(admitted, most), 0);
+    // A client's service may have any of the policies.
+    const capacity = Math.min(...account.specs.map((spec) => algorithmOf(spec).capacity(spec)));
+    if (taken >= USED_BEFORE_DENIAL * capacity || taken + cost > capacity) continue;
+    yield `${account.key} denies the call ${first.planned.id} when ${taken} of ${capacity} units are used`;
+  }
+}
+
+function denies(oracle: Oracle, { decision, planned, policies }: Decided, { key, limit }: Account): boolean {
+  if (!("call" in planned) || planned.verb === "peek") return false;
+  const verdict = decision.verdicts.find((each) => each.limit === limit);
+  if (verdict === undefined || verdict.allowed) return false;
+  const match = oracle.matchesOf(planned.call, policies[1]).find((each) => each.key === key);
+  if (match === undefined || decision.degraded === null) return match !== undefined;
+  // An instance that has not reached the store yet does not know how many there are, and admits nothing.
+  return match.limit.onStoreError !== "deny" && decision.degraded.maxOvershoot !== null;
+}

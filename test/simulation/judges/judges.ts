@@ -1,0 +1,37 @@
+// All judges, by the promise that each one keeps.
+
+import { Oracle } from "../oracle.ts";
+import type { Run } from "../run.ts";
+import { count, idleCount } from "./count.ts";
+import { deadline } from "./deadline.ts";
+import { decisions, once } from "./decisions.ts";
+import { denials } from "./denials.ts";
+import { errors } from "./errors.ts";
+import type { Judge, Violation } from "./judge.ts";
+import { quota } from "./quota.ts";
+import { agreement, closing, recovery } from "./recovery.ts";
+import { slots } from "./slots.ts";
+
+export const JUDGES: Readonly<Record<string, Judge>> = {
+  "every admitted unit is counted once": count,
+  "lost use is restored without a call": idleCount,
+  "no more is admitted than the quota and the bound that was stated": quota,
+  "no more calls run at once than there are slots": slots,
+  "no call takes longer than its deadline": deadline,
+  "calls fail only for known reasons": errors,
+  "decisions follow the policy in force": decisions,
+  "each key is decided once": once,
+  "no call is denied that fits": denials,
+  "a denial says exactly when to try again": ({ run }) => run.witness.problems,
+  "every instance is back five seconds after the last fault": recovery,
+  "closing books what was admitted while it has time": closing,
+  "all instances agree when the world is calm": agreement,
+};
+
+/** What is wrong with a run, by each judge. */
+export function judge(run: Run): Violation[] {
+  const oracle = new Oracle(run);
+  return Object.entries(JUDGES).flatMap(([name, find]) =>
+    [...find(oracle)].map((problem) => ({ judge: name, problem })),
+  );
+}

@@ -1,0 +1,105 @@
+// No more is admitted than the quota, by the bound of the algorithm, and what the decisions said that it may be exceeded by.
+
+import { algorithmOf, type LimitSpec } from "../../../src/kernel/algorithms/registry.ts";
+import { expectedExtra } from "../losses.ts";
+import type { Account, Booking, Oracle } from "../oracle.ts";
+import { type Outage, outagesOf } from "../outages.ts";
+import { isLasting } from "./count.ts";
+
+interface Admitted {
+  readonly atMs: number;
+  readonly units: number;
+}
+
+export function* quota(oracle: Oracle): Generator<string> {
+  const outages = outagesOf(oracle.run);
+  for (const account of oracle.accounts.values()) {
+    const { specs, capacity, key } = account;
+    if (specs.some((spec) => algorithmOf(spec).isHeldOnly) || !isEnforced(oracle, account)) continue;
+    const admitted = admissionsOf(account);
+    // What one instance decides alone can exceed nothing, unless it has to admit everything.
+    const isExact = oracle.isOneAlone && isShared(oracle, account);
+    const overshoot = isExact ? 0 : outages.reduce((sum, outage) => sum + overshootIn(oracle, account, outage), 0);
+    const extra = expectedExtra(oracle, account) + overshoot;
+    const boundOf = (spec: LimitSpec, ms: number) =>
+      boundIn(spec, ms) + extra * (1 + Math.ceil(ms / fullAgainMs(spec)));
+    const worst = worstSpan(admitted, (ms) => Math.max(...specs.map((spec) => boundOf(spec, ms))));
+    if (worst === null) continue;
+    const { units, ms, bound } = worst;
+    yield `${units} units of ${key} were admitted within ${ms} ms, at most ${bound} may be (capacity ${capacity}, ${extra} extra)`;
+  }
+}
+
+/** Whether every policy of the run has this limit deny calls. */
+function isEnforced({ policies }: Oracle, { limit }: Account): boolean {
+  return policies.every(({ limits }) => limits.every(({ name, mode }) => name !== limit || mode === "enforce"));
+}
+
+/** Whether the limit is shared out in an outage, by every policy of the run. */
+function isShared({ policies }: Oracle, { limit }: Account): boolean {
+  return policies.every(({ limits }) =>
+    limits.every(({ name, onStoreError }) => name !== limit || onStoreError !== "allow"),
+  );
+}
+
+function admissionsOf(account: Account): Admitted[] {
+  const admitted = account.bookings.flatMap(({ decided, admitted: units, least, planned }: Booking): Admitted[] => {
+    if (decided === null || planned.verb === "record") return [];
+    // A call that waits is spent at its turn, and the log does not say exactly when that was.
+    if (!isLasting(account) && "maxWaitMs" in planned) return [];
+    // What was given back, or lost with its process, may be admitted again.
+    return [{ atMs: decided.decision.decidedAtMs, units: Math.min(units, least) }];
+  });
+  return admitted.filter(({ units }) => units > 0).sort((one, other) => one.atMs - other.atMs);
+}
+
+/** The first span of time in which more was admitted than may be. */
+function worstSpan(admitted: readonly Admitted[], boundIn: (ms: number) => number) {
+  for (const [first, { atMs: fromMs }] of admitted.entries()) {
+    let units = 0;
+    for (const { atMs, units: more } of admitted.slice(first)) {
+      units += more;
+      const ms = atMs - fromMs;
+      const bound = boundIn(ms);
+      if (units > bound) return { units, ms, bound };
+    }
+  }
+  return null;
+}
+
+/** What docs/design.md states as the bound of each algorithm. */
+function boundIn(spec: LimitSpec, ms: number): number {
+  switch (spec.algorithm) {
+    case "budget":
+      return spec.quota * (1 + Math.floor(ms / spec.ttlMs));
+    case "fixed-window":
+      return "windowMs" in spec ? spec.quota * (1 + Math.ceil(ms / spec.windowMs)) : Number.POSITIVE_INFINITY;
+    case "sliding-window":
+      return spec.quota * (1 + Math.floor(ms / spec.windowMs));
+    case "token-bucket":
+      return spec.burst + Math.floor((ms * spec.levelPerMs) / spec.levelPerUnit);
+    default:
+      return Number.POSITIVE_INFINITY;
+  }
+}
+
+/** After how long all units are free again, at the latest. */
+function fullAgainMs(spec: LimitSpec): number {
+  return Math.max(1, algorithmOf(spec).outage.lifeMs(spec));
+}
+
+/** By how much the decisions of an outage said that limits may be exceeded. */
+function overshootIn(oracle: Oracle, { key, limit }: Account, { decisions }: Outage): number {
+  let most = 0;
+  for (const { planned, decision, policies } of decisions) {
+    if (!("call" in planned)) continue;
+    const match = oracle
+      .matchesOf(planned.call, policies[1])
+      .find((each) => each.key === key && each.limit.name === limit);
+    if (match === undefined || decision.degraded === null) continue;
+    // A limit that admits nothing meanwhile is never exceeded, whatever the others of the call are.
+    if (match.limit.onStoreError === "deny") continue;
+    most = Math.max(most, decision.degraded.maxOvershoot ?? Number.POSITIVE_INFINITY);
+  }
+  return most;
+}

@@ -1,0 +1,245 @@
+// The oracle: what really happened to each bucket, from the log of a run. It knows every call that was admitted, and says between
+// which numbers the store's count has to lie when the world is calm.
+
+import type { Decision } from "tollgate";
+import type { LimitSpec } from "../../src/kernel/algorithms/registry.ts";
+import { algorithmOf } from "../../src/kernel/algorithms/registry.ts";
+import { resolveMatches } from "../../src/kernel/charge.ts";
+import type { CompiledPolicy } from "../../src/kernel/limit.ts";
+import { compiledPolicy } from "../../src/kernel/policy/parse.ts";
+import { Deaths } from "./deaths.ts";
+import type { Entry } from "./log.ts";
+import { type Away, awayTimes } from "./outages.ts";
+import type { Run } from "./run.ts";
+import type { Call, PlannedCall } from "./schedule.ts";
+
+export type Decided = Extract<Entry, { type: "decided" }>;
+
+/** One limit's part in a call that ran, or may have. */
+export interface Booking {
+  readonly planned: PlannedCall;
+  readonly decided: Decided | null;
+  /** Units that the limit admitted at once, when it decided. */
+  readonly admitted: number;
+  /** Between these numbers lies what the store has counted of it in the end. */
+  readonly least: number;
+  readonly most: number;
+}
+
+/** What was asked of one bucket. */
+export interface Account {
+  readonly key: string;
+  readonly limit: string;
+  /** The largest capacity of the limits that it was asked under. */
+  capacity: number;
+  /** The limits that it was asked under: a reload changes them. */
+  readonly specs: LimitSpec[];
+  readonly bookings: Booking[];
+}
+
+/** The units of a booking: what it takes at once, and what it may come to. */
+type Units = Pick<Booking, "admitted" | "least" | "most">;
+
+const NOTHING: Units = { admitted: 0, least: 0, most: 0 };
+
+export class Oracle {
+  readonly run: Run;
+  readonly policies: readonly CompiledPolicy[];
+  readonly accounts = new Map<string, Account>();
+  readonly deaths: Deaths;
+  /** When instances decided without the store. */
+  readonly away: readonly Away[];
+
+  constructor(run: Run) {
+    this.run = run;
+    this.policies = run.schedule.policies.map((policy) => compiledPolicy(policy));
+    this.deaths = new Deaths(run);
+    this.away = awayTimes(run);
+    const answered = new Set<string>();
+    for (const entry of run.log.entries) {
+      if (entry.type !== "decided" && entry.type !== "failed") continue;
+      answered.add(`${entry.planned.id} ${entry.on}`);
+      const [began, ended] = entry.policies;
+      const decided = entry.type === "decided" ? entry : null;
+      // A client's service may have any of the policies.
+      const others = this.isClient(entry.on) ? this.policies.keys() : [];
+      for (const policy of new Set([ended, began, ...others]))
+        this.#book(entry.planned, policy, decided, policy === ended);
+    }
+    // Calls whose process died before it had an answer may have been booked.
+    for (const entry of run.log.of("asked")) {
+      if (!answered.has(`${entry.planned.id} ${entry.on}`)) this.#book(entry.planned, entry.policy, null, true);
+    }
+  }
+
+  /** Whether there is one instance, and it lives all the time: it has seen everything, and gives back what the store loses. */
+  get isOneAlone(): boolean {
+    const { log, schedule } = this.run;
+    const hasEnded = schedule.faults.some(({ type }) => type === "kill" || type === "close");
+    return log.of("started").length === 1 && !hasEnded && schedule.settings.hasFailover;
+  }
+
+  /** Whether a life is that of a client of services. */
+  isClient(on: string): boolean {
+    return this.run.instances.some(({ plan, number }) => plan.role === "client" && on.startsWith(`p${number}.`));
+  }
+
+  /** Whether clients have no service to ask in the end. */
+  get hasNoService(): boolean {
+    const { instances } = this.run;
+    return (
+      instances.some(({ plan }) => plan.role === "client") &&
+      !instances.some(({ plan, program }) => plan.role === "service" && program !== null)
+    );
+  }
+
+  /** What a call made of each of its buckets. */
+  #book(planned: PlannedCall, policy: number, decided: Decided | null, isLast: boolean): void {
+    if (!("call" in planned) || planned.verb === "peek") return;
+    for (const { key, limit, allotment, price } of this.matchesOf(planned.call, policy)) {
+      const { spec } = allotment;
+      const capacity = algorithmOf(spec).capacity(spec);
+      const account = this.accounts.get(key) ?? { key, limit: limit.name, capacity, specs: [], bookings: [] };
+      this.accounts.set(key, account);
+      account.capacity = Math.max(account.capacity, capacity);
+      if (!account.specs.includes(spec)) account.specs.push(spec);
+      if (!isLast) continue;
+      addTo(account.bookings, this.#losesAnswers, {
+        planned,
+        decided,
+        ...this.#unitsOf(planned, decided, limit.unit, price ?? 0),
+      });
+    }
+  }
+
+  matchesOf(call: Call, policy: number) {
+    return resolveMatches(this.policies[policy] as CompiledPolicy, "rate", call);
+  }
+
+  #unitsOf(planned: PlannedCall, decided: Decided | null, unit: string, price: number): Units {
+    const mayBe = mostOf(planned, unit, price);
+    if (decided === null) return this.#unitsWithoutAnswer(planned, mayBe);
+    const { decision } = decided;
+    const isLost =
+      decision.degraded !== null &&
+      (this.deaths.mayLose(decided, decision.allowed) || this.#mayServiceLose(decided) || this.#hasWrongTime(decided));
+    // A client may deny a call that the service has admitted, and whose answer was lost.
+    // So may an instance, if the call came twice under one key: an answer that was given again is not undone.
+    const isKeyed = "call" in planned && planned.call.idempotencyKey !== undefined;
+    // And a hold is charged at its end, if it was made for a call that was denied later than that.
+    const isHold = planned.verb === "reserve" || planned.verb === "run";
+    const isUnsure = isKeyed || isHold || this.isClient(decided.on);
+    const mayBeCharged = isLost || (decision.degraded !== null && isUnsure);
+    if (!decision.allowed && planned.verb !== "record") return mayBeCharged ? { ...NOTHING, most: mayBe } : NOTHING;
+    const admitted = decision.allowed ? price : 0;
+    const [least, most] = this.#rangeOf(planned, decided, unit, price, mayBe);
+    // A late copy of a client's request may be charged beside its booking.
+    const isTwice = decision.degraded !== null && this.isClient(decided.on);
+    // And a call that waits may be taken back when the client has sent it again.
+    const isTakenBack = isTwice && "maxWaitMs" in planned;
+    return { admitted, least: isLost || isTakenBack ? 0 : least, most: isTwice ? most + mayBe : most };
+  }
+
+  /** A call that failed with an error, or whose process died, or whose caller gave up. */
+  #unitsWithoutAnswer(planned: PlannedCall, most: number): Units {
+    const { log, schedule } = this.run;
+    const failed = log.of("failed").find((entry) => entry.planned.id === planned.id);
+    // The turn of a call that waits may have come while its limiter was closed.
+    const isWaiting = "maxWaitMs" in planned && failed?.error.code === "limiter-closed";
+    const isRefused = failed?.error.name === "MisuseError" && !isWaiting;
+    // With failover an error says that nothing was booked, unless the caller gave up a place that it had.
+    const isNothing =
+      failed?.error.name === "StoreError" && schedule.settings.hasFailover && !this.deaths.mayLose(failed);
+    return isRefused || isNothing ? NOTHING : { ...NOTHING, most };
+  }
+
+  /** What an admitted call comes to in the end. */
+  #rangeOf(
+    planned: PlannedCall,
+    decided: Decided,
+    unit: string,
+    price: number,
+    mayBe: number,
+  ): [least: number, most: number] {
+    if (planned.verb === "consume" || planned.verb === "record") return [price, price];
+    if (planned.verb === "run" && unit === "calls") return [price, price];
+    const ends = this.run.log.of("ended").filter((entry) => entry.planned.id === planned.id);
+    const [end] = ends;
+    const isPlain = ends.length === 1 && decided.decision.degraded === null && !this.#hasTrouble;
+    if (!isPlain || end === undefined || this.#isAwayAt(end.on, end.atMs)) return [0, mayBe];
+    const used = "tokens" in planned && planned.tokens > 0 && unit === "tokens" ? planned.tokens : price;
+    if (end.how === "run") return [used, used];
+    if (end.how === "settle" && end.status === "settled") return [used, used];
+    if (end.how === "release" && end.status === "settled") return [0, 0];
+    return [0, mayBe];
+  }
+
+  /** Whether the store may have lost what it answered under a key. */
+  get #losesAnswers(): boolean {
+    return this.run.schedule.faults.some((fault) => fault.type === "restart" && fault.agoMs !== 0);
+  }
+
+  /** Whether the end of some hold is not known. */
+  get #hasTrouble(): boolean {
+    return this.run.log.of("event").some(({ event }) => event.type.startsWith("hold."));
+  }
+
+  /** Whether a process died that had only its own clock, and that was wrong: its journal may be booked in a window that is over. */
+  #hasWrongTime({ on, atMs }: Decided): boolean {
+    const { log, schedule } = this.run;
+    const isWrong = schedule.faults.some((fault) => fault.type === "clock" && on.startsWith(`p${fault.instance}.`));
+    const knew = log
+      .of("decided")
+      .some((entry) => entry.on === on && entry.atMs <= atMs && entry.decision.degraded === null);
+    const wasBack = this.away.some((time) => time.on === on && (time.untilMs ?? Number.POSITIVE_INFINITY) <= atMs);
+    return isWrong && !knew && !wasBack && this.deaths.hasEnded(on);
+  }
+
+  /** Whether the service that decided a client's call alone may have ended before it could book it. */
+  #mayServiceLose({ on }: Decided): boolean {
+    return this.isClient(on) && this.run.schedule.faults.some(({ type }) => type === "kill" || type === "close");
+  }
+
+  #isAwayAt(on: string, atMs: number): boolean {
+    // Of a client, its service may be away.
+    return this.away.some(
+      (time) => (time.on === on || this.isClient(on)) && time.fromMs <= atMs && atMs <= (time.untilMs ?? atMs),
+    );
+  }
+}
+
+/** Verbs whose calls end with what they used. */
+const ENDING: ReadonlySet<string> = new Set(["reserve", "run"]);
+
+/** Adds a booking. One key is counted once, also where two processes have admitted it because the store was away. */
+function addTo(bookings: Booking[], losesAnswers: boolean, booking: Booking): void {
+  const key = keyOf(booking);
+  const at = bookings.findIndex((each) => key !== undefined && keyOf(each) === key);
+  const before = bookings[at];
+  if (before === undefined) bookings.push(booking);
+  else {
+    const larger = (name: keyof Units) => Math.max(before[name], booking[name]);
+    const decided = before.admitted > 0 ? before.decided : booking.decided;
+    const units = { admitted: larger("admitted"), least: larger("least"), most: larger("most") };
+    // A tool that ran twice has used something twice.
+    const isAgain = booking.decided?.decision.replayed === true;
+    const hasRunTwice = before.admitted > 0 && booking.admitted > 0 && !isAgain && ENDING.has(booking.planned.verb);
+    if (losesAnswers) units.most = before.most + booking.most;
+    if (hasRunTwice) Object.assign(units, { least: 0, most: before.most + booking.most });
+    bookings[at] = { planned: booking.planned, decided, ...units };
+  }
+}
+
+function keyOf({ planned }: Booking): string | undefined {
+  return "call" in planned ? planned.call.idempotencyKey : undefined;
+}
+
+/** The most that a call may come to: its price is charged when it expires, and all of its usage is booked when it is settled later. */
+function mostOf(planned: PlannedCall, unit: string, price: number): number {
+  const used = "tokens" in planned && unit === "tokens" ? planned.tokens : 0;
+  return price + Math.max(price, used);
+}
+
+export function isDegraded({ degraded }: Decision): boolean {
+  return degraded !== null;
+}

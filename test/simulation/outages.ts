@@ -1,0 +1,55 @@
+// When instances decided without the store, from the events of a run.
+
+import type { Decided } from "./oracle.ts";
+import type { Run } from "./run.ts";
+
+/** A time in which one life of a process decided without the store. */
+export interface Away {
+  readonly on: string;
+  readonly fromMs: number;
+  /** `null`: it never came back. */
+  untilMs: number | null;
+  /** Whether its process ended meanwhile. */
+  hasEnded: boolean;
+}
+
+export function awayTimes({ log, instances }: Run): Away[] {
+  const times: Away[] = [];
+  const open = (on: string) => times.find((time) => time.on === on && time.untilMs === null);
+  for (const entry of log.entries) {
+    if (entry.type !== "event") continue;
+    const { on, atMs, event } = entry;
+    if (event.type === "store.unreachable" && !open(on))
+      times.push({ on, fromMs: atMs, untilMs: null, hasEnded: false });
+    const time = open(on);
+    if (event.type === "store.recovered" && time !== undefined) time.untilMs = atMs;
+  }
+  const living = new Set(instances.filter(({ program }) => program !== null).map(({ name }) => name));
+  for (const time of times) time.hasEnded = !living.has(time.on);
+  return times;
+}
+
+/** A time in which some instance decided without the store, and the decisions of that time. */
+export interface Outage {
+  readonly fromMs: number;
+  untilMs: number;
+  readonly decisions: Decided[];
+}
+
+/** The times of all instances together, as long as they overlap. */
+export function outagesOf(run: Run): Outage[] {
+  const outages: Outage[] = [];
+  for (const { fromMs, untilMs } of awayTimes(run).sort((one, other) => one.fromMs - other.fromMs)) {
+    const last = outages.at(-1);
+    const end = untilMs ?? Number.POSITIVE_INFINITY;
+    if (last !== undefined && fromMs <= last.untilMs) last.untilMs = Math.max(last.untilMs, end);
+    else outages.push({ fromMs, untilMs: end, decisions: [] });
+  }
+  for (const entry of run.log.of("decided")) {
+    if (entry.decision.degraded === null) continue;
+    // A call that was decided alone is answered a little later.
+    const outage = outages.findLast(({ fromMs }) => fromMs <= entry.atMs);
+    outage?.decisions.push(entry);
+  }
+  return outages;
+}

@@ -1,0 +1,133 @@
+// The store's server: a store in memory that decides by the kernel, as the script of Redis does. It can restart with less than it
+// held, refuse what it is asked, and hold damaged values.
+
+import {
+  type Beat,
+  bookBatch,
+  LONGEST_LIFE_MS,
+  MARK_KEY,
+  type Member,
+  type ReadState,
+  type StoreAnswer,
+  type StoredState,
+  StoreError,
+  type StoreErrorCode,
+  type StoreRequest,
+  type Terms,
+} from "../../src/store/api.ts";
+import type { Machine } from "./machine.ts";
+
+/** What a server answers that cannot do what it is asked, and whether it may later. */
+export const REFUSALS = {
+  "read-only": true,
+  loading: true,
+  "out-of-memory": true,
+  unauthorized: false,
+} as const satisfies Partial<Record<StoreErrorCode, boolean>>;
+export type Refusal = keyof typeof REFUSALS;
+
+/** One change of what it holds: the snapshots and the replica are made of them. */
+interface Change {
+  readonly atMs: number;
+  readonly key: string;
+  readonly state: StoredState | undefined;
+}
+
+export class StoreServer {
+  readonly machine: Machine;
+  /** What it holds: buckets, answers, receipts, the mark. */
+  readonly states = new Map<string, StoredState>();
+  /** Keys whose values nothing can read. */
+  readonly damaged = new Set<string>();
+  /** Whether it answers; `refuses` says what it does with connections else. */
+  isUp = true;
+  refusal: Refusal | null = null;
+  /** By key, when it was last changed, in the world's time. */
+  readonly changedAtMs = new Map<string, number>();
+  readonly #changes: Change[] = [];
+  readonly #groups = new Map<string, Map<string, number>>();
+  #marks = 0;
+
+  constructor(machine: Machine) {
+    this.machine = machine;
+  }
+
+  nowMs(): number {
+    return this.machine.wallMs();
+  }
+
+  book(requests: readonly StoreRequest[], terms: Terms): readonly StoreAnswer[] {
+    this.#refuse();
+    const { replies, changed } = bookBatch(requests, (key) => this.read(key), this.nowMs(), terms);
+    for (const [key, state] of changed) this.#write(key, state);
+    return replies;
+  }
+
+  read(key: string): ReadState {
+    return this.damaged.has(key) ? null : this.states.get(key);
+  }
+
+  beat({ group, instance, livesMs, seen }: Member): Beat {
+    this.#refuse();
+    const nowMs = this.nowMs();
+    const mark = this.states.get(MARK_KEY) ?? this.#newMark(seen);
+    if (mark.kind !== "mark") throw new Error("the mark is none");
+    const lives = this.#groups.get(group) ?? new Map<string, number>();
+    this.#groups.set(group, lives);
+    for (const [name, untilMs] of lives) {
+      if (untilMs <= nowMs) lives.delete(name);
+      else lives.set(name, Math.min(untilMs, nowMs + LONGEST_LIFE_MS));
+    }
+    if (livesMs === 0) lives.delete(instance);
+    else lives.set(instance, nowMs + livesMs);
+    const rank = [...lives.keys()].filter((name) => name < instance).length;
+    return { incarnation: mark.incarnation, lost: mark.lost, instances: lives.size, rank, nowMs };
+  }
+
+  /**
+   * Starts again with what it held so many ms ago: from a snapshot, as a replica that lagged, or (0) with everything. `null`: with
+   * nothing. A server that starts again makes a new mark, because it may have lost its last writes.
+   */
+  restart(agoMs: number | null): void {
+    const sinceMs = agoMs === null ? 0 : this.machine.world.nowMs - agoMs;
+    const kept = agoMs === null ? [] : this.#changes.filter(({ atMs }) => atMs <= sinceMs);
+    this.states.clear();
+    if (agoMs === null) this.damaged.clear();
+    this.#groups.clear();
+    this.#changes.splice(0);
+    const damaged = [...this.damaged];
+    for (const { key, state } of kept) if (key !== MARK_KEY) this.#write(key, state);
+    for (const key of damaged) this.damaged.add(key);
+    this.isUp = true;
+  }
+
+  damage(key: string): void {
+    this.damaged.add(key);
+  }
+
+  #refuse(): void {
+    const { refusal } = this;
+    if (refusal === null) return;
+    throw new StoreError(refusal, `the server says ${refusal}`, { transient: REFUSALS[refusal] });
+  }
+
+  #write(key: string, state: StoredState | undefined): void {
+    if (state === undefined) this.states.delete(key);
+    else this.states.set(key, state);
+    this.damaged.delete(key);
+    this.changedAtMs.set(key, this.machine.world.nowMs);
+    this.#changes.push({ atMs: this.machine.world.nowMs, key, state });
+  }
+
+  #newMark(seen: readonly string[]): StoredState {
+    const isThere = seen.length === 0 ? this.states.size > 0 : seen.some((key) => this.states.has(key));
+    const mark: StoredState = {
+      kind: "mark",
+      expiresAtMs: Number.MAX_SAFE_INTEGER,
+      incarnation: `m${++this.#marks}`,
+      lost: isThere ? "some" : "all",
+    };
+    this.#write(MARK_KEY, mark);
+    return mark;
+  }
+}

@@ -1,0 +1,51 @@
+// Makes, runs and judges the schedules of a range of seeds.
+
+import { judge } from "./judges/judges.ts";
+import { makeSchedule } from "./make/schedule.ts";
+import { runSchedule } from "./run.ts";
+import { shrink } from "./shrink.ts";
+import { storyOf } from "./story.ts";
+import { NONE, sumOf, type Totals, totalsOf } from "./totals.ts";
+import { watchUnseen } from "./unseen.ts";
+
+export interface SimulateOptions {
+  readonly seed: string;
+  readonly first: number;
+  readonly schedules: number;
+  /** Makes failing schedules smaller before it prints them. */
+  readonly shrink: boolean;
+  /** Prints what happened in each schedule. */
+  readonly story: boolean;
+  /** Stops at the first schedule that fails. */
+  readonly untilFound: boolean;
+  readonly print: (text: string) => void;
+}
+
+/** Most violations that are printed of one schedule. */
+const SHOWN = 3;
+
+export async function simulate(options: SimulateOptions): Promise<Totals> {
+  const { seed, first, schedules, print } = options;
+  const unseen = watchUnseen();
+  let totals = NONE;
+  try {
+    for (let i = first; i < first + schedules; i++) {
+      let run = await runSchedule(makeSchedule(`${seed}.${i}`));
+      const unhandled = (await unseen.take()).map((problem) => ({ judge: "nothing fails unseen", problem }));
+      let violations = [...judge(run), ...unhandled];
+      totals = sumOf(totals, totalsOf(run, violations.length > 0));
+      if (options.shrink && violations.length > unhandled.length) {
+        run = await runSchedule(await shrink(run.schedule, violations[0]?.judge ?? ""));
+        violations = judge(run);
+      }
+      if (options.story) print(storyOf(run));
+      const faults = [...new Set(run.schedule.faults.map(({ type }) => type))].join(" ");
+      for (const { judge, problem } of violations.slice(0, SHOWN))
+        print(`${seed}.${i}: ${judge}: ${problem} [${faults}]`);
+      if (violations.length > 0 && options.untilFound) break;
+    }
+  } finally {
+    unseen.stop();
+  }
+  return totals;
+}

@@ -1,0 +1,108 @@
+// A witness of denials: while a call is answered, it looks at what the store holds, and sees whether the denial and its retry time
+// are right. The log alone cannot tell that later.
+
+import { resolveMatches } from "../../src/kernel/charge.ts";
+import type { CompiledPolicy } from "../../src/kernel/limit.ts";
+import { compiledPolicy } from "../../src/kernel/policy/parse.ts";
+import { decideBatch, StoreError, type StoreRequest } from "../../src/store/api.ts";
+import type { Log } from "./log.ts";
+import type { Decided } from "./oracle.ts";
+import type { Call, Schedule } from "./schedule.ts";
+import type { StoreServer } from "./server.ts";
+
+/** How long an instance may repeat a denial after another one has reset the bucket, with the way there, ms. */
+const SEEN_WITHIN_MS = 1_100;
+
+/** How soon after the store started again every instance knows of it, ms. */
+const KNOWS_LOSS_WITHIN_MS = 6_000;
+
+export class Witness {
+  readonly problems: string[] = [];
+  readonly #schedule: Schedule;
+  readonly #server: StoreServer;
+  readonly #log: Log;
+  readonly #policies: readonly CompiledPolicy[];
+
+  constructor(schedule: Schedule, server: StoreServer, log: Log) {
+    this.#schedule = schedule;
+    this.#server = server;
+    this.#log = log;
+    this.#policies = schedule.policies.map((policy) => compiledPolicy(policy));
+  }
+
+  /** A call was decided just now. */
+  see(entry: Decided): void {
+    const { decision, planned, policies, askedAtMs } = entry;
+    if (decision.allowed || decision.degraded !== null || decision.replayed || planned.verb !== "consume") return;
+    // A service may have another policy than its client.
+    if (this.#isClient(entry.on) || planned.maxWaitMs !== undefined || policies[0] !== policies[1]) return;
+    const request = this.#requestOf(planned.call, policies[1]);
+    const keys = request?.steps.map(({ bucket }) => bucket) ?? [];
+    const isUnchanged = keys.every((key) => (this.#server.changedAtMs.get(key) ?? 0) < askedAtMs);
+    if (request === null || !isUnchanged || this.#mayBeOld(entry) || this.#isDisturbed(entry)) return;
+    // A denial that is repeated does not know of units that were booked since, such as by a record.
+    const isQuiet = keys.every((key) => (this.#server.changedAtMs.get(key) ?? 0) < askedAtMs - SEEN_WITHIN_MS);
+    const { decidedAtMs, retryAfterMs } = decision;
+    const retriedMs = retryAfterMs ?? 0;
+    const wrong = (problem: string) =>
+      this.problems.push(
+        `the call ${planned.id} on ${entry.on} is denied with retryAfterMs ${retryAfterMs}: ${problem}`,
+      );
+    if (this.#isAllowed(request, decidedAtMs)) wrong("the store would have allowed it then");
+    else if (retryAfterMs === null) return;
+    else if (this.#isAllowed(request, decidedAtMs + retriedMs - 1)) wrong("it would be allowed before");
+    else if (isQuiet && !this.#hasGrants() && !this.#isAllowed(request, decidedAtMs + retriedMs))
+      wrong("it would be denied then");
+  }
+
+  /** What the call asks; `null` where units are borrowed, and instances know more than the store. */
+  #requestOf(call: Call, policy: number): StoreRequest | null {
+    const matches = resolveMatches(this.#policies[policy] as CompiledPolicy, "rate", call);
+    if (matches.some(({ limit }) => limit.isBorrowing)) return null;
+    const counted = matches.filter(({ price }) => price !== 0);
+    const steps = counted.map(({ key, limit, allotment, price = 0 }) => ({
+      bucket: key,
+      limit: allotment.spec,
+      event: { type: "charge", cost: price } as const,
+      shadow: limit.mode !== "enforce",
+    }));
+    return { mode: "peek", steps };
+  }
+
+  #isAllowed(request: StoreRequest, atMs: number): boolean {
+    const [reply] = decideBatch([request], (key) => this.#server.read(key), atMs).replies;
+    return reply !== undefined && !StoreError.isInstance(reply) && reply.allowed;
+  }
+
+  #isDoneBy(id: number, atMs: number): boolean {
+    return this.#log.of("done").some((entry) => entry.planned.id === id && entry.atMs <= atMs);
+  }
+
+  #isClient(on: string): boolean {
+    return this.#schedule.instances.some(({ role }, i) => role === "client" && on.startsWith(`p${i}.`));
+  }
+
+  /** Whether the store's clock has jumped, or the store may have lost what this instance has seen. */
+  #isDisturbed({ atMs }: Decided): boolean {
+    return this.#schedule.faults.some((fault) => {
+      if (fault.type === "server-clock") return fault.atMs <= atMs;
+      return fault.type === "restart" && fault.atMs <= atMs && atMs < fault.atMs + fault.forMs + KNOWS_LOSS_WITHIN_MS;
+    });
+  }
+
+  /** A grant may end before that, and then another limit denies the call. */
+  #hasGrants(): boolean {
+    return this.#log.of("asked").some(({ planned }) => planned.verb === "grant");
+  }
+
+  /** Whether another instance has freed a bucket so shortly before that this one need not know. */
+  #mayBeOld({ askedAtMs, on }: Decided): boolean {
+    return this.#log.entries.some((entry) => {
+      if (!("planned" in entry) || entry.type === "skipped") return false;
+      const frees = entry.planned.verb === "reset" || entry.planned.verb === "grant" || entry.planned.verb === "revoke";
+      if (!frees || entry.type === "failed" || entry.atMs <= askedAtMs - SEEN_WITHIN_MS) return false;
+      // Its own reset it knows when it is done.
+      return entry.on !== on || (entry.type === "asked" && !this.#isDoneBy(entry.planned.id, askedAtMs));
+    });
+  }
+}
