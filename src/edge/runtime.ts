@@ -1,7 +1,7 @@
 // The parts of Cloudflare's runtime that the store uses, by their shape. Nothing here decides or stores.
 
 /** Rows of a statement: read at once, before the next statement runs. */
-export interface SqlCursor {
+interface SqlCursor {
   raw(): Iterable<readonly unknown[]>;
 }
 
