@@ -1,6 +1,7 @@
 // Runs a schedule: builds its world, lets everything happen, and returns the log with how the world stands at the end.
 
 import type { StoredState } from "../../src/store/api.ts";
+import type { Act } from "./acts.ts";
 import { makeCall } from "./calls.ts";
 import { begin } from "./faults.ts";
 import { Instance, type Surroundings } from "./instance.ts";
@@ -36,12 +37,13 @@ export interface Run {
   readonly endMs: number;
 }
 
-export async function runSchedule(schedule: Schedule): Promise<Run> {
+/** @param onAct is called with what the server was asked, and what it did */
+export async function runSchedule(schedule: Schedule, onAct: (act: Act) => void = () => {}): Promise<Run> {
   const world = new World(schedule.seed);
   const undo = runInWorld(world);
   try {
     const log = new Log();
-    const server = new StoreServer(new Machine(world, "server", { drift: 0, aheadMs: 0 }, 0));
+    const server = new StoreServer(new Machine(world, "server", { drift: 0, aheadMs: 0 }, 0), onAct);
     const network = new Network(world.random.stream("network"), schedule.settings.messageMs);
     const witness = new Witness(schedule, server, log);
     const around: Surroundings = { schedule, world, network, server, log, witness, services: new Services() };

@@ -15,6 +15,7 @@ import {
   type StoreRequest,
   type Terms,
 } from "../../src/store/api.ts";
+import type { Act } from "./acts.ts";
 import type { Machine } from "./machine.ts";
 
 /** What a server answers that cannot do what it is asked, and whether it may later. */
@@ -47,9 +48,11 @@ export class StoreServer {
   readonly #changes: Change[] = [];
   readonly #groups = new Map<string, Map<string, number>>();
   #marks = 0;
+  readonly #onAct: (act: Act) => void;
 
-  constructor(machine: Machine) {
+  constructor(machine: Machine, onAct: (act: Act) => void) {
     this.machine = machine;
+    this.#onAct = onAct;
   }
 
   nowMs(): number {
@@ -58,17 +61,30 @@ export class StoreServer {
 
   book(requests: readonly StoreRequest[], terms: Terms): readonly StoreAnswer[] {
     this.#refuse();
-    const { replies, changed } = bookBatch(requests, (key) => this.read(key), this.nowMs(), terms);
-    for (const [key, state] of changed) this.#write(key, state);
-    return replies;
+    const act = { type: "book", nowMs: this.nowMs(), requests, terms } as const;
+    try {
+      const { replies, changed } = bookBatch(requests, (key) => this.read(key), act.nowMs, terms);
+      for (const [key, state] of changed) this.#write(key, state);
+      this.#onAct({ ...act, answers: replies });
+      return replies;
+    } catch (error) {
+      this.#onAct({ ...act, answers: error as Error });
+      throw error;
+    }
   }
 
   read(key: string): ReadState {
     return this.damaged.has(key) ? null : this.states.get(key);
   }
 
-  beat({ group, instance, livesMs, seen }: Member): Beat {
+  beat(member: Member): Beat {
     this.#refuse();
+    const beat = this.#beat(member);
+    this.#onAct({ type: "beat", nowMs: beat.nowMs, member, beat });
+    return beat;
+  }
+
+  #beat({ group, instance, livesMs, seen }: Member): Beat {
     const nowMs = this.nowMs();
     const mark = this.states.get(MARK_KEY) ?? this.#newMark(seen);
     if (mark.kind !== "mark") throw new Error("the mark is none");
@@ -80,7 +96,7 @@ export class StoreServer {
     }
     if (livesMs === 0) lives.delete(instance);
     else lives.set(instance, nowMs + livesMs);
-    const rank = [...lives.keys()].filter((name) => name < instance).length;
+    const rank = livesMs === 0 ? 0 : [...lives.keys()].filter((name) => name < instance).length;
     return { incarnation: mark.incarnation, lost: mark.lost, instances: lives.size, rank, nowMs };
   }
 
@@ -99,10 +115,12 @@ export class StoreServer {
     for (const { key, state } of kept) if (key !== MARK_KEY) this.#write(key, state);
     for (const key of damaged) this.damaged.add(key);
     this.isUp = true;
+    this.#onAct({ type: "restart", states: new Map(this.states), damaged });
   }
 
   damage(key: string): void {
     this.damaged.add(key);
+    this.#onAct({ type: "damage", key });
   }
 
   #refuse(): void {
@@ -120,7 +138,8 @@ export class StoreServer {
   }
 
   #newMark(seen: readonly string[]): StoredState {
-    const isThere = seen.length === 0 ? this.states.size > 0 : seen.some((key) => this.states.has(key));
+    const held = new Set([...this.states.keys(), ...this.damaged]);
+    const isThere = seen.length === 0 ? held.size > 0 : seen.some((key) => held.has(key));
     const mark: StoredState = {
       kind: "mark",
       expiresAtMs: Number.MAX_SAFE_INTEGER,

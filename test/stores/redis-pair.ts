@@ -11,6 +11,7 @@ import {
   MARK_KEY,
   receiptsKey,
   type SharedStore,
+  type StoreAnswer,
   type StoredState,
   StoreError,
   type StoreReply,
@@ -45,7 +46,7 @@ class Model {
     try {
       const { replies, changed } = bookBatch(requests, (key) => this.#read(key), nowMs, terms);
       this.#write(changed);
-      return replies.map((reply) => (StoreError.isInstance(reply) ? reply.code : reply));
+      return withCodes(replies);
     } catch (error) {
       if (!StoreError.isInstance(error)) throw error;
       return said(error);
@@ -132,18 +133,19 @@ export class Pair {
     ]);
     const on = terms === undefined ? "" : ` on ${JSON.stringify(terms)}`;
     const what = `at ${this.clock.nowMs()} after ${JSON.stringify(before)}: ${JSON.stringify(requests)}${on}`;
-    const codes =
-      typeof replies === "string"
-        ? replies
-        : replies.map((reply) => (StoreError.isInstance(reply) ? reply.code : reply));
-    assert.deepEqual(codes, expected, what);
+    assert.deepEqual(typeof replies === "string" ? replies : withCodes(replies), expected, what);
     assert.deepEqual(found, kept, what);
     this.#before = new Map(this.model.kept);
   }
 }
 
+/** The answers to a batch, with the codes of errors. */
+export function withCodes(answers: readonly StoreAnswer[]): (StoreReply | string)[] {
+  return answers.map((answer) => (StoreError.isInstance(answer) ? answer.code : answer));
+}
+
 /** All of a batch's refusal. */
-function said(error: unknown): string {
+export function said(error: unknown): string {
   if (!StoreError.isInstance(error)) throw error;
   return `${TermsError.refusalOf(error) ?? error.code}, ${error.transient ? "for now" : "for good"}: ${error.message}`;
 }

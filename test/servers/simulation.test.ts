@@ -1,0 +1,26 @@
+// The Redis script does what the simulator's server did: each request of a simulated fleet is sent to a real server again, with its
+// time, through restarts, damage and clocks that jump.
+
+import { it } from "node:test";
+import { cases } from "../length.ts";
+import { anyRedis } from "../servers.ts";
+import type { Act } from "../simulation/acts.ts";
+import { makeSchedule } from "../simulation/make/schedule.ts";
+import { RealRedis } from "../simulation/redis.ts";
+import { runSchedule } from "../simulation/run.ts";
+
+const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(100, 20));
+const SEED = process.env.TOLLGATE_SEED ?? "redis";
+
+const server = await anyRedis();
+const redis = new RealRedis(server.ioredis());
+
+it(`answers and holds the same in ${SCHEDULES} schedules of the simulator`, async () => {
+  for (let i = 0; i < SCHEDULES; i++) {
+    const acts: Act[] = [];
+    const { server } = await runSchedule(makeSchedule(`${SEED}.${i}`), (act) => acts.push(act));
+    await redis.empty();
+    for (const act of acts) await redis.act(act);
+    await redis.holds(server.states, server.damaged);
+  }
+});

@@ -1,0 +1,100 @@
+// Asks a real Redis what a simulated server was asked, at the same times: the script has to answer the same, and hold the same.
+
+import assert from "node:assert/strict";
+import type { Redis } from "ioredis";
+import {
+  encodeState,
+  MARK_KEY,
+  type SharedStore,
+  type StoreAnswer,
+  type StoredState,
+  type StoreReply,
+  type Terms,
+} from "../../src/store/api.ts";
+import { redisStore } from "../../src/stores/redis.ts";
+import { fakeClock } from "../../src/testing/fake-clock.ts";
+import { said, withCodes } from "../stores/redis-pair.ts";
+import { asShared } from "../stores/store-suite.ts";
+import type { Act } from "./acts.ts";
+import { BEGIN_MS } from "./machine.ts";
+
+/** What no version writes. */
+const DAMAGED = "not a bucket";
+
+export class RealRedis {
+  readonly #io: Redis;
+  readonly #clock = fakeClock(BEGIN_MS);
+  readonly #store: SharedStore;
+  /** What it calls the incarnations of the simulated server. */
+  readonly #incarnations = new Map<string, string>();
+
+  /** @param io a server that is ours to empty */
+  constructor(io: Redis) {
+    this.#io = io;
+    this.#store = asShared(redisStore(io, { clock: this.#clock, deadlineMs: 60_000 }));
+  }
+
+  async act(act: Act): Promise<void> {
+    switch (act.type) {
+      case "book": {
+        this.#clock.advance(act.nowMs - this.#clock.nowMs());
+        const answers = await this.#store.book(act.requests, this.#termsOf(act.terms)).catch(asError);
+        assert.deepEqual(comparable(answers), comparable(act.answers), JSON.stringify(act));
+        break;
+      }
+      case "beat": {
+        this.#clock.advance(act.nowMs - this.#clock.nowMs());
+        const beat = await this.#store.beat(act.member);
+        const known = this.#incarnations.get(act.beat.incarnation) ?? beat.incarnation;
+        this.#incarnations.set(act.beat.incarnation, known);
+        assert.deepEqual(beat, { ...act.beat, incarnation: known }, JSON.stringify(act));
+        break;
+      }
+      case "restart":
+        await this.#io.flushdb();
+        for (const [key, state] of act.states) await this.#write(key, state);
+        for (const key of act.damaged) await this.#io.set(key, DAMAGED);
+        break;
+      case "damage":
+        await this.#io.set(act.key, DAMAGED);
+    }
+  }
+
+  /** Whether it holds the same now. */
+  async holds(states: ReadonlyMap<string, StoredState>, damaged: ReadonlySet<string>): Promise<void> {
+    for (const [key, state] of states) {
+      if (key === MARK_KEY || damaged.has(key)) continue;
+      const found = [await this.#io.get(key), await this.#io.pexpiretime(key)];
+      assert.deepEqual(found, [encodeState(state), state.expiresAtMs], key);
+    }
+    // Beside them there are the server's name and the names and ends of a group of instances.
+    const keys = (await this.#io.keys("*")).filter((key) => !key.startsWith("tollgate:1:$"));
+    assert.deepEqual(
+      keys.filter((key) => !states.has(key) && !damaged.has(key)),
+      [],
+    );
+  }
+
+  async empty(): Promise<void> {
+    await this.#io.flushdb();
+    this.#incarnations.clear();
+  }
+
+  async #write(key: string, state: StoredState): Promise<void> {
+    await this.#io.call("SET", key, encodeState(state), "PXAT", state.expiresAtMs);
+  }
+
+  #termsOf(terms: Terms): Terms {
+    if (terms.incarnation === undefined) return terms;
+    return { ...terms, incarnation: this.#incarnations.get(terms.incarnation) ?? terms.incarnation };
+  }
+}
+
+function asError(error: unknown): Error {
+  if (error instanceof Error) return error;
+  throw error;
+}
+
+function comparable(answers: readonly StoreAnswer[] | Error): (StoreReply | string)[] | string {
+  return answers instanceof Error ? said(answers) : withCodes(answers);
+}
