@@ -9,8 +9,8 @@ export interface Due {
 export class Heap<Item extends Due> {
   readonly #items: Item[] = [];
 
-  get size(): number {
-    return this.#items.length;
+  get items(): readonly Item[] {
+    return this.#items;
   }
 
   push(item: Item): void {

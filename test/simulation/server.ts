@@ -45,6 +45,8 @@ export class StoreServer {
   refusal: Refusal | null = null;
   /** By key, when it was last changed, in the world's time. */
   readonly changedAtMs = new Map<string, number>();
+  /** How many requests came at once at most. */
+  largestBatch = 0;
   readonly #changes: Change[] = [];
   readonly #groups = new Map<string, Map<string, number>>();
   #marks = 0;
@@ -60,6 +62,7 @@ export class StoreServer {
   }
 
   book(requests: readonly StoreRequest[], terms: Terms): readonly StoreAnswer[] {
+    this.largestBatch = Math.max(this.largestBatch, requests.length);
     this.#refuse();
     const act = { type: "book", nowMs: this.nowMs(), requests, terms } as const;
     try {

@@ -59,6 +59,12 @@ export class World {
     }
   }
 
+  /** How many timers a machine waits for. */
+  timersOf(machine: Machine): number {
+    return this.#heap.items.filter((event) => event.machine === machine && event.kind === "timer" && event.run !== null)
+      .length;
+  }
+
   /** Lets everything happen until an instant. */
   runUntil(endMs: number): Promise<void> {
     return new Promise((resolve, reject) => {

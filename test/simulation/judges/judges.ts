@@ -2,6 +2,7 @@
 
 import { Oracle } from "../oracle.ts";
 import type { Run } from "../run.ts";
+import { bounds } from "./bounds.ts";
 import { count, idleCount } from "./count.ts";
 import { deadline } from "./deadline.ts";
 import { decisions, once } from "./decisions.ts";
@@ -25,6 +26,7 @@ export const JUDGES: Readonly<Record<string, Judge>> = {
   "a denial says exactly when to try again": ({ run }) => run.witness.problems,
   "every instance is back five seconds after the last fault": recovery,
   "closing books what was admitted while it has time": closing,
+  "queues, timers and journals are empty when the world is calm": bounds,
   "all instances agree when the world is calm": agreement,
 };
 

@@ -235,6 +235,11 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: "resolve(replies[i] ?? tooFewReplies());",
     replace: "resolve(replies[0] ?? tooFewReplies());",
   },
+  "batch: it is larger than the store wants": {
+    file: "layers/batch.ts",
+    find: "      const batch = this.#queue.slice(0, this.#size);\n      this.#queue = this.#queue.slice(this.#size);",
+    replace: "      const batch = this.#queue;\n      this.#queue = [];",
+  },
   "heartbeat: an idle instance does not notice that the store has lost everything": {
     file: "layers/failover.ts",
     find: 'if (incarnation !== this.#link.incarnation && this.#outage.state === "here") {',

@@ -1,0 +1,19 @@
+// What a fleet asks at once is bounded, and nothing is left of it when the world is calm.
+
+import type { Oracle } from "../oracle.ts";
+
+/** The heartbeat or the probe, and what a layer does in its own time. */
+const TIMERS = 2;
+
+export function* bounds({ run }: Oracle): Generator<string> {
+  const { server, schedule, instances } = run;
+  const { size } = schedule.settings.batching;
+  if (server.largestBatch > size) yield `${server.largestBatch} requests came in one batch, ${size} may`;
+  for (const { name, machine, program, journal } of instances) {
+    if (machine === null || program === null) continue;
+    const timers = machine.world.timersOf(machine);
+    if (timers > TIMERS) yield `${name} waits for ${timers} timers when all is done, ${TIMERS} may be left`;
+    const kept = [...(journal?.entries() ?? [])].length;
+    if (kept > 0) yield `the journal of ${name} keeps ${kept} entries when all is booked`;
+  }
+}
