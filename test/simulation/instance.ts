@@ -6,6 +6,7 @@ import { SimulatedJournal } from "./journal.ts";
 import type { Log } from "./log.ts";
 import { Machine } from "./machine.ts";
 import type { Network } from "./network.ts";
+import type { Policies } from "./policies.ts";
 import { type Program, startProgram } from "./programs.ts";
 import type { InstancePlan, Schedule } from "./schedule.ts";
 import type { StoreServer } from "./server.ts";
@@ -16,6 +17,7 @@ import type { World } from "./world.ts";
 /** What an instance is part of. */
 export interface Surroundings {
   readonly schedule: Schedule;
+  readonly policies: Policies;
   readonly world: World;
   readonly network: Network;
   readonly server: StoreServer;
@@ -56,7 +58,7 @@ export class Instance {
   /** Starts the process, unless it runs. */
   start(): void {
     if (this.machine !== null) return;
-    const { world, schedule, log } = this.#around;
+    const { world, schedule, policies, log } = this.#around;
     this.#lives++;
     this.isClosing = false;
     const { drift, aheadMs } = this.plan.clock;
@@ -65,8 +67,7 @@ export class Instance {
     this.machine = machine;
     const on = this.name;
     log.add({ atMs: world.nowMs, type: "started", on });
-    const policy = schedule.policies[this.policy];
-    if (policy === undefined) throw new Error(`there is no policy ${this.policy}`);
+    const policy = policies.at(this.policy);
     world.after(0, machine, "turn", () => {
       this.program = startProgram({
         plan: this.plan,

@@ -1,7 +1,7 @@
 // What happened in a run, in order: what judges look at, and what a story is made of.
 
 import type { Decision, LimiterEvent } from "tollgate";
-import type { Fault, PlannedCall } from "./schedule.ts";
+import type { Fault, PlannedCall, Verb } from "./schedule.ts";
 
 interface Happened {
   /** In the world's time. */
@@ -45,11 +45,18 @@ export type Entry = Happened &
     | { readonly type: "event"; readonly on: string; readonly event: LimiterEvent }
   );
 
+type EntryOfCall = Extract<Entry, { readonly planned: PlannedCall }>;
+
 /** An error as the log has it. */
 export interface Failure {
   readonly name: string;
   readonly code: string;
   readonly message: string;
+}
+
+/** Which instance has a life: 3 for `p3.1`. */
+export function numberOf(on: string): number {
+  return Number(on.slice(1, on.indexOf(".")));
 }
 
 export function failureOf(error: unknown): Failure {
@@ -59,19 +66,34 @@ export function failureOf(error: unknown): Failure {
 
 export class Log {
   readonly entries: Entry[] = [];
+  readonly #byType = new Map<Entry["type"], Entry[]>();
+  readonly #byVerb = new Map<Verb, EntryOfCall[]>();
 
   add(entry: Entry): void {
     this.entries.push(entry);
+    listIn(this.#byType, entry.type).push(entry);
+    if ("planned" in entry) listIn(this.#byVerb, entry.planned.verb).push(entry);
   }
 
-  of<Type extends Entry["type"]>(type: Type): Extract<Entry, { type: Type }>[] {
-    return this.entries.filter((entry): entry is Extract<Entry, { type: Type }> => entry.type === type);
+  of<Type extends Entry["type"]>(type: Type): readonly Extract<Entry, { type: Type }>[] {
+    return (this.#byType.get(type) ?? []) as readonly Entry[] as readonly Extract<Entry, { type: Type }>[];
+  }
+
+  /** What the log has about calls of a verb. */
+  about(verb: Verb): readonly EntryOfCall[] {
+    return this.#byVerb.get(verb) ?? [];
   }
 
   /** The whole log as text: two runs of one seed write the same. */
   text(): string {
     return this.entries.map((entry) => JSON.stringify(entry, withErrors)).join("\n");
   }
+}
+
+function listIn<Key, Item>(lists: Map<Key, Item[]>, key: Key): Item[] {
+  const list = lists.get(key) ?? [];
+  lists.set(key, list);
+  return list;
 }
 
 function withErrors(_key: string, value: unknown): unknown {

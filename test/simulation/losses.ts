@@ -2,6 +2,7 @@
 // (a test compares the two). A loss of one call is in oracle.ts.
 
 import type { Account, Booking, Oracle } from "./oracle.ts";
+import type { Run } from "./run.ts";
 
 export interface Losses {
   /** So many units may be missing. */
@@ -94,8 +95,7 @@ export const LOSSES: readonly Loss[] = [
 const UNJUDGED: Loss = {
   when: "a bucket was reset",
   of: ({ run }, { key }) => {
-    const resets = run.log.of("asked").some(({ planned }) => planned.verb === "reset" && mayBe(planned.bucket, key));
-    return resets ? ANY : NONE;
+    return changesOf(run, key).some(({ verb }) => verb === "reset") ? ANY : NONE;
   },
 };
 
@@ -121,6 +121,13 @@ export function expectedLosses(oracle: Oracle, account: Account): Losses {
   return sum;
 }
 
+/** The resets and grants of a bucket that programs asked for. */
+function changesOf({ log }: Run, key: string) {
+  return [...log.about("reset"), ...log.about("grant")].flatMap(({ type, planned }) =>
+    type === "asked" && "bucket" in planned && mayBe(planned.bucket, key) ? [planned] : [],
+  );
+}
+
 /** Whether a bucket of this name may have this key. */
 function mayBe({ limit }: { readonly limit: string }, key: string): boolean {
   return key.includes(`:${limit}`);
@@ -129,10 +136,7 @@ function mayBe({ limit }: { readonly limit: string }, key: string): boolean {
 /** How many units may be admitted beyond a quota for reasons that no decision states. */
 export function expectedExtra({ run, isOneAlone }: Oracle, { capacity, key }: Account): number {
   let extra = 0;
-  for (const { planned } of run.log.of("asked")) {
-    if (planned.verb === "reset" && mayBe(planned.bucket, key)) extra += capacity;
-    if (planned.verb === "grant" && mayBe(planned.bucket, key)) extra += planned.units;
-  }
+  for (const change of changesOf(run, key)) extra += change.verb === "grant" ? change.units : capacity;
   for (const fault of run.schedule.faults) {
     const isLoss = fault.type === "restart" && fault.agoMs !== 0 && !isOneAlone;
     if (isLoss || fault.type === "server-clock") extra += capacity;

@@ -4,11 +4,10 @@
 import type { Decision } from "tollgate";
 import type { LimitSpec } from "../../src/kernel/algorithms/registry.ts";
 import { algorithmOf } from "../../src/kernel/algorithms/registry.ts";
-import { resolveMatches } from "../../src/kernel/charge.ts";
+import type { Match } from "../../src/kernel/charge.ts";
 import type { CompiledPolicy } from "../../src/kernel/limit.ts";
-import { compiledPolicy } from "../../src/kernel/policy/parse.ts";
 import { Deaths } from "./deaths.ts";
-import type { Entry } from "./log.ts";
+import { type Entry, numberOf } from "./log.ts";
 import { type Away, awayTimes } from "./outages.ts";
 import type { Run } from "./run.ts";
 import type { Call, PlannedCall } from "./schedule.ts";
@@ -49,10 +48,26 @@ export class Oracle {
   readonly deaths: Deaths;
   /** When instances decided without the store. */
   readonly away: readonly Away[];
+  /** Whether there is one instance, and it lives all the time: it has seen everything, and gives back what the store loses. */
+  readonly isOneAlone: boolean;
+  /** Whether the store may have lost what it answered under a key. */
+  readonly #losesAnswers: boolean;
+  /** Whether the end of some hold is not known. */
+  readonly #hasTrouble: boolean;
+  readonly #clients: ReadonlySet<number>;
+  /** By the call's number. */
+  readonly #ends: ReadonlyMap<number, readonly Extract<Entry, { type: "ended" }>[]>;
 
   constructor(run: Run) {
+    const { log, schedule, instances } = run;
     this.run = run;
-    this.policies = run.schedule.policies.map((policy) => compiledPolicy(policy));
+    this.policies = run.policies.compiled;
+    this.#clients = new Set(instances.flatMap(({ plan, number }) => (plan.role === "client" ? [number] : [])));
+    this.#ends = Map.groupBy(log.of("ended"), ({ planned }) => planned.id);
+    this.#losesAnswers = schedule.faults.some((fault) => fault.type === "restart" && fault.agoMs !== 0);
+    this.#hasTrouble = log.of("event").some(({ event }) => event.type.startsWith("hold."));
+    const hasEnded = schedule.faults.some(({ type }) => type === "kill" || type === "close");
+    this.isOneAlone = log.of("started").length === 1 && !hasEnded && schedule.settings.hasFailover;
     this.deaths = new Deaths(run);
     this.away = awayTimes(run);
     const answered = new Set<string>();
@@ -72,16 +87,9 @@ export class Oracle {
     }
   }
 
-  /** Whether there is one instance, and it lives all the time: it has seen everything, and gives back what the store loses. */
-  get isOneAlone(): boolean {
-    const { log, schedule } = this.run;
-    const hasEnded = schedule.faults.some(({ type }) => type === "kill" || type === "close");
-    return log.of("started").length === 1 && !hasEnded && schedule.settings.hasFailover;
-  }
-
   /** Whether a life is that of a client of services. */
   isClient(on: string): boolean {
-    return this.run.instances.some(({ plan, number }) => plan.role === "client" && on.startsWith(`p${number}.`));
+    return this.#clients.has(numberOf(on));
   }
 
   /** Whether clients have no service to ask in the end. */
@@ -112,8 +120,8 @@ export class Oracle {
     }
   }
 
-  matchesOf(call: Call, policy: number) {
-    return resolveMatches(this.policies[policy] as CompiledPolicy, "rate", call);
+  matchesOf(call: Call, policy: number): readonly Match[] {
+    return this.run.policies.matchesOf(call, policy);
   }
 
   #unitsOf(planned: PlannedCall, decided: Decided | null, unit: string, price: number): Units {
@@ -163,7 +171,7 @@ export class Oracle {
   ): [least: number, most: number] {
     if (planned.verb === "consume" || planned.verb === "record") return [price, price];
     if (planned.verb === "run" && unit === "calls") return [price, price];
-    const ends = this.run.log.of("ended").filter((entry) => entry.planned.id === planned.id);
+    const ends = this.#ends.get(planned.id) ?? [];
     const [end] = ends;
     const isPlain = ends.length === 1 && decided.decision.degraded === null && !this.#hasTrouble;
     if (!isPlain || end === undefined || this.#isAwayAt(end.on, end.atMs)) return [0, mayBe];
@@ -174,25 +182,17 @@ export class Oracle {
     return [0, mayBe];
   }
 
-  /** Whether the store may have lost what it answered under a key. */
-  get #losesAnswers(): boolean {
-    return this.run.schedule.faults.some((fault) => fault.type === "restart" && fault.agoMs !== 0);
-  }
-
-  /** Whether the end of some hold is not known. */
-  get #hasTrouble(): boolean {
-    return this.run.log.of("event").some(({ event }) => event.type.startsWith("hold."));
-  }
-
   /** Whether a process died that had only its own clock, and that was wrong: its journal may be booked in a window that is over. */
   #hasWrongTime({ on, atMs }: Decided): boolean {
     const { log, schedule } = this.run;
-    const isWrong = schedule.faults.some((fault) => fault.type === "clock" && on.startsWith(`p${fault.instance}.`));
+    if (!this.deaths.hasEnded(on)) return false;
+    const isWrong = schedule.faults.some((fault) => fault.type === "clock" && fault.instance === numberOf(on));
+    if (!isWrong) return false;
     const knew = log
       .of("decided")
       .some((entry) => entry.on === on && entry.atMs <= atMs && entry.decision.degraded === null);
     const wasBack = this.away.some((time) => time.on === on && (time.untilMs ?? Number.POSITIVE_INFINITY) <= atMs);
-    return isWrong && !knew && !wasBack && this.deaths.hasEnded(on);
+    return !knew && !wasBack;
   }
 
   /** Whether the service that decided a client's call alone may have ended before it could book it. */
@@ -214,7 +214,7 @@ const ENDING: ReadonlySet<string> = new Set(["reserve", "run"]);
 /** Adds a booking. One key is counted once, also where two processes have admitted it because the store was away. */
 function addTo(bookings: Booking[], losesAnswers: boolean, booking: Booking): void {
   const key = keyOf(booking);
-  const at = bookings.findIndex((each) => key !== undefined && keyOf(each) === key);
+  const at = key === undefined ? -1 : bookings.findIndex((each) => keyOf(each) === key);
   const before = bookings[at];
   if (before === undefined) bookings.push(booking);
   else {

@@ -1,6 +1,6 @@
 // When instances decided without the store, from the events of a run.
 
-import type { Decided } from "./oracle.ts";
+import type { Decided, Oracle } from "./oracle.ts";
 import type { Run } from "./run.ts";
 
 /** A time in which one life of a process decided without the store. */
@@ -37,9 +37,9 @@ export interface Outage {
 }
 
 /** The times of all instances together, as long as they overlap. */
-export function outagesOf(run: Run): Outage[] {
+export function outagesOf({ run, away }: Oracle): Outage[] {
   const outages: Outage[] = [];
-  for (const { fromMs, untilMs } of awayTimes(run).sort((one, other) => one.fromMs - other.fromMs)) {
+  for (const { fromMs, untilMs } of away.toSorted((one, other) => one.fromMs - other.fromMs)) {
     const last = outages.at(-1);
     const end = untilMs ?? Number.POSITIVE_INFINITY;
     if (last !== undefined && fromMs <= last.untilMs) last.untilMs = Math.max(last.untilMs, end);

@@ -3,6 +3,7 @@
 import type { Decision, LimiterEvent, PolicyInput } from "tollgate";
 import { localFailover } from "../../src/client/failover.ts";
 import { createRemoteLimiter } from "../../src/client.ts";
+import type { CompiledPolicy } from "../../src/kernel/limit.ts";
 import { createHostedLimiter, type Limiter } from "../../src/limiter.ts";
 import { requestIdOf } from "../../src/service/request-ids.ts";
 import { createService } from "../../src/service/handler.ts";
@@ -18,6 +19,7 @@ requestIdOf(null);
 /** A process that runs. */
 export interface Program {
   readonly limiter: Limiter;
+  /** The policy is compiled again, so that layers get other objects than before, as in a process that reads a file. */
   reload(policy: PolicyInput): void;
   close(withinMs: number): Promise<void>;
 }
@@ -25,7 +27,7 @@ export interface Program {
 interface Start {
   readonly plan: InstancePlan;
   readonly machine: Machine;
-  readonly policy: PolicyInput;
+  readonly policy: CompiledPolicy;
   readonly journal: SimulatedJournal | null;
   readonly around: Surroundings;
   readonly onDecision: (decision: Decision, call: { readonly toolCallId?: string | null | undefined }) => void;

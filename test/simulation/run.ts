@@ -9,6 +9,7 @@ import { Log } from "./log.ts";
 import { Machine } from "./machine.ts";
 import { JOB } from "./make/policies.ts";
 import { Network } from "./network.ts";
+import { Policies } from "./policies.ts";
 import type { Fault, PlannedCall, Schedule } from "./schedule.ts";
 import { runInWorld } from "./runtime.ts";
 import { StoreServer } from "./server.ts";
@@ -27,6 +28,7 @@ export const LAST_LOOK_MS = 55_000;
 /** What came of a schedule. */
 export interface Run {
   readonly schedule: Schedule;
+  readonly policies: Policies;
   readonly log: Log;
   readonly server: StoreServer;
   /** What the server held five seconds after the last fault, before the instances were asked again. */
@@ -45,8 +47,9 @@ export async function runSchedule(schedule: Schedule, onAct: (act: Act) => void 
     const log = new Log();
     const server = new StoreServer(new Machine(world, "server", { drift: 0, aheadMs: 0 }, 0), onAct);
     const network = new Network(world.random.stream("network"), schedule.settings.messageMs);
-    const witness = new Witness(schedule, server, log);
-    const around: Surroundings = { schedule, world, network, server, log, witness, services: new Services() };
+    const policies = new Policies(schedule);
+    const witness = new Witness(schedule, policies, server, log);
+    const around: Surroundings = { schedule, policies, world, network, server, log, witness, services: new Services() };
     const instances = schedule.instances.map((plan, number) => new Instance(number, plan, around));
     for (const [i, { startMs }] of schedule.instances.entries()) {
       world.after(startMs, null, "turn", () => instances[i]?.start());
@@ -69,7 +72,7 @@ export async function runSchedule(schedule: Schedule, onAct: (act: Act) => void 
     });
     const endMs = schedule.calmAtMs + CALM_MS;
     await world.runUntil(endMs);
-    return { schedule, log, server, statesWhenCalm, instances, witness, endMs, events: world.events };
+    return { schedule, policies, log, server, statesWhenCalm, instances, witness, endMs, events: world.events };
   } finally {
     undo();
   }

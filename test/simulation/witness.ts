@@ -1,12 +1,10 @@
 // A witness of denials: while a call is answered, it looks at what the store holds, and sees whether the denial and its retry time
 // are right. The log alone cannot tell that later.
 
-import { resolveMatches } from "../../src/kernel/charge.ts";
-import type { CompiledPolicy } from "../../src/kernel/limit.ts";
-import { compiledPolicy } from "../../src/kernel/policy/parse.ts";
 import { decideBatch, StoreError, type StoreRequest } from "../../src/store/api.ts";
 import type { Log } from "./log.ts";
 import type { Decided } from "./oracle.ts";
+import type { Policies } from "./policies.ts";
 import type { Call, Schedule } from "./schedule.ts";
 import type { StoreServer } from "./server.ts";
 
@@ -16,18 +14,21 @@ const SEEN_WITHIN_MS = 1_100;
 /** How soon after the store started again every instance knows of it, ms. */
 const KNOWS_LOSS_WITHIN_MS = 6_000;
 
+/** What makes a bucket admit more. */
+const FREEING = ["reset", "grant", "revoke"] as const;
+
 export class Witness {
   readonly problems: string[] = [];
   readonly #schedule: Schedule;
   readonly #server: StoreServer;
   readonly #log: Log;
-  readonly #policies: readonly CompiledPolicy[];
+  readonly #policies: Policies;
 
-  constructor(schedule: Schedule, server: StoreServer, log: Log) {
+  constructor(schedule: Schedule, policies: Policies, server: StoreServer, log: Log) {
     this.#schedule = schedule;
     this.#server = server;
     this.#log = log;
-    this.#policies = schedule.policies.map((policy) => compiledPolicy(policy));
+    this.#policies = policies;
   }
 
   /** A call was decided just now. */
@@ -57,7 +58,7 @@ export class Witness {
 
   /** What the call asks; `null` where units are borrowed, and instances know more than the store. */
   #requestOf(call: Call, policy: number): StoreRequest | null {
-    const matches = resolveMatches(this.#policies[policy] as CompiledPolicy, "rate", call);
+    const matches = this.#policies.matchesOf(call, policy);
     if (matches.some(({ limit }) => limit.isBorrowing)) return null;
     const counted = matches.filter(({ price }) => price !== 0);
     const steps = counted.map(({ key, limit, allotment, price = 0 }) => ({
@@ -92,15 +93,15 @@ export class Witness {
 
   /** A grant may end before that, and then another limit denies the call. */
   #hasGrants(): boolean {
-    return this.#log.of("asked").some(({ planned }) => planned.verb === "grant");
+    return this.#log.about("grant").some(({ type }) => type === "asked");
   }
 
   /** Whether another instance has freed a bucket so shortly before that this one need not know. */
   #mayBeOld({ askedAtMs, on }: Decided): boolean {
-    return this.#log.entries.some((entry) => {
-      if (!("planned" in entry) || entry.type === "skipped") return false;
-      const frees = entry.planned.verb === "reset" || entry.planned.verb === "grant" || entry.planned.verb === "revoke";
-      if (!frees || entry.type === "failed" || entry.atMs <= askedAtMs - SEEN_WITHIN_MS) return false;
+    const freeing = FREEING.flatMap((verb) => this.#log.about(verb));
+    return freeing.some((entry) => {
+      if (entry.type === "skipped" || entry.type === "failed") return false;
+      if (entry.atMs <= askedAtMs - SEEN_WITHIN_MS) return false;
       // Its own reset it knows when it is done.
       return entry.on !== on || (entry.type === "asked" && !this.#isDoneBy(entry.planned.id, askedAtMs));
     });

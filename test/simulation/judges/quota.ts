@@ -12,18 +12,21 @@ interface Admitted {
 }
 
 export function* quota(oracle: Oracle): Generator<string> {
-  const outages = outagesOf(oracle.run);
+  const overshoots = outagesOf(oracle).map((outage) => overshootsIn(oracle, outage));
   for (const account of oracle.accounts.values()) {
     const { specs, capacity, key } = account;
     if (specs.some((spec) => algorithmOf(spec).isHeldOnly) || !isEnforced(oracle, account)) continue;
     const admitted = admissionsOf(account);
     // What one instance decides alone can exceed nothing, unless it has to admit everything.
     const isExact = oracle.isOneAlone && isShared(oracle, account);
-    const overshoot = isExact ? 0 : outages.reduce((sum, outage) => sum + overshootIn(oracle, account, outage), 0);
+    const overshoot = isExact ? 0 : overshoots.reduce((sum, most) => sum + (most.get(key) ?? 0), 0);
     const extra = expectedExtra(oracle, account) + overshoot;
     const boundOf = (spec: LimitSpec, ms: number) =>
       boundIn(spec, ms) + extra * (1 + Math.ceil(ms / fullAgainMs(spec)));
-    const worst = worstSpan(admitted, (ms) => Math.max(...specs.map((spec) => boundOf(spec, ms))));
+    const boundOfAny = (ms: number) => Math.max(...specs.map((spec) => boundOf(spec, ms)));
+    // No bound is smaller for a longer time.
+    if (sumOf(admitted) <= boundOfAny(0)) continue;
+    const worst = worstSpan(admitted, boundOfAny);
     if (worst === null) continue;
     const { units, ms, bound } = worst;
     yield `${units} units of ${key} were admitted within ${ms} ms, at most ${bound} may be (capacity ${capacity}, ${extra} extra)`;
@@ -51,6 +54,10 @@ function admissionsOf(account: Account): Admitted[] {
     return [{ atMs: decided.decision.decidedAtMs, units: Math.min(units, least) }];
   });
   return admitted.filter(({ units }) => units > 0).sort((one, other) => one.atMs - other.atMs);
+}
+
+function sumOf(admitted: readonly Admitted[]): number {
+  return admitted.reduce((sum, { units }) => sum + units, 0);
 }
 
 /** The first span of time in which more was admitted than may be. */
@@ -88,18 +95,16 @@ function fullAgainMs(spec: LimitSpec): number {
   return Math.max(1, algorithmOf(spec).outage.lifeMs(spec));
 }
 
-/** By how much the decisions of an outage said that limits may be exceeded. */
-function overshootIn(oracle: Oracle, { key, limit }: Account, { decisions }: Outage): number {
-  let most = 0;
+/** By how much the decisions of an outage said that limits may be exceeded, by bucket. */
+function overshootsIn(oracle: Oracle, { decisions }: Outage): ReadonlyMap<string, number> {
+  const most = new Map<string, number>();
   for (const { planned, decision, policies } of decisions) {
-    if (!("call" in planned)) continue;
-    const match = oracle
-      .matchesOf(planned.call, policies[1])
-      .find((each) => each.key === key && each.limit.name === limit);
-    if (match === undefined || decision.degraded === null) continue;
-    // A limit that admits nothing meanwhile is never exceeded, whatever the others of the call are.
-    if (match.limit.onStoreError === "deny") continue;
-    most = Math.max(most, decision.degraded.maxOvershoot ?? Number.POSITIVE_INFINITY);
+    if (!("call" in planned) || decision.degraded === null) continue;
+    const overshoot = decision.degraded.maxOvershoot ?? Number.POSITIVE_INFINITY;
+    for (const { key, limit } of oracle.matchesOf(planned.call, policies[1])) {
+      // A limit that admits nothing meanwhile is never exceeded, whatever the others of the call are.
+      if (limit.onStoreError !== "deny") most.set(key, Math.max(most.get(key) ?? 0, overshoot));
+    }
   }
   return most;
 }

@@ -2,7 +2,6 @@
 
 import type { BucketUsage } from "tollgate";
 import type { Oracle } from "../oracle.ts";
-import { awayTimes } from "../outages.ts";
 import { LAST_LOOK_MS, WELL_AFTER_MS } from "../run.ts";
 import type { Fault } from "../schedule.ts";
 
@@ -18,7 +17,7 @@ export function* recovery(oracle: Oracle): Generator<string> {
   if (run.schedule.faults.some((fault) => fault.type === "kill" && fault.losesWrites > 0)) return;
   const { faults, instances } = run.schedule;
   const wellMs = Math.max(0, ...faults.map(endOf), ...instances.map(({ startMs }) => startMs)) + WELL_AFTER_MS;
-  for (const { on, fromMs, untilMs, hasEnded } of awayTimes(run)) {
+  for (const { on, fromMs, untilMs, hasEnded } of oracle.away) {
     if ((hasEnded && untilMs === null) || (oracle.hasNoService && oracle.isClient(on))) continue;
     const dueMs = Math.max(wellMs, fromMs + BOOKS_WITHIN_MS);
     if (untilMs !== null && untilMs <= dueMs) continue;

@@ -1,0 +1,32 @@
+// The policies of a schedule, compiled once for all instances and judges of a run, and which of their buckets each call is for.
+
+import { type Match, resolveMatches } from "../../src/kernel/charge.ts";
+import type { CompiledPolicy } from "../../src/kernel/limit.ts";
+import { compiledPolicy } from "../../src/kernel/policy/parse.ts";
+import type { Call, Schedule } from "./schedule.ts";
+
+export class Policies {
+  readonly compiled: readonly CompiledPolicy[];
+  /** By policy. */
+  readonly #matches: readonly Map<Call, readonly Match[]>[];
+
+  constructor(schedule: Schedule) {
+    this.compiled = schedule.policies.map((policy) => compiledPolicy(policy));
+    this.#matches = this.compiled.map(() => new Map());
+  }
+
+  at(policy: number): CompiledPolicy {
+    const compiled = this.compiled[policy];
+    if (compiled === undefined) throw new Error(`there is no policy ${policy}`);
+    return compiled;
+  }
+
+  /** The limits of a policy that match a call, in its order. */
+  matchesOf(call: Call, policy: number): readonly Match[] {
+    const known = this.#matches[policy]?.get(call);
+    if (known !== undefined) return known;
+    const matches = resolveMatches(this.at(policy), "rate", call);
+    this.#matches[policy]?.set(call, matches);
+    return matches;
+  }
+}
