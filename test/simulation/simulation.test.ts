@@ -2,13 +2,17 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { cases } from "../length.ts";
 import { LOSSES } from "./losses.ts";
 import { makeSchedule } from "./make/schedule.ts";
 import { runSchedule } from "./run.ts";
+import { readSums } from "./sum-files.ts";
+import { NONE, sumOf } from "./totals.ts";
 
 const SCHEDULES = cases(3_000, 200);
 
@@ -34,11 +38,14 @@ describe("the simulator", () => {
 
   it(`finds no violation in ${SCHEDULES} schedules`, () => {
     const main = fileURLToPath(new URL("main.ts", import.meta.url));
-    const args = ["--seed", "ci", "--schedules", String(SCHEDULES), "--processes", "2"];
+    const sums = join(mkdtempSync(join(tmpdir(), "tollgate-simulation-")), "sums");
+    const args = ["--seed", "ci", "--schedules", String(SCHEDULES), "--processes", "2", "--sums", sums];
     const { stdout, stderr, status } = spawnSync(process.execPath, ["--conditions=tollgate-source", main, ...args], {
       encoding: "utf8",
     });
     assert.equal(status, 0, `${stdout}\n${stderr}`);
     assert.match(stdout, new RegExp(`${SCHEDULES} schedules, 0 with violations`));
+    const totals = readSums(sums).map((line) => line.totals);
+    assert.equal(totals.reduce(sumOf, NONE).schedules, SCHEDULES);
   });
 });

@@ -4,16 +4,18 @@ import { createHash } from "node:crypto";
 import type { Run } from "./run.ts";
 
 /** Counts by name. */
-export type Counts = Record<string, number>;
+export type Counts = Readonly<Record<string, number>>;
 
 export interface Totals {
   readonly schedules: number;
   readonly failing: number;
   readonly events: number;
   readonly simulatedHours: number;
+  /** What it took to simulate and judge them. */
+  readonly cpuSeconds: number;
   readonly faults: Counts;
   readonly answers: Counts;
-  /** Of all logs, in their order: two runs of one seed have the same. */
+  /** Of all logs, in any order: two runs of the same schedules have the same. Empty: it was not asked for. */
   readonly digest: string;
 }
 
@@ -22,23 +24,25 @@ export const NONE: Totals = {
   failing: 0,
   events: 0,
   simulatedHours: 0,
+  cpuSeconds: 0,
   faults: {},
   answers: {},
   digest: "",
 };
 
-export function totalsOf({ schedule, log, events, endMs }: Run, isFailing: boolean): Totals {
-  const faults: Counts = {};
+/** The sums of one run, but for what it took. */
+export function totalsOf({ schedule, log, events, endMs }: Run, isFailing: boolean, hasDigest: boolean): Totals {
+  const faults: Record<string, number> = {};
   for (const { type } of schedule.faults) add(faults, type, 1);
-  const answers: Counts = {};
+  const answers: Record<string, number> = {};
   for (const { decision } of log.of("decided")) {
     const how = decision.degraded !== null ? "without the store" : decision.replayed ? "again" : "by the store";
     add(answers, `${decision.allowed ? "allowed" : "denied"} ${how}`, 1);
   }
   for (const { error } of log.of("failed")) add(answers, `failed: ${error.code || error.name}`, 1);
   const failing = isFailing ? 1 : 0;
-  const digest = createHash("sha256").update(log.text()).digest("hex");
-  return { schedules: 1, failing, events, simulatedHours: endMs / 3_600_000, faults, answers, digest };
+  const digest = hasDigest ? createHash("sha256").update(`${schedule.seed}\n${log.text()}`).digest("hex") : "";
+  return { ...NONE, schedules: 1, failing, events, simulatedHours: endMs / 3_600_000, faults, answers, digest };
 }
 
 export function sumOf(one: Totals, other: Totals): Totals {
@@ -47,27 +51,67 @@ export function sumOf(one: Totals, other: Totals): Totals {
     failing: one.failing + other.failing,
     events: one.events + other.events,
     simulatedHours: one.simulatedHours + other.simulatedHours,
+    cpuSeconds: one.cpuSeconds + other.cpuSeconds,
     faults: merged(one.faults, other.faults),
     answers: merged(one.answers, other.answers),
-    digest: createHash("sha256").update(one.digest).update(other.digest).digest("hex"),
+    digest: sumOfDigests(one.digest, other.digest),
   };
 }
 
-/** The sums as lines of text. */
-export function textOf(totals: Totals, seconds: number): string {
-  const { schedules, failing, events, simulatedHours, faults, answers, digest } = totals;
+/**
+ * The sums as lines of text.
+ *
+ * @param seconds how long it took by a watch
+ */
+export function textOf(totals: Totals, seconds?: number): string {
+  const { schedules, failing, events, simulatedHours, cpuSeconds, faults, answers, digest } = totals;
   const listed = (counts: Counts) =>
-    Object.entries(counts)
-      .sort(([, one], [, other]) => other - one)
+    sorted(counts)
       .map(([name, count]) => `${count} ${name}`)
       .join(", ");
-  const speed = `${seconds.toFixed(1)} s, ${(schedules / seconds).toFixed(1)} schedules a second`;
   return [
     `faults: ${listed(faults)}`,
     `answers: ${listed(answers)}`,
-    `logs: ${digest}`,
-    `${schedules} schedules, ${failing} with violations, ${simulatedHours.toFixed(1)} simulated hours, ${events} events, ${speed}`,
+    ...(digest === "" ? [] : [`logs: ${digest}`]),
+    [
+      `${schedules} schedules, ${failing} with violations`,
+      `${simulatedHours.toFixed(1)} simulated hours`,
+      `${events} events`,
+      `${cpuSeconds.toFixed(1)} s of a core`,
+      ...(seconds === undefined ? [] : [`${seconds.toFixed(1)} s`]),
+    ].join(", "),
   ].join("\n");
+}
+
+/** The sums as Markdown. */
+export function tablesOf({ schedules, failing, events, simulatedHours, cpuSeconds, faults, answers }: Totals): string {
+  const whole = (number: number) => Math.round(number).toLocaleString("en");
+  const rows = (counts: Counts) => sorted(counts).map(([name, count]) => [name, whole(count)] as const);
+  const sums = [
+    ["schedules", whole(schedules)],
+    ["schedules with violations", whole(failing)],
+    ["simulated hours", whole(simulatedHours)],
+    ["events", whole(events)],
+    ["hours of one core", (cpuSeconds / 3_600).toFixed(1)],
+  ] as const;
+  return [
+    tableOf("all schedules", "sum", sums),
+    tableOf("fault", "times", rows(faults)),
+    tableOf("answer", "calls", rows(answers)),
+  ].join("\n\n");
+}
+
+function tableOf(name: string, count: string, rows: readonly (readonly [string, string])[]): string {
+  const all = [[name, count], ...rows];
+  const widths = [0, 1].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  const [left = 0, right = 0] = widths;
+  const [head, ...body] = all.map(([one = "", other = ""]) => `| ${one.padEnd(left)} | ${other.padStart(right)} |`);
+  return [head, `| ${"-".repeat(left)} | ${"-".repeat(right - 1)}: |`, ...body].join("\n");
+}
+
+/** The largest count first. */
+function sorted(counts: Counts): [name: string, count: number][] {
+  return Object.entries(counts).sort(([name, count], [other, more]) => more - count || (name < other ? -1 : 1));
 }
 
 function merged(one: Counts, other: Counts): Counts {
@@ -76,6 +120,13 @@ function merged(one: Counts, other: Counts): Counts {
   return sum;
 }
 
-function add(counts: Counts, name: string, count: number): void {
+function add(counts: Record<string, number>, name: string, count: number): void {
   counts[name] = (counts[name] ?? 0) + count;
+}
+
+/** In any order they come to the same. */
+function sumOfDigests(one: string, other: string): string {
+  if (one === "" || other === "") return one + other;
+  const sum = BigInt.asUintN(256, BigInt(`0x${one}`) + BigInt(`0x${other}`));
+  return sum.toString(16).padStart(64, "0");
 }
