@@ -115,7 +115,7 @@ const usageFields = {
   unit: text,
   quota: unitsOrNone,
   capacity: described(unitsOrNone, "Most units at once. `null`: unlimited."),
-  granted: described(units, "Units on top of the quota, until grants end."),
+  granted: described(units, "Units on top of the quota, until grants end; 0 while the quota is 0."),
   used: units,
   remaining: unitsOrNone,
   resetAfterMs: distanceMs,
@@ -125,7 +125,10 @@ const grants = listOf(open({ id: text, units, endsInMs: distanceMs }));
 const bucketUsageSchema = named(
   "BucketUsage",
   agreeing(
-    open({ ...usageFields, grants: described(grants, "What `granted` is made of, the first that ends first.") }),
+    open({
+      ...usageFields,
+      grants: described(grants, "What `granted` is made of while the quota is above 0, the first that ends first."),
+    }),
     isCounted,
   ),
 );

@@ -10,6 +10,7 @@ import {
   contentsAt,
   entryIn,
   isSeen,
+  isStopped,
   ownState,
   stateOf,
   usedIn,
@@ -181,9 +182,9 @@ function waitFor({ limit, event, shadow }: Step, before: Contents, nowMs: number
 
 function stepFits({ limit, event }: Step, before: Contents, entry: Entry | undefined, nowMs: number): boolean {
   if (event.type === "extend") return entry !== undefined && isLive(entry);
-  if (event.type === "charge" && isSeen(limit, before, event.seen)) return true;
+  if (event.type === "charge" && !isStopped(limit) && isSeen(limit, before, event.seen)) return true;
   // Grants lower the need and do not raise the capacity, so that no sum passes 2^53.
-  const needed = unitsNeeded(event) - grantedIn(before);
+  const needed = unitsNeeded(event) - grantedIn(limit, before);
   return needed <= algorithmOf(limit).capacity(limit) - usedIn(limit, before, nowMs);
 }
 
@@ -259,14 +260,15 @@ function withoutBooking(step: Step, before: Contents, wait: Wait | undefined, at
 function stepReply({ step: { limit, event }, before, fits, entry, after }: Done, nowMs: number): StepReply {
   const algorithm = algorithmOf(limit);
   const shown = event.type === "reset" ? before : after;
-  const extra = grantedIn(shown);
+  const extra = grantedIn(limit, shown);
+  const grants = LISTING.has(event.type) ? grantsIn(shown, nowMs) : [];
   const neverFits = event.type === "extend" || !algorithm.comesBack;
   const waitMs = fits ? 0 : neverFits ? NEVER : freeAfterMs(limit, shown, unitsNeeded(event), nowMs);
   const reply = {
     allowed: fits,
     used: usedIn(limit, shown, nowMs),
     ...(extra === 0 ? {} : { granted: extra }),
-    ...(extra === 0 || !LISTING.has(event.type) ? {} : { grants: grantsIn(shown, nowMs) }),
+    ...(grants.length === 0 ? {} : { grants }),
     resetAfterMs: freeAfterMs(limit, shown, algorithm.capacity(limit), nowMs),
     retryAfterMs: waitMs === NEVER ? null : waitMs,
   };

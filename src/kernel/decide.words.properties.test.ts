@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
 import type { LimitSpec } from "./algorithms/registry.ts";
+import { isStopped } from "./bucket/contents.ts";
 import { decide, keysOf } from "./decide.ts";
 import type { StepEvent, StoreReply, StoreRequest } from "./request.ts";
 import type { StoredState } from "./state.ts";
@@ -13,7 +14,7 @@ import { decodeState, encodeState } from "./encoding/state.ts";
 const SEED = 20_261_122;
 const START_MS = 1_000;
 
-const quota = fc.constantFrom(1, 2, 3, 5);
+const quota = fc.constantFrom(0, 1, 2, 3, 5);
 const span = fc.constantFrom(5, 10, 30);
 const limits = fc.oneof(
   fc.record({ algorithm: fc.constant("elapsed"), quota: fc.constantFrom(5, 20), ttlMs: span }),
@@ -91,6 +92,8 @@ it("a denied step passes exactly at the promised instant, and never where none w
       const [step] = reply.steps;
       assert.ok(step);
       if (step.granted !== undefined) counts.granted++;
+      const isCall = event.type === "charge" || event.type === "hold";
+      if (isCall && isStopped(limit)) assert.equal(step.allowed, false, "nothing passes under a quota of 0");
       if (mode !== "judge") continue;
       assert.equal(step.retryAfterMs === 0, step.allowed);
       if (step.allowed) {

@@ -116,13 +116,13 @@ export type Decision<Limit extends string = string> = Allowed<Limit> | Denied<Li
 export interface Usage<Limit extends string = string> extends Standing<Limit> {
   /** Whose bucket it is: the values of the limit's dimensions. */
   readonly dimensions: Readonly<Record<string, string>>;
-  /** Units on top of the quota, until grants end: `remaining` is what is left of both. */
+  /** Units on top of the quota, until grants end: `remaining` is what is left of both. 0 while the quota is 0. */
   readonly granted: number;
   /** Units that are not free: what was spent, and what calls under way hold. */
   readonly used: number;
 }
 
-/** How one bucket stands, with the grants of which `granted` is made. */
+/** How one bucket stands, with its grants. */
 export interface BucketUsage<Limit extends string = string> extends Usage<Limit> {
   /** The first that ends first. A token bucket has none: a grant fills it at once. */
   readonly grants: readonly UsageGrant[];

@@ -406,13 +406,6 @@ describe("the text of a denied call, for the model and for programs", () => {
     ],
     "what was granted": [
       [
-        { per: ["session"], quota: 0 },
-        {},
-        denied(3, 5, { granted: 3 }),
-        "Limit reached (lim), call denied: no calls are left in this session: all 3 are used. Do not call tools again; finish with what you have.",
-        "Limit reached: 3 calls per session.",
-      ],
-      [
         { per: ["session"], quota: 5 },
         {},
         denied(8, 5, { granted: 3 }),

@@ -261,9 +261,9 @@ function smaller(about: AboutLimit, subject: Subject): string {
   return `Make a smaller call, or ${goOn(about, subject)}`;
 }
 
-/** Whether nothing is allotted, nor was granted. */
-function isForbidden({ verdict: { quota }, total }: About): boolean {
-  return quota === 0 && total === 0;
+/** Whether nothing is allotted. */
+function isForbidden({ verdict: { quota } }: About): boolean {
+  return quota === 0;
 }
 
 /** Whether a call is denied because of those before it, and not for what it is. */

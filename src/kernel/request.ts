@@ -100,9 +100,9 @@ export interface StepReply {
   readonly allowed: boolean;
   /** Units that are not free; more than the capacity after a quota was lowered. */
   readonly used: number;
-  /** Units granted on top of the capacity. Absent: none. */
+  /** Units granted on top of the capacity. Absent: none, or the capacity is 0, to which grants add nothing. */
   readonly granted?: number;
-  /** Of a read, a reset, a grant or a revoke: what `granted` is made of, the first that ends first. Absent: nothing. */
+  /** Of a read, a reset, a grant or a revoke: the grants that are there, the first that ends first. Absent: none. */
   readonly grants?: readonly UsageGrant[];
   /** Milliseconds until everything is free again. */
   readonly resetAfterMs: number;

@@ -5,7 +5,7 @@ import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import type { Step } from "../kernel/request.ts";
 import { quota, window, WINDOW_MS } from "./limits.ts";
 import { charge, hold, report, reset, settle, step } from "./steps.ts";
-import { each, first, storeCase, type StoreCase } from "./trial.ts";
+import { each, first, has, storeCase, type StoreCase } from "./trial.ts";
 
 const MARKS = ["00000000000000aa", "bb00000000000000", "0123456789abcdef"] as const;
 const [A, B, C] = MARKS;
@@ -43,6 +43,15 @@ const valueCases = [quota(2), window].flatMap((limit) => [
     assert.deepEqual(seen, [true, true, false]);
     await other.judge(settle("b", limit, "h1", 0));
     assert.equal(await other.usedOf("b", limit), 2);
+  }),
+  storeCase(`${limit.algorithm}: lets no value pass under a quota of 0, seen or not`, async (t) => {
+    const stopped = { ...limit, quota: 0 } as LimitSpec;
+    await t.judge(count("b", limit, A));
+    for (const mark of [A, B]) {
+      has(await t.judge(count("b", stopped, mark)), { allowed: false, used: 1, retryAfterMs: null });
+    }
+    has(await t.force(count("b", stopped, A)), { allowed: false, used: 1 });
+    has(await t.judge(count("b", limit, A)), { allowed: true, used: 1 });
   }),
   storeCase(`${limit.algorithm}: has seen no value after a reset`, async (t) => {
     await t.judge(count("b", limit, A));

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
-import { forEachWindow, quota, REMEMBERED_MS, tokenBucket, window, WINDOW_MS } from "./limits.ts";
+import { forEachWindow, quota, REMEMBERED_MS, slots, tokenBucket, window, WINDOW_MS } from "./limits.ts";
 import { charge, grant, hold, LEASE_MS, read, reset, settle, step } from "./steps.ts";
 import { first, has, storeCase, type StoreCase } from "./trial.ts";
 
@@ -61,6 +61,29 @@ export const grantCases: readonly StoreCase[] = [
     assert.deepEqual([free.granted, free.grants?.length], [3, 1]);
     assert.deepEqual((await t.judge(reset("b", limit))).grants, [{ ...long, endsInMs: 50 }]);
     has(await t.peek(read("b", limit)), { granted: undefined, grants: undefined });
+  }),
+  ...forEachWindow(
+    "counts no grant under a quota of 0, which is a stop, and counts it again after that",
+    async (t, limit) => {
+      const stopped = { ...limit, quota: 0 } as LimitSpec;
+      await t.judge(charge("b", limit, 2), charge("bare", limit, 2));
+      await t.judge(grant("b", limit, "g1", 3, 100));
+      await t.advance(10);
+      has(await t.judge(charge("b", stopped, 1)), { allowed: false, used: 2, granted: undefined, retryAfterMs: null });
+      has(await t.judge(hold("b", stopped, "h1", 1)), { allowed: false, retryAfterMs: null });
+      const { resetAfterMs } = await t.peek(read("bare", stopped));
+      const grants = [{ id: "g1", units: 3, endsInMs: 90 }];
+      has(await t.peek(read("b", stopped)), { used: 2, granted: undefined, grants, resetAfterMs });
+      has(await t.judge(grant("b", stopped, "g1", 3, 100)), { found: "live", granted: undefined, grants });
+      has(await t.judge(charge("b", limit, 6)), { allowed: true, used: 8, granted: 3 });
+      has(await t.force(charge("b", stopped, 1)), { allowed: false, used: 9 });
+    },
+  ),
+  storeCase("concurrency: counts no grant under a quota of 0, and counts it again after that", async (t) => {
+    const none: LimitSpec = { ...slots, quota: 0 };
+    await t.judge(grant("b", slots, "g1", 3, 100));
+    has(await t.judge(hold("b", none, "h1", 1)), { allowed: false, granted: undefined, retryAfterMs: null });
+    has(await t.judge(hold("b", slots, "h1", 8)), { allowed: true, used: 8, granted: 3 });
   }),
   storeCase("revokes no hold, and no grant that has ended", async (t) => {
     const limit = quota(2);

@@ -152,6 +152,38 @@ describe("a policy that is reloaded while the store is unreachable", () => {
     await limiter.close({ withinMs: 0 });
   });
 
+  it("stops calls by a quota of 0 also where units were granted or values were seen", async () => {
+    for (const limit of [{}, { distinct: "turn" }]) {
+      const remote = new RemoteStore(clock);
+      const { limiter, cut } = instanceOf(remote, policyOf(limit));
+      await limiter.grant({ limit: "calls", session: "s1" }, { id: "g1", units: 5, durationMs: 60_000 });
+      cut();
+      assert.equal(await admitted(limiter, 3, { turn: "t1" }), 3);
+      limiter.reload(policyOf({ ...limit, quota: 0 }));
+      assert.equal(await admitted(limiter, 3, { turn: "t1" }), 0);
+      limiter.reload(policyOf({ ...limit, onStoreError: "deny" }));
+      assert.equal(await admitted(limiter, 3, { turn: "t1" }), 0);
+      limiter.reload(policyOf(limit));
+      assert.equal(await admitted(limiter, 20, { turn: "t1" }), "distinct" in limit ? 20 : 12);
+      await limiter.close({ withinMs: 0 });
+    }
+  });
+
+  it("knows of a grant that a quota of 0 has hidden meanwhile", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter, cut, heal } = instanceOf(remote, policyOf());
+    await limiter.grant({ limit: "calls", session: "s1" }, { id: "g1", units: 5, durationMs: 60_000 });
+    limiter.reload(policyOf({ quota: 0 }));
+    assert.equal(await admitted(limiter, 1), 0);
+    limiter.reload(policyOf());
+    assert.equal(await admitted(limiter, 3), 3);
+    cut();
+    assert.equal(await admitted(limiter, 20), 12);
+    await heal();
+    assert.equal(await usedIn(limiter), 15);
+    await limiter.close({ withinMs: 0 });
+  });
+
   it("divides what was left among the instances under the new quota", async () => {
     const { limiter } = await cutOff({}, { instances: 4 });
     limiter.reload(policyOf({ quota: 42 }));

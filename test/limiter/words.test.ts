@@ -277,8 +277,48 @@ describe("grant", () => {
     const planned = { limit: "planned", user: "u1" };
     await assert.rejects(limiter.grant(planned, grant), /Name what the quota depends on, such as a plan/);
     assert.equal((await limiter.grant({ ...planned, plan: "pro" }, grant))?.remaining, 10);
-    assert.equal((await limiter.grant({ limit: "bought", tenant: "t1" }, grant))?.granted, 5);
+    // The quota of its calls is not known here.
+    const bought = await limiter.grant({ limit: "bought", tenant: "t1" }, grant);
+    assert.deepEqual([bought.quota, bought.granted, bought.remaining, bought.grants.length], [0, 0, 0, 1]);
+    const search = { tool: "x", session: "s1", tenant: "t1" };
+    const [verdict] = (await limiter.peek(search, { quotas: { bought: 2 } })).verdicts.slice(-1);
+    assert.deepEqual([verdict?.limit, verdict?.remaining], ["bought", 7]);
     assert.equal((await limiter.reset({ limit: "never", session: "s1" }))?.after.quota, 0);
+  });
+
+  it("stops with a quota of 0, by a reload, an override or a claim, and counts again after that", async () => {
+    const calls = { name: "calls", per: ["session"], quota: { from: "call", default: 1, max: 9 } } as const;
+    const overrides = [{ when: { plan: "blocked" }, quota: 0 }];
+    const { limiter } = limiterOf([{ ...calls, overrides }]);
+    const bucket = { limit: "calls", session: "s1" };
+    const call = { tool: "x", session: "s1" };
+    await limiter.grant(bucket, grant);
+    assert.equal((await limiter.consume(call)).allowed, true);
+    assert.equal((await limiter.consume(call)).allowed, true);
+    assert.equal((await limiter.consume({ ...call, plan: "blocked" })).allowed, false);
+    assert.equal((await limiter.consume(call, { quotas: { calls: 0 } })).allowed, false);
+    assert.equal((await limiter.consume(call)).allowed, true);
+    limiter.reload({ version: 1, limits: [{ ...calls, quota: 0 }] });
+    for (const verb of ["consume", "peek"] as const) {
+      const denied = await limiter[verb](call);
+      const [verdict] = denied.verdicts;
+      assert.deepEqual([denied.allowed, denied.retryAfterMs, verdict?.remaining, verdict?.quota], [false, null, 0, 0]);
+      assert.match(denied.message ?? "", /no calls are allowed/);
+    }
+    assert.equal((await limiter.reserve(call)).allowed, false);
+    assert.equal((await limiter.run(call, () => 1)).allowed, false);
+    const [usage] = await limiter.usage({ session: "s1" });
+    assert.deepEqual([usage?.quota, usage?.granted, usage?.used, usage?.remaining], [0, 0, 3, 0]);
+    assert.deepEqual(
+      usage?.grants.map(({ id, units }) => [id, units]),
+      [["g1", 5]],
+    );
+    limiter.reload({ version: 1, limits: [calls] });
+    assert.equal((await limiter.consume(call)).verdicts[0]?.remaining, 2);
+    limiter.reload({ version: 1, limits: [{ ...calls, quota: 0 }] });
+    assert.equal((await limiter.revoke(bucket, "g1")).revoked, true);
+    limiter.reload({ version: 1, limits: [calls] });
+    assert.equal((await limiter.consume(call)).allowed, false);
   });
 
   it("and reset and revoke are refused for a bucket that no call charges", async () => {

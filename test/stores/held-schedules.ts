@@ -19,6 +19,7 @@ const event: fc.Arbitrary<StepEvent> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ type: fc.constant("extend" as const), id, leaseMs }) },
   { weight: 1, arbitrary: fc.constant({ type: "read" } as const) },
   { weight: 1, arbitrary: fc.constant({ type: "reset" } as const) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("grant" as const), id, units, leaseMs }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("revoke" as const), id }) },
 );
 

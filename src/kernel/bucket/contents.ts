@@ -56,6 +56,11 @@ export function usedIn(limit: LimitSpec, { spent, entries }: Contents, nowMs: nu
   return entries.length === 0 ? spentUnits : Math.min(spentUnits + heldUnits(entries), Number.MAX_SAFE_INTEGER);
 }
 
+/** Whether nothing may pass, whatever was granted or seen before: a quota of 0. */
+export function isStopped(limit: LimitSpec): boolean {
+  return algorithmOf(limit).capacity(limit) === 0;
+}
+
 export function entryIn({ entries }: Contents, id: string): Entry | undefined {
   return entries.find((entry) => entry.id === id);
 }

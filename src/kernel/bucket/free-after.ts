@@ -2,7 +2,7 @@
 
 import { type AnyAlgorithm, algorithmOf, type LimitSpec, type SpentState } from "../algorithms/registry.ts";
 import type { Entry } from "../state.ts";
-import type { Contents } from "./contents.ts";
+import { type Contents, isStopped } from "./contents.ts";
 import { heldBy, heldUnits, isLive } from "./entries.ts";
 import { endEntry, expiryOf } from "./expiry.ts";
 import { grantedIn } from "./grants.ts";
@@ -15,7 +15,7 @@ export function freeAfterMs(limit: LimitSpec, contents: Contents, units: number,
   const capacity = algorithm.capacity(limit);
   const later = expiryOf(contents.spent, contents.entries, true);
   /** What other calls hold takes from the capacity, and what is granted adds to it. */
-  let taken = heldUnits(contents.entries) - grantedIn(contents);
+  let taken = heldUnits(contents.entries) - grantedIn(limit, contents);
   let atMs = nowMs;
   for (let i = 0; i < later.entries.length; i++) {
     const entry = later.entries[i] as Entry;
@@ -28,7 +28,8 @@ export function freeAfterMs(limit: LimitSpec, contents: Contents, units: number,
     if (atMs + waitMs < entry.expiresAtMs) return atMs + waitMs - nowMs;
     // Another entry has moved to this index.
     if (endEntry(limit, later, i)) i--;
-    taken += entry.kind === "grant" ? entry.units : -heldBy(entry);
+    if (entry.kind === "grant") taken += isStopped(limit) ? 0 : entry.units;
+    else taken -= heldBy(entry);
     atMs = entry.expiresAtMs;
   }
   if (units > capacity) return Number.POSITIVE_INFINITY;

@@ -4,7 +4,7 @@ import { algorithmOf, type LimitSpec } from "../algorithms/registry.ts";
 import type { UsageGrant } from "../decision.ts";
 import type { NewHold } from "../request.ts";
 import type { Entry, Grant } from "../state.ts";
-import { type Contents, entryIn } from "./contents.ts";
+import { type Contents, entryIn, isStopped } from "./contents.ts";
 import { sunk, withEntry, withNewEntry } from "./entries.ts";
 
 /** What is granted, once for an id. */
@@ -14,8 +14,9 @@ function isLiveGrant(entry: Entry): entry is Grant {
   return entry.kind === "grant" && !entry.expired;
 }
 
-/** Units that were granted on top of the capacity, and are still there. */
-export function grantedIn({ entries }: Contents): number {
+/** Units that grants add to the capacity. They add nothing to a capacity of 0, which is a stop; they stay in the bucket. */
+export function grantedIn(limit: LimitSpec, { entries }: Contents): number {
+  if (isStopped(limit)) return 0;
   let units = 0;
   for (const entry of entries) if (isLiveGrant(entry)) units += entry.units;
   return Math.min(units, Number.MAX_SAFE_INTEGER);

@@ -72,12 +72,12 @@ describe("the share of a limit", () => {
   it("follows the limit of the step, and not the seen limit", () => {
     const view = viewOf(quota, 90);
     for (const [units, free] of [
-      [0, 0],
       [90, 0],
       [130, 10],
     ] as const) {
       assert.equal(sharedBy(stepOn({ ...quota, quota: units }), view, four).free, free);
     }
+    assert.equal(sharedBy(stepOn({ ...quota, quota: 0 }), view, four).free, -90);
     assert.equal(sharedBy(stepOn(quota, { hints: { onStoreError: "deny" } }), view, four).free, -90);
     assert.equal(sharedBy(stepOn(quota, { hints: { onStoreError: "local" } }), view, four).free, 10);
   });
@@ -88,6 +88,8 @@ describe("the share of a limit", () => {
     const granted = { ...viewOf(quota, 90, NOW_MS + 30_000, 20), grantEndsAtMs: NOW_MS + 10 };
     assert.equal(sharedBy(stepOn(quota), granted, four, NOW_MS + 9).free, 8);
     assert.equal(sharedBy(stepOn(quota), granted, four, NOW_MS + 10).free, 3);
+    const stopped = sharedBy(stepOn({ ...quota, quota: 0 }), viewOf(quota, 0, NOW_MS + 1, 30), four);
+    assert.deepEqual([stopped.free, stopped.maxOvershoot], [0, 0]);
   });
 
   it("is 0 if the number of instances is unknown", () => {

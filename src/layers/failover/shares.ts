@@ -6,9 +6,10 @@
 // burst of 100 with 60 used, the local burst is 25, 15 of it are used (`seeded`), and the rate is a quarter: 10 are free.
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
+import { isStopped } from "../../kernel/bucket/contents.ts";
 import type { OnStoreError } from "../../kernel/policy/input.ts";
 import type { Step } from "../../kernel/request.ts";
-import { spentOf, type View } from "./views.ts";
+import { grantedIn, spentOf, type View } from "./views.ts";
 
 /** Which one of how many an instance is. */
 export interface Place {
@@ -72,7 +73,7 @@ export function shareIn(step: Step, { view, place, seeded }: Known, nowMs: numbe
   const left = Math.max(0, capacity + grantedWhenSeen(view, limit, nowMs) - used);
   const own = outage.isDivided ? shareOf(left, among) : left;
   // A quota of 0 stops all calls, whatever `onStoreError` says.
-  const rule = mode === "allow" && capacity === 0 ? "deny" : mode;
+  const rule = isStopped(limit) ? "deny" : mode;
   const bound = maxOvershoot(rule, own, capacity, place);
   const slow = slowed(limit, among);
   const withUnits = (units: number) => outage.withCapacity(slow, unitsIn(rule, place, units));
@@ -108,10 +109,10 @@ export function usedWhenSeen(view: View | undefined, limit: LimitSpec, nowMs: nu
   return algorithmOf(limit).used(limit, spentOf(view, limit, nowMs), nowMs);
 }
 
-/** Units that were granted when the bucket was last seen, and may still be there. */
+/** Units that were granted when the bucket was last seen, and may still be there. They add nothing to a quota of 0. */
 export function grantedWhenSeen(view: View | undefined, limit: LimitSpec, nowMs: number): number {
-  if (view === undefined || !isOfKind(view, limit)) return 0;
-  return nowMs < (view.grantEndsAtMs ?? view.endsAtMs) ? view.granted : 0;
+  if (view === undefined || !isOfKind(view, limit) || isStopped(limit)) return 0;
+  return grantedIn(view, nowMs);
 }
 
 function isOfKind(view: View, limit: LimitSpec): boolean {

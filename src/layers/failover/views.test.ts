@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Step, StoreReply } from "../../kernel/request.ts";
+import type { Step, StepReply, StoreReply } from "../../kernel/request.ts";
 import { Views } from "./views.ts";
 
 const NOW_MS = Date.UTC(2030, 0, 1);
@@ -10,6 +10,11 @@ function seen(views: Views, bucket: string, used: number): void {
   const step: Step = { bucket, limit, event: { type: "read" } };
   const reply = { allowed: true, used, resetAfterMs: 60_000, retryAfterMs: 0 };
   views.learn({ mode: "peek", steps: [step] }, { allowed: true, nowMs: NOW_MS, steps: [reply] } as StoreReply);
+}
+
+function see(views: Views, step: Step, found: Partial<StepReply>, nowMs: number): void {
+  const reply = { allowed: true, used: 1, resetAfterMs: 60_000, retryAfterMs: 0, ...found };
+  views.learn({ mode: "judge", steps: [step] }, { allowed: true, nowMs, steps: [reply] });
 }
 
 describe("the buckets that were seen", () => {
@@ -24,5 +29,29 @@ describe("the buckets that were seen", () => {
       live.map(([bucket, { used }]) => [bucket, used]),
       [["used", 6]],
     );
+  });
+
+  it("keep what was granted while a quota of 0 hides it, until the grant ends or is revoked", () => {
+    const stopped = { ...limit, quota: 0 };
+    const grants = [{ id: "g1", units: 4, endsInMs: 100 }];
+    const given = { granted: 4, grants };
+    const charge = { type: "charge", cost: 1 } as const;
+    const revoke = { type: "revoke", id: "g2" } as const;
+    const cases: readonly [step: Omit<Step, "bucket">, found: Partial<StepReply>, afterMs: number, granted: number][] =
+      [
+        [{ limit: stopped, event: charge }, {}, 99, 4],
+        [{ limit: stopped, event: charge }, {}, 100, 0],
+        [{ limit: stopped, event: revoke }, { grants: [{ id: "g3", units: 2, endsInMs: 9 }] }, 10, 2],
+        [{ limit: stopped, event: revoke }, {}, 10, 0],
+        [{ limit, event: charge }, {}, 10, 0],
+      ];
+    for (const [step, found, afterMs, granted] of cases) {
+      const views = new Views();
+      const grant = { bucket: "b", limit, event: { type: "grant", id: "g1", units: 4, leaseMs: 100 } } as const;
+      see(views, grant, given, NOW_MS);
+      see(views, { bucket: "b", ...step }, found, NOW_MS + afterMs);
+      const view = views.get("b");
+      assert.deepEqual([view?.granted, view?.grantEndsAtMs !== null], [granted, granted > 0]);
+    }
   });
 });

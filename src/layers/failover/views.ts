@@ -2,7 +2,9 @@
 // back to a store which has lost it. Bounded: what was not seen for long is forgotten first.
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
-import type { Raise, Step, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
+import { isStopped } from "../../kernel/bucket/contents.ts";
+import { LISTING, type Raise, type Step, type StepReply } from "../../kernel/request.ts";
+import type { StoreReply, StoreRequest } from "../../kernel/request.ts";
 import type { Beat } from "../../store/shared-store.ts";
 
 /** Most buckets of each of two generations: some 250 bytes each, 12 MB in total. */
@@ -92,11 +94,13 @@ function isOlder(view: View, before: View): boolean {
   return byMs > 0 && byMs < ANSWERED_WITHIN_MS;
 }
 
-function viewOf({ limit, event }: Step, found: StepReply, before: View | undefined, nowMs: number): View {
-  const { used, granted = 0, grants, resetAfterMs } = found;
+function viewOf(step: Step, found: StepReply, before: View | undefined, nowMs: number): View {
+  const { limit, event } = step;
+  const { used, grants, resetAfterMs } = found;
   const seen = { limit, seenAtMs: nowMs, isCount: event.type === "charge" && event.seen !== undefined };
   // A reset says how the bucket stood before.
   if (event.type === "reset") return { ...seen, used: 0, granted: 0, grantEndsAtMs: null, endsAtMs: nowMs };
+  const granted = grantedBy(step, found, before, nowMs);
   const firstEndsMs = grants?.[0]?.endsInMs;
   const known = firstEndsMs === undefined ? grantEndOf(limit, event, before, nowMs) : nowMs + firstEndsMs;
   const grantEndsAtMs = granted === 0 ? null : known;
@@ -104,6 +108,22 @@ function viewOf({ limit, event }: Step, found: StepReply, before: View | undefin
   const isCovered = grantEndsAtMs !== null && used > 0 && resetAfterMs === 0;
   const endsAtMs = isCovered ? latestEndOf(limit, before, nowMs) : nowMs + resetAfterMs;
   return { ...seen, used, granted, grantEndsAtMs, endsAtMs };
+}
+
+/** Units that are granted. A quota of 0 hides them in a reply that does not list the grants: then it is what was known before. */
+function grantedBy({ limit, event }: Step, found: StepReply, before: View | undefined, nowMs: number): number {
+  const { granted = 0, grants = [] } = found;
+  if (!isStopped(limit)) return granted;
+  if (!LISTING.has(event.type)) return before === undefined ? 0 : grantedIn(before, nowMs);
+  return Math.min(
+    grants.reduce((sum, { units }) => sum + units, 0),
+    Number.MAX_SAFE_INTEGER,
+  );
+}
+
+/** Units that were granted when a bucket was seen, and may still be there. */
+export function grantedIn({ granted, grantEndsAtMs, endsAtMs }: View, nowMs: number): number {
+  return nowMs < (grantEndsAtMs ?? endsAtMs) ? granted : 0;
 }
 
 function grantEndOf(limit: LimitSpec, event: Step["event"], before: View | undefined, nowMs: number): number | null {

@@ -3,8 +3,8 @@
 /** The SHA-1 of each script. They are made here, because runtimes without Node have no SHA-1 at hand. */
 export const DIGESTS = {
   "apply": {
-    "server": "897762b583c3e72afa8c8610a6374cb2592247ac",
-    "clock": "eebdda75d1fe9de80e0547c0b7ffec4877cb1755"
+    "server": "e2870eef303ea4a9e4d83c6a085f41154763b6c9",
+    "clock": "35df3385fe4009c21311ef9dbed5692727763621"
   },
   "beat": {
     "server": "f7e3afe8e42f2072ffdba4189d28ded56d531ece",

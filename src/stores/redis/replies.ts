@@ -98,11 +98,12 @@ class Reader {
       const retryMs = status === REPLIES.fits ? 0 : this.#next();
       const reply = { allowed: retryMs === 0, used, resetAfterMs, retryAfterMs: retryMs < 0 ? null : retryMs };
       const namesEntry = status !== REPLIES.readOnly && NAMING.has(event.type);
-      if (first >= 0 && !namesEntry) return reply;
+      const isListed = status === REPLIES.readOnly || LISTING.has(event.type);
+      if (first >= 0 && !namesEntry && !isListed) return reply;
       const found = namesEntry ? { found: foundIn(this.#next()) } : {};
       const granted = first < 0 ? { granted: -first } : {};
-      const isListed = first < 0 && (status === REPLIES.readOnly || LISTING.has(event.type));
-      return { ...reply, ...granted, ...(isListed ? { grants: this.#grants() } : {}), ...found };
+      const grants = isListed ? this.#grants() : [];
+      return { ...reply, ...granted, ...(grants.length === 0 ? {} : { grants }), ...found };
     });
   }
 

@@ -22,10 +22,7 @@ function* problemsOf(oracle: Oracle, { planned, decision, policies, on }: Decide
   if (!allowed || decision.replayed || began !== ended || !("call" in planned)) return;
   for (const { limit, allotment, price } of oracle.matchesOf(planned.call, ended)) {
     if (limit.mode !== "enforce" || price === 0) continue;
-    const hasGrant = decision.verdicts.some(
-      ({ limit: name, remaining }) => name === limit.name && (remaining ?? 0) > 0,
-    );
-    if (allotment.quota === 0 && !hasGrant) yield `is allowed by ${limit.name}, whose quota is 0`;
+    if (allotment.quota === 0) yield `is allowed by ${limit.name}, whose quota is 0`;
     const isAlone = decision.degraded !== null && !limit.isBorrowing;
     if (isAlone && limit.onStoreError === "deny")
       yield `is allowed by ${limit.name} without the store: it has onStoreError deny`;

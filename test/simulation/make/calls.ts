@@ -41,7 +41,12 @@ export function makeCalls(demand: Demand, random: Random): PlannedCall[] {
   const inTime = timed.filter(({ atMs }) => atMs <= untilMs).slice(0, MOST_CALLS);
   const calls = inTime.flatMap((each, i) => plannedCalls(each, i, manner, random));
   if (random.chance(0.3)) calls.push(...operatorCalls(demand, calls, random));
-  return calls.sort((one, other) => one.atMs - other.atMs).map((call, id) => ({ ...call, id }));
+  return numbered(calls);
+}
+
+/** The calls in the order of time, each with a number of its own. */
+export function numbered(calls: readonly PlannedCall[]): PlannedCall[] {
+  return calls.toSorted((one, other) => one.atMs - other.atMs).map((call, id) => ({ ...call, id }));
 }
 
 function timedCalls({ policy, fromMs, untilMs }: Demand, random: Random): TimedCall[] {

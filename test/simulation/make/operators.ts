@@ -1,12 +1,13 @@
 // What operators do to buckets that calls use: resets, grants and revokes.
 
+import type { LimitInput } from "tollgate";
 import type { Random } from "../random.ts";
 import type { Call, NamedBucket, PlannedCall } from "../schedule.ts";
 import { JOB } from "./policies.ts";
 import type { Demand } from "./calls.ts";
 
 /** Limits that take grants. */
-const GRANTABLE: ReadonlySet<string> = new Set(["shared", "session", "tokens"]);
+export const GRANTABLE: ReadonlySet<string> = new Set(["shared", "session", "tokens"]);
 
 export function operatorCalls(
   { policy, instances, fromMs, untilMs }: Demand,
@@ -20,8 +21,7 @@ export function operatorCalls(
   return Array.from({ length: random.whole(1, 4) }, (_, i): PlannedCall[] => {
     const { call, atMs: usedAtMs, instance: usedBy } = random.pick(used);
     const limit = random.pick(limits);
-    const dimensions = Object.fromEntries(limit.per.map((name) => [name, String(call[name as keyof Call])]));
-    const bucket: NamedBucket = { ...dimensions, limit: limit.name };
+    const bucket = bucketOf(limit, call);
     // Some act on a bucket that is in use, through the instance that a call asks soon afterwards.
     const isInUse = random.chance(0.6);
     const atMs = isInUse ? usedAtMs + random.whole(1, 60) : random.whole(fromMs, untilMs);
@@ -39,6 +39,12 @@ export function operatorCalls(
   }).flat();
 }
 
-function withoutKey({ idempotencyKey: _, ...call }: Call): Call {
+/** The bucket of a limit that a call uses. */
+export function bucketOf({ name, per }: LimitInput, call: Call): NamedBucket {
+  const dimensions = Object.fromEntries(per.map((dimension) => [dimension, String(call[dimension as keyof Call])]));
+  return { ...dimensions, limit: name };
+}
+
+export function withoutKey({ idempotencyKey: _, ...call }: Call): Call {
   return call;
 }

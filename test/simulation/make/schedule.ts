@@ -4,9 +4,10 @@
 import type { Random } from "../random.ts";
 import { Random as Stream } from "../random.ts";
 import type { InstancePlan, Schedule, Settings } from "../schedule.ts";
-import { makeCalls } from "./calls.ts";
+import { makeCalls, numbered } from "./calls.ts";
 import { makeFaults } from "./faults.ts";
 import { changedPolicy, makePolicy } from "./policies.ts";
+import { makeStop } from "./stops.ts";
 
 /** When calls begin: every instance has started by then, if it can. */
 const FROM_MS = 1_000;
@@ -22,14 +23,16 @@ export function makeSchedule(seed: string): Schedule {
   const busyMs = calls.map(({ atMs }) => atMs);
   const stage = { instances: count, fromMs: FROM_MS, untilMs, busyMs, policies: policies.length };
   const instances = makeInstances(count, random.stream("instances"));
+  const faults = makeFaults(stage, random.stream("faults"));
+  const stop = makeStop(policies, calls, random.stream("stop"));
   const hasClients = instances.some(({ role }) => role === "client");
   return {
     seed,
     settings: makeSettings(hasClients, random.stream("settings")),
     policies,
     instances,
-    faults: makeFaults(stage, random.stream("faults")),
-    calls,
+    faults: [...faults, ...stop.faults].sort((one, other) => one.atMs - other.atMs),
+    calls: stop.calls.length === 0 ? calls : numbered([...calls, ...stop.calls]),
     // Processes that start again do so within five seconds.
     calmAtMs: untilMs + 5_000,
   };

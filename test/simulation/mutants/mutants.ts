@@ -63,7 +63,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     file: "layers/failover/shares.ts",
     find: "const withUnits = (units: number) => outage.withCapacity(slow, unitsIn(rule, place, units));",
     replace:
-      "const withUnits = (units: number) => outage.withCapacity(slow, unitsIn(rule, place, Math.max(1, units)));",
+      "const withUnits = (units: number) => outage.withCapacity(slow, unitsIn(mode, place, Math.max(1, units)));",
   },
   "outage: the use that was seen is ignored": {
     file: "layers/failover/shares.ts",
@@ -209,6 +209,16 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     file: "layers/deny-cache.ts",
     find: "      step.event.cost === event.cost &&\n",
     replace: "",
+  },
+  "stop: a grant outlives it": {
+    file: "kernel/bucket/grants.ts",
+    find: "  if (isStopped(limit)) return 0;\n",
+    replace: "",
+  },
+  "stop: `allow` outlives it in an outage": {
+    file: "layers/failover/shares.ts",
+    find: 'const rule = isStopped(limit) ? "deny" : mode;',
+    replace: "const rule = mode;",
   },
   "stop: a reload keeps prepared calls": {
     file: "limiter/store-limiter.ts",

@@ -57,7 +57,7 @@ local function reply_step(step, spent, entries, all_fit, keeps_answer)
   elseif limit.algorithm.never_comes_back then
     needed = INFINITY
   end
-  local used, extra = used_in(limit, spent, entries, now_ms), granted_in(entries)
+  local used, extra = used_in(limit, spent, entries, now_ms), granted_in(limit, entries)
   local reset_ms, end_ms = free_after_ms(limit, spent, entries, limit.capacity, now_ms)
   local retry_ms = 0
   if not step.fits then
@@ -80,7 +80,7 @@ local function reply_step(step, spent, entries, all_fit, keeps_answer)
     step.found = found_by(step)
     reply(step.found)
   end
-  if extra > 0 and lists_grants(step.event) then
+  if lists_grants(step.event) then
     reply_grants(entries)
   end
   return not is_reset and end_ms or nil

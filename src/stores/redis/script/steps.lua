@@ -113,11 +113,11 @@ local function judge(step)
     if event == EXTEND then
       return named ~= nil and not named.expired
     end
-  elseif event == CHARGE_VALUE and is_seen(limit, spent, step.value_hash) then
+  elseif event == CHARGE_VALUE and limit.capacity > 0 and is_seen(limit, spent, step.value_hash) then
     return true
   end
   -- Grants are taken off the need, not added to the capacity, so that no sum passes 2^53.
-  return step.needed - granted_in(entries) <= limit.capacity - used_in(limit, spent, entries, now_ms)
+  return step.needed - granted_in(limit, entries) <= limit.capacity - used_in(limit, spent, entries, now_ms)
 end
 
 -- Whether a step denies nothing, or does so for as long as only time passes.

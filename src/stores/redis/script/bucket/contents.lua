@@ -57,7 +57,7 @@ local function free_after_ms(limit, spent, entries, units, now_ms)
   end
   local expiry = expiry_of(spent, entries, true)
   -- What other calls hold takes from the capacity, and what is granted adds to it.
-  local apart = held_units(entries) - granted_in(entries)
+  local apart = held_units(entries) - granted_in(limit, entries)
   local at_ms, index, entry = now_ms, 1, entries[1]
   while entry do
     local is_replaced = false
@@ -71,7 +71,7 @@ local function free_after_ms(limit, spent, entries, units, now_ms)
       end
       is_replaced = end_entry(limit, expiry, index)
       if entry.kind == "grant" then
-        apart = apart + entry.units
+        apart = apart + (limit.capacity > 0 and entry.units or 0)
       elseif not entry.level_after then
         apart = apart - entry.units
       end

@@ -33,8 +33,11 @@ local function held_units(entries)
   return sum
 end
 
--- Units that were granted on top of the capacity, and are still there.
-local function granted_in(entries)
+-- Units that grants add to the capacity. They add nothing to a capacity of 0, which is a stop; they stay in the bucket.
+local function granted_in(limit, entries)
+  if limit.capacity == 0 then
+    return 0
+  end
   local sum = 0
   for index = 1, #entries do
     local entry = entries[index]
