@@ -105,6 +105,7 @@ export class FailoverLayer implements Layer, OutageWork {
     await Promise.allSettled([...this.#sent, this.#outage.recovering]);
     if (wasHere) await this.#heartbeat.leave();
     const bookings = [...this.#backlog.bookings()].length;
+    this.#backlog.catchUp();
     if (bookings > 0 && this.#journal === undefined) this.#tell({ type: "failover.lost", bookings });
     this.#journal?.close();
     await this.#link.store.close();
@@ -178,6 +179,7 @@ export class FailoverLayer implements Layer, OutageWork {
   /** Sees whether the store still has what it held, and tells it that this instance lives. */
   async #stay(): Promise<void> {
     if (this.#outage.state !== "here") return;
+    this.#backlog.catchUp();
     try {
       const { incarnation } = await this.#heartbeat.beat();
       if (incarnation !== this.#link.incarnation && this.#outage.state === "here") {

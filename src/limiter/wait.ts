@@ -135,12 +135,14 @@ async function waitForTurn(context: LimiterContext, decided: DecidedCall, option
 /**
  * Frees what a call holds that no longer waits. A call without a key gives up its place in the queues. A call that was allowed at
  * once, or has a key, is taken back with the answer that is kept for it, but only where it will not be sent again: its caller is
- * gone, or the limiter closes. A call with a key that its caller only aborted keeps its place.
+ * gone, or the limiter closes. A call with a key that its caller only aborted keeps its place. What was decided without the store
+ * stays booked: the store has not got it yet, and would take back the units of other calls.
  */
 async function giveUp(context: LimiterContext, decided: DecidedCall, { abandoned }: AbandonableOptions): Promise<void> {
   const { decision, hold, waitMs, plan } = decided;
   const { call, charges } = plan;
   const place = plan.wait?.id ?? "";
+  if (decision.degraded !== null) return;
   try {
     if (call.idempotencyKey === undefined && waitMs > 0) {
       // A settle of 0 units frees a hold, and a place in a queue. Seen values were booked at once, and stay.

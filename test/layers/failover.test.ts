@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createLimiter, type Decision, type FailoverOptions, type LimiterEvent, type PolicyInput } from "tollgate";
+import { createHostedLimiter } from "../../src/limiter.ts";
 import { networkLayers } from "../../src/layers/network.ts";
 import { RemoteStore } from "./remote.ts";
 
@@ -77,6 +78,24 @@ describe("an instance that has never reached the store", () => {
 });
 
 describe("failover", () => {
+  it("leaves the units of other calls, when the caller of a waiting call has gone that was decided without the store", async () => {
+    const remote = new RemoteStore(clock);
+    const limiter = createHostedLimiter({ policy: policyOf(), store: remote });
+    await limiter.consume(call);
+    const gone = new AbortController();
+    remote.faults.push("lose-request");
+    const keyed = { ...call, idempotencyKey: "k1" };
+    const asked = limiter.consumeForRemote(keyed, { maxWaitMs: 1_000, abandoned: gone.signal });
+    gone.abort(new Error("the client has gone"));
+    await assert.rejects(asked, { message: "the client has gone" });
+    // The client has sent it again, and goes on with this answer.
+    const again = await limiter.consume(keyed);
+    assert.equal(again.allowed && again.replayed, true);
+    await limiter.peek(call);
+    assert.equal((await limiter.usage({ session: "s1" }))[0]?.used, 2);
+    await limiter.close();
+  });
+
   it("changes nothing while the store answers", async () => {
     const { limiter, events } = instanceOf(new RemoteStore(clock));
     assert.equal(await admitted(limiter, 12), 10);

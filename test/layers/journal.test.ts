@@ -166,6 +166,46 @@ describe("a journal", () => {
     assert.equal(journal.kept.size, 0);
   });
 
+  it("that cannot be written fails a call with a key, and a retry is decided again and counted", async () => {
+    const remote = new RemoteStore(clock);
+    const journal = memoryJournal();
+    const { limiter, isBack } = instanceOf(remote, journal);
+    await limiter.consume(call);
+    remote.fault = "lose-request";
+    journal.isFull = true;
+    // The first one finds that the store is away, the second one is decided alone from the start.
+    for (const idempotencyKey of ["k1", "k2"]) {
+      await assert.rejects(limiter.consume({ ...call, idempotencyKey }), { message: "the disk is full" });
+    }
+    journal.isFull = false;
+    for (const idempotencyKey of ["k1", "k2"]) {
+      const { allowed, replayed } = await limiter.consume({ ...call, idempotencyKey });
+      assert.deepEqual([allowed, replayed], [true, false]);
+    }
+    remote.fault = "answer";
+    await isBack;
+    assert.equal((await limiter.usage({ session: "s1" }))[0]?.used, 3);
+    await limiter.close();
+  });
+
+  it("that is full when the store is back keeps no bookings from the store, and forgets them when there is room", async () => {
+    const remote = new RemoteStore(clock);
+    const journal = memoryJournal();
+    const { limiter, isBack } = instanceOf(remote, journal);
+    await limiter.consume(call);
+    remote.fault = "lose-request";
+    assert.equal((await limiter.consume(call)).allowed, true);
+    assert.equal((await limiter.consume(call)).allowed, true);
+    journal.isFull = true;
+    remote.fault = "answer";
+    await isBack;
+    assert.equal((await limiter.usage({ session: "s1" }))[0]?.used, 3);
+    assert.notEqual(journal.kept.size, 0);
+    journal.isFull = false;
+    await limiter.close();
+    assert.equal(journal.kept.size, 0);
+  });
+
   it("is booked first where the store answers at the start, and the event says why the store does not decide yet", async () => {
     const remote = new RemoteStore(clock);
     const journal = memoryJournal();

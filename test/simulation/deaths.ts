@@ -2,6 +2,10 @@
 
 import type { Decided } from "./oracle.ts";
 import type { Run } from "./run.ts";
+import type { Fault } from "./schedule.ts";
+
+/** How soon a journal forgets what was booked once there is room on its disk: with the next heartbeat, ms. */
+const FORGETS_WITHIN_MS = 3_000;
 
 /** One life of a process. */
 interface Life {
@@ -20,8 +24,10 @@ export class Deaths {
   readonly #lives = new Map<string, Life>();
   /** Lives with a journal. */
   readonly #journals = new Set<string>();
+  readonly #faults: readonly Fault[];
 
   constructor({ log, instances, schedule }: Run) {
+    this.#faults = schedule.faults;
     const lifeOf = (on: string): Life => {
       const life = this.#lives.get(on) ?? { on, backAtMs: [], endedAtMs: null, isBooked: false, isInherited: false };
       this.#lives.set(on, life);
@@ -50,6 +56,17 @@ export class Deaths {
 
   hasEnded(on: string): boolean {
     return this.#lives.get(on)?.endedAtMs != null;
+  }
+
+  /** How often a later process may have booked again what a life admitted: it died while the journal could not forget that. */
+  timesAgain(on: string): number {
+    if (!this.#journals.has(on)) return 0;
+    const isOf = (fault: Fault) => "instance" in fault && on.startsWith(`p${fault.instance}.`);
+    const faults = this.#faults.filter(isOf);
+    const full = faults.filter((fault) => fault.type === "full-disk");
+    const isWhileFull = (atMs: number) =>
+      full.some((fault) => fault.atMs <= atMs && atMs <= fault.atMs + fault.forMs + FORGETS_WITHIN_MS);
+    return faults.filter(({ type, atMs }) => (type === "kill" || type === "close") && isWhileFull(atMs)).length;
   }
 
   /** Whether what was decided without the store may never have been booked, or taken back: the process ended before it could. */

@@ -79,6 +79,7 @@ export const LOSSES: readonly Loss[] = [
     },
   },
   { when: "a process dies while it decides alone, and no journal is read by another process", of: OF_ONE_CALL },
+  { when: "a process dies while its disk is full, after it has booked what its journal has", of: OF_ONE_CALL },
   { when: "a process whose own clock is wrong dies before it ever reached the store", of: OF_ONE_CALL },
   {
     when: "a hold of the store is settled or taken back in an outage that lasts longer than its lease",
@@ -87,7 +88,6 @@ export const LOSSES: readonly Loss[] = [
   { when: "a call is sent twice under one key, and the answers are lost", of: OF_ONE_CALL },
   { when: "a call is sent again under its key after the store has lost the answer", of: OF_ONE_CALL },
   { when: "a client denies a call, and the service's answer was lost", of: OF_ONE_CALL },
-  { when: "a client sends a waiting call again while its service decides alone", of: OF_ONE_CALL },
   { when: "a client's request arrives after the service has denied its booking", of: OF_ONE_CALL },
 ];
 

@@ -143,9 +143,8 @@ export class Oracle {
     const [least, most] = this.#rangeOf(planned, decided, unit, price, mayBe);
     // A late copy of a client's request may be charged beside its booking.
     const isTwice = decision.degraded !== null && this.isClient(decided.on);
-    // And a call that waits may be taken back when the client has sent it again.
-    const isTakenBack = isTwice && "maxWaitMs" in planned;
-    return { admitted, least: isLost || isTakenBack ? 0 : least, most: isTwice ? most + mayBe : most };
+    const again = (isTwice ? 1 : 0) + (decision.degraded === null ? 0 : this.deaths.timesAgain(decided.on));
+    return { admitted, least: isLost ? 0 : least, most: most + again * mayBe };
   }
 
   /** A call that failed with an error, or whose process died, or whose caller gave up. */

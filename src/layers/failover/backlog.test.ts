@@ -109,14 +109,36 @@ describe("what was admitted on one bucket under several limits", () => {
     assert.ok(backlog.isEmpty);
   });
 
-  it("keeps what it had gathered when the journal cannot take its batches", () => {
+  it("makes batches also when the journal cannot take them, and lets it have them as soon as there is room", () => {
+    const kept = new Map<string, string | null>();
     let isFull = false;
-    const journal: Journal = { entries: () => [], write: () => isFull && assert.fail("the disk is full"), close() {} };
+    const journal: Journal = {
+      entries: () => [],
+      write(changes) {
+        assert.ok(!isFull, "the disk is full");
+        for (const [key, text] of changes) kept.set(key, text);
+      },
+      close() {},
+    };
     const backlog = new Backlog({ instance: "i1" }, journal);
     backlog.add(requestOf(quota), NOW_MS, [quota]);
+    const [sum] = kept.keys();
     isFull = true;
-    assert.throws(() => backlog.makeBatches(64, NOW_MS), /the disk is full/);
-    assert.deepEqual([backlog.looseCount, backlog.batches], [1, []]);
+    backlog.makeBatches(64, NOW_MS);
+    assert.equal(backlog.looseCount, 0);
+    const [batch] = backlog.batches;
+    assert.ok(batch !== undefined);
+    backlog.catchUp();
+    assert.equal(kept.size, 1);
+    isFull = false;
+    backlog.catchUp();
+    assert.deepEqual(
+      [...kept],
+      [
+        [sum, null],
+        ["batch/i1/1", JSON.stringify(batch)],
+      ],
+    );
   });
 
   it("says which entry of a journal is damaged", () => {

@@ -33,6 +33,9 @@ export interface OpenBatch {
   readonly requests: readonly StoreRequest[];
 }
 
+/** A change of an entry of the journal: `null` removes it. */
+type Change = readonly [key: string, value: object | null];
+
 export class Backlog {
   readonly #names: Pick<InstanceNames, "instance">;
   #renamed = 0;
@@ -45,8 +48,8 @@ export class Backlog {
   readonly #batches = new Map<string, OpenBatch>();
   /** Keys of sums and requests whose time is a guess. */
   readonly #guessed = new Set<string>();
-  /** Keys of settled batches that the journal may still have. */
-  readonly #forgotten = new Set<string>();
+  /** Changes that the journal did not take. They go with the next write. */
+  readonly #unwritten = new Map<string, object | null>();
   /** Numbers sums in the order of their last change, and requests in the order in which they came. */
   #serial = 0;
 
@@ -145,12 +148,15 @@ export class Backlog {
     this.#write([[batchKey(batch), batch]]);
   }
 
-  /** Changes what must become of a batch, in this process alone. */
+  /** Changes what must become of a batch that the journal did not take. */
   replaceDoubtful(number: number, requests: readonly StoreRequest[]): void {
     const batch = [...this.#batches.values()].find(
       (each) => each.instance === this.#instance && each.number === number,
     );
-    if (batch !== undefined) this.#batches.set(batchKey(batch), { ...batch, requests });
+    if (batch === undefined) return;
+    const replaced = { ...batch, requests };
+    this.#batches.set(batchKey(batch), replaced);
+    this.#writeOrKeep([[batchKey(batch), replaced]]);
   }
 
   /** The receipt for a batch that is settled now. */
@@ -168,14 +174,19 @@ export class Backlog {
 
   forget(batch: OpenBatch): void {
     this.#batches.delete(batchKey(batch));
-    this.#forgotten.add(batchKey(batch));
-    try {
-      this.#write([]);
-    } catch {
-      // The entry does no harm, because the store has closed its number. The next write removes it.
-    }
+    // If the journal keeps the entry, that does no harm, because the store has closed its number.
+    this.#writeOrKeep([[batchKey(batch), null]]);
   }
 
+  /** Writes what the journal did not take before. Another process that reads it would book again what has been booked since. */
+  catchUp(): void {
+    if (this.#unwritten.size > 0) this.#writeOrKeep([]);
+  }
+
+  /**
+   * Makes batches of all that is loose. They are booked also when the journal cannot be written, because a full disk must not keep
+   * this instance away from its store.
+   */
   makeBatches(size: number, nowMs: number): void {
     if (this.looseCount === 0) return;
     const sums = [...this.#sums.values()].sort((one, other) => one.order - other.order);
@@ -189,19 +200,28 @@ export class Backlog {
       made.push({ instance: this.#instance, number: ++this.#number, openedAtMs: nowMs, requests: part });
     }
     const gathered = [...this.#sums.keys(), ...this.#requests.keys()].map((key) => [key, null] as const);
-    this.#write([...gathered, ...made.map((batch) => [batchKey(batch), batch] as const)]);
+    this.#writeOrKeep([...gathered, ...made.map((batch) => [batchKey(batch), batch] as const)]);
     for (const batch of made) this.#batches.set(batchKey(batch), batch);
     this.#sums.clear();
     this.#requests.clear();
   }
 
-  /** Changes entries of the journal: `null` removes one. */
-  #write(entries: readonly (readonly [key: string, value: object | null])[]): void {
+  /** Changes entries of the journal, or throws its error. */
+  #write(entries: readonly Change[]): void {
     if (this.#journal === undefined) return;
-    const removed = [...this.#forgotten].map((key) => [key, null] as const);
-    const written = entries.map(([key, value]) => [key, value === null ? null : JSON.stringify(value)] as const);
-    this.#journal.write(new Map([...removed, ...written]));
-    this.#forgotten.clear();
+    const changes = new Map([...this.#unwritten, ...entries]);
+    const texts = [...changes].map(([key, value]) => [key, value === null ? null : JSON.stringify(value)] as const);
+    this.#journal.write(new Map(texts));
+    this.#unwritten.clear();
+  }
+
+  /** Changes entries of the journal, now or with a later write. */
+  #writeOrKeep(entries: readonly Change[]): void {
+    try {
+      this.#write(entries);
+    } catch {
+      for (const [key, value] of entries) this.#unwritten.set(key, value);
+    }
   }
 
   /** All numbers below the lowest open one are settled. */

@@ -5,7 +5,7 @@
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import { freeAfterMs } from "../../kernel/bucket/free-after.ts";
 import type { Degraded } from "../../kernel/decision.ts";
-import type { Step, StepEvent, StepReply, StoreRequest } from "../../kernel/request.ts";
+import type { Step, StepEvent, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
 import type { StoredState } from "../../kernel/state.ts";
 import type { StoreAnswer } from "../../store/store.ts";
 import { decide } from "../../store/check.ts";
@@ -63,6 +63,11 @@ export class Fallback {
     });
   }
 
+  /** Takes back what was booked here of a request that fails for its caller after all: its answer is not given again. */
+  takeBack(request: StoreRequest, { nowMs: atMs }: StoreReply, nowMs: number, failure: StoreError): void {
+    this.decide({ ...request, mode: "undo", atMs }, null, nowMs, failure);
+  }
+
   /** Decides one request. Throws `failure`, what the store failed with, for what only the store can do. */
   decide(request: StoreRequest, place: Place | null, nowMs: number, failure: StoreError): StoreAnswer {
     const { wait: _, ...asked } = request;
@@ -83,8 +88,9 @@ export class Fallback {
     });
     const local = { ...asked, steps };
     const kept = this.#states.read(local);
-    // Behind the states of the steps: the answer that is kept for a key.
-    const states = [...locals.map(({ state }) => state), ...kept.slice(locals.length)];
+    // Behind the states of the steps: the answer that is kept for a key. All who got it from here fail together.
+    const answers = kept.slice(locals.length).map((state) => (asked.mode === "undo" ? untold(state) : state));
+    const states = [...locals.map(({ state }) => state), ...answers];
     const { reply, next } = decide(local, states, nowMs);
     if (reply === null) return tooManyHolds();
     if (next !== null) {
@@ -146,6 +152,10 @@ export class Fallback {
 
 function localKey({ bucket, limit }: Step): string {
   return `${algorithmOf(limit).kind} ${bucket}`;
+}
+
+function untold(state: StoredState | undefined): StoredState | undefined {
+  return state?.kind === "once" ? { ...state, isTold: false } : state;
 }
 
 /** The units that are spent in a state, beside what it holds. */

@@ -2,7 +2,7 @@
 // batches whose answers were lost. It does not know when it decides (outage.ts) nor when that is booked (recovery.ts).
 
 import { reasonOf } from "../../kernel/reason.ts";
-import type { StoreRequest } from "../../kernel/request.ts";
+import type { StoreReply, StoreRequest } from "../../kernel/request.ts";
 import type { StoreAnswer } from "../../store/store.ts";
 import { asStoreError, StoreError } from "../../store/error.ts";
 import type { Backlog } from "./backlog.ts";
@@ -43,13 +43,13 @@ export class LocalDecisions {
   /** Decides a request that the store is not asked about, and remembers to book it. */
   admit(request: StoreRequest): StoreAnswer {
     const reply = this.#decide(request);
-    if (StoreError.isInstance(reply) || request.mode === "peek" || reply.replay !== undefined) return reply;
-    if (!reply.allowed && request.mode !== "force") return reply;
+    if (!isBooking(request, reply)) return reply;
     try {
       const { time } = this.#link;
       this.#backlog.add(request, time.nowMs(), this.fallback.limitsOf(request), time.isKnown === false);
       return reply;
     } catch (error) {
+      this.#takeBack(request, reply);
       return asStoreError(error);
     }
   }
@@ -75,6 +75,10 @@ export class LocalDecisions {
         number,
         requests.map((request) => asUndone(request, atMs)),
       );
+      for (const [i, request] of requests.entries()) {
+        const reply = replies[i] as StoreAnswer;
+        if (reply !== known[i] && isBooking(request, reply)) this.#takeBack(request, reply);
+      }
       throw error;
     }
     return replies;
@@ -89,10 +93,20 @@ export class LocalDecisions {
     }
   }
 
+  #takeBack(request: StoreRequest, reply: StoreReply): void {
+    this.fallback.takeBack(request, reply, this.#link.time.nowMs(), this.#outage.failure);
+  }
+
   /** The error of a request that only the store can answer. */
   #needsStore(): StoreError {
     const { failure, awayMs } = this.#outage;
     const message = `the store has been away for ${awayMs} ms, and only it can do this (${reasonOf(failure)})`;
     return new StoreError(failure.code, message, { transient: failure.transient, cause: failure });
   }
+}
+
+/** Whether an answer that was decided here has booked something. */
+function isBooking({ mode }: StoreRequest, reply: StoreAnswer): reply is StoreReply {
+  if (StoreError.isInstance(reply) || mode === "peek" || reply.replay !== undefined) return false;
+  return reply.allowed || mode === "force";
 }

@@ -16,7 +16,9 @@ export function* recovery(oracle: Oracle): Generator<string> {
   // A journal that has lost its last writes has batches that were settled: the store refuses each of them ten times.
   if (run.schedule.faults.some((fault) => fault.type === "kill" && fault.losesWrites > 0)) return;
   const { faults, instances } = run.schedule;
-  const wellMs = Math.max(0, ...faults.map(endOf), ...instances.map(({ startMs }) => startMs)) + WELL_AFTER_MS;
+  // A journal that cannot be written keeps no instance away.
+  const outages = faults.filter(({ type }) => type !== "full-disk");
+  const wellMs = Math.max(0, ...outages.map(endOf), ...instances.map(({ startMs }) => startMs)) + WELL_AFTER_MS;
   for (const { on, fromMs, untilMs, hasEnded } of oracle.away) {
     if ((hasEnded && untilMs === null) || (oracle.hasNoService && oracle.isClient(on))) continue;
     const dueMs = Math.max(wellMs, fromMs + BOOKS_WITHIN_MS);
