@@ -21,6 +21,8 @@ export function* recovery(oracle: Oracle): Generator<string> {
   const wellMs = Math.max(0, ...outages.map(endOf), ...instances.map(({ startMs }) => startMs)) + WELL_AFTER_MS;
   for (const { on, fromMs, untilMs, hasEnded } of oracle.away) {
     if ((hasEnded && untilMs === null) || (oracle.hasNoService && oracle.isClient(on))) continue;
+    // So has a journal that could not forget them before its process died.
+    if (oracle.deaths.timesAgain(on) > 0) continue;
     const dueMs = Math.max(wellMs, fromMs + BOOKS_WITHIN_MS);
     if (untilMs !== null && untilMs <= dueMs) continue;
     yield `${on} decides alone since ${fromMs.toFixed(0)} ms, and ${untilMs === null ? "never" : `at ${untilMs.toFixed(0)} ms`} asks the store again; ${dueMs} ms was the time`;
