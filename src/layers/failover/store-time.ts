@@ -5,6 +5,8 @@ import { monotonicClock, systemClock } from "../../clock.ts";
 export class StoreTime {
   /** The store's clock less the monotonic clock, never too large. */
   #offsetMs: number | null = null;
+  /** The same by this machine's clock, when the time was first asked for: what is remembered since then needs one correction. */
+  #guessedOffsetMs: number | null = null;
   /** What has to be added to a time that was read before anything was learnt, ms. */
   correctionMs = 0;
   /** How far the store may be ahead of `nowMs`, ms. */
@@ -16,7 +18,7 @@ export class StoreTime {
     const most = storeMs - sentMs;
     // The store's clock was set back if it is behind the known time.
     if (this.#offsetMs !== null && least <= this.#offsetMs && most >= this.#offsetMs) return;
-    if (this.#offsetMs === null) this.correctionMs = storeMs - systemClock.nowMs();
+    if (this.#offsetMs === null) this.correctionMs = storeMs - this.nowMs();
     this.#offsetMs = least;
     this.errorMs = most - least;
   }
@@ -25,8 +27,13 @@ export class StoreTime {
     return this.#offsetMs !== null;
   }
 
-  /** Epoch ms, an integer; not ahead of the store. This machine's clock before anything was learnt. */
+  /** Epoch ms, an integer; not ahead of the store. Before anything was learnt it begins with this machine's clock. */
   nowMs(): number {
-    return this.#offsetMs === null ? systemClock.nowMs() : Math.floor(monotonicClock.nowMs() + this.#offsetMs);
+    return Math.floor(monotonicClock.nowMs() + (this.#offsetMs ?? this.#guessed()));
+  }
+
+  #guessed(): number {
+    this.#guessedOffsetMs ??= systemClock.nowMs() - monotonicClock.nowMs();
+    return this.#guessedOffsetMs;
   }
 }
