@@ -11,7 +11,8 @@ export function* decisions(oracle: Oracle): Generator<string> {
   }
 }
 
-function* problemsOf(oracle: Oracle, { planned, decision, policies, on }: Decided): Generator<string> {
+function* problemsOf(oracle: Oracle, entry: Decided): Generator<string> {
+  const { planned, decision, policies, on } = entry;
   const { allowed, verdicts, deniedBy, retryAfterMs } = decision;
   if (allowed !== verdicts.every((verdict) => verdict.allowed)) yield "is decided otherwise than its verdicts say";
   if (allowed !== (deniedBy === null)) yield "names a limit that denies it, and is allowed, or the other way round";
@@ -23,10 +24,15 @@ function* problemsOf(oracle: Oracle, { planned, decision, policies, on }: Decide
   for (const { limit, allotment, price } of oracle.matchesOf(planned.call, ended)) {
     if (limit.mode !== "enforce" || price === 0) continue;
     if (allotment.quota === 0) yield `is allowed by ${limit.name}, whose quota is 0`;
-    const isAlone = decision.degraded !== null && !limit.isBorrowing;
-    if (isAlone && limit.onStoreError === "deny")
+    if (isAlone(oracle, entry) && !limit.isBorrowing && limit.onStoreError === "deny")
       yield `is allowed by ${limit.name} without the store: it has onStoreError deny`;
   }
+}
+
+/** Whether it was decided without the store. A call that takes units which were borrowed without it says so, too, but the store decides the rest. */
+function isAlone({ away }: Oracle, { decision, on, askedAtMs, atMs }: Decided): boolean {
+  const wasAway = away.some((time) => time.on === on && time.fromMs <= atMs && (time.untilMs ?? atMs) >= askedAtMs);
+  return decision.degraded !== null && wasAway;
 }
 
 /** A call that comes again under its key gets the first answer. */
