@@ -3,6 +3,7 @@
 
 import type { Cost } from "../kernel/call.ts";
 import { checkHoldOptions } from "../limiter/hold.ts";
+import { newHoldId } from "../limiter/hold-id.ts";
 import type { CallOptions, HoldOptions, Outcome, Settlement } from "../limiter.ts";
 import { askOr, checkSendable } from "./ask.ts";
 import type { Booking } from "./bookings.ts";
@@ -18,7 +19,7 @@ interface EndRequest {
   readonly op: "settle" | "release" | "end";
   /** Beside the hold and the call. */
   readonly body: object;
-  /** Booked by `record` when the service denied the hold; absent: nothing is booked. */
+  /** Booked by itself when the service denied the hold; absent: nothing is booked. */
   readonly usage?: Cost;
   readonly hasFailed?: boolean;
   /** The call's outcome alone, for a hold that the service denied: `record` reports nothing. */
@@ -36,6 +37,8 @@ export class LocalHold implements EndableHold {
   readonly #isEmpty: boolean;
   /** Whether the call was booked when the service denied the hold. */
   #isBooked = false;
+  /** Under which the usage of a call is settled that the service does not record. */
+  readonly #unknownId = newHoldId(true);
   /** The service's hold; `null`: the service denied it; `undefined`: the service has not answered yet. */
   #remote: EndableHold | null | undefined;
 
@@ -142,9 +145,18 @@ export class LocalHold implements EndableHold {
     }
     if (usage === undefined) return null;
     // The service has no hold. All usage is booked, because this process admitted the call.
-    const { whole, ofFailed } = this.#prices;
+    const { whole, ofFailed, isUntilEnd } = this.#prices;
     if (this.#isBooked) return this.#excessItem(usage);
-    return recordItem({ ...sent, cost: { ...(hasFailed ? ofFailed : whole), ...usage } }, quotas);
+    const cost = { ...(hasFailed ? ofFailed : whole), ...usage };
+    return isUntilEnd ? this.#settleItem(cost) : recordItem({ ...sent, cost }, quotas);
+  }
+
+  /** Settles a hold that the service does not know: it books all of the usage. */
+  #settleItem(usage: Cost): BatchItem {
+    const { call, quotas } = this.#keyed;
+    const nothing = Object.fromEntries(Object.keys(usage).map((unit) => [unit, 0]));
+    const body = { holdId: this.#unknownId, call: { ...call, cost: nothing }, ...quotas, usage };
+    return { op: "settle", body, isRepeatable: true };
   }
 
   /** Books what a call used beyond the prices at which it was booked. `null`: nothing. */

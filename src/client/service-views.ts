@@ -2,9 +2,11 @@
 // and the service's time. It decides nothing.
 
 import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
+import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { type Bucket, bucketOf, type Match, missingIn, resolveMatches, stepOf } from "../kernel/charge.ts";
 import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
+import { allotmentsOf } from "../kernel/policy/parse.ts";
 import type { Step, StepEvent, StepReply } from "../kernel/request.ts";
 import { StoreTime } from "../layers/failover/store-time.ts";
 import { Views } from "../layers/failover/views.ts";
@@ -19,6 +21,8 @@ export type TouchEvent = Extract<StepEvent, { readonly type: "grant" | "revoke" 
 export interface Prices {
   readonly whole: Cost;
   readonly ofFailed: Cost;
+  /** Whether a limit counts the call until it ends: the service does not record it. */
+  readonly isUntilEnd: boolean;
 }
 
 export class ServiceViews {
@@ -77,6 +81,7 @@ export class ServiceViews {
     return {
       whole: Object.fromEntries(priced.map(({ unit, cost }) => [unit, cost])),
       ofFailed: Object.fromEntries(priced.map(({ unit, cost }) => [unit, charged.has(unit) ? cost : 0])),
+      isUntilEnd: verdicts.some(({ limit }) => this.#isUntilEnd(limit)),
     };
   }
 
@@ -93,6 +98,11 @@ export class ServiceViews {
 
   #limitNamed(name: string): Limit | undefined {
     return this.policy.limits.find((limit) => limit.name === name);
+  }
+
+  #isUntilEnd(name: string): boolean {
+    const limit = this.#limitNamed(name);
+    return limit !== undefined && allotmentsOf(limit).some(({ spec }) => algorithmOf(spec).isHeldOnly);
   }
 
   /** The bucket of a limit; `null` where this policy does not know the dimensions. */

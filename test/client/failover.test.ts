@@ -435,6 +435,32 @@ describe("holds while the service is unreachable", () => {
     assert.equal(await usedOf(server, "user=u9", "tokens"), 5);
   });
 
+  it("of a call with a slot are booked when the service would not hold them, however they end", async () => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    const job = { tool: "job", session: "s1", user: "u8" };
+    const plain = { ...job, tool: "search" };
+    await instance.limiter.consume(plain);
+    await cut(instance);
+    // It ends before the service is back, and the next ones after that.
+    await instance.limiter.run({ ...job, cost: { tokens: 7 } }, ({ addUsage }) => addUsage({ tokens: 20 }));
+    for (let i = 0; i < 9; i++) await server.post("/v1/record", { call: plain });
+    const held = await instance.limiter.reserve({ ...job, cost: { tokens: 300 } });
+    assert.ok(held.allowed);
+    const later = instance.limiter.run(job, async ({ addUsage }) => {
+      await heal(instances);
+      addUsage({ tokens: 1 });
+    });
+    assert.equal((await later).allowed, true);
+    await held.hold.settle();
+    assert.equal(await usedOf(server, "user=u8", "small"), 1 + 9 + 3);
+    assert.equal(await usedOf(server, "user=u8", "tokens"), 20 + 300 + 1);
+    assert.deepEqual(
+      instance.events.filter(({ type }) => type.startsWith("hold.")),
+      [],
+    );
+  });
+
   it("are freed when the service made them and the client denied the call", async () => {
     // A share of one among so many is nothing.
     const { server, instances } = await clients(1, { instances: 10_000 }, SHORT_DEADLINE_MS);
