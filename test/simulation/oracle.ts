@@ -7,7 +7,7 @@ import { algorithmOf } from "../../src/kernel/algorithms/registry.ts";
 import type { Match } from "../../src/kernel/charge.ts";
 import type { CompiledPolicy } from "../../src/kernel/limit.ts";
 import { Deaths } from "./deaths.ts";
-import { type Entry, numberOf } from "./log.ts";
+import { type Asked, type Entry, numberOf } from "./log.ts";
 import { type Away, awayTimes } from "./outages.ts";
 import type { Run } from "./run.ts";
 import type { Call, PlannedCall } from "./schedule.ts";
@@ -131,13 +131,13 @@ export class Oracle {
     const isLost =
       decision.degraded !== null &&
       (this.deaths.mayLose(decided, decision.allowed) || this.#mayServiceLose(decided) || this.#hasWrongTime(decided));
-    // A client may deny a call that the service has admitted, and whose answer was lost.
+    // A client may deny a call that the service has admitted, and whose answer was lost: by itself, or when it has asked again.
     // So may an instance, if the call came twice under one key: an answer that was given again is not undone.
     const isKeyed = "call" in planned && planned.call.idempotencyKey !== undefined;
     // And a hold is charged at its end, if it was made for a call that was denied later than that.
     const isHold = planned.verb === "reserve" || planned.verb === "run";
     const isUnsure = isKeyed || isHold || this.isClient(decided.on);
-    const mayBeCharged = isLost || (decision.degraded !== null && isUnsure);
+    const mayBeCharged = isLost || (decision.degraded !== null && isUnsure) || this.#isSentAgain(decided);
     if (!decision.allowed && planned.verb !== "record") return mayBeCharged ? { ...NOTHING, most: mayBe } : NOTHING;
     const admitted = decision.allowed ? price : 0;
     const [least, most] = this.#rangeOf(planned, decided, unit, price, mayBe);
@@ -156,8 +156,16 @@ export class Oracle {
     const isRefused = failed?.error.name === "MisuseError" && !isWaiting;
     // With failover an error says that nothing was booked, unless the caller gave up a place that it had.
     const isNothing =
-      failed?.error.name === "StoreError" && schedule.settings.hasFailover && !this.deaths.mayLose(failed);
+      failed?.error.name === "StoreError" &&
+      schedule.settings.hasFailover &&
+      !this.deaths.mayLose(failed) &&
+      !this.#isSentAgain(failed);
     return isRefused || isNothing ? NOTHING : { ...NOTHING, most };
+  }
+
+  /** Whether a client may have sent a call twice. */
+  #isSentAgain({ on, tookMs }: Asked): boolean {
+    return this.isClient(on) && tookMs >= SENT_AGAIN_AFTER_MS;
   }
 
   /** What an admitted call comes to in the end. */
@@ -206,6 +214,9 @@ export class Oracle {
     );
   }
 }
+
+/** How long a client pauses at least before it sends a call again, ms. */
+const SENT_AGAIN_AFTER_MS = 15;
 
 /** Verbs whose calls end with what they used. */
 const ENDING: ReadonlySet<string> = new Set(["reserve", "run"]);
