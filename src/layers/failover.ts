@@ -41,8 +41,8 @@ export class FailoverLayer implements Layer, OutageWork {
   readonly #recovery: Recovery;
   readonly #outage: Outage;
   readonly #local: LocalDecisions;
-  /** Batches that are under way. */
-  readonly #sent = new Set<Promise<unknown>>();
+  /** Batches that are under way, and what they ask. */
+  readonly #sent = new Map<Promise<unknown>, readonly StoreRequest[]>();
 
   /**
    * @param group the group whose instances share the limits
@@ -89,7 +89,7 @@ export class FailoverLayer implements Layer, OutageWork {
    */
   async recovered(withinMs: number, hasMore = false): Promise<void> {
     const endsAtMs = this.#clock.nowMs() + withinMs;
-    await Promise.allSettled(this.#sent);
+    await Promise.allSettled(this.#sent.keys());
     while (this.#outage.state === "away" && (hasMore || !this.#backlog.isEmpty)) {
       const leftMs = endsAtMs - this.#clock.nowMs();
       const recovering = Promise.resolve(this.#outage.recovering);
@@ -102,7 +102,7 @@ export class FailoverLayer implements Layer, OutageWork {
     const wasHere = this.#outage.state === "here";
     this.#outage.close();
     this.#heartbeat.end();
-    await Promise.allSettled([...this.#sent, this.#outage.recovering]);
+    await Promise.allSettled([...this.#sent.keys(), this.#outage.recovering]);
     if (wasHere) await this.#heartbeat.leave();
     const bookings = [...this.#backlog.bookings()].length;
     this.#backlog.catchUp();
@@ -139,8 +139,9 @@ export class FailoverLayer implements Layer, OutageWork {
     if (this.#outage.state === "away") return requests.map((request) => this.#local.admit(request));
     const receipt = requests.some(({ mode }) => mode !== "peek") ? this.#backlog.nextReceipt() : undefined;
     const number = receipt?.number ?? null;
-    const asked = this.#link.send(requests, { receipt, leftMs, clock: this.#clock });
-    this.#sent.add(asked);
+    const sent = this.#link.send(requests, { receipt, leftMs, clock: this.#clock });
+    const asked: Promise<readonly StoreAnswer[]> = sent.finally(() => this.#sent.delete(asked));
+    this.#sent.set(asked, requests);
     let replies: readonly StoreAnswer[];
     try {
       replies = await asked;
@@ -152,12 +153,11 @@ export class FailoverLayer implements Layer, OutageWork {
         return this.#local.doubt(requests, number, []);
       }
       // Nothing was booked.
+      this.#local.hear(requests, []);
       if (number !== null) this.#backlog.answered(number);
       if (!mayAskAgain) throw failure;
       this.#leave(failure);
       return this.#answer(requests, dueMs, true);
-    } finally {
-      this.#sent.delete(asked);
     }
     const failed = replies.find((reply) => isOutage(reply));
     if (failed !== undefined) {
@@ -165,12 +165,14 @@ export class FailoverLayer implements Layer, OutageWork {
       return this.#local.doubt(requests, number, replies);
     }
     if (number !== null) this.#backlog.answered(number);
+    if (this.#outage.recovering !== null) this.#local.hear(requests, replies);
     return replies;
   }
 
   /** From now on this process decides. A store that has only lost data is there: calls wait until it has it again. */
   #leave(failure: StoreError): void {
     const isNew = this.#outage.leave(failure);
+    if (isNew) for (const requests of this.#sent.values()) this.#local.expect(requests);
     const { recovering } = this.#outage;
     if (!isNew || recovering === null || TermsError.refusalOf(failure) !== "other-incarnation") return;
     this.#outage.hold(within(this.deadlineMs, recovering).catch(() => {}));
@@ -202,7 +204,7 @@ export class FailoverLayer implements Layer, OutageWork {
     const beat = await this.#heartbeat.beat();
     // Each of them becomes answered or doubtful. The doubtful ones are settled below, and `Backlog.rename` needs that none is
     // under way.
-    await Promise.allSettled(this.#sent);
+    await Promise.allSettled(this.#sent.keys());
     await this.#recovery.raise(beat);
     await this.#recovery.settle();
     while (this.#backlog.looseCount > LAST_BOOKINGS) await this.#recovery.flush();
@@ -220,7 +222,7 @@ export class FailoverLayer implements Layer, OutageWork {
   }
 
   returned(awayMs: number): void {
-    this.#local.fallback.clear();
+    this.#local.clear();
     this.#tell({ type: "store.recovered", awayMs, ...this.#recovery.takeCounts() });
   }
 }

@@ -148,6 +148,52 @@ describe("failover", () => {
     });
   }
 
+  /** An instance whose next answers come when the test says so. */
+  async function withSlowAnswers(remote: RemoteStore) {
+    const answers = Promise.withResolvers<void>();
+    const book = remote.book.bind(remote);
+    let isSlow = false;
+    remote.book = async (...asked) => {
+      const isDelayed = isSlow && remote.fault === "answer";
+      const replies = await book(...asked);
+      if (isDelayed) await answers.promise;
+      return replies;
+    };
+    const instance = instanceOf(remote, policyOf(), { deadlineMs: 2_000 });
+    await instance.limiter.consume(call);
+    isSlow = true;
+    return { ...instance, answer: () => answers.resolve() };
+  }
+
+  it("gives no call the units that the store is giving to calls in flight", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter, until, answer } = await withSlowAnswers(remote);
+    const inFlight = admitted(limiter, 4);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    remote.fault = "lose-request";
+    assert.notEqual((await limiter.consume(call)).degraded, null);
+    assert.equal(await admitted(limiter, 9), 4);
+    answer();
+    assert.equal(await inFlight, 4);
+    remote.fault = "answer";
+    await until("store.recovered");
+    assert.equal(await usedIn(limiter), 10);
+    await limiter.close();
+  });
+
+  it("counts what the store has booked of a call in flight that could not be expected to fit", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter, answer } = await withSlowAnswers(remote);
+    const inFlight = limiter.record({ ...call, cost: { calls: 20 } });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    remote.fault = "lose-request";
+    assert.equal(await admitted(limiter, 1), 1);
+    answer();
+    await inFlight;
+    assert.equal(await admitted(limiter, 1), 0);
+    await limiter.close({ withinMs: 0 });
+  });
+
   it("does not undo a denied call in flight when another instance got its answer", async () => {
     const remote = new RemoteStore(clock);
     const [one, two] = [1, 2].map(() => instanceOf(remote, policyOf({ onStoreError: "deny" })));

@@ -44,6 +44,8 @@ export class Fallback {
   readonly #states = new BoundedStates(MAX_LOCAL);
   /** Of each of these states. */
   readonly #bases = new WeakMap<StoredState, Basis>();
+  /** Units of each bucket that the store may be giving to requests under way: calls that are decided here do not get them. */
+  readonly #expected = new Map<string, number>();
 
   constructor(views: Views) {
     this.#views = views;
@@ -52,6 +54,7 @@ export class Fallback {
   /** Forgets all: the store counts again. */
   clear(): void {
     this.#states.clear();
+    this.#expected.clear();
   }
 
   /** The limits by which units of a request flow back here. */
@@ -108,6 +111,42 @@ export class Fallback {
     return { ...reply, degraded, steps: shown };
   }
 
+  /** Expects that the store books a request that is under way. Returns whether it does: not where the request would not fit. */
+  expect({ steps }: StoreRequest, nowMs: number): boolean {
+    const isFitting = (step: Step) => {
+      const { bucket, limit } = step;
+      const view = this.#views.get(bucket);
+      const free =
+        algorithmOf(limit).capacity(limit) + grantedWhenSeen(view, limit, nowMs) - usedWhenSeen(view, limit, nowMs);
+      return unitsOf(step) <= free - this.#expectedOf(bucket);
+    };
+    if (!steps.every(isFitting)) return false;
+    for (const step of steps) this.#expected.set(step.bucket, this.#expectedOf(step.bucket) + unitsOf(step));
+    return true;
+  }
+
+  /** It is known what became of a request that was expected. */
+  arrived({ steps }: StoreRequest): void {
+    for (const step of steps) this.#expected.set(step.bucket, this.#expectedOf(step.bucket) - unitsOf(step));
+  }
+
+  #expectedOf(bucket: string): number {
+    return this.#expected.get(bucket) ?? 0;
+  }
+
+  /** Counts what the store has booked of a request, where this instance already decides the bucket: its state began without it. */
+  count({ steps }: StoreRequest, place: Place | null, nowMs: number, failure: StoreError): void {
+    const counted = steps.filter((step) => unitsOf(step) > 0 && this.#isBehind(step, nowMs));
+    if (counted.length > 0) this.decide({ mode: "force", steps: counted }, place, nowMs, failure);
+  }
+
+  /** Whether a bucket is decided here, from a view that is not the newest. */
+  #isBehind(step: Step, nowMs: number): boolean {
+    const found = this.#found(step);
+    if (found === undefined || nowMs >= found.state.expiresAtMs) return false;
+    return found.basis.view !== this.#views.get(step.bucket);
+  }
+
   /** What is known of a step's bucket. One that this instance has not booked on is as it was last seen. */
   #localOf(step: Step, place: Place | null, nowMs: number): LocalStep {
     const found = this.#found(step);
@@ -117,7 +156,8 @@ export class Fallback {
       : { ...found.basis, place: found.basis.place ?? place };
     const among = placeIn(step, known.place);
     const at = (seeded: number | null, state?: StoredState): LocalStep => {
-      const share = shareIn(step, { ...known, seeded }, nowMs);
+      const whole = shareIn(step, { ...known, seeded }, nowMs);
+      const share = { ...whole, limit: lessened(whole.limit, this.#expectedOf(step.bucket)) };
       return { step, share, basis: { ...known, seeded: share.seeded, among }, state: isNew ? share.spent : state };
     };
     if (isNew) return at(null);
@@ -203,6 +243,18 @@ function denial(step: Step, view: View | undefined, nowMs: number): Partial<Step
   const spent = used === 0 ? undefined : spentOf(view, limit, nowMs);
   const waitMs = freeAfterMs(limit, { spent, entries: [] }, units, nowMs);
   return { retryAfterMs: Math.max(1, waitMs), resetAfterMs: Math.max(0, (view?.endsAtMs ?? nowMs) - nowMs) };
+}
+
+/** Units that a step takes, of a limit that counts units. */
+function unitsOf({ limit, event }: Step): number {
+  if (!algorithmOf(limit).countsUnits) return 0;
+  return event.type === "charge" ? event.cost : event.type === "hold" ? event.units : 0;
+}
+
+/** A limit with so many units less. */
+function lessened(limit: LimitSpec, units: number): LimitSpec {
+  const { outage, capacity } = algorithmOf(limit);
+  return units === 0 ? limit : outage.withCapacity(limit, Math.max(0, capacity(limit) - units));
 }
 
 const STORE_ONLY: ReadonlySet<StepEvent["type"]> = new Set(["grant", "revoke", "reset", "raise"]);

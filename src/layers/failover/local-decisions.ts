@@ -23,7 +23,9 @@ export class LocalDecisions {
   readonly #members: Pick<Members, "place">;
   readonly #outage: Pick<Outage, "failure" | "awayMs">;
   /** The buckets of this process: cleared when the store counts again. */
-  readonly fallback: Fallback;
+  readonly #fallback: Fallback;
+  /** Requests under way whose units the fallback expects to be booked. */
+  readonly #expected = new Set<StoreRequest>();
 
   constructor(
     link: Seen,
@@ -35,9 +37,33 @@ export class LocalDecisions {
     this.#backlog = backlog;
     this.#members = members;
     this.#outage = outage;
-    this.fallback = new Fallback(link.views);
+    this.#fallback = new Fallback(link.views);
     // What an earlier process admitted, and has not been booked, reduces this one's share.
     for (const request of backlog.bookings()) this.#decide(request);
+  }
+
+  /** Expects that the store books requests that are under way when an outage begins. */
+  expect(requests: readonly StoreRequest[]): void {
+    const nowMs = this.#link.time.nowMs();
+    for (const request of requests) {
+      if (request.mode !== "peek" && this.#fallback.expect(request, nowMs)) this.#expected.add(request);
+    }
+  }
+
+  /** The store has answered requests that were under way when it went away, or never will. What it has booked counts here, too. */
+  hear(requests: readonly StoreRequest[], replies: readonly StoreAnswer[]): void {
+    const nowMs = this.#link.time.nowMs();
+    for (const [i, request] of requests.entries()) {
+      if (this.#expected.delete(request)) this.#fallback.arrived(request);
+      if (!isBooking(request, replies[i])) continue;
+      this.#fallback.count(request, this.#members.place(), nowMs, this.#outage.failure);
+    }
+  }
+
+  /** Forgets all: the store counts again. */
+  clear(): void {
+    this.#fallback.clear();
+    this.#expected.clear();
   }
 
   /** Decides a request that the store is not asked about, and remembers to book it. */
@@ -46,7 +72,7 @@ export class LocalDecisions {
     if (!isBooking(request, reply)) return reply;
     try {
       const { time } = this.#link;
-      this.#backlog.add(request, time.nowMs(), this.fallback.limitsOf(request), time.isKnown === false);
+      this.#backlog.add(request, time.nowMs(), this.#fallback.limitsOf(request), time.isKnown === false);
       return reply;
     } catch (error) {
       this.#takeBack(request, reply);
@@ -60,6 +86,7 @@ export class LocalDecisions {
    */
   doubt(requests: readonly StoreRequest[], number: number | null, known: readonly StoreAnswer[]): StoreAnswer[] {
     const atMs = this.#link.time.nowMs();
+    this.hear(requests, known);
     const replies = requests.map((request, i): StoreAnswer => {
       const found = known[i];
       return found === undefined || isOutage(found) ? this.#decide(request) : found;
@@ -87,14 +114,14 @@ export class LocalDecisions {
   #decide(request: StoreRequest): StoreAnswer {
     if (needsStore(request)) return this.#needsStore();
     try {
-      return this.fallback.decide(request, this.#members.place(), this.#link.time.nowMs(), this.#outage.failure);
+      return this.#fallback.decide(request, this.#members.place(), this.#link.time.nowMs(), this.#outage.failure);
     } catch (error) {
       return asStoreError(error);
     }
   }
 
   #takeBack(request: StoreRequest, reply: StoreReply): void {
-    this.fallback.takeBack(request, reply, this.#link.time.nowMs(), this.#outage.failure);
+    this.#fallback.takeBack(request, reply, this.#link.time.nowMs(), this.#outage.failure);
   }
 
   /** The error of a request that only the store can answer. */
@@ -105,8 +132,9 @@ export class LocalDecisions {
   }
 }
 
-/** Whether an answer that was decided here has booked something. */
-function isBooking({ mode }: StoreRequest, reply: StoreAnswer): reply is StoreReply {
-  if (StoreError.isInstance(reply) || mode === "peek" || reply.replay !== undefined) return false;
+/** Whether a request has booked something: not where its reply is an answer that was given before. */
+function isBooking({ mode }: StoreRequest, reply: StoreAnswer | undefined): reply is StoreReply {
+  if (reply === undefined || StoreError.isInstance(reply) || mode === "peek") return false;
+  if (reply.replay !== undefined || reply.stale === true) return false;
   return reply.allowed || mode === "force";
 }

@@ -26,7 +26,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "outage: admitted calls are not remembered": {
     file: "layers/failover/local-decisions.ts",
-    find: "this.#backlog.add(request, time.nowMs(), this.fallback.limitsOf(request), time.isKnown === false);",
+    find: "this.#backlog.add(request, time.nowMs(), this.#fallback.limitsOf(request), time.isKnown === false);",
     replace: "",
   },
   "outage: denied calls are booked": {
@@ -46,7 +46,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "outage: the local buckets survive it": {
     file: "layers/failover.ts",
-    find: "this.#local.fallback.clear();",
+    find: "this.#local.clear();",
     replace: "",
   },
   "outage: other instances do not count": {
