@@ -103,15 +103,21 @@ export class Network {
   #rulesBetween(from: Machine, to: Machine): NetworkRules {
     let worst = GOOD;
     for (const { applies, rules } of this.#rules) {
-      if (!applies(from, to)) continue;
-      const names = Object.keys(GOOD) as (keyof NetworkRules)[];
-      worst = Object.fromEntries(names.map((name) => [name, Math.max(worst[name], rules[name])])) as Record<
-        keyof NetworkRules,
-        number
-      >;
+      if (applies(from, to)) worst = worst === GOOD ? rules : worseOf(worst, rules);
     }
     return worst;
   }
+}
+
+function worseOf(one: NetworkRules, other: NetworkRules): NetworkRules {
+  const worse = (name: keyof NetworkRules) => Math.max(one[name], other[name]);
+  return {
+    losesRequests: worse("losesRequests"),
+    losesAnswers: worse("losesAnswers"),
+    endsConnections: worse("endsConnections"),
+    repeats: worse("repeats"),
+    slowMs: worse("slowMs"),
+  };
 }
 
 /** What became of an answer: it is given to the sender later. */

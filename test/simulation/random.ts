@@ -1,25 +1,31 @@
 // Random numbers from a text. Each part of a run draws from a stream of its own, so that removing one part does not change what
 // the others draw. It uses whole numbers alone: every version of Node draws the same.
 
+/** Three hashes of a stream's name. */
+type Seed = readonly [number, number, number];
+
+const STARTS: Seed = [0x9e3779b9, 0x85ebca6b, 0xc2b2ae35];
+
 /** A stream of random numbers. */
 export class Random {
-  readonly #seed: string;
+  readonly #seed: Seed;
   #a: number;
   #b: number;
   #c: number;
   #count = 1;
 
-  constructor(seed: string) {
-    this.#seed = seed;
-    this.#a = hash(seed, 0x9e3779b9);
-    this.#b = hash(seed, 0x85ebca6b);
-    this.#c = hash(seed, 0xc2b2ae35);
+  constructor(seed: string | Seed) {
+    this.#seed = typeof seed === "string" ? hashed(seed, STARTS) : seed;
+    const [a, b, c] = this.#seed;
+    this.#a = mixed(a);
+    this.#b = mixed(b);
+    this.#c = mixed(c);
     for (let i = 0; i < 12; i++) this.#draw();
   }
 
   /** A stream that depends on this one's seed and on the name alone. */
   stream(name: string): Random {
-    return new Random(`${this.#seed}/${name}`);
+    return new Random(hashed(`/${name}`, this.#seed));
   }
 
   /** From 0 to below 1, in steps of 2^-32. */
@@ -61,10 +67,21 @@ export class Random {
   }
 }
 
-/** FNV-1a over the text, mixed at the end. */
-function hash(text: string, start: number): number {
-  let value = start;
-  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 16777619);
-  value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
+/** FNV-1a over a text, from three starts at once. A longer text goes on from here. */
+function hashed(text: string, [startA, startB, startC]: Seed): Seed {
+  let a = startA;
+  let b = startB;
+  let c = startC;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    a = Math.imul(a ^ code, 16777619);
+    b = Math.imul(b ^ code, 16777619);
+    c = Math.imul(c ^ code, 16777619);
+  }
+  return [a, b, c];
+}
+
+function mixed(hash: number): number {
+  const value = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   return value ^ (value >>> 13);
 }

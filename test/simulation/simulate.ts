@@ -26,6 +26,8 @@ const SHOWN = 3;
 
 export async function simulate({ first, schedules }: Chunk, options: SimulateOptions): Promise<Totals> {
   const { seed } = options;
+  // Errors are everyday here, and where each was made takes long to write down.
+  if (!options.story) Error.stackTraceLimit = 0;
   const begun = process.cpuUsage();
   const unseen = watchUnseen();
   let totals = NONE;

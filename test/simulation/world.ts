@@ -23,6 +23,8 @@ export interface Event {
 /** More events than any schedule needs: the code under test repeats something for ever. */
 const MOST_EVENTS = 2_000_000;
 
+const RESOLVED = Promise.resolve();
+
 export class World {
   readonly random: Random;
   /** Milliseconds since the world began, with fractions. */
@@ -68,6 +70,7 @@ export class World {
   /** Lets everything happen until an instant. */
   runUntil(endMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
+      const next = () => process.nextTick(step);
       const step = () => {
         try {
           if (!this.#happenNext(endMs)) return resolve();
@@ -75,9 +78,9 @@ export class World {
           return reject(error);
         }
         // A tick that a microtask asks for comes when no microtask is left.
-        queueMicrotask(() => process.nextTick(step));
+        void RESOLVED.then(next);
       };
-      process.nextTick(step);
+      next();
     });
   }
 
