@@ -61,7 +61,7 @@ export class Services {
       const request = new Request(url, {
         method,
         signal: gone.signal,
-        ...(headers ? { headers } : {}),
+        headers: { ...(headers as Record<string, string>), ...lengthOf(body) },
         ...(body ? { body } : {}),
       });
       const response = await service.fetch(request);
@@ -69,4 +69,9 @@ export class Services {
     };
     return network.ask(from, host, answer, false);
   }
+}
+
+/** Node's `fetch` says how long a text is. */
+function lengthOf(body: unknown): Record<string, string> {
+  return typeof body === "string" ? { "content-length": String(Buffer.byteLength(body)) } : {};
 }

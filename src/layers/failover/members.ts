@@ -44,8 +44,10 @@ export class Members {
   readonly #option: number | undefined;
   readonly #hasJournal: boolean;
   #rank: number | null = null;
-  /** The highest count of this hour and of the last. */
+  /** The highest count of this hour and of the last, by hour. */
   #counts = new Map<number, number>();
+  /** The highest of both. */
+  #highest = 0;
 
   constructor(option: number | undefined, hasJournal: boolean) {
     this.#option = option;
@@ -69,6 +71,7 @@ export class Members {
       [hour - 1, ofHour(hour - 1)],
       [hour, Math.max(instances, ofHour(hour))],
     ]);
+    this.#highest = Math.max(...this.#counts.values());
     this.#rank = rank;
     return this.#highest > before;
   }
@@ -81,9 +84,5 @@ export class Members {
     if (this.#highest === 0 && !(this.#hasJournal && this.#option !== undefined)) return null;
     const instances = this.#option ?? this.#highest;
     return { instances, rank: this.#rank === null ? null : Math.min(this.#rank, instances - 1) };
-  }
-
-  get #highest(): number {
-    return Math.max(0, ...this.#counts.values());
   }
 }
