@@ -1,7 +1,8 @@
 // The layers in front of a store that is reached over a network, in order from the store to the limiter. Each is a store that
 // wraps the one before it. A store brings them along, so that a program pays only for what its store needs.
 
-import type { Layered, Layers, LayerSettings, Store } from "../store/store.ts";
+import type { StoreRequest } from "../kernel/request.ts";
+import type { Layered, Layers, LayerSettings, Store, StoreAnswer } from "../store/store.ts";
 import { isShared } from "../store/shared-store.ts";
 import { BatchLayer } from "./batch.ts";
 import { BorrowLayer } from "./borrow.ts";
@@ -30,7 +31,7 @@ export const networkLayers: Layers = (
   const safe = failing ?? checked;
   const batched = safe.batching === undefined ? safe : new BatchLayer(safe, safe.batching);
   // Units are given back to the store itself: what a layer sends again after an outage could take back another call's.
-  const borrowing = new BorrowLayer(batched, (requests) => store.apply(requests), clock);
+  const borrowing = new BorrowLayer(batched, (requests) => inParts(store, safe.batching?.size, requests), clock);
   return {
     store: new DenyCacheLayer(borrowing, denyCacheMs, clock),
     deadlineMs: safe.deadlineMs,
@@ -38,3 +39,17 @@ export const networkLayers: Layers = (
     recovered: async (withinMs) => failing?.recovered(withinMs, borrowing.owes),
   };
 };
+
+/** Asks a store for at most so many requests at once. */
+async function inParts(
+  store: Store,
+  size: number | undefined,
+  requests: readonly StoreRequest[],
+): Promise<readonly StoreAnswer[]> {
+  if (size === undefined || requests.length <= size) return store.apply(requests);
+  const answers: StoreAnswer[] = [];
+  for (let first = 0; first < requests.length; first += size) {
+    answers.push(...(await store.apply(requests.slice(first, first + size))));
+  }
+  return answers;
+}

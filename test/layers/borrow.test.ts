@@ -318,6 +318,23 @@ describe("units that are borrowed in advance", () => {
     assert.deepEqual([await usedOf(other), state], [2_000, { fails: 0, isClosed: true }]);
   });
 
+  it("are returned in batches that are as small as the store wants them", async () => {
+    const { store: inner } = slowStore();
+    const sizes: number[] = [];
+    const apply = (requests: readonly StoreRequest[]) => {
+      sizes.push(requests.length);
+      return inner.apply(requests);
+    };
+    const store: Store = { ...inner, batching: { size: 2, underWay: 4 }, apply, close: async () => {} };
+    const limiter = limiterOn(store, 1_000_000);
+    const tools = ["search", "book", "cancel"];
+    for (let i = 0; i < 300; i++) for (const tool of tools) await limiter.consume({ ...CALL, tool });
+    await limiter.close();
+    assert.equal(Math.max(...sizes), 2);
+    const other = limiterOn(inner, 1_000_000);
+    for (const tool of tools) assert.equal((await other.usage({ tool }))[0]?.used, 300);
+  });
+
   it("stay used where the store does not take them in time, and the limiter still closes", async () => {
     for (const withinMs of [0, 20]) {
       const { limiter, other, state } = weakStore();
