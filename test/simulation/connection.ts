@@ -13,9 +13,17 @@ import {
   type Terms,
 } from "../../src/store/api.ts";
 import { asStoreError } from "../../src/store/error.ts";
+import type { Census } from "./census.ts";
 import type { Machine } from "./machine.ts";
 import type { Network } from "./network.ts";
 import type { StoreServer } from "./server.ts";
+
+/** What is at the other end. */
+interface StoreSide {
+  readonly network: Network;
+  readonly server: StoreServer;
+  readonly census: Census;
+}
 
 /** How long a request may take that has no terms, as the Redis store has it. */
 const DEADLINE_MS = 1_000;
@@ -27,12 +35,14 @@ export class Connection implements SharedStore {
   readonly #machine: Machine;
   readonly #network: Network;
   readonly #server: StoreServer;
+  readonly #census: Census;
   #isClosed = false;
 
-  constructor(machine: Machine, network: Network, server: StoreServer, batching: Batching) {
+  constructor(machine: Machine, { network, server, census }: StoreSide, batching: Batching) {
     this.#machine = machine;
     this.#network = network;
     this.#server = server;
+    this.#census = census;
     this.batching = batching;
   }
 
@@ -48,8 +58,12 @@ export class Connection implements SharedStore {
     return this.#ask((server) => server.book(requests, terms), true);
   }
 
-  beat(member: Member): Promise<Beat> {
-    return this.#ask((server) => server.beat(member), true);
+  async beat(member: Member): Promise<Beat> {
+    const { name, world } = this.#machine;
+    const sentMs = world.nowMs;
+    const beat = await this.#ask((server) => server.beat(member), true);
+    this.#census.learn(name, sentMs, world.nowMs, beat);
+    return beat;
   }
 
   async close(): Promise<void> {

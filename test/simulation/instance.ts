@@ -2,6 +2,7 @@
 // the clock stay.
 
 import type { Decision } from "tollgate";
+import type { Census } from "./census.ts";
 import { SimulatedJournal } from "./journal.ts";
 import type { Log } from "./log.ts";
 import { Machine } from "./machine.ts";
@@ -21,6 +22,7 @@ export interface Surroundings {
   readonly world: World;
   readonly network: Network;
   readonly server: StoreServer;
+  readonly census: Census;
   readonly services: Services;
   readonly log: Log;
   readonly witness: Witness;

@@ -128,6 +128,11 @@ function changesOf({ log }: Run, key: string) {
   );
 }
 
+/** Whether programs have asked for a reset or a grant of a bucket. */
+export function isChanged(run: Run, key: string): boolean {
+  return changesOf(run, key).length > 0;
+}
+
 /** Whether a bucket of this name may have this key. */
 function mayBe({ limit }: { readonly limit: string }, key: string): boolean {
   return key.includes(`:${limit}`);

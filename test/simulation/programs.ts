@@ -85,7 +85,7 @@ function startClient({ plan, machine, policy, around, onDecision, onEvent }: Sta
 }
 
 function limiterOptions({ machine, policy, journal, around, onDecision, onEvent }: Start) {
-  const { schedule, network, server } = around;
+  const { schedule } = around;
   const { deadlineMs, batching, denyCacheMs, hasFailover, knowsInstances } = schedule.settings;
   const limiters = schedule.instances.filter(({ role }) => role !== "client").length;
   const failover = {
@@ -93,6 +93,6 @@ function limiterOptions({ machine, policy, journal, around, onDecision, onEvent 
     instances: knowsInstances ? limiters : undefined,
     journal: journal ?? undefined,
   };
-  const store = new Connection(machine, network, server, batching);
+  const store = new Connection(machine, around, batching);
   return { policy, store, denyCacheMs, failover: hasFailover ? failover : (false as const), onDecision, onEvent };
 }

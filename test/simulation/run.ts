@@ -3,6 +3,7 @@
 import type { StoredState } from "../../src/store/api.ts";
 import type { Act } from "./acts.ts";
 import { makeCall } from "./calls.ts";
+import { Census } from "./census.ts";
 import { begin } from "./faults.ts";
 import { Instance, type Surroundings } from "./instance.ts";
 import { Log } from "./log.ts";
@@ -31,6 +32,7 @@ export interface Run {
   readonly policies: Policies;
   readonly log: Log;
   readonly server: StoreServer;
+  readonly census: Census;
   /** What the server held five seconds after the last fault, before the instances were asked again. */
   readonly statesWhenCalm: ReadonlyMap<string, StoredState>;
   readonly instances: readonly Instance[];
@@ -49,7 +51,9 @@ export async function runSchedule(schedule: Schedule, onAct: (act: Act) => void 
     const network = new Network(world.random.stream("network"), schedule.settings.messageMs);
     const policies = new Policies(schedule);
     const witness = new Witness(schedule, policies, server, log);
-    const around: Surroundings = { schedule, policies, world, network, server, log, witness, services: new Services() };
+    const census = new Census();
+    const services = new Services();
+    const around: Surroundings = { schedule, policies, world, network, server, census, services, log, witness };
     const instances = schedule.instances.map((plan, number) => new Instance(number, plan, around));
     for (const [i, { startMs }] of schedule.instances.entries()) {
       world.after(startMs, null, "turn", () => instances[i]?.start());
@@ -72,7 +76,7 @@ export async function runSchedule(schedule: Schedule, onAct: (act: Act) => void 
     });
     const endMs = schedule.calmAtMs + CALM_MS;
     await world.runUntil(endMs);
-    return { schedule, policies, log, server, statesWhenCalm, instances, witness, endMs, events: world.events };
+    return { schedule, policies, log, server, census, statesWhenCalm, instances, witness, endMs, events: world.events };
   } finally {
     undo();
   }

@@ -27,6 +27,9 @@ export const REFUSALS = {
 } as const satisfies Partial<Record<StoreErrorCode, boolean>>;
 export type Refusal = keyof typeof REFUSALS;
 
+/** In the keys of buckets that count what instances have borrowed. */
+const BORROWED = ":$borrowed:";
+
 /** One change of what it holds: the snapshots and the replica are made of them. */
 interface Change {
   readonly atMs: number;
@@ -47,6 +50,8 @@ export class StoreServer {
   readonly changedAtMs = new Map<string, number>();
   /** How many requests came at once at most. */
   largestBatch = 0;
+  /** By the bucket that counts them, how many borrowed units instances held unused at most when the store lent some. */
+  readonly lent = new Map<string, number>();
   readonly #changes: Change[] = [];
   readonly #groups = new Map<string, Map<string, number>>();
   #marks = 0;
@@ -68,11 +73,20 @@ export class StoreServer {
     try {
       const { replies, changed } = bookBatch(requests, (key) => this.read(key), act.nowMs, terms);
       for (const [key, state] of changed) this.#write(key, state);
+      for (const [i, request] of requests.entries()) this.#seeLoan(request, replies[i]);
       this.#onAct({ ...act, answers: replies });
       return replies;
     } catch (error) {
       this.#onAct({ ...act, answers: error as Error });
       throw error;
+    }
+  }
+
+  #seeLoan({ mode, steps }: StoreRequest, reply: StoreAnswer | undefined): void {
+    if (mode !== "judge" || reply === undefined || StoreError.isInstance(reply) || !reply.allowed) return;
+    for (const [i, { bucket, event }] of steps.entries()) {
+      if (event.type !== "hold" || !bucket.includes(BORROWED)) continue;
+      this.lent.set(bucket, Math.max(this.lent.get(bucket) ?? 0, reply.steps[i]?.used ?? 0));
     }
   }
 

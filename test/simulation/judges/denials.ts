@@ -12,8 +12,9 @@ const KNOWS_ALL: ReadonlySet<FaultType> = new Set(["network", "refuse", "server-
 
 export function* denials(oracle: Oracle): Generator<string> {
   const { faults } = oracle.run.schedule;
+  const isQuiet = faults.length === 0;
   const knowsAll = oracle.isOneAlone && faults.every(({ type }) => KNOWS_ALL.has(type));
-  if (faults.length > 0 && !knowsAll) return;
+  if (!isQuiet && !knowsAll) return;
   const changes = oracle.run.log
     .of("asked")
     .some(({ planned }) => planned.verb === "reset" || planned.verb === "record");
@@ -26,11 +27,22 @@ export function* denials(oracle: Oracle): Generator<string> {
     const taken = account.bookings
       .filter(({ decided }) => decided !== null && decided.askedAtMs <= first.atMs)
       .reduce((sum, { admitted, most }) => sum + Math.max(admitted, most), 0);
+    // An instance that is alone returns what it has borrowed before it denies a call.
+    const most = isQuiet && oracle.isOneAlone ? 1 : USED_BEFORE_DENIAL;
     // A client's service may have any of the policies.
     const capacity = Math.min(...account.specs.map((spec) => algorithmOf(spec).capacity(spec)));
-    if (taken >= USED_BEFORE_DENIAL * capacity || taken + cost > capacity) continue;
+    if (taken >= most * capacity || taken + inFlight(oracle, first, account) + cost > capacity) continue;
     yield `${account.key} denies the call ${first.planned.id} when ${taken} of ${capacity} units are used`;
   }
+}
+
+/** Units that calls had at the time of a denial, and that they gave back because another limit denied them. */
+function inFlight({ run }: Oracle, { atMs }: Decided, { limit }: Account): number {
+  return run.log
+    .of("decided")
+    .filter((entry) => !entry.decision.allowed && entry.askedAtMs <= atMs && atMs < entry.atMs)
+    .flatMap(({ decision }) => decision.verdicts.filter((verdict) => verdict.limit === limit && verdict.allowed))
+    .reduce((sum, { cost }) => sum + cost, 0);
 }
 
 function denies(oracle: Oracle, { decision, planned, policies }: Decided, { key, limit }: Account): boolean {

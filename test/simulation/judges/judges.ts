@@ -9,14 +9,20 @@ import { decisions, once } from "./decisions.ts";
 import { denials } from "./denials.ts";
 import { errors } from "./errors.ts";
 import type { Judge, Violation } from "./judge.ts";
+import { lending } from "./lending.ts";
 import { quota } from "./quota.ts";
 import { agreement, closing, recovery } from "./recovery.ts";
+import { shares } from "./shares.ts";
+import { stated } from "./stated.ts";
 import { slots } from "./slots.ts";
 
 export const JUDGES: Readonly<Record<string, Judge>> = {
   "every admitted unit is counted once": count,
   "lost use is restored without a call": idleCount,
   "no more is admitted than the quota and the bound that was stated": quota,
+  "an instance alone admits at most its share": shares,
+  "an instance alone states what the others may admit": stated,
+  "instances hold at most a small part of a limit unused": lending,
   "no more calls run at once than there are slots": slots,
   "no call takes longer than its deadline": deadline,
   "calls fail only for known reasons": errors,

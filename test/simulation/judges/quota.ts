@@ -18,7 +18,8 @@ export function* quota(oracle: Oracle): Generator<string> {
     if (specs.some((spec) => algorithmOf(spec).isHeldOnly) || !isEnforced(oracle, account)) continue;
     const admitted = admissionsOf(account);
     // What one instance decides alone can exceed nothing, unless it has to admit everything.
-    const isExact = oracle.isOneAlone && isShared(oracle, account);
+    // Units of a rate that it admits flow back both in its own bucket and in the store's.
+    const isExact = oracle.isOneAlone && isShared(oracle, account) && !hasRate(account);
     const overshoot = isExact ? 0 : overshoots.reduce((sum, most) => sum + (most.get(key) ?? 0), 0);
     const extra = expectedExtra(oracle, account) + overshoot;
     const boundOf = (spec: LimitSpec, ms: number) =>
@@ -43,6 +44,10 @@ function isShared({ policies }: Oracle, { limit }: Account): boolean {
   return policies.every(({ limits }) =>
     limits.every(({ name, onStoreError }) => name !== limit || onStoreError !== "allow"),
   );
+}
+
+function hasRate({ specs }: Account): boolean {
+  return specs.some((spec) => algorithmOf(spec).outage.hasRate);
 }
 
 function admissionsOf(account: Account): Admitted[] {

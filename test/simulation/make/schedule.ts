@@ -7,6 +7,7 @@ import type { InstancePlan, Schedule, Settings } from "../schedule.ts";
 import { makeCalls, numbered } from "./calls.ts";
 import { makeFaults } from "./faults.ts";
 import { changedPolicy, makePolicy } from "./policies.ts";
+import { withScene } from "./scenes.ts";
 import { makeStop } from "./stops.ts";
 
 /** When calls begin: every instance has started by then, if it can. */
@@ -26,7 +27,7 @@ export function makeSchedule(seed: string): Schedule {
   const faults = makeFaults(stage, random.stream("faults"));
   const stop = makeStop(policies, calls, random.stream("stop"));
   const hasClients = instances.some(({ role }) => role === "client");
-  return {
+  return withScene({
     seed,
     settings: makeSettings(hasClients, random.stream("settings")),
     policies,
@@ -35,7 +36,7 @@ export function makeSchedule(seed: string): Schedule {
     calls: stop.calls.length === 0 ? calls : numbered([...calls, ...stop.calls]),
     // Processes that start again do so within five seconds.
     calmAtMs: untilMs + 5_000,
-  };
+  });
 }
 
 /** How long a message takes, ms. */

@@ -4,6 +4,7 @@ import type { PolicyInput } from "tollgate";
 import type { Random } from "../random.ts";
 import type { Fault, PlannedCall } from "../schedule.ts";
 import { bucketOf, GRANTABLE, withoutKey } from "./operators.ts";
+import { JOB } from "./policies.ts";
 
 /** How often a schedule has this, if one of its policies stops a limit that takes grants. */
 const CHANCE = 0.3;
@@ -21,7 +22,8 @@ export function makeStop(policies: readonly PolicyInput[], calls: readonly Plann
   const stops = policies.flatMap(({ limits }, policy) =>
     limits.filter(({ name, quota }) => GRANTABLE.has(name) && quota === 0).map((limit) => ({ policy, limit })),
   );
-  const used = calls.filter((planned) => "call" in planned);
+  // A job cannot be consumed.
+  const used = calls.filter((planned) => "call" in planned).filter(({ call }) => call.tool !== JOB);
   if (stops.length === 0 || used.length === 0 || !random.chance(CHANCE)) return NOTHING;
   const { policy, limit } = random.pick(stops);
   const { call, atMs, instance } = random.pick(used);

@@ -31,8 +31,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "outage: denied calls are booked": {
     file: "layers/failover/local-decisions.ts",
-    find: 'if (!reply.allowed && request.mode !== "force") return reply;',
-    replace: "",
+    find: 'return reply.allowed || mode === "force";',
+    replace: "return true;",
   },
   "outage: the store is never looked for again after a failed probe": {
     file: "layers/failover/outage.ts",
@@ -132,7 +132,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "journal: booked entries stay in it": {
     file: "layers/failover/backlog.ts",
-    find: "    this.#forgotten.add(batchKey(batch));\n",
+    find: "    this.#writeOrKeep([[batchKey(batch), null]]);\n",
     replace: "",
   },
   "journal: requests are not written": {
@@ -147,8 +147,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "journal: sums that were made into a batch stay in it": {
     file: "layers/failover/backlog.ts",
-    find: "this.#write([...gathered, ...made.map((batch) => [batchKey(batch), batch] as const)]);",
-    replace: "this.#write(made.map((batch) => [batchKey(batch), batch] as const));",
+    find: "this.#writeOrKeep([...gathered, ...made.map((batch) => [batchKey(batch), batch] as const)]);",
+    replace: "this.#writeOrKeep(made.map((batch) => [batchKey(batch), batch] as const));",
   },
   "journal: what an earlier process admitted is not booked": {
     file: "layers/failover/backlog.ts",

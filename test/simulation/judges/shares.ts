@@ -1,0 +1,114 @@
+// While an instance decides alone, it admits at most its share of what was left when it last saw a bucket.
+
+import { algorithmOf } from "../../../src/kernel/algorithms/registry.ts";
+import type { Match } from "../../../src/kernel/charge.ts";
+import { isChanged } from "../losses.ts";
+import type { Account, Decided, Oracle } from "../oracle.ts";
+import type { Away } from "../outages.ts";
+import { isLasting } from "./count.ts";
+
+/** What an instance has admitted of a bucket in one outage. */
+interface Alone {
+  units: number;
+  /** What it had seen as used. */
+  readonly seen: number;
+}
+
+export function* shares(oracle: Oracle): Generator<string> {
+  const accounts = new Map([...oracle.accounts].filter(([, account]) => isJudged(oracle, account)));
+  const seen = new Map<string, number>();
+  const alone = new Map<Away, Map<string, Alone>>();
+  for (const entry of oracle.run.log.of("decided")) {
+    const { planned, decision, on, policies } = entry;
+    if (planned.verb !== "consume" || decision.replayed) continue;
+    const away = decision.degraded === null ? undefined : outageOf(oracle, entry);
+    if (decision.degraded !== null && (away === undefined || !decision.allowed)) continue;
+    for (const match of oracle.matchesOf(planned.call, policies[1])) {
+      const account = accounts.get(match.key);
+      if (account === undefined) continue;
+      if (away === undefined) seen.set(`${on} ${match.key}`, usedOf(entry, match));
+      else {
+        const of = alone.get(away) ?? new Map<string, Alone>();
+        alone.set(away, of);
+        const known = isUseKnown(oracle, account) ? (seen.get(`${on} ${match.key}`) ?? 0) : 0;
+        const sum = of.get(match.key) ?? { units: 0, seen: Math.max(0, known - takenBack(oracle, account)) };
+        of.set(match.key, sum);
+        sum.units += match.price ?? 0;
+        const bound = Math.max(...policies.map((policy) => shareOf(oracle, entry, away, match.key, policy, sum.seen)));
+        if (sum.units <= bound) continue;
+        yield `${on} admits ${sum.units} units of ${match.key} alone, with the call ${planned.id}; its share is ${bound}`;
+      }
+    }
+  }
+}
+
+/** Units that are granted, reset or borrowed are in no share. */
+function isJudged({ run, policies }: Oracle, account: Account): boolean {
+  const isPlain = policies.every(({ limits }) =>
+    limits.every(({ name, mode, isBorrowing }) => name !== account.limit || (mode === "enforce" && !isBorrowing)),
+  );
+  return isPlain && isLasting(account) && !isChanged(run, account.key);
+}
+
+/** Whether what an instance has seen as used stays used. */
+function isUseKnown({ run: { schedule } }: Oracle, { bookings }: Account): boolean {
+  const isLost = schedule.faults.some(({ type }) => type === "restart" || type === "damage" || type === "server-clock");
+  return !isLost && bookings.every(({ planned }) => planned.verb === "consume" && planned.maxWaitMs === undefined);
+}
+
+/** Units of calls that the store may have booked before they were denied alone, or before their process ended. */
+function takenBack({ away }: Oracle, { bookings }: Account): number {
+  const isInDoubt = ({ decision, on, askedAtMs, atMs }: Decided) =>
+    decision.degraded !== null &&
+    !decision.allowed &&
+    away.some((time) => time.on === on && askedAtMs <= time.fromMs && time.fromMs <= atMs);
+  return bookings
+    .filter(({ decided }) => decided === null || isInDoubt(decided))
+    .reduce((sum, { most }) => sum + most, 0);
+}
+
+/** The outage in which an instance has decided alone; `undefined` for a client whose service has. */
+export function outageOf(oracle: Oracle, { on, atMs }: Decided): Away | undefined {
+  const own = oracle.away.findLast((time) => time.on === on && time.fromMs <= atMs);
+  if (own === undefined || !oracle.isClient(on)) return own;
+  const untilMs = (time: Away) => time.untilMs ?? Number.POSITIVE_INFINITY;
+  if (untilMs(own) < atMs) return undefined;
+  const isBoth = oracle.away.some(
+    (time) => !oracle.isClient(time.on) && time.fromMs <= untilMs(own) && own.fromMs <= untilMs(time),
+  );
+  return isBoth ? undefined : own;
+}
+
+function usedOf({ decision }: Decided, { limit }: Match): number {
+  const { quota, remaining } = decision.verdicts.find(({ limit: name }) => name === limit.name) ?? {};
+  return quota == null || remaining == null ? 0 : Math.max(0, quota - remaining);
+}
+
+function shareOf(
+  oracle: Oracle,
+  { planned, on, atMs }: Decided,
+  away: Away,
+  key: string,
+  policy: number,
+  seen: number,
+): number {
+  if (!("call" in planned)) return 0;
+  const match = oracle.matchesOf(planned.call, policy).find((each) => each.key === key);
+  if (match === undefined) return 0;
+  const { limit, allotment } = match;
+  if (limit.onStoreError === "allow" && allotment.quota !== 0) return Number.POSITIVE_INFINITY;
+  if (limit.onStoreError === "deny") return 0;
+  const left = Math.max(0, algorithmOf(allotment.spec).capacity(allotment.spec) - seen);
+  if (limit.onStoreError === "local") return left;
+  const instances = instancesKnown(oracle, on, away, atMs);
+  return instances === null ? 0 : Math.ceil(left / instances);
+}
+
+/** How many instances share a limit, as an instance knew when it decided first. */
+export function instancesKnown(oracle: Oracle, on: string, { fromMs }: Away, atMs: number): number | null {
+  const { census, schedule } = oracle.run;
+  const count = (isOf: boolean) => schedule.instances.filter(({ role }) => (role === "client") === isOf).length;
+  if (oracle.isClient(on)) return count(true);
+  if (schedule.settings.knowsInstances) return count(false);
+  return census.knownBy(on, fromMs) ?? census.firstKnownBy(on, atMs);
+}
