@@ -58,7 +58,7 @@ export class Deaths {
     return this.#lives.get(on)?.endedAtMs != null;
   }
 
-  /** How often a later process may have booked again what a life admitted: it died while the journal could not forget that. */
+  /** How often a later process may have booked again what a life admitted: the journal could not forget that, or has lost that it did. */
   timesAgain(on: string): number {
     if (!this.#journals.has(on)) return 0;
     const isOf = (fault: Fault) => "instance" in fault && on.startsWith(`p${fault.instance}.`);
@@ -66,7 +66,10 @@ export class Deaths {
     const full = faults.filter((fault) => fault.type === "full-disk");
     const isWhileFull = (atMs: number) =>
       full.some((fault) => fault.atMs <= atMs && atMs <= fault.atMs + fault.forMs + FORGETS_WITHIN_MS);
-    return faults.filter(({ type, atMs }) => (type === "kill" || type === "close") && isWhileFull(atMs)).length;
+    const isAgain = (fault: Fault) =>
+      (fault.type === "kill" && fault.losesWrites > 0) ||
+      ((fault.type === "kill" || fault.type === "close") && isWhileFull(fault.atMs));
+    return faults.filter(isAgain).length;
   }
 
   /** Whether what was decided without the store may never have been booked, or taken back: the process ended before it could. */

@@ -79,7 +79,10 @@ export const LOSSES: readonly Loss[] = [
     },
   },
   { when: "a process dies while it decides alone, and no journal is read by another process", of: OF_ONE_CALL },
-  { when: "a process dies while its disk is full, after it has booked what its journal has", of: OF_ONE_CALL },
+  {
+    when: "a process dies while its disk is full, or its machine loses the last writes, after it has booked what its journal has",
+    of: OF_ONE_CALL,
+  },
   { when: "a process whose own clock is wrong dies before it ever reached the store", of: OF_ONE_CALL },
   {
     when: "a hold of the store is settled or taken back in an outage that lasts longer than its lease",
