@@ -27,6 +27,9 @@ export interface Away {
   /** Begins an outage if the error is one: from now on this process decides. Returns whether it does. */
   leave(error: unknown): boolean;
 
+  /** Throws StoreError `overloaded` when too much waits for the service: before a call is decided, so that nothing is kept of it. */
+  checkRoom(): void;
+
   /** Remembers to tell the service something when it is back. `isSent`: the service may know it already. */
   book(booking: Booking, isSent: boolean): void;
 

@@ -12,8 +12,6 @@ export interface Booking {
   answered?(answer: unknown): Booking | null;
   /** Called when the service will never get it. */
   dropped?(): void;
-  /** Whether it ends a call that was allowed before: it settles the hold, or reports the outcome. */
-  readonly endsCall?: true;
   /** Whether the item is known already; absent: yes. */
   isReady?(): boolean;
 }
@@ -28,7 +26,7 @@ interface Entry {
   sentAtMs: number | null;
 }
 
-/** The most bookings. Those that end calls may be twice as many: a refused one would leave its call's units held. */
+/** With so many bookings no more calls are decided. Those that end calls may be as many again: a refused one would leave its call's units held. */
 export const MAX_BOOKINGS = 100_000;
 /** The service remembers a key for ten minutes: a booking that was sent before that might be booked twice. */
 const KNOWN_FOR_MS = 9 * 60_000;
@@ -61,12 +59,16 @@ export class Bookings {
     return counts;
   }
 
+  /** Throws StoreError `overloaded` when no more calls should be decided here. */
+  checkRoom(most: number = MAX_BOOKINGS): void {
+    if (this.#entries.length < most) return;
+    const message = `the service is away, and ${MAX_BOOKINGS} bookings wait for it`;
+    throw new StoreError("overloaded", message, { transient: true });
+  }
+
   /** `isSent`: the service may have got it already. Throws StoreError `overloaded`. */
   add(booking: Booking, isSent: boolean): void {
-    if (this.#entries.length >= (booking.endsCall ? 2 * MAX_BOOKINGS : MAX_BOOKINGS)) {
-      const message = `the service is away, and ${MAX_BOOKINGS} bookings wait for it`;
-      throw new StoreError("overloaded", message, { transient: true });
-    }
+    this.checkRoom(2 * MAX_BOOKINGS);
     this.#entries.push({ booking, sentAtMs: isSent ? this.#clock.nowMs() : null });
   }
 

@@ -32,6 +32,7 @@ export async function decideRemotely(
 /** Decides a call in this process, and books it for the service when it was admitted. */
 async function decideLocally(away: Away, verb: Verb, keyed: KeyedCall, isInDoubt: boolean): Promise<Decision> {
   const { call, sent, isRepeatable, quotas } = keyed;
+  if (verb !== "peek") away.checkRoom();
   const decision = await away.limiter[verb](call, quotas);
   if (verb === "peek" || decision.replayed || !(decision.allowed || verb === "record")) return decision;
   // The service may have charged it, and would charge it again.

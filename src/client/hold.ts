@@ -31,7 +31,7 @@ export function serviceHold(context: ClientContext, id: string, call: Call, quot
     const item: BatchItem<typeof op> = { op, body: { holdId: id, call, ...quotas, ...more }, isRepeatable: true };
     return askOr(context, item, async (away, isInDoubt) => {
       const settlement = await endLocally(away.limiter);
-      away.book({ item: () => item, endsCall: true }, isInDoubt);
+      away.book({ item: () => item }, isInDoubt);
       return settlement;
     });
   };

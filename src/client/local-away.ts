@@ -88,6 +88,10 @@ export class LocalAway implements Away, OutageWork {
     return this.#outage.state === "away";
   }
 
+  checkRoom(): void {
+    this.#bookings.checkRoom();
+  }
+
   /** Remembers to tell the service something when it is back. `isSent`: the service may know it already. */
   book(booking: Booking, isSent: boolean): void {
     this.#bookings.add(booking, isSent);

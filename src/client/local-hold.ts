@@ -124,7 +124,7 @@ export class LocalHold implements EndableHold {
 
   async #send(item: BatchItem): Promise<void> {
     await askOr(this.#context, item, async (away, isInDoubt) => {
-      if (item.isRepeatable || !isInDoubt) away.book({ item: () => item, endsCall: true }, isInDoubt);
+      if (item.isRepeatable || !isInDoubt) away.book({ item: () => item }, isInDoubt);
     });
   }
 
@@ -133,9 +133,9 @@ export class LocalHold implements EndableHold {
     const { report } = ending;
     const isReady = () => this.#remote !== undefined;
     const answered = (): Booking | null => {
-      return report === undefined || this.#remote ? null : { item: () => report, endsCall: true };
+      return report === undefined || this.#remote ? null : { item: () => report };
     };
-    this.#context.away?.book({ item: () => this.#itemOf(ending), endsCall: true, isReady, answered }, false);
+    this.#context.away?.book({ item: () => this.#itemOf(ending), isReady, answered }, false);
   }
 
   #itemOf({ op, body, usage, hasFailed }: EndRequest): BatchItem | null {

@@ -35,7 +35,7 @@ export async function reportRemotely(context: ClientContext, call: Call, outcome
   const item = reportItem(call, sentOutcome(context, call, outcome));
   await askOr(context, item, async (away, isInDoubt) => {
     await away.limiter.reportOutcome(call, outcome);
-    if (!isInDoubt) away.book({ item: () => item, endsCall: true }, false);
+    if (!isInDoubt) away.book({ item: () => item }, false);
     return null;
   });
 }

@@ -36,6 +36,7 @@ export async function holdRemotely(
   const item = callItem(op, keyed, { leaseMs });
   const sentMs = monotonicClock.nowMs();
   const local = async (away: Away, isInDoubt: boolean): Promise<RemoteHold> => {
+    away.checkRoom();
     const held = await holdLocally(away);
     if (held.hold === null) {
       if (isInDoubt) away.book(undoBooking(item, call, quotas), true);

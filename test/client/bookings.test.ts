@@ -8,7 +8,12 @@ import { fakeClock } from "tollgate/testing";
 import { compiledPolicy } from "../../src/kernel/policy/parse.ts";
 import { LocalAway } from "../../src/client/local-away.ts";
 import { type Booking, Bookings, MAX_BOOKINGS } from "../../src/client/bookings.ts";
+import type { ClientContext } from "../../src/client/context.ts";
+import { decideRemotely } from "../../src/client/decide.ts";
+import { keyedCall } from "../../src/client/keyed-call.ts";
+import { holdRemotely } from "../../src/client/reserve.ts";
 import type { BatchItem, Wire } from "../../src/client/wire.ts";
+import type { Call } from "../../src/kernel/call.ts";
 
 /** Names of their own tell the items apart. */
 const item = (op: string) => ({ op, body: {}, isRepeatable: true }) as unknown as BatchItem;
@@ -28,6 +33,8 @@ function service(failing: ReadonlySet<string> = new Set()) {
     },
   };
 }
+
+const isOverloaded = (error: unknown) => StoreError.isInstance(error) && error.code === "overloaded";
 
 describe("bookings", () => {
   it("are kept while the service does not answer, and sent in their order", async () => {
@@ -164,11 +171,29 @@ describe("bookings", () => {
 
   it("have a bound, which ends of calls may exceed by as much again", () => {
     const bookings = new Bookings();
+    bookings.checkRoom();
     for (let i = 0; i < MAX_BOOKINGS; i++) bookings.add(booking("a"), false);
-    const isOverloaded = (error: unknown) => StoreError.isInstance(error) && error.code === "overloaded";
-    assert.throws(() => bookings.add(booking("a"), false), isOverloaded);
-    const end: Booking = { ...booking("settle"), endsCall: true };
-    for (let i = 0; i < MAX_BOOKINGS; i++) bookings.add(end, false);
-    assert.throws(() => bookings.add(end, false), isOverloaded);
+    assert.throws(() => bookings.checkRoom(), isOverloaded);
+    for (let i = 0; i < MAX_BOOKINGS; i++) bookings.add(booking("settle"), false);
+    assert.throws(() => bookings.add(booking("settle"), false), isOverloaded);
+  });
+
+  it("for which there is no room fail the call, and nothing of it is kept", async () => {
+    const unavailable = new StoreError("unavailable", "away", { transient: true });
+    const wire = { deadlineMs: 1_000, send: () => Promise.reject(unavailable) } as unknown as Wire;
+    const policy = compiledPolicy({ version: 1, limits: [{ name: "a", per: ["session"], quota: 1 }] });
+    const away = new LocalAway(wire, { policy, instances: 1 }, () => {});
+    away.reached();
+    away.leave(unavailable);
+    for (let i = 0; i < MAX_BOOKINGS; i++) away.book(booking("a"), false);
+    const call: Call = { tool: "search", session: "s1", idempotencyKey: "k1" };
+    const keyed = keyedCall(call, {}, true);
+    const context = { wire, away } as unknown as ClientContext;
+    await assert.rejects(decideRemotely(context, "consume", keyed, {}), isOverloaded);
+    const held = holdRemotely(context, "reserve", keyed, {}, () => assert.fail("the call was decided"));
+    await assert.rejects(held, isOverloaded);
+    const { allowed, replayed } = await away.limiter.consume(call);
+    assert.deepEqual([allowed, replayed], [true, false]);
+    await away.close(0);
   });
 });
