@@ -15,7 +15,7 @@ import type { StoreAnswer } from "./store.ts";
  *
  * @param read as for `decideBatch`; also called for `MARK_KEY`, and for the `receiptsKey` of the batch's instance, which has
  *   to be locked as buckets are
- * @throws TermsError `too-late`, `other-incarnation`, `too-many-open`; StoreError `invalid-reply`: nothing is booked
+ * @throws TermsError `too-late`, `settled`, `other-incarnation`, `too-many-open`; StoreError `invalid-reply`: nothing is booked
  */
 export function bookBatch(
   requests: readonly StoreRequest[],
@@ -53,7 +53,7 @@ function decideWithReceipt(
   // The sender may have acted on what was not booked then, such as a denial: it may not be booked now.
   const isPartlyBooked = before?.booked.includes("0") === true && !closes;
   if (isClosed || isPartlyBooked) {
-    throw new TermsError("too-late", `the batch ${number} was closed, or a part of it was refused`);
+    throw new TermsError("settled", `the batch ${number} was closed, or a part of it was refused`);
   }
   // A batch that closes its number makes room.
   if (others.length >= MAX_RECEIPTS && !closes) {

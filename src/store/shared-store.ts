@@ -22,7 +22,7 @@ export interface SharedStore extends Store {
    * Decides requests as `apply` does, on terms. It is given no `leftMs`: the caller ends its wait by itself, and
    * `notAfterMs` is an instant of the store's time.
    *
-   * @throws TermsError `too-late`, `other-incarnation`, `too-many-open`: nothing was booked
+   * @throws TermsError `too-late`, `settled`, `other-incarnation`, `too-many-open`: nothing was booked
    * @throws StoreError as `apply`
    */
   book(requests: readonly StoreRequest[], terms: Terms): Promise<readonly StoreAnswer[]>;
@@ -54,17 +54,17 @@ export interface Terms {
 /**
  * The number of a batch. The store keeps which requests of a batch it booked. A batch that comes again under its number, and
  * does not close it, books nothing: when all of it was booked, the answers say how the buckets stand, else the batch is
- * `too-late`.
+ * `settled`.
  */
 export interface ReceiptTerms {
   readonly instance: string;
   /** From 1, unique for the instance. */
   readonly number: number;
-  /** The instance has closed all numbers below this one. */
+  /** The instance has closed all numbers below this one: a batch with one of them is `settled`, also where it closes it again. */
   readonly from: number;
   /**
    * Closes the number: what was not booked yet is booked, and an `undo` takes back what was. A later batch with this number
-   * that does not close it is `too-late`.
+   * that does not close it is `settled`.
    */
   readonly closes?: boolean;
 }
@@ -100,10 +100,10 @@ export interface Beat {
 }
 
 /**
- * Why a store books nothing of a batch by its terms: the batch came after its deadline or after it was closed, the store has
- * lost data since the sender last heard of it, or the store remembers no more open batches of the instance.
+ * Why a store books nothing of a batch by its terms: the batch came after its deadline; its number was closed, or a part of it was
+ * refused before; the store has lost data since the sender last heard of it; or it remembers no more open batches of the instance.
  */
-export type TermsRefusal = "too-late" | "other-incarnation" | "too-many-open";
+export type TermsRefusal = "too-late" | "settled" | "other-incarnation" | "too-many-open";
 
 /**
  * A shared store refuses the terms of a batch. Only the failover layer, which sent it, acts on that: to callers the store is

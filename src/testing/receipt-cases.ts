@@ -70,7 +70,7 @@ export const receiptCases: readonly StoreCase[] = [
     const [, denied] = await t.book(receipt(1), ...requests);
     assert.equal(denied?.allowed, false);
     await t.advance(1);
-    await t.refuses("too-late", receipt(1), ...requests);
+    await t.refuses("settled", receipt(1), ...requests);
     assert.deepEqual([await t.usedOf("b", large), await t.usedOf("full", limit)], [2, 0]);
   }),
   onShared("books what was not booked yet when a batch closes its number, and nothing twice", async (t) => {
@@ -108,7 +108,7 @@ export const receiptCases: readonly StoreCase[] = [
     await t.judge(charge("b", large, 5));
     await t.book(closed(1), undo(booking("b", 2)));
     assert.equal(await t.usedOf("b", large), 5);
-    await t.refuses("too-late", receipt(1), booking("b", 2));
+    await t.refuses("settled", receipt(1), booking("b", 2));
     assert.equal(await t.usedOf("b", large), 5);
   }),
   onShared("undoes a hold and forgets the kept answer", async (t) => {
@@ -140,17 +140,17 @@ export const receiptCases: readonly StoreCase[] = [
   }),
   onShared("closes a number with an empty batch, and books nothing more with it", async (t) => {
     await t.book(closed(1));
-    await t.refuses("too-late", receipt(1), booking("b"));
+    await t.refuses("settled", receipt(1), booking("b"));
     await t.book(receipt(2), booking("b"));
     await t.book(closed(2));
-    await t.refuses("too-late", receipt(2), booking("b"));
+    await t.refuses("settled", receipt(2), booking("b"));
     assert.equal(await t.usedOf("b", large), 1);
   }),
   onShared("refuses a number below those that its instance has closed", async (t) => {
     await t.book(receipt(5, { from: 5 }), booking("b"));
-    await t.refuses("too-late", receipt(4), booking("b"));
-    await t.refuses("too-late", closed(4), booking("b"));
-    await t.refuses("too-late", receipt(6, { from: 7 }), booking("b"));
+    await t.refuses("settled", receipt(4), booking("b"));
+    await t.refuses("settled", closed(4), booking("b"));
+    await t.refuses("settled", receipt(6, { from: 7 }), booking("b"));
     await t.book(receipt(4, { instance: "i2" }), booking("b"));
     assert.equal(await t.usedOf("b", large), 2);
   }),

@@ -131,7 +131,7 @@ describe("failover", () => {
       assert.equal(await admitted(limiter, 3), 3);
       await until("store.recovered");
       assert.equal(await usedIn(limiter), 4);
-      for (const _ of remote.late) assert.throws(() => remote.deliver(), { refusal: "too-late" });
+      for (const _ of remote.late) assert.throws(() => remote.deliver(), { refusal: "settled" });
       assert.equal(await usedIn(limiter), 4);
       await limiter.close();
     });

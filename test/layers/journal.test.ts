@@ -15,6 +15,9 @@ const clock = { nowMs: () => Date.now() };
 
 function instanceOf(remote: RemoteStore, journal: Journal) {
   const reasons: string[] = [];
+  const events: LimiterEvent[] = [];
+  /** The numbers of the batches that were closed, as often as that was asked. */
+  const closed: number[] = [];
   let back: () => void;
   const isBack = new Promise<void>((resolve) => {
     back = resolve;
@@ -25,17 +28,21 @@ function instanceOf(remote: RemoteStore, journal: Journal) {
       layers: networkLayers,
       batching: remote.batching,
       apply: remote.apply.bind(remote),
-      book: remote.book.bind(remote),
+      book(requests, terms) {
+        if (terms.receipt?.closes === true) closed.push(terms.receipt.number);
+        return remote.book(requests, terms);
+      },
       beat: remote.beat.bind(remote),
       async close() {},
     },
     failover: { deadlineMs: 250, instances: 2, journal },
     onEvent: (event: LimiterEvent) => {
+      events.push(event);
       if (event.type === "store.recovered") back();
       if (event.type === "store.unreachable") reasons.push(event.error.message);
     },
   });
-  return { limiter, isBack, reasons };
+  return { limiter, isBack, reasons, events, closed };
 }
 
 /** A journal in memory, whose disk may be full. */
@@ -218,6 +225,31 @@ describe("a journal", () => {
     await after.limiter.consume(call);
     await after.isBack;
     assert.deepEqual(after.reasons, ["the store gets what an earlier process of this instance admitted"]);
+    assert.equal(journal.kept.size, 0);
+    await after.limiter.close();
+  });
+
+  it("that has lost what it wrote last has batches that were settled, and the store is asked once for each", async () => {
+    const remote = new RemoteStore(clock);
+    const journal = memoryJournal();
+    const before = instanceOf(remote, journal);
+    await before.limiter.consume(call);
+    remote.faults.push("lose-reply");
+    await before.limiter.consume(call);
+    const lost = new Map(journal.kept);
+    await before.isBack;
+    // Until the store forgets the receipt of the batch.
+    for (let i = 0; i < 4; i++) assert.equal((await before.limiter.consume(call)).degraded, null);
+    await before.limiter.close();
+
+    for (const [key, text] of lost) journal.kept.set(key, text);
+    const after = instanceOf(remote, journal);
+    await after.limiter.consume(call);
+    await after.isBack;
+    assert.deepEqual(after.closed.slice(0, 2), [2, 1], "the batch of the journal, then what was admitted meanwhile");
+    const types = after.events.map(({ type }) => type);
+    assert.deepEqual(types, ["store.unreachable", "store.recovered"]);
+    assert.equal((await after.limiter.usage({ session: "s1" }))[0]?.used, 7);
     assert.equal(journal.kept.size, 0);
     await after.limiter.close();
   });

@@ -122,7 +122,7 @@ class Model {
       const arrival = this.#parts.arrive(server, message);
       const isAsked = state.asked?.message === message;
       const text = `${message.name} arrives: ${arrival.answer}`;
-      if (isAsked && arrival.answer === "too-late") fail("what has to be settled is refused", after(state, text, {}));
+      if (isAsked && arrival.answer === "settled") fail("what has to be settled is refused", after(state, text, {}));
       if (keepsSettled(arrival.server, message))
         fail("what is settled is not pruned", after(state, text, { server: arrival.server }));
       const heard = (flight: Flight) => (flight.message === message ? withAnswer(flight, arrival.answer) : flight);
@@ -274,7 +274,7 @@ function after(state: State, text: string, change: Partial<State>): State {
 
 /** A refusal tells its sender no more than silence does. */
 function withAnswer(flight: Flight, answer: string): Flight {
-  if (answer === "too-late") return flight;
+  if (answer === "settled") return flight;
   return { ...flight, answers: [...new Set([...flight.answers, answer])].sort() };
 }
 

@@ -295,7 +295,7 @@ describe("batches with terms", () => {
     const refused = [
       ["too-late", { notAfterMs: 0, ...receipt(2) }],
       ["other-incarnation", { incarnation: "other", ...receipt(2) }],
-      ["too-late", { receipt: { instance: "i1", number: 1, from: 2 } }],
+      ["settled", { receipt: { instance: "i1", number: 1, from: 2 } }],
     ] as const;
     for (const [code, terms] of refused) {
       await assert.rejects(store.book([charge("a")], terms), (error) => TermsError.refusalOf(error) === code);

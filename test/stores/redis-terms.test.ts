@@ -96,7 +96,7 @@ describe("the script mirrors the kernel with terms", () => {
       { numRuns: Math.ceil(SCHEDULES / ABREAST), seed: SEED, endOnFailure: true },
     );
     context.diagnostic(JSON.stringify(Object.fromEntries(tally)));
-    for (const what of ["too-late", "other-incarnation", "undo true", "force false", "memo"]) {
+    for (const what of ["too-late", "settled", "other-incarnation", "undo true", "force false", "memo"]) {
       assert.ok((tally.get(what) ?? 0) > SCHEDULES / 20, what);
     }
   });
@@ -201,7 +201,7 @@ describe("a batch with terms", () => {
     assert.ok(typeof again === "object" && again.every((reply) => typeof reply === "object" && reply.allowed));
     assert.equal(server.cli("GET", "b"), "2");
     await pair.applyOn(receipt(2), [one, other, other]);
-    assert.match(String(await pair.applyOn(receipt(2), [one, other, other])), /^too-late/);
+    assert.match(String(await pair.applyOn(receipt(2), [one, other, other])), /^settled/);
     assert.equal(server.cli("GET", "b"), "3");
   });
 
@@ -232,10 +232,10 @@ describe("a batch with terms", () => {
     assert.equal(server.cli("GET", receiptsKey("one")), `r1 1 1.0,${NOW_MS},000,c`);
     assert.match(
       String(await pair.applyOn(receipt(1), asked)),
-      /^too-late, for now: the batch 1 was closed, or a part of it was refused$/,
+      /^settled, for now: the batch 1 was closed, or a part of it was refused$/,
     );
     await pair.applyOn(receipt(4, { from: 3 }), asked);
-    assert.match(String(await pair.applyOn(receipt(2), asked)), /^too-late/);
+    assert.match(String(await pair.applyOn(receipt(2), asked)), /^settled/);
   });
 
   it("is refused while sixteen others of its instance are open", async () => {
@@ -281,7 +281,7 @@ describe("a batch with terms", () => {
         .every(([, , , letter]) => letter === "c"),
     );
     assert.equal(texts().length, 4 + 15);
-    await assert.rejects(store.book(asked, receipt(1)), isError("too-late"));
+    await assert.rejects(store.book(asked, receipt(1)), isError("settled"));
     await assert.rejects(store.book(asked, { notAfterMs: NOW_MS }), isError("too-late"));
     // One part that is refused says nothing of the others.
     server.cli("SET", receiptsKey("one"), `r1 1 5.1,${NOW_MS},1,c`);
@@ -289,7 +289,7 @@ describe("a batch with terms", () => {
     const codes = mixed.map((reply) =>
       StoreError.isInstance(reply) ? (TermsError.refusalOf(reply) ?? reply.code) : "booked",
     );
-    assert.deepEqual(codes, [...Array(128).fill("booked"), ...Array(72).fill("too-late")]);
+    assert.deepEqual(codes, [...Array(128).fill("booked"), ...Array(72).fill("settled")]);
   });
 
   it("costs nothing without terms", async () => {

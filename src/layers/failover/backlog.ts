@@ -159,6 +159,12 @@ export class Backlog {
     this.#writeOrKeep([[batchKey(batch), replaced]]);
   }
 
+  /** Whether this process has made a batch. The journal may have others, of earlier processes. */
+  isOwn({ instance }: OpenBatch): boolean {
+    const own = this.#names.instance;
+    return instance === own || instance.startsWith(`${own}~`);
+  }
+
   /** The receipt for a batch that is settled now. */
   closingReceipt({ instance, number }: OpenBatch): ReceiptTerms {
     return { ...this.#receipt(instance, number), closes: true };

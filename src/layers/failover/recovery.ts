@@ -13,6 +13,12 @@ import { raiseOf } from "./views.ts";
 /** How often a batch that is settled may be refused as too late. */
 const MAX_REFUSALS = 10;
 
+/** What became of the bookings of a batch. */
+interface Settled {
+  readonly booked: number;
+  readonly dropped: number;
+}
+
 export interface RecoveryListener {
   /** Whether the limiter was closed: then nothing more is sent. */
   isClosed(): boolean;
@@ -79,13 +85,9 @@ export class Recovery {
   /** Settles batches of which it is not known what became of them, in their order. */
   async settle(): Promise<void> {
     for (const batch of this.#backlog.batches) {
-      const bookings = bookingsIn(batch);
-      const replies = await this.#settleOne(batch);
-      const isFailed = (reply: StoreAnswer, i: number) =>
-        batch.requests[i]?.mode === "force" && StoreError.isInstance(reply);
-      const failed = replies?.filter(isFailed).length ?? bookings;
-      this.#done.booked += bookings - failed;
-      this.#done.dropped += failed;
+      const { booked, dropped } = await this.#settleOne(batch);
+      this.#done.booked += booked;
+      this.#done.dropped += dropped;
       this.#backlog.forget(batch);
     }
   }
@@ -99,10 +101,10 @@ export class Recovery {
   }
 
   /**
-   * The store's replies to a batch that is settled; `null` for one that the store will never book: one that is too old, one
-   * that it refuses as too late again and again while it answers otherwise, or one that it refuses for a reason of its own.
+   * How many bookings of a batch the store has taken now, and how many it will never take: all of a batch that is too old, that it
+   * refuses as too late again and again while it answers otherwise, or that it refuses for a reason of its own.
    */
-  async #settleOne(batch: OpenBatch): Promise<readonly StoreAnswer[] | null> {
+  async #settleOne(batch: OpenBatch): Promise<Settled> {
     if (this.#link.time.nowMs() - batch.openedAtMs > MAX_AGE_MS) {
       const message = "the store remembers what it booked of a batch for a day";
       return this.#abandon(batch, new TermsError("too-late", message, { transient: false }));
@@ -110,22 +112,36 @@ export class Recovery {
     try {
       const replies = await this.#ask(batch.requests, { receipt: this.#backlog.closingReceipt(batch) });
       this.#refusals = 0;
-      return replies;
+      const isDropped = (reply: StoreAnswer, i: number) =>
+        batch.requests[i]?.mode === "force" && StoreError.isInstance(reply);
+      const dropped = replies.filter(isDropped).length;
+      return { booked: bookingsIn(batch) - dropped, dropped };
     } catch (thrown) {
       const error = asStoreError(thrown);
-      const isLate = TermsError.refusalOf(error) === "too-late";
-      if (isLate) this.#refusals++;
+      const refusal = TermsError.refusalOf(error);
+      if (refusal === "settled") return this.#settledBefore(batch, error);
+      if (refusal === "too-late") this.#refusals++;
       if (error.code === "closed" || (isOutage(error) && this.#refusals < MAX_REFUSALS)) throw error;
-      if (isLate) this.#backlog.rename();
       return this.#abandon(batch, error);
     }
   }
 
-  #abandon(batch: OpenBatch, error: StoreError): null {
+  /**
+   * What becomes of a batch of which the store says that it was settled: an earlier process has done that, and its journal has lost
+   * what it wrote last. No batch that this process still has was settled: the receipts under its name are damaged.
+   */
+  #settledBefore(batch: OpenBatch, error: StoreError): Settled {
+    this.#refusals = 0;
+    if (!this.#backlog.isOwn(batch)) return { booked: 0, dropped: 0 };
+    this.#backlog.rename();
+    return this.#abandon(batch, error);
+  }
+
+  #abandon(batch: OpenBatch, error: StoreError): Settled {
     this.#refusals = 0;
     const bookings = bookingsIn(batch);
     if (bookings > 0) this.#listener.refused(bookings, error);
-    return null;
+    return { booked: 0, dropped: bookings };
   }
 
   /** Throws a `StoreError` when any of it has to be asked again. */

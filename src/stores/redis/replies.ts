@@ -16,7 +16,7 @@ import { FOUND, REFUSALS, REPLIES } from "./wire.ts";
 /**
  * The script's answer, one reply or error for each request.
  *
- * @throws TermsError `too-late`, `other-incarnation`, `too-many-open`: nothing of them was booked
+ * @throws TermsError `too-late`, `settled`, `other-incarnation`, `too-many-open`: nothing of them was booked
  */
 export function scriptReplies(
   { requests, terms }: Part,
@@ -132,7 +132,7 @@ function refusalOf(status: number, nowMs: number, { notAfterMs = nowMs, receipt 
     case REFUSALS.otherIncarnation:
       return new TermsError("other-incarnation", "the store has lost what it held since the sender last heard of it");
     case REFUSALS.settled:
-      return new TermsError("too-late", `the batch ${receipt?.number} was closed, or a part of it was refused`);
+      return new TermsError("settled", `the batch ${receipt?.number} was closed, or a part of it was refused`);
     case REFUSALS.tooManyOpen:
       return new TermsError("too-many-open", `${MAX_RECEIPTS} batches of the instance are open`);
     default:

@@ -11,7 +11,7 @@ import { errors } from "./errors.ts";
 import type { Judge, Violation } from "./judge.ts";
 import { lending } from "./lending.ts";
 import { quota } from "./quota.ts";
-import { agreement, closing, recovery } from "./recovery.ts";
+import { agreement, closing, recovery, settled } from "./recovery.ts";
 import { shares } from "./shares.ts";
 import { stated } from "./stated.ts";
 import { slots } from "./slots.ts";
@@ -31,6 +31,7 @@ export const JUDGES: Readonly<Record<string, Judge>> = {
   "no call is denied that fits": denials,
   "a denial says exactly when to try again": ({ run }) => run.witness.problems,
   "every instance is back five seconds after the last fault": recovery,
+  "what an earlier process has booked is not reported as lost": settled,
   "closing books what was admitted while it has time": closing,
   "queues, timers and journals are empty when the world is calm": bounds,
   "all instances agree when the world is calm": agreement,

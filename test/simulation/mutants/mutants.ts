@@ -110,6 +110,11 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: 'const wasBooked = (i: number) => before?.booked[i] === "1";',
     replace: "const wasBooked = (_i: number) => false;",
   },
+  "receipts: a batch that an earlier process settled is asked for ten times": {
+    file: "layers/failover/recovery.ts",
+    find: 'if (refusal === "settled") return this.#settledBefore(batch, error);',
+    replace: 'if (refusal === "settled") this.#refusals++;',
+  },
   "receipts: all batches have one number": {
     file: "layers/failover/backlog.ts",
     find: "    const number = ++this.#number;\n    this.#sent.add(number);",
