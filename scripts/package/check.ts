@@ -115,13 +115,25 @@ function checkTypes(project: string): void {
   run(project, tool("tsc"), "-p", ".");
 }
 
+/** The logs of the simulator, on a version of Node that reads TypeScript as it is. */
+function logsOn(project: string): string {
+  const args = ["--conditions=tollgate-source", "test/simulation/main.ts", "--seed", "package", "--schedules", "40"];
+  const printed = run(ROOT, join(project, "node_modules", ".bin", "node"), ...args, "--digest");
+  return /^logs: \w+$/m.exec(printed)?.[0] ?? `no logs in ${printed}`;
+}
+
 checkDependencies();
+const logs = new Map<string, string>();
 const tarball = pack();
 for (const runtime of RUNTIMES) {
   const project = projectFor(runtime, tarball);
   checkInstalled(project);
   checkRuntime(runtime, project);
+  if (runtime.isNode && runtime !== RUNTIMES[0]) logs.set(runtime.name, logsOn(project));
   if (runtime !== RUNTIMES[0]) continue;
   checkTypes(project);
   console.log(`workerd: ${await checkInWorkerd(project)} cases on the memory store`);
 }
+const listed = [...logs].map(([name, text]) => `${name}: ${text}`).join("\n");
+if (new Set(logs.values()).size > 1) throw new Error(`the simulator's logs differ:\n${listed}`);
+console.log(`The simulator's logs are the same on ${[...logs.keys()].join(", ")}`);
