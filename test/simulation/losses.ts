@@ -1,8 +1,9 @@
 // What may be missing from the store's count, or be counted although no call ran: the table of docs/failover.md
 // (a test compares the two). A loss of one call is in oracle.ts.
 
+import { numberOf } from "./log.ts";
 import type { Account, Booking, Oracle } from "./oracle.ts";
-import type { Run } from "./run.ts";
+import type { Fault, NamedBucket } from "./schedule.ts";
 
 export interface Losses {
   /** So many units may be missing. */
@@ -18,7 +19,6 @@ interface Loss {
 }
 
 const NONE: Losses = { fewer: 0, more: 0 };
-const ANY: Losses = { fewer: Number.POSITIVE_INFINITY, more: Number.POSITIVE_INFINITY };
 /** Of one call, which the oracle looks at by itself. */
 const OF_ONE_CALL = () => NONE;
 
@@ -29,14 +29,13 @@ export const LOSSES: readonly Loss[] = [
   {
     when: "the store loses what it held",
     // One instance that always lives has seen all of it, and gives it back.
-    of: (oracle, { bookings, capacity }) => {
-      const { faults, settings } = oracle.run.schedule;
-      const times = faults.filter((fault) => fault.type === "restart" && fault.agoMs !== 0).length;
-      if (times === 0 || (oracle.isOneAlone && !bookings.some(isHeld))) return NONE;
-      const hasEnded = faults.some(({ type }) => type === "kill" || type === "close" || type === "server-clock");
-      return hasEnded || !settings.hasFailover || bookings.some(isHeld)
-        ? ANY
-        : { fewer: times * capacity, more: Number.POSITIVE_INFINITY };
+    of: ({ run, isOneAlone }, { bookings }) => {
+      const losses = run.schedule.faults.filter((fault) => fault.type === "restart" && fault.agoMs !== 0) as Restart[];
+      if (losses.length === 0 || (isOneAlone && !bookings.some(isHeld))) return NONE;
+      const isTwice = (booking: Booking) => isHeld(booking) || losses.some((loss) => isInFlight(booking, loss));
+      const lastMs = Math.max(...losses.map(({ atMs, forMs }) => atMs + forMs));
+      const isGone = ({ planned }: Booking) => planned.atMs <= lastMs;
+      return { fewer: sumOf(bookings.filter(isGone)), more: sumOf(bookings.filter(isTwice)) };
     },
   },
   {
@@ -49,33 +48,46 @@ export const LOSSES: readonly Loss[] = [
   },
   {
     when: "the store starts again just after its clock was set back by less than ten seconds",
-    of: ({ run }) => {
-      const types = new Set(run.schedule.faults.map(({ type }) => type));
-      return types.has("restart") && types.has("server-clock") ? ANY : NONE;
+    of: ({ run }, { capacity }) => {
+      const { faults } = run.schedule;
+      const restarts = faults.filter(
+        ({ type, atMs }) => type === "restart" && faults.some((set) => isSetBack(set, atMs)),
+      );
+      return { fewer: restarts.length * capacity, more: 0 };
     },
   },
   {
     when: "the server refuses what was admitted for a reason that is not an outage (`failover.refused`)",
-    of: ({ run }, { bookings }) => {
-      const isRefused = run.log.of("event").some(({ event }) => event.type === "failover.refused");
-      return isRefused ? { fewer: sumOf(bookings.filter(isAlone)), more: 0 } : NONE;
+    of: (oracle, { bookings }) => {
+      const { run } = oracle;
+      const refused = new Set(
+        run.log.of("event").flatMap(({ on, event }) => (event.type === "failover.refused" ? [on] : [])),
+      );
+      if (refused.size === 0) return NONE;
+      // A service also refuses what its clients asked, and a later process what its journal has.
+      const numbers = new Set([...refused].map(numberOf));
+      const isRefused = ({ decided }: Booking) =>
+        decided !== null && (numbers.has(numberOf(decided.on)) || oracle.isClient(decided.on));
+      return { fewer: sumOf(bookings.filter((booking) => isAlone(booking) && isRefused(booking))), more: 0 };
     },
   },
   {
     when: "a bucket of a call is damaged when the call is booked or taken back after an outage",
     of: ({ run }, { bookings }) => {
       const isDamaged = run.schedule.faults.some(({ type }) => type === "damage");
-      return isDamaged && bookings.some(isAlone) ? ANY : NONE;
+      const alone = bookings.filter((booking) => isAlone(booking) || booking.decided === null);
+      return isDamaged ? { fewer: sumOf(alone), more: alone.reduce((sum, { mayBe }) => sum + mayBe, 0) } : NONE;
     },
   },
   {
     when: "an instance has borrowed units, and dies or cannot return them",
     of: ({ run, policies }, { limit, capacity }) => {
       const lends = policies.some(({ limits }) => limits.some((each) => each.name === limit && each.isBorrowing));
-      const canReturn = run.schedule.faults.every(
-        (fault) => RETURNS.has(fault.type) && !("withinMs" in fault && fault.withinMs === 0),
-      );
-      return lends && !canReturn ? { fewer: 0, more: capacity } : NONE;
+      const { faults, instances } = run.schedule;
+      const kept = faults.filter(
+        (fault) => !RETURNS.has(fault.type) || ("withinMs" in fault && fault.withinMs === 0),
+      ).length;
+      return lends ? { fewer: 0, more: kept * instances.length * Math.ceil(capacity / 32) } : NONE;
     },
   },
   { when: "a process dies while it decides alone, and no journal is read by another process", of: OF_ONE_CALL },
@@ -94,13 +106,33 @@ export const LOSSES: readonly Loss[] = [
   { when: "a client's request arrives after the service has denied its booking", of: OF_ONE_CALL },
 ];
 
-/** What the oracle does not follow: what a reset leaves depends on when it came. */
+/** What the oracle does not follow: what was admitted before a reset is gone, if it was booked by then. */
 const UNJUDGED: Loss = {
   when: "a bucket was reset",
-  of: ({ run }, { key }) => {
-    return changesOf(run, key).some(({ verb }) => verb === "reset") ? ANY : NONE;
+  of: (oracle, { key, bookings }) => {
+    const resets = changesOf(oracle, key).filter(({ verb }) => verb === "reset");
+    if (resets.length === 0) return NONE;
+    const lastMs = Math.max(...resets.map(({ atMs }) => atMs)) + RESETS_WITHIN_MS;
+    return { fewer: sumOf(bookings.filter(({ planned }) => planned.atMs <= lastMs)), more: 0 };
   },
 };
+
+/** How long a reset may be on its way, ms. */
+const RESETS_WITHIN_MS = 5_000;
+
+type Restart = Extract<Fault, { type: "restart" }>;
+
+/** Whether a call may have been booked just before the store was lost, without an answer. */
+function isInFlight({ planned, decided }: Booking, { atMs, forMs }: Restart): boolean {
+  if (planned.atMs > atMs + forMs) return false;
+  return decided === null || decided.atMs >= atMs || decided.decision.degraded !== null;
+}
+
+/** Whether a fault sets the server's clock back by less than ten seconds, just before an instant. */
+function isSetBack(fault: Fault, untilMs: number): boolean {
+  if (fault.type !== "server-clock" || fault.jumpMs >= 0 || fault.jumpMs <= -10_000) return false;
+  return fault.atMs <= untilMs && untilMs <= fault.atMs + 10_000;
+}
 
 function isHeld({ planned }: Booking): boolean {
   return planned.verb === "reserve" || planned.verb === "run";
@@ -125,26 +157,28 @@ export function expectedLosses(oracle: Oracle, account: Account): Losses {
 }
 
 /** The resets and grants of a bucket that programs asked for. */
-function changesOf({ log }: Run, key: string) {
+function changesOf(oracle: Oracle, key: string) {
+  const { log } = oracle.run;
   return [...log.about("reset"), ...log.about("grant")].flatMap(({ type, planned }) =>
-    type === "asked" && "bucket" in planned && mayBe(planned.bucket, key) ? [planned] : [],
+    type === "asked" && "bucket" in planned && keyOf(oracle, planned.bucket) === key ? [planned] : [],
   );
 }
 
 /** Whether programs have asked for a reset or a grant of a bucket. */
-export function isChanged(run: Run, key: string): boolean {
-  return changesOf(run, key).length > 0;
+export function isChanged(oracle: Oracle, key: string): boolean {
+  return changesOf(oracle, key).length > 0;
 }
 
-/** Whether a bucket of this name may have this key. */
-function mayBe({ limit }: { readonly limit: string }, key: string): boolean {
-  return key.includes(`:${limit}`);
+function keyOf(oracle: Oracle, { limit: name, ...dimensions }: NamedBucket): string | undefined {
+  const call = { tool: "t", session: "s", turn: "t", user: "u", ...dimensions };
+  return oracle.matchesOf(call, 0).find(({ limit }) => limit.name === name)?.key;
 }
 
 /** How many units may be admitted beyond a quota for reasons that no decision states. */
-export function expectedExtra({ run, isOneAlone }: Oracle, { capacity, key }: Account): number {
+export function expectedExtra(oracle: Oracle, { capacity, key }: Account): number {
+  const { run, isOneAlone } = oracle;
   let extra = 0;
-  for (const change of changesOf(run, key)) extra += change.verb === "grant" ? change.units : capacity;
+  for (const change of changesOf(oracle, key)) extra += change.verb === "grant" ? change.units : capacity;
   for (const fault of run.schedule.faults) {
     const isLoss = fault.type === "restart" && fault.agoMs !== 0 && !isOneAlone;
     if (isLoss || fault.type === "server-clock") extra += capacity;

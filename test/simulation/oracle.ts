@@ -10,7 +10,7 @@ import { Deaths } from "./deaths.ts";
 import { type Asked, type Entry, numberOf } from "./log.ts";
 import { type Away, awayTimes } from "./outages.ts";
 import type { Run } from "./run.ts";
-import type { Call, PlannedCall } from "./schedule.ts";
+import type { Call, Fault, PlannedCall } from "./schedule.ts";
 
 export type Decided = Extract<Entry, { type: "decided" }>;
 
@@ -23,6 +23,8 @@ export interface Booking {
   /** Between these numbers lies what the store has counted of it in the end. */
   readonly least: number;
   readonly most: number;
+  /** The most that the call may come to, whatever became of it. */
+  readonly mayBe: number;
 }
 
 /** What was asked of one bucket. */
@@ -55,6 +57,8 @@ export class Oracle {
   /** Whether the end of some hold is not known. */
   readonly #hasTrouble: boolean;
   readonly #clients: ReadonlySet<number>;
+  /** By the call's key. */
+  readonly #planned: ReadonlyMap<string | undefined, readonly PlannedCall[]>;
   /** By the call's number. */
   readonly #ends: ReadonlyMap<number, readonly Extract<Entry, { type: "ended" }>[]>;
 
@@ -63,6 +67,7 @@ export class Oracle {
     this.run = run;
     this.policies = run.policies.compiled;
     this.#clients = new Set(instances.flatMap(({ plan, number }) => (plan.role === "client" ? [number] : [])));
+    this.#planned = Map.groupBy(schedule.calls, (call) => ("call" in call ? call.call.idempotencyKey : undefined));
     this.#ends = Map.groupBy(log.of("ended"), ({ planned }) => planned.id);
     this.#losesAnswers = schedule.faults.some((fault) => fault.type === "restart" && fault.agoMs !== 0);
     this.#hasTrouble = log.of("event").some(({ event }) => event.type.startsWith("hold."));
@@ -112,11 +117,9 @@ export class Oracle {
       account.capacity = Math.max(account.capacity, capacity);
       if (!account.specs.includes(spec)) account.specs.push(spec);
       if (!isLast) continue;
-      addTo(account.bookings, this.#losesAnswers, {
-        planned,
-        decided,
-        ...this.#unitsOf(planned, decided, limit.unit, price ?? 0),
-      });
+      const mayBe = mostOf(planned, limit.unit, price ?? 0);
+      const units = this.#unitsOf(planned, decided, limit.unit, price ?? 0, mayBe);
+      addTo(account.bookings, this.#losesAnswers, { planned, decided, mayBe, ...units });
     }
   }
 
@@ -124,8 +127,7 @@ export class Oracle {
     return this.run.policies.matchesOf(call, policy);
   }
 
-  #unitsOf(planned: PlannedCall, decided: Decided | null, unit: string, price: number): Units {
-    const mayBe = mostOf(planned, unit, price);
+  #unitsOf(planned: PlannedCall, decided: Decided | null, unit: string, price: number, mayBe: number): Units {
     if (decided === null) return this.#unitsWithoutAnswer(planned, mayBe);
     const { decision } = decided;
     const isLost =
@@ -133,17 +135,17 @@ export class Oracle {
       (this.deaths.mayLose(decided, decision.allowed) || this.#mayServiceLose(decided) || this.#hasWrongTime(decided));
     // A client may deny a call that the service has admitted, and whose answer was lost: by itself, or when it has asked again.
     // So may an instance, if the call came twice under one key: an answer that was given again is not undone.
-    const isKeyed = "call" in planned && planned.call.idempotencyKey !== undefined;
+    const isTwice = this.#comesTwice(planned);
     // And a hold is charged at its end, if it was made for a call that was denied later than that.
     const isHold = planned.verb === "reserve" || planned.verb === "run";
-    const isUnsure = isKeyed || isHold || this.isClient(decided.on);
+    const isUnsure = isTwice || isHold || this.isClient(decided.on);
     const mayBeCharged = isLost || (decision.degraded !== null && isUnsure) || this.#isSentAgain(decided);
     if (!decision.allowed && planned.verb !== "record") return mayBeCharged ? { ...NOTHING, most: mayBe } : NOTHING;
     const admitted = decision.allowed ? price : 0;
     const [least, most] = this.#rangeOf(planned, decided, unit, price, mayBe);
     // A late copy of a client's request may be charged beside its booking.
-    const isTwice = decision.degraded !== null && this.isClient(decided.on);
-    const again = (isTwice ? 1 : 0) + (decision.degraded === null ? 0 : this.deaths.timesAgain(decided.on));
+    const isLate = this.#isDecidedByClient(decided);
+    const again = (isLate ? 1 : 0) + (decision.degraded === null ? 0 : this.deaths.timesAgain(decided.on));
     return { admitted, least: isLost ? 0 : least, most: most + again * mayBe };
   }
 
@@ -202,9 +204,25 @@ export class Oracle {
     return !knew && !wasBack;
   }
 
-  /** Whether the service that decided a client's call alone may have ended before it could book it. */
-  #mayServiceLose({ on }: Decided): boolean {
-    return this.isClient(on) && this.run.schedule.faults.some(({ type }) => type === "kill" || type === "close");
+  /** Whether the service that a client's call was booked by, or is to be, may have ended before it could. */
+  #mayServiceLose({ on, askedAtMs }: Decided): boolean {
+    if (this.isClient(on) && this.hasNoService) return true;
+    const { faults, instances } = this.run.schedule;
+    const isEnd = (fault: Fault) =>
+      (fault.type === "kill" || fault.type === "close") && instances[fault.instance]?.role === "service";
+    return this.isClient(on) && faults.some((fault) => isEnd(fault) && fault.atMs >= askedAtMs - CLOSES_WITHIN_MS);
+  }
+
+  /** Whether a client decided a call without its service. */
+  #isDecidedByClient({ on, atMs, decision }: Decided): boolean {
+    const isAway = (time: Away) => time.on === on && time.fromMs <= atMs;
+    return decision.degraded !== null && this.isClient(on) && this.away.some(isAway);
+  }
+
+  /** Whether calls under its key were planned more than once. */
+  #comesTwice(planned: PlannedCall): boolean {
+    const key = "call" in planned ? planned.call.idempotencyKey : undefined;
+    return key !== undefined && (this.#planned.get(key)?.length ?? 0) > 1;
   }
 
   #isAwayAt(on: string, atMs: number): boolean {
@@ -217,6 +235,8 @@ export class Oracle {
 
 /** How long a client pauses at least before it sends a call again, ms. */
 const SENT_AGAIN_AFTER_MS = 15;
+/** How long a service may take to close, ms. */
+const CLOSES_WITHIN_MS = 10_000;
 
 /** Verbs whose calls end with what they used. */
 const ENDING: ReadonlySet<string> = new Set(["reserve", "run"]);
@@ -236,7 +256,8 @@ function addTo(bookings: Booking[], losesAnswers: boolean, booking: Booking): vo
     const hasRunTwice = before.admitted > 0 && booking.admitted > 0 && !isAgain && ENDING.has(booking.planned.verb);
     if (losesAnswers) units.most = before.most + booking.most;
     if (hasRunTwice) Object.assign(units, { least: 0, most: before.most + booking.most });
-    bookings[at] = { planned: booking.planned, decided, ...units };
+    const mayBe = Math.max(before.mayBe, booking.mayBe);
+    bookings[at] = { planned: booking.planned, decided, mayBe, ...units };
   }
 }
 
@@ -244,8 +265,9 @@ function keyOf({ planned }: Booking): string | undefined {
   return "call" in planned ? planned.call.idempotencyKey : undefined;
 }
 
-/** The most that a call may come to: its price is charged when it expires, and all of its usage is booked when it is settled later. */
+/** The most that a call may come to: its price is charged when its hold expires, and all of its usage is booked when it is settled later. */
 function mostOf(planned: PlannedCall, unit: string, price: number): number {
+  if (!ENDING.has(planned.verb)) return price;
   const used = "tokens" in planned && unit === "tokens" ? planned.tokens : 0;
   return price + Math.max(price, used);
 }

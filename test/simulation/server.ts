@@ -55,6 +55,8 @@ export class StoreServer {
   readonly #changes: Change[] = [];
   readonly #groups = new Map<string, Map<string, number>>();
   #marks = 0;
+  /** Whether it began with a mark of an earlier server: then it has lost no more than its last writes. */
+  #hadMark = false;
   readonly #onAct: (act: Act) => void;
 
   constructor(machine: Machine, onAct: (act: Act) => void) {
@@ -129,6 +131,7 @@ export class StoreServer {
     this.#groups.clear();
     this.#changes.splice(0);
     const damaged = [...this.damaged];
+    this.#hadMark = kept.some(({ key }) => key === MARK_KEY);
     for (const { key, state } of kept) if (key !== MARK_KEY) this.#write(key, state);
     for (const key of damaged) this.damaged.add(key);
     this.isUp = true;
@@ -156,7 +159,7 @@ export class StoreServer {
 
   #newMark(seen: readonly string[]): StoredState {
     const held = new Set([...this.states.keys(), ...this.damaged]);
-    const isThere = seen.length === 0 ? held.size > 0 : seen.some((key) => held.has(key));
+    const isThere = this.#hadMark || (seen.length === 0 ? held.size > 0 : seen.some((key) => held.has(key)));
     const mark: StoredState = {
       kind: "mark",
       expiresAtMs: Number.MAX_SAFE_INTEGER,

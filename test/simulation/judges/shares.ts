@@ -43,11 +43,11 @@ export function* shares(oracle: Oracle): Generator<string> {
 }
 
 /** Units that are granted, reset or borrowed are in no share. */
-function isJudged({ run, policies }: Oracle, account: Account): boolean {
-  const isPlain = policies.every(({ limits }) =>
+function isJudged(oracle: Oracle, account: Account): boolean {
+  const isPlain = oracle.policies.every(({ limits }) =>
     limits.every(({ name, mode, isBorrowing }) => name !== account.limit || (mode === "enforce" && !isBorrowing)),
   );
-  return isPlain && isLasting(account) && !isChanged(run, account.key);
+  return isPlain && isLasting(account) && !isChanged(oracle, account.key);
 }
 
 /** Whether what an instance has seen as used stays used. */
