@@ -78,6 +78,21 @@ describe("an instance that has never reached the store", () => {
 });
 
 describe("failover", () => {
+  it("gives calls the units of equal calls that were under way when the outage began, once these are decided", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter } = instanceOf(remote, policyOf(), { deadlineMs: 200 });
+    await limiter.consume(call);
+    remote.fault = "hang";
+    const early: Promise<Decision>[] = [];
+    for (let i = 0; i < 3; i++) {
+      early.push(limiter.consume(call));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assert.ok((await Promise.all(early)).every(({ allowed }) => allowed));
+    assert.equal(await admitted(limiter, 10), 10 - 1 - 3);
+    await limiter.close({ withinMs: 0 });
+  });
+
   it("leaves the units of other calls, when the caller of a waiting call has gone that was decided without the store", async () => {
     const remote = new RemoteStore(clock);
     const limiter = createHostedLimiter({ policy: policyOf(), store: remote });
