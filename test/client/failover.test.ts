@@ -237,6 +237,21 @@ describe("clients whose service is unreachable", () => {
     assert.equal(await usedOf(server, "user=u1", "small"), 11);
   });
 
+  it("count a record once under its key, however often the service goes away", async () => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    const call = { tool: "search", session: "s1", user: "u1" };
+    for (const key of ["before", "meanwhile"]) {
+      const keyed = { ...call, idempotencyKey: key };
+      if (key === "before") await instance.limiter.record(keyed);
+      await cut(instance);
+      await instance.limiter.record(keyed);
+      await heal(instances);
+      await instance.limiter.record(keyed);
+    }
+    assert.equal(await usedOf(server, "user=u1", "small"), 2);
+  });
+
   it("admit nothing when they were started without it, and say why", async () => {
     const limiter = createRemoteLimiter({
       url: "http://127.0.0.1:9",
