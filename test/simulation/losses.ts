@@ -1,9 +1,10 @@
 // What may be missing from the store's count, or be counted although no call ran: the table of docs/failover.md
 // (a test compares the two). A loss of one call is in oracle.ts.
 
-import { numberOf } from "./log.ts";
+import { type Entry, numberOf } from "./log.ts";
 import type { Account, Booking, Oracle } from "./oracle.ts";
 import type { Fault, NamedBucket } from "./schedule.ts";
+import { REFUSALS } from "./server.ts";
 
 export interface Losses {
   /** So many units may be missing. */
@@ -57,12 +58,14 @@ export const LOSSES: readonly Loss[] = [
     },
   },
   {
-    when: "the server refuses what was admitted for a reason that is not an outage (`failover.refused`)",
+    when: "the server refuses what was admitted for a reason that is not an outage (`failover.refused`; of a client, `dropped`)",
     of: (oracle, { bookings }) => {
       const { run } = oracle;
-      const refused = new Set(
-        run.log.of("event").flatMap(({ on, event }) => (event.type === "failover.refused" ? [on] : [])),
-      );
+      const failsForGood = run.schedule.faults.some(isForGood);
+      const isRefusal = ({ on, event }: Told) =>
+        event.type === "failover.refused" ||
+        (failsForGood && event.type === "store.recovered" && event.dropped > 0 && oracle.isClient(on));
+      const refused = new Set(run.log.of("event").flatMap((told) => (isRefusal(told) ? [told.on] : [])));
       if (refused.size === 0) return NONE;
       // A service also refuses what its clients asked, and a later process what its journal has.
       const numbers = new Set([...refused].map(numberOf));
@@ -132,6 +135,13 @@ function isInFlight({ planned, decided }: Booking, { atMs, forMs }: Restart): bo
 function isSetBack(fault: Fault, untilMs: number): boolean {
   if (fault.type !== "server-clock" || fault.jumpMs >= 0 || fault.jumpMs <= -10_000) return false;
   return fault.atMs <= untilMs && untilMs <= fault.atMs + 10_000;
+}
+
+type Told = Extract<Entry, { type: "event" }>;
+
+/** Whether a service's store fails for good in the eyes of its clients. */
+function isForGood(fault: Fault): boolean {
+  return fault.type === "full-disk" || (fault.type === "refuse" && !REFUSALS[fault.refusal]);
 }
 
 function isHeld({ planned }: Booking): boolean {
