@@ -27,6 +27,12 @@ export class Census {
     return this.#counts.get(on)?.findLast((count) => count.atMs <= atMs)?.instances ?? null;
   }
 
+  /** The numbers that a life has learned after a time, until another. */
+  learnedBy(on: string, afterMs: number, untilMs: number): number[] {
+    const counts = this.#counts.get(on) ?? [];
+    return counts.filter(({ atMs }) => afterMs < atMs && atMs <= untilMs).map(({ instances }) => instances);
+  }
+
   /** The first number that a life has learned until a time. */
   firstKnownBy(on: string, atMs: number): number | null {
     const [first] = this.#counts.get(on) ?? [];

@@ -10,22 +10,29 @@ export function* stated(oracle: Oracle): Generator<string> {
     const { planned, decision, policies, on } = entry;
     const bound = decision.degraded?.maxOvershoot ?? null;
     if (bound === null || decision.replayed || !("call" in planned)) continue;
-    const others = othersOf(oracle, entry);
-    if (others === null) continue;
-    const leastBy = policies.map((policy) =>
-      Math.max(0, ...oracle.matchesOf(planned.call, policy).map((match) => overshootOf(match, others))),
-    );
+    const { call } = planned;
+    const counts = othersOf(oracle, entry);
+    if (counts.length === 0) continue;
+    const leastBy = policies.flatMap((policy) => {
+      const matches = oracle.matchesOf(call, policy);
+      return counts.map((others) => Math.max(0, ...matches.map((match) => overshootOf(match, others))));
+    });
     const least = Math.min(...leastBy);
     if (bound < least)
-      yield `the call ${planned.id} on ${on} states an overshoot of ${bound}: ${others} others may add ${least}`;
+      yield `the call ${planned.id} on ${on} states an overshoot of ${bound}: ${counts.join(" or ")} others may add ${least}`;
   }
 }
 
-/** How many other instances share the limits, as an instance knew that decides alone. */
-function othersOf(oracle: Oracle, entry: Decided): number | null {
+/** How many other instances share the limits, as an instance knew that decides alone: in an outage it may learn of more. */
+function othersOf(oracle: Oracle, entry: Decided): number[] {
+  const { on, atMs } = entry;
   const outage = outageOf(oracle, entry);
-  const instances = outage === undefined ? null : instancesKnown(oracle, entry.on, outage, entry.atMs);
-  return instances === null ? null : instances - 1;
+  const first = outage === undefined ? null : instancesKnown(oracle, on, outage, atMs);
+  if (outage === undefined || first === null) return [];
+  const { census, schedule } = oracle.run;
+  const isGiven = schedule.settings.knowsInstances || oracle.isClient(on);
+  const later = isGiven ? [] : census.learnedBy(on, outage.fromMs, atMs);
+  return [first, ...later].map((instances) => instances - 1);
 }
 
 function overshootOf({ limit, allotment, price }: Match, others: number): number {
