@@ -8,8 +8,8 @@ import { type BatchItem, MAX_ITEMS } from "./wire.ts";
 export interface Booking {
   /** The item to send now; `null` when nothing is left to send. */
   item(): BatchItem | null;
-  /** Returns a booking that follows from the answer. */
-  answered?(answer: unknown): Booking | null;
+  /** Returns a booking that follows from the answer to what was sent at an instant of the monotonic clock. */
+  answered?(answer: unknown, sentMs: number): Booking | null;
   /** Called when the service will never get it. */
   dropped?(): void;
   /** Whether the item is known already; absent: yes. */
@@ -84,6 +84,7 @@ export class Bookings {
 
   async #sendFirst(wire: Asks): Promise<void> {
     const part = this.#take();
+    const sentMs = this.#clock.nowMs();
     const answers = await Promise.allSettled(part.map((entry) => this.#ask(wire, entry)));
     const left: Entry[] = [];
     let away: unknown;
@@ -92,7 +93,7 @@ export class Bookings {
       if (answer.status === "fulfilled") {
         // A booking that had nothing left to send was not booked.
         if (entry.sentAtMs !== null) this.#booked++;
-        const next = entry.booking.answered?.(answer.value) ?? null;
+        const next = entry.booking.answered?.(answer.value, sentMs) ?? null;
         if (next !== null) left.push({ booking: next, sentAtMs: null });
       } else if (StoreError.isInstance(answer.reason) && answer.reason.transient) {
         away = answer.reason;

@@ -37,9 +37,17 @@ async function decideLocally(away: Away, verb: Verb, keyed: KeyedCall, isInDoubt
   if (verb === "peek" || decision.replayed || !(decision.allowed || verb === "record")) return decision;
   // The service may have charged it, and would charge it again.
   if (isInDoubt && !isRepeatable) return decision;
-  const record: Booking = { item: () => recordItem(sent, quotas) };
   const item = callItem(verb, keyed);
-  const answered = (answer: unknown) => (verb === "record" || (answer as Decision).allowed ? null : record);
+  // What was booked is a part of how the buckets stand when the service is unreachable again.
+  const learn = (answer: unknown, sentMs: number) => {
+    away.learn(call, answer as Decision, sentMs);
+    return null;
+  };
+  const record: Booking = { item: () => recordItem(sent, quotas), answered: learn };
+  const answered = (answer: unknown, sentMs: number) => {
+    learn(answer, sentMs);
+    return verb === "record" || (answer as Decision).allowed ? null : record;
+  };
   away.book({ item: () => item, answered }, isInDoubt);
   return decision;
 }

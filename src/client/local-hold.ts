@@ -2,6 +2,7 @@
 // of the call goes to that one.
 
 import type { Cost } from "../kernel/call.ts";
+import type { Decision } from "../kernel/decision.ts";
 import { checkHoldOptions } from "../limiter/hold.ts";
 import { newHoldId } from "../limiter/hold-id.ts";
 import type { CallOptions, HoldOptions, Outcome, Settlement } from "../limiter.ts";
@@ -67,9 +68,10 @@ export class LocalHold implements EndableHold {
   booking(): Booking {
     return {
       item: () => this.#making,
-      answered: (answer) => {
+      answered: (answer, sentMs) => {
         const { holdId } = answer as { readonly holdId: string | null };
         const { call, quotas } = this.#keyed;
+        this.#context.away?.learn(call, answer as Decision, sentMs);
         this.#remote = holdId === null ? null : serviceHold(this.#context, holdId, call, quotas);
         if (holdId !== null || !this.#isEmpty) return null;
         this.#isBooked = true;

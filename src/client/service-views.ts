@@ -54,12 +54,19 @@ export class ServiceViews {
     return this.#calendar.loading;
   }
 
-  /** Remembers how the buckets of a call stood. Returns whether the service has the policy that this client has. */
+  /**
+   * Remembers how the buckets of a call stood: where the answer is given again, how they stood when it was given first. Returns whether
+   * the service has the policy that this client has.
+   */
   learn(call: Call, decision: Decision, sentMs: number): boolean {
-    this.time.learn(decision.decidedAtMs, sentMs);
-    if (decision.degraded !== null || decision.replayed || this.loading !== null) return true;
-    const pairs = this.#matched(call, decision.verdicts);
-    if (pairs === null) return false;
+    const { replayed } = decision;
+    if (!replayed) this.time.learn(decision.decidedAtMs, sentMs);
+    if (decision.degraded !== null || this.loading !== null) return true;
+    const matched = this.#matched(call, decision.verdicts);
+    // The policy may have changed since the first answer.
+    if (matched === null) return replayed;
+    const isNews = ([{ key }]: [Match, Verdict]) => (this.views.get(key)?.seenAtMs ?? 0) <= decision.decidedAtMs;
+    const pairs = replayed ? matched.filter(isNews) : matched;
     const steps = pairs.map(([match, verdict]) => this.#stepOf(match, verdict));
     const replies = pairs.map(([match, verdict]) => replyOf(match, verdict));
     const { allowed, decidedAtMs: nowMs } = decision;

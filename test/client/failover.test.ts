@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { definePolicy, type LimiterEvent, MisuseError, type PolicyInput, StoreError } from "tollgate";
+import { type Call, definePolicy, type LimiterEvent, MisuseError, type PolicyInput, StoreError } from "tollgate";
 import { createRemoteLimiter } from "tollgate/client";
 import { type LocalFailoverOptions, localFailover } from "tollgate/client/failover";
 import { memoryStore } from "tollgate/stores/memory";
@@ -222,6 +222,31 @@ describe("clients whose service is unreachable", () => {
     const decisions = await Promise.all(Array.from({ length: 12 }, () => instance.limiter.consume(call)));
     assert.equal(decisions.filter(({ allowed }) => allowed).length, 9);
     await heal([instance]);
+  });
+
+  it("know in the next outage what they have booked after the last one", async () => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    const { limiter } = instance;
+    const verbs = {
+      consumed: async (call: Call) => (await limiter.consume(call)).allowed,
+      reserved: async (call: Call) => {
+        const held = await limiter.reserve({ ...call, cost: { tokens: 1 } });
+        if (held.allowed) await held.hold.settle();
+        return held.allowed;
+      },
+    };
+    for (const [user, isAllowed] of Object.entries(verbs)) {
+      const counts: number[] = [];
+      for (let outage = 0; outage < 2; outage++) {
+        await cut(instance);
+        let allowed = 0;
+        for (let i = 0; i < 6; i++) if (await isAllowed({ tool: "search", session: "s1", user })) allowed++;
+        counts.push(allowed);
+        await heal([instance]);
+      }
+      assert.deepEqual([user, ...counts, await usedOf(server, `user=${user}`, "small")], [user, 6, 4, 10]);
+    }
   });
 
   it("retry a call under its key, when it was booked beyond the quota", async () => {
