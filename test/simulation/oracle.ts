@@ -52,6 +52,8 @@ export class Oracle {
   readonly away: readonly Away[];
   /** Whether there is one instance, and it lives all the time: it has seen everything, and gives back what the store loses. */
   readonly isOneAlone: boolean;
+  /** Whether there is one client, and it lives all the time, as its services do, which always reach the store. */
+  readonly isOneClient: boolean;
   /** Whether the store may have lost what it answered under a key. */
   readonly #losesAnswers: boolean;
   /** Whether the end of some hold is not known. */
@@ -75,6 +77,12 @@ export class Oracle {
     this.isOneAlone = log.of("started").length === 1 && !hasEnded && schedule.settings.hasFailover;
     this.deaths = new Deaths(run);
     this.away = awayTimes(run);
+    this.isOneClient =
+      this.#clients.size === 1 &&
+      log.of("started").length === instances.length &&
+      !hasEnded &&
+      schedule.settings.hasFailover &&
+      this.away.every(({ on }) => this.isClient(on));
     const answered = new Set<string>();
     for (const entry of run.log.entries) {
       if (entry.type !== "decided" && entry.type !== "failed") continue;

@@ -53,3 +53,9 @@ export function outagesOf({ run, away }: Oracle): Outage[] {
   }
   return outages;
 }
+
+/** Whether a call was asked before an outage and decided alone in it: the store may have booked it. */
+export function isInDoubt({ away }: Oracle, { decision, on, askedAtMs, atMs }: Decided): boolean {
+  if (decision.degraded === null) return false;
+  return away.some((time) => time.on === on && askedAtMs <= time.fromMs && time.fromMs <= atMs);
+}

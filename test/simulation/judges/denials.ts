@@ -2,6 +2,7 @@
 
 import { algorithmOf } from "../../../src/kernel/algorithms/registry.ts";
 import type { Account, Decided, Oracle } from "../oracle.ts";
+import { isInDoubt } from "../outages.ts";
 import type { FaultType } from "../schedule.ts";
 import { isLasting } from "./count.ts";
 
@@ -31,9 +32,17 @@ export function* denials(oracle: Oracle): Generator<string> {
     const most = isQuiet && oracle.isOneAlone ? 1 : USED_BEFORE_DENIAL;
     // A client's service may have any of the policies.
     const capacity = Math.min(...account.specs.map((spec) => algorithmOf(spec).capacity(spec)));
-    if (taken >= most * capacity || taken + inFlight(oracle, first, account) + cost > capacity) continue;
+    const beside = inFlight(oracle, first, account) + countedTwice(oracle, account);
+    if (taken >= most * capacity || taken + beside + cost > capacity) continue;
     yield `${account.key} denies the call ${first.planned.id} when ${taken} of ${capacity} units are used`;
   }
+}
+
+/** Units that an instance has admitted alone after the store had booked them and said so with another answer. */
+function countedTwice(oracle: Oracle, { bookings }: Account): number {
+  return bookings
+    .filter(({ decided }) => decided !== null && isInDoubt(oracle, decided))
+    .reduce((sum, { admitted }) => sum + admitted, 0);
 }
 
 /** Units that calls had at the time of a denial, and that they gave back because another limit denied them. */

@@ -4,7 +4,7 @@ import { algorithmOf } from "../../../src/kernel/algorithms/registry.ts";
 import type { Match } from "../../../src/kernel/charge.ts";
 import { isChanged } from "../losses.ts";
 import type { Account, Decided, Oracle } from "../oracle.ts";
-import type { Away } from "../outages.ts";
+import { type Away, isInDoubt } from "../outages.ts";
 import { isLasting } from "./count.ts";
 
 /** What an instance has admitted of a bucket in one outage. */
@@ -34,6 +34,8 @@ export function* shares(oracle: Oracle): Generator<string> {
         const sum = of.get(match.key) ?? { units: 0, seen: Math.max(0, known - takenBack(oracle, account)) };
         of.set(match.key, sum);
         sum.units += match.price ?? 0;
+        // When it is back it has booked them, and knows that they are used.
+        seen.set(`${on} ${match.key}`, sum.seen + sum.units);
         const bound = Math.max(...policies.map((policy) => shareOf(oracle, entry, away, match.key, policy, sum.seen)));
         if (sum.units <= bound) continue;
         yield `${on} admits ${sum.units} units of ${match.key} alone, with the call ${planned.id}; its share is ${bound}`;
@@ -57,13 +59,9 @@ function isUseKnown({ run: { schedule } }: Oracle, { bookings }: Account): boole
 }
 
 /** Units of calls that the store may have booked before they were denied alone, or before their process ended. */
-function takenBack({ away }: Oracle, { bookings }: Account): number {
-  const isInDoubt = ({ decision, on, askedAtMs, atMs }: Decided) =>
-    decision.degraded !== null &&
-    !decision.allowed &&
-    away.some((time) => time.on === on && askedAtMs <= time.fromMs && time.fromMs <= atMs);
+function takenBack(oracle: Oracle, { bookings }: Account): number {
   return bookings
-    .filter(({ decided }) => decided === null || isInDoubt(decided))
+    .filter(({ decided }) => decided === null || (!decided.decision.allowed && isInDoubt(oracle, decided)))
     .reduce((sum, { most }) => sum + most, 0);
 }
 

@@ -277,8 +277,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "client: a booking that the service denies is not recorded": {
     file: "client/decide.ts",
-    find: '(verb === "record" || (answer as Decision).allowed ? null : record)',
-    replace: "(answer === null ? record : null)",
+    find: 'return verb === "record" || (answer as Decision).allowed ? null : record;',
+    replace: "return answer === null ? record : null;",
   },
   "client: its local buckets survive an outage": {
     file: "client/local-away.ts",
@@ -287,8 +287,11 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "client: calls do not wait for the last bookings": {
     file: "client/local-away.ts",
-    find: "while (this.#bookings.size > 0) await this.#bookings.send(this.#wire);",
-    replace: "",
+    find: "    try {\n      while (this.#bookings.size > 0) await this.#bookings.send(this.#wire);",
+    replace:
+      "    try {\n" +
+      '      if (this.#outage.state === "away") void this.#bookings.send(this.#wire).catch((error) => this.leave(error));\n' +
+      "      else while (this.#bookings.size > 0) await this.#bookings.send(this.#wire);",
   },
   "client: its share is everything": {
     file: "client/local-away.ts",

@@ -1,7 +1,8 @@
 // What scenes are made of.
 
 import { numbered } from "../calls.ts";
-import type { Call, Fault, PlannedCall, Schedule } from "../../schedule.ts";
+import type { Random } from "../../random.ts";
+import type { Call, Fault, InstancePlan, PlannedCall, Schedule } from "../../schedule.ts";
 
 /** When a scene begins, ms. */
 export const SCENE_FROM_MS = 1_200;
@@ -32,4 +33,22 @@ export function askedOf({ instances }: Schedule): number[] {
 export function cut(instances: readonly number[], atMs: number, forMs: number): Fault {
   const rules = { losesRequests: 1, losesAnswers: 1, endsConnections: 1, repeats: 0, slowMs: 0 };
   return { type: "network", atMs, forMs, rules, instances };
+}
+
+/** Other processes: clients of services, in a network that is fast enough for their deadlines. */
+export function withClients(schedule: Schedule, services: number, clients: number, random: Random): Schedule {
+  const instances = Array.from({ length: services + clients }, (_, i): InstancePlan => {
+    const role = i < services ? "service" : "client";
+    return { role, startMs: random.whole(0, 200), clock: { drift: 0, aheadMs: 0 }, hasJournal: false };
+  });
+  const settings = { ...schedule.settings, deadlineMs: 250, messageMs: [0.2, 2] as const, hasFailover: true };
+  const isThere = (fault: Fault) => !("instance" in fault) || fault.instance < instances.length;
+  const isAsked = ({ instance }: PlannedCall) => instance < instances.length;
+  return {
+    ...schedule,
+    instances,
+    settings,
+    faults: schedule.faults.filter(isThere),
+    calls: schedule.calls.filter(isAsked),
+  };
 }

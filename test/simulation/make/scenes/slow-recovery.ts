@@ -2,9 +2,10 @@
 
 import type { Random } from "../../random.ts";
 import type { Fault, Schedule } from "../../schedule.ts";
-import { askedOf, cut, SCENE_FROM_MS, type SceneCall, withCalls } from "./scene.ts";
+import { askedOf, cut, SCENE_FROM_MS, type SceneCall, withCalls, withClients } from "./scene.ts";
 
-export function slowRecovery(schedule: Schedule, random: Random): Schedule {
+export function slowRecovery(given: Schedule, random: Random): Schedule {
+  const schedule = random.chance(0.3) ? withClients(given, 1, random.whole(1, 2), random) : given;
   const asked = askedOf(schedule).slice(0, 3);
   const atMs = SCENE_FROM_MS + random.whole(0, 300);
   const forMs = random.pick([400, 900]);

@@ -1,14 +1,14 @@
 // Two outages: every process uses its whole share in the second one, of buckets that all have used in the first one and since.
 
 import type { Random } from "../../random.ts";
-import type { Fault, InstancePlan, PlannedCall, Schedule } from "../../schedule.ts";
-import { askedOf, cut, SCENE_FROM_MS, type SceneCall, withCalls } from "./scene.ts";
+import type { Fault, Schedule } from "../../schedule.ts";
+import { askedOf, cut, SCENE_FROM_MS, type SceneCall, withCalls, withClients } from "./scene.ts";
 
 /** How many processes take part at most. */
 const MOST = 4;
 
 export function twoOutages(given: Schedule, random: Random): Schedule {
-  const schedule = random.chance(0.4) ? withClients(given, random) : given;
+  const schedule = random.chance(0.4) ? withClients(given, random.whole(1, 2), random.whole(1, 3), random) : given;
   const asked = askedOf(schedule).slice(0, MOST);
   const forMs = random.pick([500, 900]);
   const gapMs = random.pick([900, 1_500]);
@@ -43,24 +43,4 @@ export function twoOutages(given: Schedule, random: Random): Schedule {
     ...(random.chance(0.3) ? [stop] : []),
   ].sort((one, other) => one.atMs - other.atMs);
   return withCalls({ ...schedule, faults }, calls, untilMs);
-}
-
-/** Clients of one or two services, in a network that is fast enough for their deadlines. */
-function withClients(schedule: Schedule, random: Random): Schedule {
-  const services = random.whole(1, 2);
-  const clients = random.whole(1, 3);
-  const instances = Array.from({ length: services + clients }, (_, i): InstancePlan => {
-    const role = i < services ? "service" : "client";
-    return { role, startMs: random.whole(0, 200), clock: { drift: 0, aheadMs: 0 }, hasJournal: false };
-  });
-  const settings = { ...schedule.settings, deadlineMs: 250, messageMs: [0.2, 2] as const, hasFailover: true };
-  const isThere = (fault: Fault) => !("instance" in fault) || fault.instance < instances.length;
-  const isAsked = ({ instance }: PlannedCall) => instance < instances.length;
-  return {
-    ...schedule,
-    instances,
-    settings,
-    faults: schedule.faults.filter(isThere),
-    calls: schedule.calls.filter(isAsked),
-  };
 }
