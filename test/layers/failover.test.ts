@@ -2,7 +2,14 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createLimiter, type Decision, type FailoverOptions, type LimiterEvent, type PolicyInput } from "tollgate";
+import {
+  createLimiter,
+  type Decision,
+  type FailoverOptions,
+  type LimiterEvent,
+  type PolicyInput,
+  StoreError,
+} from "tollgate";
 import { createHostedLimiter } from "../../src/limiter.ts";
 import { networkLayers } from "../../src/layers/network.ts";
 import { RemoteStore } from "./remote.ts";
@@ -191,6 +198,39 @@ describe("failover", () => {
     answer();
     assert.equal(await inFlight, 4);
     remote.fault = "answer";
+    await until("store.recovered");
+    assert.equal(await usedIn(limiter), 10);
+    await limiter.close();
+  });
+
+  it("gives the units of a lost batch to one other batch in flight, and to no call beside it", async () => {
+    const remote = new RemoteStore(clock);
+    const book = remote.book.bind(remote);
+    const batches: PromiseWithResolvers<void>[] = [];
+    let isSlow = false;
+    remote.book = async (...asked) => {
+      const batch = Promise.withResolvers<void>();
+      if (isSlow) {
+        batches.push(batch);
+        await batch.promise;
+      }
+      return book(...asked);
+    };
+    const { limiter, until } = instanceOf(remote, policyOf(), { deadlineMs: 2_000 });
+    await limiter.consume(call);
+    isSlow = true;
+    const inFlight = admitted(limiter, 3 * remote.batching.size);
+    while (batches.length < 3) await new Promise((resolve) => setTimeout(resolve, 5));
+    remote.fault = "lose-request";
+    const lost = new StoreError("unavailable", "the request is lost", { transient: true });
+    for (const batch of batches.slice(0, 2)) {
+      batch.reject(lost);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    isSlow = false;
+    remote.fault = "answer";
+    for (const batch of batches) batch.resolve();
+    assert.equal(await inFlight, 9);
     await until("store.recovered");
     assert.equal(await usedIn(limiter), 10);
     await limiter.close();

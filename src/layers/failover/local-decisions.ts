@@ -24,8 +24,8 @@ export class LocalDecisions {
   readonly #outage: Pick<Outage, "failure" | "awayMs">;
   /** The buckets of this process: cleared when the store counts again. */
   readonly #fallback: Fallback;
-  /** By batch under way: its requests whose units the fallback expects to be booked. Equal calls have one request. */
-  readonly #expected = new Map<readonly StoreRequest[], readonly StoreRequest[]>();
+  /** Of each batch under way: which of its requests the fallback expects to be booked. Equal calls share one request. */
+  readonly #expected = new Map<readonly StoreRequest[], Set<number>>();
 
   constructor(
     link: Seen,
@@ -44,19 +44,32 @@ export class LocalDecisions {
 
   /** Expects that the store books requests that are under way when an outage begins. */
   expect(requests: readonly StoreRequest[]): void {
-    const nowMs = this.#link.time.nowMs();
-    const expected = requests.filter((request) => request.mode !== "peek" && this.#fallback.expect(request, nowMs));
-    this.#expected.set(requests, expected);
+    this.#expected.set(requests, new Set());
+    this.#expectAll();
   }
 
   /** The store has answered requests that were under way when it went away, or never will. What it has booked counts here, too. */
   hear(requests: readonly StoreRequest[], replies: readonly StoreAnswer[]): void {
     const nowMs = this.#link.time.nowMs();
-    for (const request of this.#expected.get(requests) ?? []) this.#fallback.arrived(request);
+    const expected = this.#expected.get(requests);
     this.#expected.delete(requests);
     for (const [i, request] of requests.entries()) {
+      if (expected?.has(i) === true) this.#fallback.arrived(request);
       if (!isBooking(request, replies[i])) continue;
       this.#fallback.count(request, this.#members.place(), nowMs, this.#outage.failure);
+    }
+    // What these did not get, the store may give to the others that are under way.
+    this.#expectAll();
+  }
+
+  /** Expects of the requests under way as many as fit. */
+  #expectAll(): void {
+    const nowMs = this.#link.time.nowMs();
+    for (const [requests, expected] of this.#expected) {
+      for (const [i, request] of requests.entries()) {
+        if (expected.has(i) || request.mode === "peek") continue;
+        if (this.#fallback.expect(request, nowMs)) expected.add(i);
+      }
     }
   }
 
