@@ -82,10 +82,10 @@ function makeFault(type: FaultType, stage: Stage, random: Random): Fault {
   }
 }
 
-/** Mostly shortly before a call. */
+/** Mostly shortly before a call. Some calls come again after the others have ended. */
 function beginOf({ fromMs, untilMs, busyMs }: Stage, random: Random): number {
   if (busyMs.length === 0 || random.chance(0.25)) return random.whole(fromMs, untilMs);
-  return Math.max(fromMs, random.pick(busyMs) - random.pick([0, 1, 10, 300]));
+  return Math.min(untilMs, Math.max(fromMs, random.pick(busyMs) - random.pick([0, 1, 10, 300])));
 }
 
 /** An outage in which something else happens: what layers disagree about is often found there. */
