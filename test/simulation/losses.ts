@@ -29,14 +29,17 @@ const RETURNS: ReadonlySet<string> = new Set(["close", "reload", "clock"]);
 export const LOSSES: readonly Loss[] = [
   {
     when: "the store loses what it held",
-    // One instance that always lives has seen all of it, and gives it back.
-    of: ({ run, isOneAlone }, { bookings }) => {
-      const losses = run.schedule.faults.filter((fault) => fault.type === "restart" && fault.agoMs !== 0) as Restart[];
-      if (losses.length === 0 || (isOneAlone && !bookings.some(isHeld))) return NONE;
-      const isTwice = (booking: Booking) => isHeld(booking) || losses.some((loss) => isInFlight(booking, loss));
+    of: (oracle, { bookings }) => {
+      const { faults } = oracle.run.schedule;
+      const losses = faults.filter((fault) => fault.type === "restart" && fault.agoMs !== 0) as Restart[];
+      if (losses.length === 0) return NONE;
+      const isTwice = (booking: Booking) => isHeld(booking) || losses.some((loss) => isInFlight(oracle, booking, loss));
+      const more = bookings.filter(isTwice).reduce((sum, { most, mayBe }) => sum + Math.max(most, mayBe), 0);
+      // One instance that always lives has seen all of it, and gives it back.
+      if (oracle.isOneAlone && !bookings.some(isHeld)) return { fewer: 0, more };
       const lastMs = Math.max(...losses.map(({ atMs, forMs }) => atMs + forMs));
       const isGone = ({ planned }: Booking) => planned.atMs <= lastMs;
-      return { fewer: sumOf(bookings.filter(isGone)), more: sumOf(bookings.filter(isTwice)) };
+      return { fewer: sumOf(bookings.filter(isGone)), more };
     },
   },
   {
@@ -125,10 +128,17 @@ const RESETS_WITHIN_MS = 5_000;
 
 type Restart = Extract<Fault, { type: "restart" }>;
 
-/** Whether a call may have been booked just before the store was lost, without an answer. */
-function isInFlight({ planned, decided }: Booking, { atMs, forMs }: Restart): boolean {
+/** Whether a call may have been booked before the store was lost, and its process did not know of that by then. */
+function isInFlight(oracle: Oracle, { planned, decided }: Booking, { atMs, forMs }: Restart): boolean {
   if (planned.atMs > atMs + forMs) return false;
-  return decided === null || decided.atMs >= atMs || decided.decision.degraded !== null;
+  if (decided === null || decided.atMs >= atMs) return true;
+  if (decided.decision.degraded === null) return false;
+  // What was in doubt in an outage is settled at its end. A client's service may have an outage of its own.
+  const { on, atMs: decidedAtMs } = decided;
+  const isSettled = oracle.away.some(
+    (time) => time.on === on && time.untilMs !== null && decidedAtMs <= time.untilMs && time.untilMs <= atMs,
+  );
+  return oracle.isClient(on) || !isSettled;
 }
 
 /** Whether a fault sets the server's clock back by less than ten seconds, just before an instant. */
