@@ -13,6 +13,7 @@ import type { Run } from "./run.ts";
 import type { Call, Fault, PlannedCall } from "./schedule.ts";
 
 export type Decided = Extract<Entry, { type: "decided" }>;
+type Failed = Extract<Entry, { type: "failed" }>;
 
 /** One limit's part in a call that ran, or may have. */
 export interface Booking {
@@ -169,8 +170,18 @@ export class Oracle {
       failed?.error.name === "StoreError" &&
       schedule.settings.hasFailover &&
       !this.deaths.mayLose(failed) &&
-      !this.#isSentAgain(failed);
+      !this.#isSentAgain(failed) &&
+      !this.#mayComeLate(failed);
     return isRefused || isNothing ? NOTHING : { ...NOTHING, most };
+  }
+
+  /** Whether a copy of a request that the server has refused may arrive when the server accepts it again. */
+  #mayComeLate({ error, askedAtMs, atMs }: Failed): boolean {
+    if (error.code !== "unauthorized") return false;
+    return this.run.schedule.faults.some((fault) => {
+      if (fault.type !== "network" || fault.rules.repeats === 0) return false;
+      return fault.atMs <= atMs && askedAtMs <= fault.atMs + fault.forMs;
+    });
   }
 
   /** Whether a client may have sent a call twice. */

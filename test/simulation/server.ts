@@ -48,6 +48,8 @@ export class StoreServer {
   refusal: Refusal | null = null;
   /** By key, when it was last changed, in the world's time. */
   readonly changedAtMs = new Map<string, number>();
+  /** By key, when a call was last taken back that its instance had denied, in the world's time. */
+  readonly takenBackAtMs = new Map<string, number>();
   /** How many requests came at once at most. */
   largestBatch = 0;
   /** By the bucket that counts them, how many borrowed units instances held unused at most when the store lent some. */
@@ -75,7 +77,11 @@ export class StoreServer {
     try {
       const { replies, changed } = bookBatch(requests, (key) => this.read(key), act.nowMs, terms);
       for (const [key, state] of changed) this.#write(key, state);
-      for (const [i, request] of requests.entries()) this.#seeLoan(request, replies[i]);
+      for (const [i, request] of requests.entries()) {
+        this.#seeLoan(request, replies[i]);
+        if (request.mode !== "undo") continue;
+        for (const { bucket } of request.steps) this.takenBackAtMs.set(bucket, this.machine.world.nowMs);
+      }
       this.#onAct({ ...act, answers: replies });
       return replies;
     } catch (error) {

@@ -8,7 +8,7 @@ import type { Policies } from "./policies.ts";
 import type { Call, Schedule } from "./schedule.ts";
 import type { StoreServer } from "./server.ts";
 
-/** How long an instance may repeat a denial after another one has reset the bucket, with the way there, ms. */
+/** How long an instance may repeat a denial after units were freed, such as by another one's reset, with the way there, ms. */
 const SEEN_WITHIN_MS = 1_100;
 
 /** How soon after the store started again every instance knows of it, ms. */
@@ -39,22 +39,23 @@ export class Witness {
     if (this.#isClient(entry.on) || planned.maxWaitMs !== undefined || policies[0] !== policies[1]) return;
     const request = this.#requestOf(planned.call, policies[1]);
     const keys = request?.steps.map(({ bucket }) => bucket) ?? [];
-    // A denial that is repeated was decided a little before the call came.
-    const decidedAtMs = Math.min(askedAtMs, entry.atMs + decision.decidedAtMs - this.#server.nowMs());
-    const isUnchanged = keys.every((key) => (this.#server.changedAtMs.get(key) ?? 0) < decidedAtMs);
-    if (request === null || !isUnchanged || this.#mayBeOld(entry) || this.#isDisturbed(entry)) return;
+    const isUnchanged = keys.every((key) => (this.#server.changedAtMs.get(key) ?? 0) < askedAtMs);
+    const isFreed = keys.some(
+      (key) => (this.#server.takenBackAtMs.get(key) ?? Number.NEGATIVE_INFINITY) > askedAtMs - SEEN_WITHIN_MS,
+    );
+    if (request === null || !isUnchanged || isFreed || this.#mayBeOld(entry) || this.#isDisturbed(entry)) return;
     // A denial that is repeated does not know of units that were booked since, such as by a record.
     const isQuiet = keys.every((key) => (this.#server.changedAtMs.get(key) ?? 0) < askedAtMs - SEEN_WITHIN_MS);
-    const { retryAfterMs } = decision;
+    const { decidedAtMs, retryAfterMs } = decision;
     const retriedMs = retryAfterMs ?? 0;
     const wrong = (problem: string) =>
       this.problems.push(
         `the call ${planned.id} on ${entry.on} is denied with retryAfterMs ${retryAfterMs}: ${problem}`,
       );
-    if (this.#isAllowed(request, decision.decidedAtMs)) wrong("the store would have allowed it then");
+    if (this.#isAllowed(request, decidedAtMs)) wrong("the store would have allowed it then");
     else if (retryAfterMs === null) return;
-    else if (this.#isAllowed(request, decision.decidedAtMs + retriedMs - 1)) wrong("it would be allowed before");
-    else if (isQuiet && !this.#hasGrants() && !this.#isAllowed(request, decision.decidedAtMs + retriedMs))
+    else if (this.#isAllowed(request, decidedAtMs + retriedMs - 1)) wrong("it would be allowed before");
+    else if (isQuiet && !this.#hasGrants() && !this.#isAllowed(request, decidedAtMs + retriedMs))
       wrong("it would be denied then");
   }
 

@@ -112,7 +112,8 @@ function overshootsIn(oracle: Oracle, { decisions }: Outage): ReadonlyMap<string
   for (const { planned, decision, policies } of decisions) {
     if (!("call" in planned) || decision.degraded === null) continue;
     const overshoot = decision.degraded.maxOvershoot ?? Number.POSITIVE_INFINITY;
-    for (const { key, limit } of oracle.matchesOf(planned.call, policies[1])) {
+    // A call that was asked before a reload may follow the policy before it.
+    for (const { key, limit } of new Set(policies.flatMap((policy) => oracle.matchesOf(planned.call, policy)))) {
       // A limit that admits nothing meanwhile is never exceeded, whatever the others of the call are.
       if (limit.onStoreError !== "deny") most.set(key, Math.max(most.get(key) ?? 0, overshoot));
     }
