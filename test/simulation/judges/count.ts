@@ -28,8 +28,7 @@ export function* idleCount(oracle: Oracle): Generator<string> {
   if (!oracle.isOneAlone || schedule.faults.some(({ type }) => type !== "restart" && type !== "reload")) return;
   for (const account of oracle.accounts.values()) {
     const isHeld = account.bookings.some(({ planned }) => planned.verb === "reserve" || planned.verb === "run");
-    const { fewer, more } = expectedLosses(oracle, account);
-    if (!isLasting(account) || isHeld || fewer > 0 || more > 0) continue;
+    if (!isLasting(account) || isHeld || expectedLosses(oracle, account).fewer > 0) continue;
     const used = usedIn(oracle, account, (key) => statesWhenCalm.get(key));
     const least = account.bookings.reduce((sum, booking) => sum + booking.least, 0);
     if (used === null || used >= least) continue;
