@@ -2,7 +2,8 @@
 
 import { type Match, resolveMatches } from "../../src/kernel/charge.ts";
 import type { CompiledPolicy } from "../../src/kernel/limit.ts";
-import { compiledPolicy } from "../../src/kernel/policy/parse.ts";
+import { algorithmOf } from "../../src/kernel/algorithms/registry.ts";
+import { allotmentsOf, compiledPolicy } from "../../src/kernel/policy/parse.ts";
 import type { Call, Schedule } from "./schedule.ts";
 
 export class Policies {
@@ -19,6 +20,12 @@ export class Policies {
     const compiled = this.compiled[policy];
     if (compiled === undefined) throw new Error(`there is no policy ${policy}`);
     return compiled;
+  }
+
+  /** Whether a limit keeps what it has counted whatever policy comes: it has one kind of state in all of them. */
+  keepsCounts(name: string): boolean {
+    const limits = this.compiled.flatMap((policy) => policy.limits.filter((limit) => limit.name === name));
+    return new Set(limits.flatMap(allotmentsOf).map(({ spec }) => algorithmOf(spec).kind)).size <= 1;
   }
 
   /** The limits of a policy that match a call, in its order. */

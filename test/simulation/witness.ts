@@ -59,10 +59,13 @@ export class Witness {
       wrong("it would be denied then");
   }
 
-  /** What the call asks; `null` where units are borrowed, and instances know more than the store. */
+  /**
+   * What the call asks; `null` where units are borrowed, and instances know more than the store, or where another instance with
+   * another policy frees them all.
+   */
   #requestOf(call: Call, policy: number): StoreRequest | null {
     const matches = this.#policies.matchesOf(call, policy);
-    if (matches.some(({ limit }) => limit.isBorrowing)) return null;
+    if (matches.some(({ limit }) => limit.isBorrowing || !this.#policies.keepsCounts(limit.name))) return null;
     const counted = matches.filter(({ price }) => price !== 0);
     const steps = counted.map(({ key, limit, allotment, price = 0 }) => ({
       bucket: key,

@@ -16,6 +16,7 @@ export function* quota(oracle: Oracle): Generator<string> {
   for (const account of oracle.accounts.values()) {
     const { specs, capacity, key } = account;
     if (specs.some((spec) => algorithmOf(spec).isHeldOnly) || !isEnforced(oracle, account)) continue;
+    if (!oracle.run.policies.keepsCounts(account.limit)) continue;
     const admitted = admissionsOf(account);
     // What one instance decides alone can exceed nothing, unless it has to admit everything.
     // Units of a rate that it admits flow back both in its own bucket and in the store's.

@@ -42,7 +42,7 @@ export function* agreement({ run }: Oracle): Generator<string> {
     if (entry.planned.id >= 0 || entry.askedAtMs < atMs) continue;
     for (const { limit, dimensions, used } of entry.result as BucketUsage[]) {
       // What flows back is another number by each policy, and at each instant.
-      if (!LASTING.has(limit)) continue;
+      if (!LASTING.has(limit) || !run.policies.keepsCounts(limit)) continue;
       const bucket = `${limit} ${JSON.stringify(dimensions)}`;
       const other = seen.get(bucket);
       if (other === undefined) seen.set(bucket, { on: entry.on, used });

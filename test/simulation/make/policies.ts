@@ -99,8 +99,12 @@ function limitOf(kind: Kind, random: Random): LimitInput {
 
 /** A policy that a reload brings: one limit is another one. */
 export function changedPolicy(policy: PolicyInput, random: Random): PolicyInput {
+  const algorithms = random.stream("algorithms");
   const which = random.whole(0, policy.limits.length - 1);
-  return { ...policy, limits: policy.limits.map((limit, i) => (i === which ? changedLimit(limit, random) : limit)) };
+  const change = algorithms.chance(0.1)
+    ? () => withOtherAlgorithm(policy.limits[which] as LimitInput, algorithms)
+    : changedLimit;
+  return { ...policy, limits: policy.limits.map((limit, i) => (i === which ? change(limit, random) : limit)) };
 }
 
 function changedLimit(limit: LimitInput, random: Random): LimitInput {
@@ -127,3 +131,18 @@ function changedLimit(limit: LimitInput, random: Random): LimitInput {
       } as LimitInput;
   }
 }
+
+/** The same limit by another algorithm. */
+function withOtherAlgorithm(limit: LimitInput, random: Random): LimitInput {
+  const kept = Object.entries(limit).filter(([key]) => KEPT.has(key));
+  const same = { ...(Object.fromEntries(kept) as Pick<LimitInput, "name" | "per">), quota: random.whole(2, 40) };
+  return random.pick<LimitInput>([
+    { ...same, resetAfterIdle: "1h" },
+    { ...same, algorithm: "fixed-window", window: "1h" },
+    { ...same, algorithm: "sliding-window", window: "10s" },
+    { ...same, algorithm: "token-bucket", window: "1s", burst: same.quota },
+  ]);
+}
+
+/** What a limit keeps under another algorithm. */
+const KEPT: ReadonlySet<string> = new Set(["name", "per", "unit", "when", "mode", "onStoreError"]);
