@@ -38,16 +38,18 @@ export const LOSSES: readonly Loss[] = [
       // One instance that always lives has seen all of it, and gives it back.
       if (oracle.isOneAlone && !bookings.some(isHeld)) return { fewer: 0, more };
       const lastMs = Math.max(...losses.map(({ atMs, forMs }) => atMs + forMs));
-      const isGone = ({ planned }: Booking) => planned.atMs <= lastMs;
+      const isGone = ({ firstMs }: Booking) => firstMs <= lastMs;
       return { fewer: sumOf(bookings.filter(isGone)), more };
     },
   },
   {
     when: "the store starts again, and an instance has not seen units that others gave back",
     of: ({ run }, { bookings }) => {
-      const isRestarted = run.schedule.faults.some(({ type }) => type === "restart");
-      const held = bookings.filter(isHeld);
-      return isRestarted ? { fewer: 0, more: held.reduce((sum, { admitted }) => sum + admitted, 0) } : NONE;
+      const restarts = run.schedule.faults.filter(({ type }) => type === "restart");
+      if (restarts.length === 0) return NONE;
+      const lastMs = Math.max(...restarts.map(({ atMs }) => atMs));
+      const back = bookings.map((booking) => (booking.firstMs <= lastMs ? gaveBack(booking) : 0));
+      return { fewer: 0, more: back.reduce((sum, units) => sum + units, 0) };
     },
   },
   {
@@ -123,7 +125,7 @@ const UNJUDGED: Loss = {
     const resets = changesOf(oracle, key).filter(({ verb }) => verb === "reset");
     if (resets.length === 0) return NONE;
     const lastMs = Math.max(...resets.map(({ atMs }) => atMs)) + RESETS_WITHIN_MS;
-    return { fewer: sumOf(bookings.filter(({ planned }) => planned.atMs <= lastMs)), more: 0 };
+    return { fewer: sumOf(bookings.filter(({ firstMs }) => firstMs <= lastMs)), more: 0 };
   },
 };
 
@@ -133,8 +135,8 @@ const RESETS_WITHIN_MS = 5_000;
 type Restart = Extract<Fault, { type: "restart" }>;
 
 /** Whether a call may have been booked before the store was lost, and its process did not know of that by then. */
-function isInFlight(oracle: Oracle, { planned, decided }: Booking, { atMs, forMs }: Restart): boolean {
-  if (planned.atMs > atMs + forMs) return false;
+function isInFlight(oracle: Oracle, { firstMs, decided }: Booking, { atMs, forMs }: Restart): boolean {
+  if (firstMs > atMs + forMs) return false;
   if (decided === null || decided.atMs >= atMs) return true;
   if (decided.decision.degraded === null) return false;
   // What was in doubt in an outage is settled at its end. A client's service may have an outage of its own.
@@ -160,6 +162,13 @@ function isForGood(fault: Fault): boolean {
 
 function isHeld({ planned }: Booking): boolean {
   return planned.verb === "reserve" || planned.verb === "run";
+}
+
+/** Units that the store may have had for a while: of a hold, or of a call that was denied when its answer was lost. */
+function gaveBack(booking: Booking): number {
+  const { decided, admitted, mayBe } = booking;
+  if (isHeld(booking)) return admitted;
+  return decided === null || (isAlone(booking) && !decided.decision.allowed) ? mayBe : 0;
 }
 
 /** Whether an instance decided it without the store. */

@@ -18,6 +18,8 @@ type Failed = Extract<Entry, { type: "failed" }>;
 /** One limit's part in a call that ran, or may have. */
 export interface Booking {
   readonly planned: PlannedCall;
+  /** When it was asked for the first time. */
+  readonly firstMs: number;
   readonly decided: Decided | null;
   /** Units that the limit admitted at once, when it decided. */
   readonly admitted: number;
@@ -128,7 +130,7 @@ export class Oracle {
       if (!isLast) continue;
       const mayBe = mostOf(planned, limit.unit, price ?? 0);
       const units = this.#unitsOf(planned, decided, limit.unit, price ?? 0, mayBe);
-      addTo(account.bookings, this.#losesAnswers, { planned, decided, mayBe, ...units });
+      addTo(account.bookings, this.#losesAnswers, { planned, firstMs: planned.atMs, decided, mayBe, ...units });
     }
   }
 
@@ -276,7 +278,8 @@ function addTo(bookings: Booking[], losesAnswers: boolean, booking: Booking): vo
     if (losesAnswers) units.most = before.most + booking.most;
     if (hasRunTwice) Object.assign(units, { least: 0, most: before.most + booking.most });
     const mayBe = Math.max(before.mayBe, booking.mayBe);
-    bookings[at] = { planned: booking.planned, decided, mayBe, ...units };
+    const firstMs = Math.min(before.firstMs, booking.firstMs);
+    bookings[at] = { planned: booking.planned, firstMs, decided, mayBe, ...units };
   }
 }
 

@@ -36,7 +36,8 @@ function isKnown({ name, code, message }: Failure, types: ReadonlySet<FaultType>
   // A service does not say why its store has failed for good.
   if (/answered 500: The store failed/.test(message))
     return ["refuse", "damage", "full-disk"].some((type) => types.has(type as FaultType));
-  if (name === "MisuseError") return MISUSE.has(code) || /above 0|a bucket is unlimited|whose grants last/.test(message);
+  if (name === "MisuseError")
+    return MISUSE.has(code) || /above 0|a bucket is unlimited|whose grants last/.test(message);
   if (name !== "StoreError" || types.size === 0) return false;
   if (OUTAGES.has(code)) return !hasFailover || (types.has("full-disk") && /the disk is full/.test(message));
   return BY_FAULT[code]?.some((type) => types.has(type)) === true;
