@@ -53,6 +53,21 @@ export const outageCases: readonly StoreCase[] = [
     await bookAfterwards(t, sliding.algorithm, sliding, atMs);
     assert.equal(await t.usedOf(sliding.algorithm, sliding), left);
   }),
+  onShared("books late into a window that was longer under an earlier policy", async (t) => {
+    const earlier = { algorithm: "fixed-window", align: "first-use", quota: 99, windowMs: 10 * WINDOW_MS } as const;
+    const later: readonly LimitSpec[] = [
+      epoch,
+      { ...earlier, windowMs: WINDOW_MS },
+      { algorithm: "budget", quota: 99, ttlMs: WINDOW_MS, ttlFrom: "first" },
+    ];
+    const begunMs = await toWindow(t);
+    for (const [i] of later.entries()) await t.judge(charge(`${i}`, earlier, 2));
+    await t.advance(300);
+    for (const [i, limit] of later.entries()) {
+      await bookAfterwards(t, `${i}`, limit, begunMs + 200);
+      assert.equal(await t.usedOf(`${i}`, limit), 5);
+    }
+  }),
   onShared("restores the highest view of an incarnation once", async (t) => {
     const atMs = await t.nowMs();
     let highest = 0;

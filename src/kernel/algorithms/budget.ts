@@ -30,8 +30,12 @@ export const budget = defineAlgorithm<BudgetLimit, CounterState>({
     if (state === undefined) return counterOf(cost, endMs);
     return withSpent(state, cost, limit.ttlFrom === "first" ? state.expiresAtMs : Math.max(state.expiresAtMs, endMs));
   },
-  isInWindow: ({ ttlFrom, ttlMs }, state, atMs) =>
-    ttlFrom === "last" || state === undefined || atMs >= state.expiresAtMs - ttlMs,
+  isInWindow({ ttlFrom, ttlMs }, state, atMs, nowMs) {
+    if (ttlFrom === "last" || state === undefined) return true;
+    const beganMs = state.expiresAtMs - ttlMs;
+    // One that seems to begin now has had a longer ttl, which has been cut.
+    return beganMs >= nowMs ? nowMs - atMs < ttlMs : atMs >= beganMs;
+  },
   notAhead: (limit, state, nowMs) => endedBy(state, nowMs + limit.ttlMs),
   policy: {
     specOf({ per, resetAfter, resetAfterIdle = resetAfter === "never" ? "never" : undefined }, quota) {

@@ -45,7 +45,11 @@ export const fixedWindow = defineAlgorithm<FixedWindowLimit, CounterState>({
     // A bucket keeps its first end until that has passed.
     return state === undefined ? counterOf(cost, endOf(limit, nowMs)) : withSpent(state, cost, state.expiresAtMs);
   },
-  isInWindow: (limit, state, atMs) => state === undefined || atMs >= startOf(limit, state.expiresAtMs),
+  isInWindow(limit, state, atMs, nowMs) {
+    if (state === undefined) return true;
+    const { expiresAtMs } = state;
+    return isCut(limit, expiresAtMs, nowMs) ? nowMs - atMs < lengthMsOf(limit) : atMs >= startOf(limit, expiresAtMs);
+  },
   notAhead: (limit, state, nowMs) => endedBy(state, nowMs + lengthMsOf(limit)),
   policy: {
     specOf: ({ window, align = "epoch" }, quota) =>
@@ -99,6 +103,12 @@ export const fixedWindow = defineAlgorithm<FixedWindowLimit, CounterState>({
 });
 
 const CALENDAR_ONLY = "but where the window is a day, week or month";
+
+/** Whether an earlier policy had a longer window, which has been cut: where it began is not known. */
+function isCut(limit: FixedWindowLimit, endsAtMs: number, nowMs: number): boolean {
+  if (limit.align === "calendar") return !limit.boundaries.includes(endsAtMs);
+  return limit.align === "epoch" ? endsAtMs % limit.windowMs !== 0 : startOf(limit, endsAtMs) >= nowMs;
+}
 
 /** When the window began that ends at an instant. */
 function startOf(limit: FixedWindowLimit, endsAtMs: number): number {

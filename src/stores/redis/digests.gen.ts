@@ -3,8 +3,8 @@
 /** The SHA-1 of each script. They are made here, because runtimes without Node have no SHA-1 at hand. */
 export const DIGESTS = {
   "apply": {
-    "server": "e2870eef303ea4a9e4d83c6a085f41154763b6c9",
-    "clock": "35df3385fe4009c21311ef9dbed5692727763621"
+    "server": "cb74e7b0828c22170fc523cbbf042ae6f838fe19",
+    "clock": "4bd310f9341eb35547e974c06b59c6aa388f980f"
   },
   "beat": {
     "server": "f7e3afe8e42f2072ffdba4189d28ded56d531ece",

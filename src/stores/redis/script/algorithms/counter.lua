@@ -61,20 +61,28 @@ function counter.take_back(limit, state, alone, cost)
   return counter.state(max(0, state.spent - cost), state.expires_at_ms, state.seen)
 end
 
+-- Whether an earlier policy had a longer window, which has been cut: where it began is not known.
+local function is_cut(limit, end_ms, length_ms)
+  if limit.code == CALENDAR_WINDOW then
+    return end_ms ~= limit.start_ms and end_ms ~= limit.middle_ms and end_ms ~= limit.end_ms
+  elseif limit.is_first_use == 0 then
+    return end_ms % length_ms ~= 0
+  end
+  return end_ms - length_ms >= now_ms
+end
+
 function counter.is_in_window(limit, state, at_ms)
   if not state or limit.is_extended then
     return true
   end
-  local end_ms = state.expires_at_ms
-  local start_ms = end_ms - (limit.ttl_ms or limit.window_ms or 0)
-  if limit.code == CALENDAR_WINDOW then
+  local end_ms, length_ms = state.expires_at_ms, limit.latest_end_ms - now_ms
+  if is_cut(limit, end_ms, length_ms) then
+    return now_ms - at_ms < length_ms
+  elseif limit.code == CALENDAR_WINDOW then
     -- The last boundary before the end of the state.
-    start_ms = limit.end_ms < end_ms and limit.end_ms
-      or limit.middle_ms < end_ms and limit.middle_ms
-      or limit.start_ms < end_ms and limit.start_ms
-      or 0
+    return at_ms >= (limit.middle_ms < end_ms and limit.middle_ms or limit.start_ms < end_ms and limit.start_ms or 0)
   end
-  return at_ms >= start_ms
+  return at_ms >= end_ms - length_ms
 end
 
 -- When the window ends that takes a grant along. A budget takes none.
