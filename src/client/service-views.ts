@@ -56,22 +56,25 @@ export class ServiceViews {
 
   /**
    * Remembers how the buckets of a call stood: where the answer is given again, how they stood when it was given first. Returns whether
-   * the service has the policy that this client has.
+   * the service has the policy that this client has; where it has not, what it says of limits that this client knows still counts.
    */
   learn(call: Call, decision: Decision, sentMs: number): boolean {
     const { replayed } = decision;
     if (!replayed) this.time.learn(decision.decidedAtMs, sentMs);
     if (decision.degraded !== null || this.loading !== null) return true;
-    const matched = this.#matched(call, decision.verdicts);
-    // The policy may have changed since the first answer.
-    if (matched === null) return replayed;
+    const matches = this.#matchesOf(call);
+    const known = decision.verdicts.flatMap((verdict) => pairOf(matches, verdict));
+    // The verdict of an unlimited limit does not say what is used.
+    const matched = known.filter(([, { quota }]) => quota !== null);
     const isNews = ([{ key }]: [Match, Verdict]) => (this.views.get(key)?.seenAtMs ?? 0) <= decision.decidedAtMs;
     const pairs = replayed ? matched.filter(isNews) : matched;
     const steps = pairs.map(([match, verdict]) => this.#stepOf(match, verdict));
-    const replies = pairs.map(([match, verdict]) => replyOf(match, verdict));
+    const replies = pairs.map(([, verdict]) => replyOf(verdict));
     const { allowed, decidedAtMs: nowMs } = decision;
     this.views.learn({ mode: "judge", steps }, { allowed, nowMs, steps: replies });
-    return true;
+    // The policy may have changed since the first answer.
+    const isSame = ([{ allotment }, { quota }]: [Match, Verdict]) => allotment.quota === quota;
+    return replayed || (known.length === decision.verdicts.length && known.every(isSame));
   }
 
   /**
@@ -118,25 +121,13 @@ export class ServiceViews {
     return bucketOf(this.policy, this.#prefix, limit, dimensions);
   }
 
-  /** Each verdict with its limit; `null` where the service has another policy. */
-  #matched(call: Call, verdicts: readonly Verdict[]): [Match, Verdict][] | null {
-    let matches: readonly Match[];
+  /** The limits of a call; none where this policy asks for more than the call says. */
+  #matchesOf(call: Call): readonly Match[] {
     try {
-      matches = resolveMatches(this.policy, this.#prefix, call);
+      return resolveMatches(this.policy, this.#prefix, call);
     } catch {
-      return null;
+      return [];
     }
-    const pairs: [Match, Verdict][] = [];
-    for (const verdict of verdicts) {
-      const match = matches.find(({ limit }) => limit.name === verdict.limit);
-      if (match?.limit.unit !== verdict.unit) return null;
-      // The service may have another quota from the call, or from its own function.
-      const allotment = match.allotment.claims?.allotmentFor(verdict.quota ?? "unlimited") ?? match.allotment;
-      if (allotment.quota !== verdict.quota) return null;
-      // The verdict of an unlimited limit does not say what is used.
-      if (verdict.quota !== null) pairs.push([{ ...match, allotment }, verdict]);
-    }
-    return pairs;
   }
 
   #stepOf(match: Match, { cost }: Verdict): Step {
@@ -145,14 +136,23 @@ export class ServiceViews {
   }
 }
 
+/** A verdict with its limit, where this policy has that. */
+function pairOf(matches: readonly Match[], verdict: Verdict): [Match, Verdict][] {
+  const match = matches.find(({ limit }) => limit.name === verdict.limit);
+  if (match?.limit.unit !== verdict.unit) return [];
+  // The service may have another quota from the call, or from its own function.
+  const allotment = match.allotment.claims?.allotmentFor(verdict.quota ?? "unlimited") ?? match.allotment;
+  return [[{ ...match, allotment }, verdict]];
+}
+
 /** How the bucket stood, as a store would have replied. */
-function replyOf({ allotment: { capacity } }: Match, verdict: Verdict): StepReply {
-  const { exceeded, resetAfterMs, retryAfterMs } = verdict;
-  const remaining = verdict.remaining ?? 0;
-  const granted = Math.max(0, remaining - capacity);
+function replyOf({ exceeded, resetAfterMs, retryAfterMs, capacity, remaining }: Verdict): StepReply {
+  const most = capacity ?? 0;
+  const left = remaining ?? 0;
+  const granted = Math.max(0, left - most);
   return {
     allowed: !exceeded,
-    used: Math.max(0, capacity - remaining),
+    used: Math.max(0, most - left),
     resetAfterMs,
     retryAfterMs,
     ...(granted === 0 ? {} : { granted }),

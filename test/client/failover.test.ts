@@ -301,6 +301,19 @@ describe("clients whose service is unreachable", () => {
     await heal(instances);
   });
 
+  it("know what the service said of a limit when its policy has other quotas, too", async () => {
+    const policy: PolicyInput = { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 5 }] };
+    const { instances } = await clients(1, { policy });
+    const [instance] = instances as [Instance];
+    const call = { tool: "search", session: "s1" };
+    for (let i = 0; i < 3; i++) await instance.limiter.consume(call);
+    await cut(instance);
+    const admitted = [];
+    for (let i = 0; i < 4; i++) admitted.push((await instance.limiter.consume(call)).allowed);
+    assert.deepEqual(admitted, [true, true, false, false]);
+    await heal(instances);
+  });
+
   it("report once that the service has another policy", async () => {
     const policy: PolicyInput = { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 5 }] };
     const { instances } = await clients(1, { policy });
