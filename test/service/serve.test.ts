@@ -232,6 +232,8 @@ describe("the end", () => {
     const prefix = `end-${process.pid}`;
     const more = ["--policy", "policy.yaml", "--store", redis.url, "--prefix", prefix];
     const { url, kill, ended, log } = await serve(folder, ...more);
+    // Until it has reached its store it denies calls.
+    while ((await fetch(`${url}/readyz`)).status !== 200) await sleep(10);
     const counts = { allowed: 0, refused: 0, unanswered: 0, other: 0 };
     let isOver = false;
     const clients = Array.from({ length: 20 }, () => new Client(url));
