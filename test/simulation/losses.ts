@@ -192,8 +192,8 @@ export function expectedLosses(oracle: Oracle, account: Account): Losses {
 /** The resets and grants of a bucket that programs asked for. */
 function changesOf(oracle: Oracle, key: string) {
   const { log } = oracle.run;
-  return [...log.about("reset"), ...log.about("grant")].flatMap(({ type, planned }) =>
-    type === "asked" && "bucket" in planned && keyOf(oracle, planned.bucket) === key ? [planned] : [],
+  return [...log.about("reset"), ...log.about("grant")].flatMap(({ type, planned, atMs }) =>
+    type === "asked" && "bucket" in planned && keyOf(oracle, planned.bucket) === key ? [{ ...planned, atMs }] : [],
   );
 }
 

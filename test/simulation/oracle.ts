@@ -38,6 +38,8 @@ export interface Account {
   capacity: number;
   /** The limits that it was asked under: a reload changes them. */
   readonly specs: LimitSpec[];
+  /** What its limit is in any policy: an instance that has another one changes the bucket, too. */
+  readonly everySpec: readonly LimitSpec[];
   readonly bookings: Booking[];
 }
 
@@ -123,7 +125,7 @@ export class Oracle {
     for (const { key, limit, allotment, price } of this.matchesOf(planned.call, policy)) {
       const { spec } = allotment;
       const capacity = algorithmOf(spec).capacity(spec);
-      const account = this.accounts.get(key) ?? { key, limit: limit.name, capacity, specs: [], bookings: [] };
+      const account = this.accounts.get(key) ?? this.#newAccount(key, limit.name, capacity);
       this.accounts.set(key, account);
       account.capacity = Math.max(account.capacity, capacity);
       if (!account.specs.includes(spec)) account.specs.push(spec);
@@ -132,6 +134,10 @@ export class Oracle {
       const units = this.#unitsOf(planned, decided, limit.unit, price ?? 0, mayBe);
       addTo(account.bookings, this.#losesAnswers, { planned, firstMs: planned.atMs, decided, mayBe, ...units });
     }
+  }
+
+  #newAccount(key: string, limit: string, capacity: number): Account {
+    return { key, limit, capacity, specs: [], everySpec: this.run.policies.specsOf(limit), bookings: [] };
   }
 
   matchesOf(call: Call, policy: number): readonly Match[] {

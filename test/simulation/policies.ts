@@ -2,7 +2,7 @@
 
 import { type Match, resolveMatches } from "../../src/kernel/charge.ts";
 import type { CompiledPolicy } from "../../src/kernel/limit.ts";
-import { algorithmOf } from "../../src/kernel/algorithms/registry.ts";
+import { algorithmOf, type LimitSpec } from "../../src/kernel/algorithms/registry.ts";
 import { allotmentsOf, compiledPolicy } from "../../src/kernel/policy/parse.ts";
 import type { Call, Schedule } from "./schedule.ts";
 
@@ -24,8 +24,13 @@ export class Policies {
 
   /** Whether a limit keeps what it has counted whatever policy comes: it has one kind of state in all of them. */
   keepsCounts(name: string): boolean {
+    return new Set(this.specsOf(name).map((spec) => algorithmOf(spec).kind)).size <= 1;
+  }
+
+  /** What a limit is in any of the policies. */
+  specsOf(name: string): LimitSpec[] {
     const limits = this.compiled.flatMap((policy) => policy.limits.filter((limit) => limit.name === name));
-    return new Set(limits.flatMap(allotmentsOf).map(({ spec }) => algorithmOf(spec).kind)).size <= 1;
+    return limits.flatMap(allotmentsOf).map(({ spec }) => spec);
   }
 
   /** The limits of a policy that match a call, in its order. */

@@ -30,15 +30,17 @@ export function* idleCount(oracle: Oracle): Generator<string> {
     const isHeld = account.bookings.some(({ planned }) => planned.verb === "reserve" || planned.verb === "run");
     if (!isLasting(account) || isHeld || expectedLosses(oracle, account).fewer > 0) continue;
     const used = usedIn(oracle, account, (key) => statesWhenCalm.get(key));
-    const least = account.bookings.reduce((sum, booking) => sum + booking.least, 0);
+    // A call that waits may have been decided since.
+    const booked = account.bookings.filter(({ decided }) => decided !== null && decided.atMs < schedule.calmAtMs);
+    const least = booked.reduce((sum, booking) => sum + booking.least, 0);
     if (used === null || used >= least) continue;
     yield `five seconds after the last fault the store counts ${used} in ${account.key}, expected ${least} (by ${server.nowMs()})`;
   }
 }
 
 /** Whether units of a bucket stay used as long as a run lasts. */
-export function isLasting({ specs }: Account): boolean {
-  return specs.every((spec) => {
+export function isLasting({ everySpec }: Account): boolean {
+  return everySpec.every((spec) => {
     if (spec.algorithm === "budget") return spec.ttlMs >= LONGER_THAN_RUN_MS;
     return spec.algorithm === "fixed-window" && "windowMs" in spec && spec.windowMs >= LONGER_THAN_RUN_MS;
   });
