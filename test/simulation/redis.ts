@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import type { Redis } from "ioredis";
 import {
+  type Beat,
   encodeState,
   MARK_KEY,
   type SharedStore,
@@ -45,9 +46,7 @@ export class RealRedis {
       case "beat": {
         this.#clock.advance(act.nowMs - this.#clock.nowMs());
         const beat = await this.#store.beat(act.member);
-        const known = this.#incarnations.get(act.beat.incarnation) ?? beat.incarnation;
-        this.#incarnations.set(act.beat.incarnation, known);
-        assert.deepEqual(beat, { ...act.beat, incarnation: known }, JSON.stringify(act));
+        assert.deepEqual(beat, { ...act.beat, incarnation: this.#nameOf(act.beat, beat) }, JSON.stringify(act));
         break;
       }
       case "restart":
@@ -82,6 +81,18 @@ export class RealRedis {
 
   async #write(key: string, state: StoredState): Promise<void> {
     await this.#io.call("SET", key, encodeState(state), "PXAT", state.expiresAtMs);
+  }
+
+  /** What it calls an incarnation. Each has a name of its own. */
+  #nameOf({ incarnation }: Beat, found: Beat): string {
+    const known = this.#incarnations.get(incarnation);
+    if (known !== undefined) return known;
+    assert.ok(
+      ![...this.#incarnations.values()].includes(found.incarnation),
+      `${incarnation} is new, and Redis has made no new one`,
+    );
+    this.#incarnations.set(incarnation, found.incarnation);
+    return found.incarnation;
   }
 
   #termsOf(terms: Terms): Terms {
