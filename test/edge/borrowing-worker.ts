@@ -6,6 +6,7 @@ import { durableObjectStore, type ObjectNamespace } from "../../src/edge/edge.ts
 import { sleep } from "../../src/clock.ts";
 import { createLimiter, type Limiter } from "../../src/limiter.ts";
 import type { PolicyInput } from "../../src/kernel/policy/input.ts";
+import { answerOf, type Routes } from "./routes.ts";
 
 export { TestObject } from "./test-object.ts";
 
@@ -64,7 +65,7 @@ interface Call {
 }
 
 /** What an isolate is asked for. */
-const routes: Record<string, (body: never) => unknown> = {
+const routes: Routes = {
   async call({ policy, failover, ...call }: Call) {
     const { allowed, retryAfterMs, degraded } = await limiterFor(policy, failover).consume(call);
     return { allowed, retryAfterMs, degraded };
@@ -166,14 +167,4 @@ async function ask(isolate: number, route: string, body: unknown, signal?: Abort
 }
 
 // biome-ignore lint/style/noDefaultExport: the runtime wants it
-export default {
-  async fetch(request: Request): Promise<Response> {
-    const route = routes[new URL(request.url).pathname.slice(1)];
-    if (route === undefined) return new Response("There is no such route.", { status: 404 });
-    try {
-      return Response.json((await route((await request.json()) as never)) ?? null);
-    } catch (error) {
-      return new Response(error instanceof Error ? error.stack : String(error), { status: 500 });
-    }
-  },
-};
+export default { fetch: (request: Request) => answerOf(routes, request) };

@@ -13,6 +13,7 @@ import { storeCases } from "../../src/testing/store-cases.ts";
 import { play } from "../properties/play.ts";
 import { createTallies, renamed, rowSchedule, schedule } from "../properties/schedule.ts";
 import { inPartition } from "../stores/in-partition.ts";
+import { answerOf, type Routes } from "./routes.ts";
 import { scenarios } from "./scenarios.ts";
 
 export { TestObject } from "./test-object.ts";
@@ -155,7 +156,7 @@ function casesOn(openStore: (clock: ReturnType<typeof fakeClock>) => Store) {
   }));
 }
 
-const routes: Record<string, (body: never) => unknown> = {
+const routes: Routes = {
   cases: () => failuresOf(casesOn((clock) => durableObjectStore({ namespace, clock, deadlineMs: 10_000 }))),
 
   /** Calls a method of an object that has limits of its own. */
@@ -246,14 +247,4 @@ const routes: Record<string, (body: never) => unknown> = {
 };
 
 // biome-ignore lint/style/noDefaultExport: the runtime wants it
-export default {
-  async fetch(request: Request): Promise<Response> {
-    const route = routes[new URL(request.url).pathname.slice(1)];
-    if (route === undefined) return new Response("There is no such route.", { status: 404 });
-    try {
-      return Response.json((await route((await request.json()) as never)) ?? null);
-    } catch (error) {
-      return new Response(error instanceof Error ? error.stack : String(error), { status: 500 });
-    }
-  },
-};
+export default { fetch: (request: Request) => answerOf(routes, request) };
