@@ -13,7 +13,7 @@ export function begin(fault: Fault, instances: readonly Instance[], around: Surr
       return network.spoil((from) => isOf(from.name), fault.rules);
     }
     case "restart":
-      server.isUp = false;
+      server.end();
       return () => server.restart(fault.agoMs);
     case "refuse":
       server.refusal = fault.refusal;

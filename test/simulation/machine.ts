@@ -3,8 +3,8 @@
 import type { Random } from "./random.ts";
 import type { Event, World } from "./world.ts";
 
-/** When the world begins by a right clock: some minutes after a full hour, so that no hourly window ends in a short run. */
-export const BEGIN_MS = Date.UTC(2030, 0, 1, 12, 2);
+/** When the world begins by a right clock: far from a full hour, so that no hourly window ends in a short run, although the store's clock jumps. */
+export const BEGIN_MS = Date.UTC(2030, 0, 1, 12, 20);
 
 /** How the clocks of a machine are wrong. */
 export interface ClockFault {

@@ -59,3 +59,27 @@ export function isInDoubt({ away }: Oracle, { decision, on, askedAtMs, atMs }: D
   if (decision.degraded === null) return false;
   return away.some((time) => time.on === on && askedAtMs <= time.fromMs && time.fromMs <= atMs);
 }
+
+/**
+ * The outage in which an instance has decided a call alone. `undefined`: the store decided it, perhaps with units that were borrowed in
+ * an outage; or, of a client, perhaps its service has.
+ */
+export function outageOf(oracle: Oracle, entry: Decided): Away | undefined {
+  const { decision, on, askedAtMs, atMs } = entry;
+  if (decision.degraded === null) return undefined;
+  const untilMs = (time: Away) => time.untilMs ?? Number.POSITIVE_INFINITY;
+  const own = oracle.away.findLast((time) => time.on === on && time.fromMs <= atMs && atMs <= untilMs(time));
+  // The store may still have answered what was asked before.
+  if (own === undefined || (askedAtMs <= own.fromMs && mayBorrow(oracle, entry))) return undefined;
+  const isBoth = oracle.away.some(
+    (time) => !oracle.isClient(time.on) && time.fromMs <= untilMs(own) && own.fromMs <= untilMs(time),
+  );
+  return oracle.isClient(on) && isBoth ? undefined : own;
+}
+
+/** Whether a call may take units that were borrowed in advance. */
+function mayBorrow(oracle: Oracle, { planned, policies }: Decided): boolean {
+  if (!("call" in planned)) return false;
+  const matches = policies.flatMap((policy) => oracle.matchesOf(planned.call, policy));
+  return matches.some(({ limit }) => limit.isBorrowing);
+}

@@ -43,8 +43,8 @@ export class StoreServer {
   readonly states = new Map<string, StoredState>();
   /** Keys whose values nothing can read. */
   readonly damaged = new Set<string>();
-  /** Whether it answers; `refuses` says what it does with connections else. */
-  isUp = true;
+  /** How many of its restarts have begun and not ended. */
+  #restarting = 0;
   refusal: Refusal | null = null;
   /** By key, when it was last changed, in the world's time. */
   readonly changedAtMs = new Map<string, number>();
@@ -64,6 +64,11 @@ export class StoreServer {
   constructor(machine: Machine, onAct: (act: Act) => void) {
     this.machine = machine;
     this.#onAct = onAct;
+  }
+
+  /** Whether it answers. */
+  get isUp(): boolean {
+    return this.#restarting === 0;
   }
 
   nowMs(): number {
@@ -125,6 +130,10 @@ export class StoreServer {
     return { incarnation: mark.incarnation, lost: mark.lost, instances: lives.size, rank, nowMs };
   }
 
+  end(): void {
+    this.#restarting++;
+  }
+
   /**
    * Starts again with what it held so many ms ago: from a snapshot, as a replica that lagged, or (0) with everything. `null`: with
    * nothing. A server that starts again makes a new mark, because it may have lost its last writes.
@@ -140,7 +149,7 @@ export class StoreServer {
     this.#hadMark = kept.some(({ key }) => key === MARK_KEY);
     for (const { key, state } of kept) if (key !== MARK_KEY) this.#write(key, state);
     for (const key of damaged) this.damaged.add(key);
-    this.isUp = true;
+    this.#restarting--;
     this.#onAct({ type: "restart", states: new Map(this.states), damaged });
   }
 

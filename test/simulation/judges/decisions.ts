@@ -2,6 +2,7 @@
 // the decision.
 
 import type { Decided, Oracle } from "../oracle.ts";
+import { outageOf } from "../outages.ts";
 
 export function* decisions(oracle: Oracle): Generator<string> {
   for (const entry of oracle.run.log.of("decided")) {
@@ -24,15 +25,9 @@ function* problemsOf(oracle: Oracle, entry: Decided): Generator<string> {
   for (const { limit, allotment, price } of oracle.matchesOf(planned.call, ended)) {
     if (limit.mode !== "enforce" || price === 0) continue;
     if (allotment.quota === 0) yield `is allowed by ${limit.name}, whose quota is 0`;
-    if (isAlone(oracle, entry) && !limit.isBorrowing && limit.onStoreError === "deny")
+    if (outageOf(oracle, entry) !== undefined && !limit.isBorrowing && limit.onStoreError === "deny")
       yield `is allowed by ${limit.name} without the store: it has onStoreError deny`;
   }
-}
-
-/** Whether it was decided without the store. A call that takes units which were borrowed without it says so, too, but the store decides the rest. */
-function isAlone({ away }: Oracle, { decision, on, askedAtMs, atMs }: Decided): boolean {
-  const wasAway = away.some((time) => time.on === on && time.fromMs <= atMs && (time.untilMs ?? atMs) >= askedAtMs);
-  return decision.degraded !== null && wasAway;
 }
 
 /** A call that comes again under its key gets the first answer. */

@@ -4,7 +4,7 @@ import { algorithmOf } from "../../../src/kernel/algorithms/registry.ts";
 import type { Match } from "../../../src/kernel/charge.ts";
 import { isChanged } from "../losses.ts";
 import type { Account, Decided, Oracle } from "../oracle.ts";
-import { type Away, isInDoubt } from "../outages.ts";
+import { type Away, isInDoubt, outageOf } from "../outages.ts";
 import { isLasting } from "./count.ts";
 
 /** What an instance has admitted of a bucket in one outage. */
@@ -21,7 +21,7 @@ export function* shares(oracle: Oracle): Generator<string> {
   for (const entry of oracle.run.log.of("decided")) {
     const { planned, decision, on, policies } = entry;
     if (planned.verb !== "consume" || decision.replayed) continue;
-    const away = decision.degraded === null ? undefined : outageOf(oracle, entry);
+    const away = outageOf(oracle, entry);
     if (decision.degraded !== null && (away === undefined || !decision.allowed)) continue;
     for (const match of oracle.matchesOf(planned.call, policies[1])) {
       const account = accounts.get(match.key);
@@ -63,18 +63,6 @@ function takenBack(oracle: Oracle, { bookings }: Account): number {
   return bookings
     .filter(({ decided }) => decided === null || (!decided.decision.allowed && isInDoubt(oracle, decided)))
     .reduce((sum, { most }) => sum + most, 0);
-}
-
-/** The outage in which an instance has decided alone; `undefined` for a client whose service has. */
-export function outageOf(oracle: Oracle, { on, atMs }: Decided): Away | undefined {
-  const own = oracle.away.findLast((time) => time.on === on && time.fromMs <= atMs);
-  if (own === undefined || !oracle.isClient(on)) return own;
-  const untilMs = (time: Away) => time.untilMs ?? Number.POSITIVE_INFINITY;
-  if (untilMs(own) < atMs) return undefined;
-  const isBoth = oracle.away.some(
-    (time) => !oracle.isClient(time.on) && time.fromMs <= untilMs(own) && own.fromMs <= untilMs(time),
-  );
-  return isBoth ? undefined : own;
 }
 
 function usedOf({ decision }: Decided, { limit }: Match): number {

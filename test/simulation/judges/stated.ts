@@ -3,7 +3,8 @@
 import { algorithmOf } from "../../../src/kernel/algorithms/registry.ts";
 import type { Match } from "../../../src/kernel/charge.ts";
 import type { Decided, Oracle } from "../oracle.ts";
-import { outageOf, instancesKnown } from "./shares.ts";
+import { outageOf } from "../outages.ts";
+import { instancesKnown } from "./shares.ts";
 
 export function* stated(oracle: Oracle): Generator<string> {
   for (const entry of oracle.run.log.of("decided")) {
