@@ -49,13 +49,13 @@ export class Connection implements SharedStore {
   apply(requests: readonly StoreRequest[], leftMs: number = DEADLINE_MS): Promise<readonly StoreAnswer[]> {
     return within(
       leftMs,
-      this.#ask((server) => server.book(requests, {}), false),
+      this.#ask((server) => server.book(requests, {}, this.#machine.name), false),
     ).catch(this.#fail);
   }
 
   /** A client may send it again after it has lost its connection: receipts make that harmless. */
   book(requests: readonly StoreRequest[], terms: Terms): Promise<readonly StoreAnswer[]> {
-    return this.#ask((server) => server.book(requests, terms), true);
+    return this.#ask((server) => server.book(requests, terms, this.#machine.name), true);
   }
 
   async beat(member: Member): Promise<Beat> {

@@ -27,6 +27,20 @@ export class Policies {
     return new Set(this.specsOf(name).map((spec) => algorithmOf(spec).kind)).size <= 1;
   }
 
+  /** Whether units of a limit come back at the same time whatever policy and override they were counted under. */
+  freesAlike(name: string): boolean {
+    const rules = this.specsOf(name).map((spec) => {
+      const { quota: _, ...rest } = spec as LimitSpec & { readonly quota?: number };
+      return JSON.stringify(rest);
+    });
+    return new Set(rules).size <= 1;
+  }
+
+  /** Whether a limit lends units under any of the policies. */
+  lends(name: string): boolean {
+    return this.compiled.some(({ limits }) => limits.some((limit) => limit.name === name && limit.isBorrowing));
+  }
+
   /** What a limit is in any of the policies. */
   specsOf(name: string): LimitSpec[] {
     const limits = this.compiled.flatMap((policy) => policy.limits.filter((limit) => limit.name === name));

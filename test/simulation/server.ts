@@ -27,6 +27,9 @@ export const REFUSALS = {
 } as const satisfies Partial<Record<StoreErrorCode, boolean>>;
 export type Refusal = keyof typeof REFUSALS;
 
+/** What an instance takes back after an outage it does by itself: no caller waits for that. */
+const NO_CALLER = "";
+
 /** In the keys of buckets that count what instances have borrowed. */
 const BORROWED = ":$borrowed:";
 
@@ -48,8 +51,8 @@ export class StoreServer {
   refusal: Refusal | null = null;
   /** By key, when it was last changed, in the world's time. */
   readonly changedAtMs = new Map<string, number>();
-  /** By key, when a call was last taken back that its instance had denied, in the world's time. */
-  readonly takenBackAtMs = new Map<string, number>();
+  /** By key, when each instance last freed units, in the world's time: by a grant, a reset, or a call that it took back. */
+  readonly #freedAtMs = new Map<string, Map<string, number>>();
   /** How many requests came at once at most. */
   largestBatch = 0;
   /** By the bucket that counts them, how many borrowed units instances held unused at most when the store lent some. */
@@ -75,7 +78,8 @@ export class StoreServer {
     return this.machine.wallMs();
   }
 
-  book(requests: readonly StoreRequest[], terms: Terms): readonly StoreAnswer[] {
+  /** @param by the instance that asks */
+  book(requests: readonly StoreRequest[], terms: Terms, by: string): readonly StoreAnswer[] {
     this.largestBatch = Math.max(this.largestBatch, requests.length);
     this.#refuse();
     const act = { type: "book", nowMs: this.nowMs(), requests, terms } as const;
@@ -84,8 +88,7 @@ export class StoreServer {
       for (const [key, state] of changed) this.#write(key, state);
       for (const [i, request] of requests.entries()) {
         this.#seeLoan(request, replies[i]);
-        if (request.mode !== "undo") continue;
-        for (const { bucket } of request.steps) this.takenBackAtMs.set(bucket, this.machine.world.nowMs);
+        this.#seeFreed(request, by);
       }
       this.#onAct({ ...act, answers: replies });
       return replies;
@@ -101,6 +104,21 @@ export class StoreServer {
       if (event.type !== "hold" || !bucket.includes(BORROWED)) continue;
       this.lent.set(bucket, Math.max(this.lent.get(bucket) ?? 0, reply.steps[i]?.used ?? 0));
     }
+  }
+
+  #seeFreed({ mode, steps }: StoreRequest, by: string): void {
+    for (const { bucket, event } of steps) {
+      if (mode !== "undo" && event.type !== "grant" && event.type !== "reset") continue;
+      const times = this.#freedAtMs.get(bucket) ?? new Map<string, number>();
+      this.#freedAtMs.set(bucket, times);
+      times.set(mode === "undo" ? NO_CALLER : by, this.machine.world.nowMs);
+    }
+  }
+
+  /** Whether units of a bucket were freed after an instant, but for those that an instance has freed itself, as it knows. */
+  isFreedSince(key: string, sinceMs: number, butBy: string | null): boolean {
+    const times = [...(this.#freedAtMs.get(key) ?? [])];
+    return times.some(([by, atMs]) => atMs > sinceMs && by !== butBy);
   }
 
   read(key: string): ReadState {
@@ -155,6 +173,7 @@ export class StoreServer {
 
   damage(key: string): void {
     this.damaged.add(key);
+    this.changedAtMs.set(key, this.machine.world.nowMs);
     this.#onAct({ type: "damage", key });
   }
 
