@@ -26,6 +26,33 @@ const OF_ONE_CALL = () => NONE;
 /** In spite of these an instance returns what it has borrowed. */
 const RETURNS: ReadonlySet<string> = new Set(["close", "reload", "clock"]);
 
+const REFUSED: Loss = {
+  when: "the server refuses what was admitted for a reason that is not an outage (`failover.refused`; of a client, `dropped`)",
+  of: (oracle, { bookings }) => {
+    const { run } = oracle;
+    const failsForGood = run.schedule.faults.some(isForGood);
+    const isRefusal = ({ on, event }: Told) =>
+      event.type === "failover.refused" ||
+      (failsForGood && event.type === "store.recovered" && event.dropped > 0 && oracle.isClient(on));
+    const refused = new Set(run.log.of("event").flatMap((told) => (isRefusal(told) ? [told.on] : [])));
+    if (refused.size === 0) return NONE;
+    // A service also refuses what its clients asked, and a later process what its journal has.
+    const numbers = new Set([...refused].map(numberOf));
+    const isRefused = ({ decided }: Booking) =>
+      decided !== null && (numbers.has(numberOf(decided.on)) || oracle.isClient(decided.on));
+    return { fewer: sumOf(bookings.filter((booking) => isAlone(booking) && isRefused(booking))), more: 0 };
+  },
+};
+
+const DAMAGED: Loss = {
+  when: "a bucket of a call is damaged when the call is booked or taken back after an outage",
+  of: ({ run }, { bookings }) => {
+    const isDamaged = run.schedule.faults.some(({ type }) => type === "damage");
+    const alone = bookings.filter((booking) => isAlone(booking) || booking.decided === null);
+    return isDamaged ? { fewer: sumOf(alone), more: alone.reduce((sum, { mayBe }) => sum + mayBe, 0) } : NONE;
+  },
+};
+
 export const LOSSES: readonly Loss[] = [
   {
     when: "the store loses what it held",
@@ -62,31 +89,8 @@ export const LOSSES: readonly Loss[] = [
       return { fewer: restarts.length * capacity, more: 0 };
     },
   },
-  {
-    when: "the server refuses what was admitted for a reason that is not an outage (`failover.refused`; of a client, `dropped`)",
-    of: (oracle, { bookings }) => {
-      const { run } = oracle;
-      const failsForGood = run.schedule.faults.some(isForGood);
-      const isRefusal = ({ on, event }: Told) =>
-        event.type === "failover.refused" ||
-        (failsForGood && event.type === "store.recovered" && event.dropped > 0 && oracle.isClient(on));
-      const refused = new Set(run.log.of("event").flatMap((told) => (isRefusal(told) ? [told.on] : [])));
-      if (refused.size === 0) return NONE;
-      // A service also refuses what its clients asked, and a later process what its journal has.
-      const numbers = new Set([...refused].map(numberOf));
-      const isRefused = ({ decided }: Booking) =>
-        decided !== null && (numbers.has(numberOf(decided.on)) || oracle.isClient(decided.on));
-      return { fewer: sumOf(bookings.filter((booking) => isAlone(booking) && isRefused(booking))), more: 0 };
-    },
-  },
-  {
-    when: "a bucket of a call is damaged when the call is booked or taken back after an outage",
-    of: ({ run }, { bookings }) => {
-      const isDamaged = run.schedule.faults.some(({ type }) => type === "damage");
-      const alone = bookings.filter((booking) => isAlone(booking) || booking.decided === null);
-      return isDamaged ? { fewer: sumOf(alone), more: alone.reduce((sum, { mayBe }) => sum + mayBe, 0) } : NONE;
-    },
-  },
+  REFUSED,
+  DAMAGED,
   {
     when: "an instance has borrowed units, and dies or cannot return them",
     of: ({ run, policies }, { limit, capacity }) => {
@@ -208,9 +212,11 @@ function keyOf(oracle: Oracle, { limit: name, ...dimensions }: NamedBucket): str
 }
 
 /** How many units may be admitted beyond a quota for reasons that no decision states. */
-export function expectedExtra(oracle: Oracle, { capacity, key }: Account): number {
+export function expectedExtra(oracle: Oracle, account: Account): number {
   const { run, isOneAlone } = oracle;
-  let extra = 0;
+  const { capacity, key } = account;
+  // What the store will never book of an outage is free again after it.
+  let extra = [REFUSED, DAMAGED].reduce((sum, loss) => sum + loss.of(oracle, account).fewer, 0);
   for (const change of changesOf(oracle, key)) extra += change.verb === "grant" ? change.units : capacity;
   for (const fault of run.schedule.faults) {
     const isLoss = fault.type === "restart" && fault.agoMs !== 0 && !isOneAlone;
