@@ -36,6 +36,7 @@ export interface Run {
   /** What the server held five seconds after the last fault, before the instances were asked again. */
   readonly statesWhenCalm: ReadonlyMap<string, StoredState>;
   readonly instances: readonly Instance[];
+  readonly services: Services;
   readonly witness: Witness;
   readonly events: number;
   readonly endMs: number;
@@ -76,7 +77,8 @@ export async function runSchedule(schedule: Schedule, onAct: (act: Act) => void 
     });
     const endMs = schedule.calmAtMs + CALM_MS;
     await world.runUntil(endMs);
-    return { schedule, policies, log, server, census, statesWhenCalm, instances, witness, endMs, events: world.events };
+    const { events } = world;
+    return { schedule, policies, log, server, census, statesWhenCalm, instances, services, witness, endMs, events };
   } finally {
     undo();
   }

@@ -19,6 +19,8 @@ interface Received {
 
 export class Services {
   readonly #living = new Map<Machine, Service>();
+  /** Services that a request has reached. */
+  readonly asked = new Set<Machine>();
 
   add(machine: Machine, service: Service): void {
     this.#living.set(machine, service);
@@ -64,6 +66,7 @@ export class Services {
         headers: { ...(headers as Record<string, string>), ...lengthOf(body) },
         ...(body ? { body } : {}),
       });
+      this.asked.add(machine);
       const response = await service.fetch(request);
       return { status: response.status, text: await response.text() };
     };

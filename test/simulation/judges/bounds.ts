@@ -9,13 +9,12 @@ export function* bounds({ run }: Oracle): Generator<string> {
   const { server, schedule, instances } = run;
   const { size } = schedule.settings.batching;
   if (server.largestBatch > size) yield `${server.largestBatch} requests came in one batch, ${size} may`;
-  const isAsked = instances.some(({ plan, program }) => plan.role === "client" && program !== null);
   for (const { name, machine, plan, program, journal } of instances) {
     if (machine === null || program === null) continue;
     const timers = machine.world.timersOf(machine);
     if (timers > TIMERS) yield `${name} waits for ${timers} timers when all is done, ${TIMERS} may be left`;
     // A service reads its journal when it is asked for the first time.
-    if (plan.role === "service" && !isAsked) continue;
+    if (plan.role === "service" && !run.services.asked.has(machine)) continue;
     const kept = [...(journal?.entries() ?? [])].length;
     if (kept > 0) yield `the journal of ${name} keeps ${kept} entries when all is booked`;
   }

@@ -1,6 +1,7 @@
 // No call is denied that fits, when nothing is wrong: a shared limit is used to 95 % at least before it denies.
 
 import { algorithmOf } from "../../../src/kernel/algorithms/registry.ts";
+import { expectedLosses } from "../losses.ts";
 import type { Account, Decided, Oracle } from "../oracle.ts";
 import { isInDoubt } from "../outages.ts";
 import type { FaultType } from "../schedule.ts";
@@ -25,14 +26,15 @@ export function* denials(oracle: Oracle): Generator<string> {
     const first = oracle.run.log.of("decided").find((entry) => denies(oracle, entry, account));
     if (first === undefined) continue;
     const cost = first.decision.verdicts.find(({ limit }) => limit === account.limit)?.cost ?? 1;
+    // A call that waits holds its units, also if its caller gives up later.
     const taken = account.bookings
-      .filter(({ decided }) => decided !== null && decided.askedAtMs <= first.atMs)
+      .filter(({ decided, planned }) => (decided?.askedAtMs ?? planned.atMs) <= first.atMs)
       .reduce((sum, { admitted, most }) => sum + Math.max(admitted, most), 0);
     // An instance that is alone returns what it has borrowed before it denies a call.
     const most = isQuiet && oracle.isOneAlone ? 1 : USED_BEFORE_DENIAL;
     // A client's service may have any of the policies.
     const capacity = Math.min(...account.specs.map((spec) => algorithmOf(spec).capacity(spec)));
-    const beside = inFlight(oracle, first, account) + countedTwice(oracle, account);
+    const beside = inFlight(oracle, first, account) + countedTwice(oracle, account) + countedAgain(oracle, account);
     if (taken >= most * capacity || taken + beside + cost > capacity) continue;
     yield `${account.key} denies the call ${first.planned.id} when ${taken} of ${capacity} units are used`;
   }
@@ -43,6 +45,12 @@ function countedTwice(oracle: Oracle, { bookings }: Account): number {
   return bookings
     .filter(({ decided }) => decided !== null && isInDoubt(oracle, decided))
     .reduce((sum, { admitted }) => sum + admitted, 0);
+}
+
+/** Units that are counted again after the store has started again, such as those that were held. */
+function countedAgain(oracle: Oracle, account: Account): number {
+  const hasRestarted = oracle.run.schedule.faults.some(({ type }) => type === "restart");
+  return hasRestarted ? expectedLosses(oracle, account).more : 0;
 }
 
 /** Units that calls had at the time of a denial, and that they gave back because another limit denied them. */

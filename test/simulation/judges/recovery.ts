@@ -14,10 +14,11 @@ const BOOKS_WITHIN_MS = 3_000;
 
 export function* recovery(oracle: Oracle): Generator<string> {
   const { run } = oracle;
-  const { faults, instances } = run.schedule;
   // A journal that cannot be written keeps no instance away.
-  const outages = faults.filter(({ type }) => type !== "full-disk");
-  const wellMs = Math.max(0, ...outages.map(endOf), ...instances.map(({ startMs }) => startMs)) + WELL_AFTER_MS;
+  const outages = run.schedule.faults.filter(({ type }) => type !== "full-disk");
+  // A client may wait for a service that starts again after it has taken its time to close.
+  const startsMs = run.log.of("started").map(({ atMs }) => atMs);
+  const wellMs = Math.max(0, ...outages.map(endOf), ...startsMs) + WELL_AFTER_MS;
   for (const { on, fromMs, untilMs, hasEnded } of oracle.away) {
     if ((hasEnded && untilMs === null) || (oracle.hasNoService && oracle.isClient(on))) continue;
     // So has a journal that could not forget them before its process died.
@@ -30,9 +31,8 @@ export function* recovery(oracle: Oracle): Generator<string> {
 
 function endOf(fault: Fault): number {
   const forMs = "forMs" in fault ? fault.forMs : 0;
-  const againMs = "againAfterMs" in fault ? (fault.againAfterMs ?? 0) : 0;
   const lateMs = fault.type === "network" ? fault.rules.slowMs : 0;
-  return fault.atMs + forMs + againMs + lateMs;
+  return fault.atMs + forMs + lateMs;
 }
 
 export function* agreement({ run }: Oracle): Generator<string> {
