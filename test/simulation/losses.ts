@@ -3,6 +3,7 @@
 
 import { type Entry, numberOf } from "./log.ts";
 import type { Account, Booking, Oracle } from "./oracle.ts";
+import type { Run } from "./run.ts";
 import type { Fault, NamedBucket } from "./schedule.ts";
 import { REFUSALS } from "./server.ts";
 
@@ -48,7 +49,9 @@ const DAMAGED: Loss = {
   when: "a bucket of a call is damaged when the call is booked or taken back after an outage",
   of: ({ run }, { bookings }) => {
     const isDamaged = run.schedule.faults.some(({ type }) => type === "damage");
-    const alone = bookings.filter((booking) => isAlone(booking) || booking.decided === null);
+    const alone = bookings.filter(
+      (booking) => isAlone(booking) || (booking.decided === null && !isRefusedByStore(run, booking)),
+    );
     return isDamaged ? { fewer: sumOf(alone), more: alone.reduce((sum, { mayBe }) => sum + mayBe, 0) } : NONE;
   },
 };
@@ -178,6 +181,13 @@ function gaveBack(booking: Booking): number {
 /** Whether an instance decided it without the store. */
 function isAlone({ decided }: Booking): boolean {
   return decided !== null && decided.decision.degraded !== null;
+}
+
+/** Whether the store has refused a call because of a damaged bucket, and so booked nothing of it. */
+function isRefusedByStore({ log }: Run, { planned }: Booking): boolean {
+  // A call that runs may fail at its end.
+  if (planned.verb === "run") return false;
+  return log.of("failed").some((entry) => entry.planned === planned && entry.error.code === "damaged-bucket");
 }
 
 function sumOf(bookings: readonly Booking[]): number {

@@ -13,7 +13,7 @@ import type { Run } from "./run.ts";
 import type { Call, Fault, PlannedCall } from "./schedule.ts";
 
 export type Decided = Extract<Entry, { type: "decided" }>;
-type Failed = Extract<Entry, { type: "failed" }>;
+export type Failed = Extract<Entry, { type: "failed" }>;
 
 /** One limit's part in a call that ran, or may have. */
 export interface Booking {

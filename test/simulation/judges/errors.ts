@@ -1,7 +1,7 @@
 // Calls fail only for reasons that are known. With failover, an unreachable store costs no call its answer.
 
 import type { Failure } from "../log.ts";
-import type { Oracle } from "../oracle.ts";
+import type { Failed, Oracle } from "../oracle.ts";
 import { LAST_LOOK_MS } from "../run.ts";
 import type { FaultType } from "../schedule.ts";
 
@@ -20,15 +20,25 @@ const ONLY_STORE: ReadonlySet<string> = new Set(["usage", "reset", "grant", "rev
 export function* errors(oracle: Oracle): Generator<string> {
   const { schedule, log } = oracle.run;
   const types = new Set(schedule.faults.map(({ type }) => type));
-  for (const { planned, error, on, askedAtMs } of log.of("failed")) {
+  for (const entry of log.of("failed")) {
+    const { planned, error, on, askedAtMs } = entry;
     const hasFailover = schedule.settings.hasFailover && !ONLY_STORE.has(planned.verb);
     const isCalm = planned.id < 0 && askedAtMs >= schedule.calmAtMs + LAST_LOOK_MS;
     if (oracle.hasNoService && oracle.isClient(on)) continue;
-    if (!isCalm && isKnown(error, types, hasFailover)) continue;
+    if (!isCalm && isKnown(error, types, hasFailover) && !isOfOther(oracle, entry)) continue;
     const isDamaged = error.code === "damaged-bucket" || /answered 500/.test(error.message);
     if (isCalm && isDamaged && types.has("damage")) continue;
     yield `the call ${planned.id} (${planned.verb}) on ${on} fails with ${error.name} ${error.code}: ${error.message}`;
   }
+}
+
+/** Whether a call fails for a damaged value that it does not need. */
+function isOfOther(oracle: Oracle, { planned, error, policies }: Failed): boolean {
+  if (error.code !== "damaged-bucket" || !("call" in planned)) return false;
+  const { call } = planned;
+  const keys = policies.flatMap((policy) => oracle.matchesOf(call, policy).map(({ key }) => key));
+  const isOfAnswer = call.idempotencyKey !== undefined && error.message.includes("the answer that is kept under");
+  return !isOfAnswer && !keys.some((key) => error.message.includes(`the bucket ${key} is`));
 }
 
 function isKnown({ name, code, message }: Failure, types: ReadonlySet<FaultType>, hasFailover: boolean): boolean {

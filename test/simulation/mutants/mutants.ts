@@ -298,4 +298,23 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: "{ instances: this.#instances, rank: null }",
     replace: "{ instances: 1, rank: 0 }",
   },
+  "damage: a call that fails is charged to its other limits": {
+    file: "store/batch.ts",
+    find: "    if (damaged !== undefined) return damagedError(damaged);\n    const before = statesOf(keys);",
+    replace:
+      "    const before = statesOf(keys);\n" +
+      "    if (damaged !== undefined) {\n" +
+      "      const { next } = decide(request, before, nowMs);\n" +
+      "      for (const [i, state] of next?.entries() ?? []) if (stateOf(keys[i] as string) !== null) change(keys[i] as string, state);\n" +
+      "      return damagedError(damaged);\n" +
+      "    }",
+  },
+  "damage: all calls of its batch fail": {
+    file: "store/batch.ts",
+    find: "  return { replies: requests.map(decideNext), changed };",
+    replace:
+      "  const replies = requests.map(decideNext);\n" +
+      '  const failed = replies.find((reply) => "code" in reply && reply.code === "damaged-bucket");\n' +
+      "  return { replies: failed === undefined ? replies : replies.map(() => failed), changed };",
+  },
 };
