@@ -41,6 +41,8 @@ export class Witness {
     const request = this.#requestOf(planned.call, policies[1]);
     if (request === null || this.#isDisturbed(entry)) return;
     const keys = request.steps.map(({ bucket }) => bucket);
+    // A value that was damaged since then says nothing.
+    if (keys.some((key) => this.#server.damaged.has(key))) return;
     const isUnchangedSince = (sinceMs: number) =>
       keys.every((key) => (this.#server.changedAtMs.get(key) ?? 0) < sinceMs);
     const { decidedAtMs, retryAfterMs } = decision;
