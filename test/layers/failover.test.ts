@@ -6,7 +6,9 @@ import {
   createLimiter,
   type Decision,
   type FailoverOptions,
+  type Limiter,
   type LimiterEvent,
+  type LimitInput,
   type PolicyInput,
   StoreError,
 } from "tollgate";
@@ -171,7 +173,7 @@ describe("failover", () => {
   }
 
   /** An instance whose next answers come when the test says so. */
-  async function withSlowAnswers(remote: RemoteStore) {
+  async function withSlowAnswers(remote: RemoteStore, policy = policyOf()) {
     const answers = Promise.withResolvers<void>();
     const book = remote.book.bind(remote);
     let isSlow = false;
@@ -181,7 +183,7 @@ describe("failover", () => {
       if (isDelayed) await answers.promise;
       return replies;
     };
-    const instance = instanceOf(remote, policyOf(), { deadlineMs: 2_000 });
+    const instance = instanceOf(remote, policy, { deadlineMs: 2_000, instances: 1 });
     await instance.limiter.consume(call);
     isSlow = true;
     return { ...instance, answer: () => answers.resolve() };
@@ -236,17 +238,43 @@ describe("failover", () => {
     await limiter.close();
   });
 
+  it("gives no call the units of a record in flight, nor of a call in flight whose other limit denies nothing", async () => {
+    const shadow: LimitInput = { name: "shadow", per: ["session"], quota: 1, mode: "shadow" };
+    const { limits, ...policy } = policyOf();
+    const asked = [
+      (limiter: Limiter) => limiter.record({ ...call, cost: { calls: 20 } }),
+      (limiter: Limiter) => limiter.consume({ ...call, cost: { calls: 9 } }),
+    ];
+    for (const ask of asked) {
+      const remote = new RemoteStore(clock);
+      const { limiter, answer } = await withSlowAnswers(remote, { ...policy, limits: [...limits, shadow] });
+      const inFlight = ask(limiter);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      remote.fault = "lose-request";
+      assert.equal(await admitted(limiter, 1), 0);
+      answer();
+      await inFlight;
+      await limiter.close({ withinMs: 0 });
+    }
+  });
+
   it("counts what the store has booked of a call in flight that could not be expected to fit", async () => {
     const remote = new RemoteStore(clock);
+    const other = instanceOf(remote);
+    await other.limiter.consume({ ...call, cost: { calls: 7 } });
     const { limiter, answer } = await withSlowAnswers(remote);
-    const inFlight = limiter.record({ ...call, cost: { calls: 20 } });
+    const reset = other.limiter.reset({ limit: "per-session", session: call.session });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const inFlight = limiter.consume({ ...call, cost: { calls: 5 } });
     await new Promise((resolve) => setTimeout(resolve, 20));
     remote.fault = "lose-request";
     assert.equal(await admitted(limiter, 1), 1);
     answer();
-    await inFlight;
+    assert.equal((await inFlight).allowed, true);
+    await reset;
     assert.equal(await admitted(limiter, 1), 0);
     await limiter.close({ withinMs: 0 });
+    await other.limiter.close({ withinMs: 0 });
   });
 
   it("does not undo a denied call in flight when another instance got its answer", async () => {

@@ -112,9 +112,10 @@ export class Fallback {
   }
 
   /** Expects that the store books a request that is under way. Returns whether it does: not where the request would not fit. */
-  expect({ steps }: StoreRequest, nowMs: number): boolean {
+  expect({ mode, steps }: StoreRequest, nowMs: number): boolean {
     const isFitting = (step: Step) => {
       const { bucket, limit } = step;
+      if (mode === "force" || step.shadow === true) return true;
       const view = this.#views.get(bucket);
       const free =
         algorithmOf(limit).capacity(limit) + grantedWhenSeen(view, limit, nowMs) - usedWhenSeen(view, limit, nowMs);
