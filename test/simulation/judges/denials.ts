@@ -4,7 +4,7 @@ import { algorithmOf } from "../../../src/kernel/algorithms/registry.ts";
 import { expectedLosses } from "../losses.ts";
 import type { Account, Decided, Oracle } from "../oracle.ts";
 import { isInDoubt } from "../outages.ts";
-import type { FaultType } from "../schedule.ts";
+import type { FaultType, PlannedCall } from "../schedule.ts";
 import { isLasting } from "./count.ts";
 
 const USED_BEFORE_DENIAL = 0.95;
@@ -53,13 +53,20 @@ function countedAgain(oracle: Oracle, account: Account): number {
   return hasRestarted ? expectedLosses(oracle, account).more : 0;
 }
 
-/** Units that calls had at the time of a denial, and that they gave back because another limit denied them. */
-function inFlight({ run }: Oracle, { atMs }: Decided, { limit }: Account): number {
-  return run.log
-    .of("decided")
-    .filter((entry) => !entry.decision.allowed && entry.askedAtMs <= atMs && atMs < entry.atMs)
+/** Units that calls in flight had at a denial, and that they gave back because another limit denied them. */
+function inFlight(oracle: Oracle, first: Decided, { key, limit }: Account): number {
+  const decided = oracle.run.log.of("decided");
+  return decided
+    .slice(decided.indexOf(first) + 1)
+    .filter(({ decision, askedAtMs }) => !decision.allowed && askedAtMs <= first.atMs)
+    .filter(({ planned, policies }) => isCharged(oracle, planned, policies[1], key))
     .flatMap(({ decision }) => decision.verdicts.filter((verdict) => verdict.limit === limit && verdict.allowed))
     .reduce((sum, { cost }) => sum + cost, 0);
+}
+
+function isCharged(oracle: Oracle, planned: PlannedCall, policy: number, key: string): boolean {
+  if (!("call" in planned) || planned.verb === "peek") return false;
+  return oracle.matchesOf(planned.call, policy).some((match) => match.key === key);
 }
 
 function denies(oracle: Oracle, { decision, planned, policies }: Decided, { key, limit }: Account): boolean {
