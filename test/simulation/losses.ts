@@ -2,7 +2,9 @@
 // (a test compares the two). A loss of one call is in oracle.ts.
 
 import { type Entry, numberOf } from "./log.ts";
-import type { Account, Booking, Oracle } from "./oracle.ts";
+import type { Booking } from "./bookings.ts";
+import type { Account, Oracle } from "./oracle.ts";
+import { isInDoubt } from "./outages.ts";
 import type { Run } from "./run.ts";
 import type { Fault, NamedBucket } from "./schedule.ts";
 import { REFUSALS } from "./server.ts";
@@ -47,11 +49,9 @@ const REFUSED: Loss = {
 
 const DAMAGED: Loss = {
   when: "a bucket of a call is damaged when the call is booked or taken back after an outage",
-  of: ({ run }, { bookings }) => {
-    const isDamaged = run.schedule.faults.some(({ type }) => type === "damage");
-    const alone = bookings.filter(
-      (booking) => isAlone(booking) || (booking.decided === null && !isRefusedByStore(run, booking)),
-    );
+  of: (oracle, { bookings }) => {
+    const isDamaged = oracle.run.schedule.faults.some(({ type }) => type === "damage");
+    const alone = bookings.filter((booking) => isAlone(booking) || mayBeTakenBack(oracle, booking));
     return isDamaged ? { fewer: sumOf(alone), more: alone.reduce((sum, { mayBe }) => sum + mayBe, 0) } : NONE;
   },
 };
@@ -74,11 +74,11 @@ export const LOSSES: readonly Loss[] = [
   },
   {
     when: "the store starts again, and an instance has not seen units that others gave back",
-    of: ({ run }, { bookings }) => {
-      const restarts = run.schedule.faults.filter(({ type }) => type === "restart");
+    of: (oracle, { bookings }) => {
+      const restarts = oracle.run.schedule.faults.filter(({ type }) => type === "restart");
       if (restarts.length === 0) return NONE;
       const lastMs = Math.max(...restarts.map(({ atMs }) => atMs));
-      const back = bookings.map((booking) => (booking.firstMs <= lastMs ? gaveBack(booking) : 0));
+      const back = bookings.map((booking) => (booking.firstMs <= lastMs ? gaveBack(oracle, booking) : 0));
       return { fewer: 0, more: back.reduce((sum, units) => sum + units, 0) };
     },
   },
@@ -172,10 +172,18 @@ function isHeld({ planned }: Booking): boolean {
 }
 
 /** Units that the store may have had for a while: of a hold, or of a call that was denied when its answer was lost. */
-function gaveBack(booking: Booking): number {
-  const { decided, admitted, mayBe } = booking;
-  if (isHeld(booking)) return admitted;
-  return decided === null || (isAlone(booking) && !decided.decision.allowed) ? mayBe : 0;
+function gaveBack(oracle: Oracle, booking: Booking): number {
+  const { admitted, mayBe } = booking;
+  return Math.max(isHeld(booking) ? admitted : 0, mayBeTakenBack(oracle, booking) ? mayBe : 0);
+}
+
+/** Whether the store may have booked a call that failed for its caller, or was denied alone, at first or in the end. */
+function mayBeTakenBack(oracle: Oracle, booking: Booking): boolean {
+  const { decided } = booking;
+  if (decided === null) return !isRefusedByStore(oracle.run, booking);
+  const { decision, planned } = decided;
+  const isDoubtful = isInDoubt(oracle, decided);
+  return decision.allowed ? isDoubtful && "maxWaitMs" in planned : isDoubtful || decision.degraded !== null;
 }
 
 /** Whether an instance decided it without the store. */
@@ -185,8 +193,8 @@ function isAlone({ decided }: Booking): boolean {
 
 /** Whether the store has refused a call because of a damaged bucket, and so booked nothing of it. */
 function isRefusedByStore({ log }: Run, { planned }: Booking): boolean {
-  // A call that runs may fail at its end.
-  if (planned.verb === "run") return false;
+  // A call that runs may fail at its end, and one that waits may have been booked before.
+  if (planned.verb === "run" || "maxWaitMs" in planned) return false;
   return log.of("failed").some((entry) => entry.planned === planned && entry.error.code === "damaged-bucket");
 }
 

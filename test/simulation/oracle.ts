@@ -1,34 +1,19 @@
 // The oracle: what really happened to each bucket, from the log of a run. It knows every call that was admitted, and says between
 // which numbers the store's count has to lie when the world is calm.
 
-import type { Decision } from "tollgate";
 import type { LimitSpec } from "../../src/kernel/algorithms/registry.ts";
 import { algorithmOf } from "../../src/kernel/algorithms/registry.ts";
 import type { Match } from "../../src/kernel/charge.ts";
 import type { CompiledPolicy } from "../../src/kernel/limit.ts";
+import { addTo, type Booking, ENDING, mostOf, type Units } from "./bookings.ts";
 import { Deaths } from "./deaths.ts";
 import { type Asked, type Entry, numberOf } from "./log.ts";
-import { type Away, awayTimes } from "./outages.ts";
+import { type Away, awayTimes, hasLeftDuring, isInDoubt } from "./outages.ts";
 import type { Run } from "./run.ts";
 import type { Call, Fault, PlannedCall } from "./schedule.ts";
 
 export type Decided = Extract<Entry, { type: "decided" }>;
 export type Failed = Extract<Entry, { type: "failed" }>;
-
-/** One limit's part in a call that ran, or may have. */
-export interface Booking {
-  readonly planned: PlannedCall;
-  /** When it was asked for the first time. */
-  readonly firstMs: number;
-  readonly decided: Decided | null;
-  /** Units that the limit admitted at once, when it decided. */
-  readonly admitted: number;
-  /** Between these numbers lies what the store has counted of it in the end. */
-  readonly least: number;
-  readonly most: number;
-  /** The most that the call may come to, whatever became of it. */
-  readonly mayBe: number;
-}
 
 /** What was asked of one bucket. */
 export interface Account {
@@ -42,9 +27,6 @@ export interface Account {
   readonly everySpec: readonly LimitSpec[];
   readonly bookings: Booking[];
 }
-
-/** The units of a booking: what it takes at once, and what it may come to. */
-type Units = Pick<Booking, "admitted" | "least" | "most">;
 
 const NOTHING: Units = { admitted: 0, least: 0, most: 0 };
 
@@ -152,17 +134,20 @@ export class Oracle {
       (this.deaths.mayLose(decided, decision.allowed) || this.#mayServiceLose(decided) || this.#hasWrongTime(decided));
     // A client may deny a call that the service has admitted, and whose answer was lost: by itself, or when it has asked again.
     // So may an instance, if the call came twice under one key: an answer that was given again is not undone.
-    const isTwice = this.#comesTwice(planned);
     // And a hold is charged at its end, if it was made for a call that was denied later than that.
-    const isHold = planned.verb === "reserve" || planned.verb === "run";
-    const isUnsure = isTwice || isHold || this.isClient(decided.on);
-    const mayBeCharged = isLost || (decision.degraded !== null && isUnsure) || this.#isSentAgain(decided);
+    const isUnsure = this.#mayStayCharged(planned) || this.isClient(decided.on);
+    const isDoubtful = isInDoubt(this, decided);
+    const mayBeCharged =
+      isLost || ((decision.degraded !== null || isDoubtful) && isUnsure) || this.#isSentAgain(decided);
     if (!decision.allowed && planned.verb !== "record") return mayBeCharged ? { ...NOTHING, most: mayBe } : NOTHING;
     const admitted = decision.allowed ? price : 0;
     const [least, most] = this.#rangeOf(planned, decided, unit, price, mayBe);
     // A late copy of a client's request may be charged beside its booking.
     const isLate = this.#isDecidedByClient(decided);
-    const again = (isLate ? 1 : 0) + (decision.degraded === null ? 0 : this.deaths.timesAgain(decided.on));
+    // And a hold that was made before its call was asked again is charged at its end.
+    const isHeldTwice = ENDING.has(planned.verb) && isDoubtful && "maxWaitMs" in planned;
+    const again =
+      (isLate ? 1 : 0) + (isHeldTwice ? 1 : 0) + (decision.degraded === null ? 0 : this.deaths.timesAgain(decided.on));
     return { admitted, least: isLost ? 0 : least, most: most + again * mayBe };
   }
 
@@ -179,6 +164,7 @@ export class Oracle {
       schedule.settings.hasFailover &&
       !this.deaths.mayLose(failed) &&
       !this.#isSentAgain(failed) &&
+      !(this.#mayStayCharged(planned) && hasLeftDuring(this, failed)) &&
       !this.#mayComeLate(failed);
     return isRefused || isNothing ? NOTHING : { ...NOTHING, most };
   }
@@ -246,6 +232,11 @@ export class Oracle {
     return decision.degraded !== null && this.isClient(on) && this.away.some(isAway);
   }
 
+  /** Whether a call may stay charged that the store had booked before it was denied alone. */
+  #mayStayCharged(planned: PlannedCall): boolean {
+    return ENDING.has(planned.verb) || this.#comesTwice(planned);
+  }
+
   /** Whether calls under its key were planned more than once. */
   #comesTwice(planned: PlannedCall): boolean {
     const key = "call" in planned ? planned.call.idempotencyKey : undefined;
@@ -264,42 +255,3 @@ export class Oracle {
 const SENT_AGAIN_AFTER_MS = 15;
 /** How long a service may take to close, ms. */
 const CLOSES_WITHIN_MS = 10_000;
-
-/** Verbs whose calls end with what they used. */
-const ENDING: ReadonlySet<string> = new Set(["reserve", "run"]);
-
-/** Adds a booking. One key is counted once, also where two processes have admitted it because the store was away. */
-function addTo(bookings: Booking[], losesAnswers: boolean, booking: Booking): void {
-  const key = keyOf(booking);
-  const at = key === undefined ? -1 : bookings.findIndex((each) => keyOf(each) === key);
-  const before = bookings[at];
-  if (before === undefined) bookings.push(booking);
-  else {
-    const larger = (name: keyof Units) => Math.max(before[name], booking[name]);
-    const decided = before.admitted > 0 ? before.decided : booking.decided;
-    const units = { admitted: larger("admitted"), least: larger("least"), most: larger("most") };
-    // A tool that ran twice has used something twice.
-    const isAgain = booking.decided?.decision.replayed === true;
-    const hasRunTwice = before.admitted > 0 && booking.admitted > 0 && !isAgain && ENDING.has(booking.planned.verb);
-    if (losesAnswers) units.most = before.most + booking.most;
-    if (hasRunTwice) Object.assign(units, { least: 0, most: before.most + booking.most });
-    const mayBe = Math.max(before.mayBe, booking.mayBe);
-    const firstMs = Math.min(before.firstMs, booking.firstMs);
-    bookings[at] = { planned: booking.planned, firstMs, decided, mayBe, ...units };
-  }
-}
-
-function keyOf({ planned }: Booking): string | undefined {
-  return "call" in planned ? planned.call.idempotencyKey : undefined;
-}
-
-/** The most that a call may come to: its price is charged when its hold expires, and all of its usage is booked when it is settled later. */
-function mostOf(planned: PlannedCall, unit: string, price: number): number {
-  if (!ENDING.has(planned.verb)) return price;
-  const used = "tokens" in planned && unit === "tokens" ? planned.tokens : 0;
-  return price + Math.max(price, used);
-}
-
-export function isDegraded({ degraded }: Decision): boolean {
-  return degraded !== null;
-}

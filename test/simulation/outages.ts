@@ -1,5 +1,6 @@
 // When instances decided without the store, from the events of a run.
 
+import type { Asked } from "./log.ts";
 import type { Decided, Oracle } from "./oracle.ts";
 import type { Run } from "./run.ts";
 
@@ -54,9 +55,17 @@ export function outagesOf({ run, away }: Oracle): Outage[] {
   return outages;
 }
 
-/** Whether a call was asked before an outage and decided alone in it: the store may have booked it. */
-export function isInDoubt({ away }: Oracle, { decision, on, askedAtMs, atMs }: Decided): boolean {
-  if (decision.degraded === null) return false;
+/**
+ * Whether a call was asked before an outage and decided alone in it: the store may have booked it. A call that waits is asked again
+ * and again, so the store may decide it in the end.
+ */
+export function isInDoubt(oracle: Oracle, entry: Decided): boolean {
+  const { decision, planned } = entry;
+  return (decision.degraded !== null || "maxWaitMs" in planned) && hasLeftDuring(oracle, entry);
+}
+
+/** Whether an outage of its instance began while a call was under way. */
+export function hasLeftDuring({ away }: Oracle, { on, askedAtMs, atMs }: Asked & { readonly atMs: number }): boolean {
   return away.some((time) => time.on === on && askedAtMs <= time.fromMs && time.fromMs <= atMs);
 }
 

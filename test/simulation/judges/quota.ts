@@ -2,7 +2,8 @@
 
 import { algorithmOf, type LimitSpec } from "../../../src/kernel/algorithms/registry.ts";
 import { expectedExtra } from "../losses.ts";
-import type { Account, Booking, Oracle } from "../oracle.ts";
+import type { Booking } from "../bookings.ts";
+import type { Account, Oracle } from "../oracle.ts";
 import { type Outage, outagesOf } from "../outages.ts";
 import { isLasting } from "./count.ts";
 

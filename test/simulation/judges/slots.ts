@@ -1,7 +1,8 @@
 // Never more calls run at once than a limit of concurrency has slots.
 
 import { algorithmOf } from "../../../src/kernel/algorithms/registry.ts";
-import type { Account, Booking, Oracle } from "../oracle.ts";
+import type { Booking } from "../bookings.ts";
+import type { Account, Oracle } from "../oracle.ts";
 
 /** Clocks differ by a thousandth, and an answer takes a while. */
 const SLACK_MS = 60;
