@@ -65,9 +65,9 @@ describe("the backlog of an instance whose store is unreachable", () => {
   it("accepts ends of calls also when it is full of calls, up to as many again", () => {
     const backlog = new Backlog({ instance: "instance" }, undefined);
     const call = (i: number): StoreRequest => ({ mode: "judge", steps: [charge(`b${i}`, quota)] });
-    for (let i = 0; i < MAX_BACKLOG; i++) backlog.add(call(i), NOW_MS, [quota]);
-    assert.throws(() => backlog.add(call(-1), NOW_MS, [quota]), isError("overloaded"));
-    for (let i = 0; i < MAX_BACKLOG; i++) backlog.add(settle("slots", `h${i}`, `h${i}`), NOW_MS, [slots]);
-    assert.throws(() => backlog.add(settle("slots", "h", "h"), NOW_MS, [slots]), isError("overloaded"));
+    for (let i = 0; i < MAX_BACKLOG; i++) backlog.add(call(i), NOW_MS, [{ limit: quota, endsAtMs: 0 }]);
+    assert.throws(() => backlog.add(call(-1), NOW_MS, [{ limit: quota, endsAtMs: 0 }]), isError("overloaded"));
+    for (let i = 0; i < MAX_BACKLOG; i++) backlog.add(settle("slots", `h${i}`, `h${i}`), NOW_MS, []);
+    assert.throws(() => backlog.add(settle("slots", "h", "h"), NOW_MS, []), isError("overloaded"));
   });
 });

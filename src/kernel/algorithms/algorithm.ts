@@ -187,6 +187,11 @@ export interface Outage<Limit, State> {
   readonly isDivided: boolean;
   /** Whether use drains at a rate, of which each instance has a part. Default: false. */
   readonly hasRate: boolean;
+  /**
+   * The state of a part of a bucket's use that flows back last, so that it is gone when all of the bucket is, at `endsAtMs`.
+   * Default: the same state.
+   */
+  flowingLast(limit: Limit, state: State, endsAtMs: number): State;
   /** The limit of one of so many instances, by its rate. Default: the same limit. */
   slowed(limit: Limit, instances: number): Limit;
   /** The limit with another capacity. Default: another `quota`. */

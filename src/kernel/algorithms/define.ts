@@ -63,6 +63,7 @@ export function defineAlgorithm<Limit extends { readonly algorithm: string }, St
       endsTogether: false,
       isDivided: true,
       hasRate: false,
+      flowingLast: (_limit, state) => state,
       slowed: (limit) => limit,
       withCapacity: (limit, quota) => ({ ...limit, quota }),
       lifeMs: () => 0,

@@ -60,6 +60,28 @@ describe("a bucket that was seen before an outage", () => {
   });
 });
 
+describe("a part of what is used", () => {
+  const limit = { algorithm: "token-bucket", burst: 9, levelPerUnit: 100, levelPerMs: 3 } as const;
+  const { book, used, outage } = tokenBucket;
+
+  it("flows back last from a token bucket, never too early", () => {
+    const all = book(limit, undefined, 5, NOW_MS);
+    const part = outage.flowingLast(limit, book(limit, undefined, 2, NOW_MS), all.expiresAtMs);
+    assert.equal(part.expiresAtMs, all.expiresAtMs + 1);
+    for (let ms = 0; ms <= 167; ms++) {
+      const left = used(limit, all, NOW_MS + ms);
+      assert.ok(used(limit, part, NOW_MS + ms) >= Math.min(2, left), `after ${ms} ms`);
+    }
+  });
+
+  it("flows back at once where nothing else is there", () => {
+    const alone = book(limit, undefined, 2, NOW_MS);
+    assert.equal(outage.flowingLast(limit, alone, alone.expiresAtMs - 1), alone);
+    const unit = fixedWindow.book(epoch, undefined, 1, NOW_MS);
+    assert.equal(fixedWindow.outage.flowingLast(epoch, unit, NOW_MS + DAY_MS), unit);
+  });
+});
+
 describe("bookings of one window", () => {
   const sliceAt = (limit: FixedWindowLimit, atMs: number) => fixedWindow.outage.sliceOf(limit, atMs);
 

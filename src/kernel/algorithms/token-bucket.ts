@@ -139,6 +139,11 @@ export const tokenBucket = defineAlgorithm<TokenBucketLimit, TokenBucketState>({
   },
   outage: {
     hasRate: true,
+    flowingLast(limit, state, endsAtMs) {
+      // Rounded down, so that nothing flows back too early.
+      const baseMs = endsAtMs - Math.floor(state.level / limit.levelPerMs);
+      return baseMs <= state.baseMs ? state : { ...state, baseMs, expiresAtMs: baseMs + drainMs(limit, state.level) };
+    },
     slowed: (limit, instances) => ({ ...limit, levelPerUnit: limit.levelPerUnit * instances }),
     withCapacity: (limit, burst) => ({ ...limit, burst }),
     lifeMs: ({ burst, levelPerUnit, levelPerMs }) => Math.ceil((burst * levelPerUnit) / levelPerMs),

@@ -23,9 +23,12 @@ function requestOf(limit: LimitSpec, cost = 1): StoreRequest {
   return { mode: "judge", steps: [{ bucket: "b", limit, event: { type: "charge", cost } }] };
 }
 
+/** A bucket that nothing else has used. */
+const flowOf = (limit: LimitSpec) => [{ limit, endsAtMs: 0 }];
+
 /** What is booked of calls that were admitted under these limits, one a second. */
 function booked(limits: readonly LimitSpec[], backlog = new Backlog({ instance: "i1" }, undefined)) {
-  for (const [i, limit] of limits.entries()) backlog.add(requestOf(limit), NOW_MS + 1_000 * i, [limit]);
+  for (const [i, limit] of limits.entries()) backlog.add(requestOf(limit), NOW_MS + 1_000 * i, flowOf(limit));
   backlog.makeBatches(64, NOW_MS + 60_000);
   return backlog.batches.flatMap(({ requests }) =>
     requests.map(({ steps, atMs }) => {
@@ -45,7 +48,7 @@ describe("what was admitted on one bucket under several limits", () => {
 
   it("keeps the level of a token bucket across a call without a price", () => {
     const backlog = new Backlog({ instance: "i1" }, undefined);
-    for (const cost of [2, 0, 1, 0]) backlog.add(requestOf(tokenBucket, cost), NOW_MS, [tokenBucket]);
+    for (const cost of [2, 0, 1, 0]) backlog.add(requestOf(tokenBucket, cost), NOW_MS, flowOf(tokenBucket));
     assert.deepEqual(
       booked([], backlog).map(({ cost }) => cost),
       [3],
@@ -89,7 +92,7 @@ describe("what was admitted on one bucket under several limits", () => {
       close() {},
     };
     const before = new Backlog({ instance: "i1" }, journal);
-    for (const limit of [quota, tokenBucket, quota]) before.add(requestOf(limit), NOW_MS, [limit]);
+    for (const limit of [quota, tokenBucket, quota]) before.add(requestOf(limit), NOW_MS, flowOf(limit));
     assert.deepEqual(
       booked([], new Backlog({ instance: "i2" }, journal)).map(({ limit, cost }) => [limit, cost]),
       [
@@ -104,7 +107,7 @@ describe("what was admitted on one bucket under several limits", () => {
     const backlog = new Backlog({ instance: "i1" }, full);
     const held: StoreRequest = { ...requestOf(quota), once: { key: "once", request: "r" } };
     for (const request of [requestOf(quota), held]) {
-      assert.throws(() => backlog.add(request, NOW_MS, [quota]), /the disk is full/);
+      assert.throws(() => backlog.add(request, NOW_MS, flowOf(quota)), /the disk is full/);
     }
     assert.ok(backlog.isEmpty);
   });
@@ -121,7 +124,7 @@ describe("what was admitted on one bucket under several limits", () => {
       close() {},
     };
     const backlog = new Backlog({ instance: "i1" }, journal);
-    backlog.add(requestOf(quota), NOW_MS, [quota]);
+    backlog.add(requestOf(quota), NOW_MS, flowOf(quota));
     const [sum] = kept.keys();
     isFull = true;
     backlog.makeBatches(64, NOW_MS);

@@ -2,14 +2,14 @@
 // memory, and in the journal if there is one, before a caller gets its answer. Batches get their numbers here. Numbers are
 // never used again: a restarted process is another instance.
 
-import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
+import { algorithmOf } from "../../kernel/algorithms/registry.ts";
 import { formatGot } from "../../kernel/errors.ts";
 import type { Step, StoreRequest } from "../../kernel/request.ts";
 import { StoreError } from "../../store/error.ts";
 import type { ReceiptTerms } from "../../store/shared-store.ts";
 import { endsCall } from "../../store/room.ts";
 import { onlyCharges } from "../layer.ts";
-import { bookingOf, leftOf, levelOf, remaining, type Sum } from "./booking.ts";
+import { bookingOf, leftOf, levelOf, type LocalFlow, remaining, type Sum } from "./booking.ts";
 import type { InstanceNames } from "./members.ts";
 import type { Journal } from "./options.ts";
 
@@ -91,16 +91,16 @@ export class Backlog {
    * Remembers to book a request that was admitted. Plain charges are added up by bucket and window; other requests are kept whole.
    * When the journal cannot be written, nothing is remembered. Throws `overloaded`, or the journal's error.
    *
-   * @param locals the limits by which the request's steps were judged here
+   * @param flows how units of the request's steps flow back here
    * @param isGuess whether `atMs` is of this machine's clock, because the store's time is not known yet
    */
-  add(request: StoreRequest, atMs: number, locals: readonly LimitSpec[], isGuess = false): void {
+  add(request: StoreRequest, atMs: number, flows: readonly LocalFlow[], isGuess = false): void {
     if (this.looseCount + request.steps.length > (endsCall(request) ? 2 * MAX_BACKLOG : MAX_BACKLOG)) {
       const message = `the store is away, and ${MAX_BACKLOG} bookings wait for it`;
       throw new StoreError("overloaded", message, { transient: true });
     }
     if (request.once === undefined && onlyCharges(request.steps)) {
-      const sums = request.steps.flatMap((step, i) => this.#sumWith(step, atMs, locals[i] ?? step.limit));
+      const sums = request.steps.flatMap((step, i) => this.#sumWith(step, atMs, flows[i]));
       this.#write(sums);
       for (const [key, sum] of sums) this.#sums.set(key, sum);
       if (isGuess) for (const [key] of sums) this.#guessed.add(key);
@@ -239,7 +239,7 @@ export class Backlog {
   }
 
   /** The sum of a charge and what its bucket was charged before in the window. */
-  #sumWith({ bucket, limit, event }: Step, atMs: number, local: LimitSpec): [key: string, Sum][] {
+  #sumWith({ bucket, limit, event }: Step, atMs: number, flow: LocalFlow | undefined): [key: string, Sum][] {
     // Only for the compiler: the steps only charge.
     if (event.type !== "charge") return [];
     const { cost, seen } = event;
@@ -249,7 +249,12 @@ export class Backlog {
     const before = this.#sums.get(key);
     const step = { bucket, limit, ...(seen === undefined ? {} : { seen }) };
     const units = seen === undefined ? Math.min((before?.units ?? 0) + cost, Number.MAX_SAFE_INTEGER) : cost;
-    return [[key, { order: ++this.#serial, step, units, atMs, ...levelOf(before, cost, atMs, local) }]];
+    return [
+      [
+        key,
+        { order: ++this.#serial, step, units, atMs, ...levelOf(before, cost, atMs, flow ?? { limit, endsAtMs: atMs }) },
+      ],
+    ];
   }
 
   #load(key: string, text: string): void {

@@ -30,14 +30,31 @@ export interface Sum {
   readonly step: Pick<Step, "bucket" | "limit"> & { readonly seen?: string };
   readonly units: number;
   readonly atMs: number;
-  /** Of a token bucket: what has not flowed back, at the rate of this instance's share. */
+  /** Of a token bucket: what has not flowed back, after all else that is in the bucket, at the rate of this instance's share. */
   readonly level?: { readonly limit: LimitSpec; readonly state: SpentState };
 }
 
-/** The state of a bucket whose use drains at the rate of this instance's share. */
-export function levelOf(before: Sum | undefined, cost: number, atMs: number, limit: LimitSpec): Pick<Sum, "level"> {
+/** How units of a step flow back in this instance's own bucket. */
+export interface LocalFlow {
+  readonly limit: LimitSpec;
+  /** When all of the bucket has flowed back. */
+  readonly endsAtMs: number;
+}
+
+/**
+ * The state of a sum whose units flow back at the rate of this instance's share: after what the store has counted itself, because
+ * that flows back there.
+ */
+export function levelOf(
+  before: Sum | undefined,
+  cost: number,
+  atMs: number,
+  { limit, endsAtMs }: LocalFlow,
+): Pick<Sum, "level"> {
   const { outage, book } = algorithmOf(limit);
-  return outage.hasRate ? { level: { limit, state: book(limit, before?.level?.state, cost, atMs) } } : {};
+  if (!outage.hasRate) return {};
+  const state = outage.flowingLast(limit, book(limit, before?.level?.state, cost, atMs), endsAtMs);
+  return { level: { limit, state } };
 }
 
 /** How a sum is booked; nothing where all of it has flowed back. */

@@ -12,6 +12,7 @@ import { decide } from "../../store/check.ts";
 import { StoreError, tooManyHolds } from "../../store/error.ts";
 import { BoundedStates } from "../../store/states.ts";
 import { unitsNeeded } from "../layer.ts";
+import type { LocalFlow } from "./booking.ts";
 import { grantedWhenSeen, modeOf, partOfUse, placeIn, shareIn, slowed, usedWhenSeen } from "./shares.ts";
 import type { Known, Place, Share } from "./shares.ts";
 import { spentOf, type View, type Views } from "./views.ts";
@@ -57,12 +58,14 @@ export class Fallback {
     this.#expected.clear();
   }
 
-  /** The limits by which units of a request flow back here. */
-  limitsOf({ steps }: StoreRequest): LimitSpec[] {
+  /** How units of a request flow back here that was just booked. */
+  flowsOf({ steps }: StoreRequest): LocalFlow[] {
     return steps.map((step) => {
       const { limit } = step;
-      const among = this.#found(step)?.basis.among;
-      return among === undefined ? limit : slowed(limit, among);
+      const found = this.#found(step);
+      if (found === undefined) return { limit, endsAtMs: 0 };
+      const { state, basis } = found;
+      return { limit: slowed(limit, basis.among), endsAtMs: spentIn(state)?.expiresAtMs ?? 0 };
     });
   }
 

@@ -85,7 +85,7 @@ export class LocalDecisions {
     if (!isBooking(request, reply)) return reply;
     try {
       const { time } = this.#link;
-      this.#backlog.add(request, time.nowMs(), this.#fallback.limitsOf(request), time.isKnown === false);
+      this.#backlog.add(request, time.nowMs(), this.#fallback.flowsOf(request), time.isKnown === false);
       return reply;
     } catch (error) {
       this.#takeBack(request, reply);

@@ -20,9 +20,8 @@ export function* quota(oracle: Oracle): Generator<string> {
     if (!oracle.run.policies.keepsCounts(account.limit)) continue;
     const admitted = admissionsOf(account);
     // What one instance decides alone can exceed nothing, unless it has to admit everything.
-    // Units of a rate that it admits flow back both in its own bucket and in the store's.
     const isOne = oracle.isOneAlone || (oracle.isOneClient && isLasting(account) && account.bookings.every(isSpent));
-    const isExact = isOne && isShared(oracle, account) && !hasRate(account);
+    const isExact = isOne && isShared(oracle, account);
     const overshoot = isExact ? 0 : overshoots.reduce((sum, most) => sum + (most.get(key) ?? 0), 0);
     const extra = expectedExtra(oracle, account) + overshoot;
     const boundOf = (spec: LimitSpec, ms: number) =>
@@ -52,10 +51,6 @@ function isShared({ policies }: Oracle, { limit }: Account): boolean {
 /** Whether a call takes its units at once. */
 function isSpent({ planned }: Booking): boolean {
   return planned.verb === "consume" && planned.maxWaitMs === undefined;
-}
-
-function hasRate({ specs }: Account): boolean {
-  return specs.some((spec) => algorithmOf(spec).outage.hasRate);
 }
 
 function admissionsOf(account: Account): Admitted[] {

@@ -26,7 +26,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "outage: admitted calls are not remembered": {
     file: "layers/failover/local-decisions.ts",
-    find: "this.#backlog.add(request, time.nowMs(), this.#fallback.limitsOf(request), time.isKnown === false);",
+    find: "this.#backlog.add(request, time.nowMs(), this.#fallback.flowsOf(request), time.isKnown === false);",
     replace: "",
   },
   "outage: denied calls are booked": {
@@ -74,6 +74,11 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     file: "layers/failover/shares.ts",
     find: 'return own + (instances - 1) * (mode === "share" ? Math.ceil(capacity / instances) : capacity);',
     replace: "return 0;",
+  },
+  "outage: units of a rate flow back beside those that the store counts": {
+    file: "layers/failover/booking.ts",
+    find: "outage.flowingLast(limit, book(limit, before?.level?.state, cost, atMs), endsAtMs);",
+    replace: "book(limit, before?.level?.state, cost, atMs);",
   },
   "outage: an error of the server reaches the caller": {
     file: "layers/failover/outage.ts",

@@ -1,0 +1,139 @@
+// A token bucket across an outage: what a store counts afterwards, beside a bucket that got every admitted unit at its instant.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { tokenBucket, type TokenBucketLimit } from "../../kernel/algorithms/token-bucket.ts";
+import type { StoreReply, StoreRequest } from "../../kernel/request.ts";
+import type { StoredState } from "../../kernel/state.ts";
+import { decide } from "../../store/check.ts";
+import { StoreError } from "../../store/error.ts";
+import { Backlog } from "./backlog.ts";
+import { LocalDecisions } from "./local-decisions.ts";
+import { Views } from "./views.ts";
+
+const START_MS = Date.UTC(2030, 0, 1);
+const FAILURE = new StoreError("unavailable", "the store is unreachable", { transient: true });
+
+function requestOf(limit: TokenBucketLimit, cost: number): StoreRequest {
+  return { mode: "judge", steps: [{ bucket: "b", limit, event: { type: "charge", cost } }] };
+}
+
+/** The only instance of a store, and a bucket that was never away. */
+class OneAlone {
+  readonly #views = new Views();
+  readonly #backlog = new Backlog({ instance: "i1" }, undefined);
+  readonly #local: LocalDecisions;
+  nowMs = START_MS;
+  #stored: StoredState | undefined;
+  #all: StoredState | undefined;
+  isAway = false;
+
+  constructor() {
+    const time = { nowMs: () => this.nowMs };
+    const members = { place: () => ({ instances: 1, rank: 0 }) };
+    const outage = { failure: FAILURE, awayMs: 0 };
+    this.#local = new LocalDecisions({ views: this.#views, time }, this.#backlog, members, outage);
+  }
+
+  /** @param isSent whether the call was sent before the outage, and its answer does not come */
+  call(limit: TokenBucketLimit, cost: number, isSent = false): boolean {
+    const request = requestOf(limit, cost);
+    const reply = !this.isAway ? this.#ask(request) : isSent ? this.#doubt(request) : this.#local.admit(request);
+    assert.ok(reply !== undefined && !StoreError.isInstance(reply));
+    if (reply.allowed)
+      this.#all = decide({ ...request, mode: "force" }, [this.#all], this.nowMs).next?.[0] ?? this.#all;
+    return reply.allowed;
+  }
+
+  heal(): void {
+    this.#backlog.makeBatches(64, this.nowMs);
+    for (const batch of this.#backlog.batches) {
+      for (const request of batch.requests) if (request.mode === "force") this.#ask(request);
+      this.#backlog.forget(batch);
+    }
+    this.#local.clear();
+    this.isAway = false;
+  }
+
+  used(limit: TokenBucketLimit): { readonly stored: number; readonly all: number } {
+    const [stored, all] = [this.#stored, this.#all].map((state) => {
+      const isLive = state?.kind === "token-bucket" && this.nowMs < state.expiresAtMs;
+      return isLive ? tokenBucket.used(limit, state, this.nowMs) : 0;
+    });
+    return { stored: stored ?? 0, all: all ?? 0 };
+  }
+
+  #ask(request: StoreRequest): StoreReply {
+    const { reply, next } = decide(request, [this.#stored], this.nowMs);
+    assert.ok(reply !== null);
+    if (next !== null) this.#stored = next[0];
+    this.#views.learn(request, reply);
+    return reply;
+  }
+
+  #doubt(request: StoreRequest) {
+    const { number } = this.#backlog.nextReceipt();
+    return this.#local.doubt([request], number, [])[0];
+  }
+}
+
+describe("units of a token bucket that were admitted in an outage", () => {
+  const limit: TokenBucketLimit = { algorithm: "token-bucket", burst: 10, levelPerUnit: 1_000, levelPerMs: 1 };
+
+  it("flow back after those that the store had counted, not beside them", () => {
+    const alone = new OneAlone();
+    assert.ok(alone.call(limit, 10));
+    alone.isAway = true;
+    alone.nowMs += 5_000;
+    assert.ok(alone.call(limit, 5));
+    alone.nowMs += 5_000;
+    alone.heal();
+    assert.deepEqual(alone.used(limit), { stored: 5, all: 5 });
+  });
+
+  it("flow back after those of a call that was under way when the outage began", () => {
+    const alone = new OneAlone();
+    alone.isAway = true;
+    assert.ok(alone.call(limit, 4, true));
+    assert.ok(alone.call(limit, 4));
+    alone.nowMs += 4_000;
+    alone.heal();
+    assert.deepEqual(alone.used(limit), { stored: 4, all: 4 });
+  });
+
+  it("count for the store as if it had never been away, or less than three units more for each outage", () => {
+    const act = fc.oneof(
+      { weight: 6, arbitrary: fc.record({ type: fc.constant("call" as const), cost: fc.integer({ min: 1, max: 6 }) }) },
+      {
+        weight: 4,
+        arbitrary: fc.record({ type: fc.constant("advance" as const), ms: fc.constantFrom(1, 333, 1_000, 4_000) }),
+      },
+      { weight: 1, arbitrary: fc.record({ type: fc.constantFrom("cut" as const, "heal" as const) }) },
+    );
+    const rates = fc.constantFrom(1_000, 700, 3).map((levelPerUnit) => ({ ...limit, levelPerUnit, levelPerMs: 3 }));
+    fc.assert(
+      fc.property(rates, fc.array(act, { maxLength: 60, size: "max" }), (rate, acts) => {
+        const alone = new OneAlone();
+        let outages = 0;
+        for (const each of acts) {
+          if (each.type === "advance") alone.nowMs += each.ms;
+          else if (each.type === "call") alone.call(rate, each.cost);
+          else if (each.type === "cut") alone.isAway = true;
+          else {
+            if (alone.isAway) outages++;
+            alone.heal();
+          }
+          const { stored, all } = alone.used(rate);
+          if (alone.isAway) continue;
+          assert.ok(stored >= all, `the store counts ${stored} of ${all}`);
+          assert.ok(
+            stored <= all + 3 * outages,
+            `the store counts ${stored}, and not ${all}, after ${outages} outages`,
+          );
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
