@@ -15,8 +15,9 @@ interface Span {
 export function* slots(oracle: Oracle): Generator<string> {
   if (!areHoldsKnown(oracle)) return;
   for (const account of oracle.accounts.values()) {
-    const { specs, key, capacity } = account;
-    if (!specs.every((spec) => algorithmOf(spec).isHeldOnly) || !isEnforced(oracle, account)) continue;
+    const { everySpec, key, capacity } = account;
+    // An instance that has another policy may end a hold, and changes the bucket then.
+    if (!everySpec.every((spec) => algorithmOf(spec).isHeldOnly) || !isEnforced(oracle, account)) continue;
     const spans = account.bookings.flatMap(spanOf);
     for (const { fromMs } of spans) {
       const running = spans.filter((span) => span.fromMs <= fromMs && fromMs < span.untilMs).length;
