@@ -190,7 +190,7 @@ export class BorrowLayer implements Layer {
     this.#background.keep(emptied);
     // The deadline has to leave time for another answer that takes as long as this one did.
     const tripMs = monotonicClock.nowMs() - askedAtMs;
-    if (!(await isDoneBy(endsAtMs - tripMs, emptied))) return reply;
+    if (!(await isDoneBy(endsAtMs - tripMs, emptied))) return this.#withRetry(request, reply, endsAtMs);
     const again = await this.#ask(request, leftUntil(endsAtMs));
     return StoreError.isInstance(again) || !isDenied(again) ? again : this.#withRetry(request, again, endsAtMs);
   }

@@ -372,6 +372,29 @@ describe("units that are borrowed in advance", () => {
     }
   });
 
+  it("make a denial say to try again soon where the deadline of the call leaves no time to return them", async () => {
+    const { store } = slowStore();
+    let isWatched = false;
+    const slow: Store = {
+      ...store,
+      deadlineMs: 1_000,
+      async apply(requests) {
+        if (isWatched && requests.some(({ once }) => once !== undefined))
+          await new Promise((resolve) => setTimeout(resolve, 520));
+        return isWatched && requests.some(({ mode }) => mode === "undo")
+          ? new Promise(() => {})
+          : store.apply(requests);
+      },
+    };
+    const limiter = limiterOn(slow, 1_000);
+    const other = limiterOn(store, 1_000);
+    await holding(limiter, other);
+    await admitted(other, 1_000);
+    isWatched = true;
+    const denied = await limiter.consume({ ...CALL, idempotencyKey: "k" });
+    assert.deepEqual([denied.allowed, denied.retryAfterMs], [false, 200]);
+  });
+
   it("that another instance holds make a denial say to try again soon, which then works", async () => {
     for (const algorithm of ["fixed-window", "budget"]) {
       const { store, clock } = slowStore();

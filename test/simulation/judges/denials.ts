@@ -8,12 +8,17 @@ import type { FaultType, PlannedCall } from "../schedule.ts";
 import { isLasting } from "./count.ts";
 
 const USED_BEFORE_DENIAL = 0.95;
+/** How soon borrowed units that no call uses are back in the store, ms. */
+const RETURNED_WITHIN_MS = 200;
+/** How late a timer or an event may be, ms. */
+const LATE_MS = 20;
 
 /** While these go wrong, one instance that is alone knows everything, and still decides as the store would. */
 const KNOWS_ALL: ReadonlySet<FaultType> = new Set(["network", "refuse", "server-pause", "pause", "restart"]);
 
 export function* denials(oracle: Oracle): Generator<string> {
-  const { faults } = oracle.run.schedule;
+  const { faults, settings } = oracle.run.schedule;
+  const deadlineMs = settings.hasFailover ? settings.deadlineMs : Number.POSITIVE_INFINITY;
   const isQuiet = faults.length === 0;
   const knowsAll = oracle.isOneAlone && faults.every(({ type }) => KNOWS_ALL.has(type));
   if (!isQuiet && !knowsAll) return;
@@ -25,17 +30,26 @@ export function* denials(oracle: Oracle): Generator<string> {
     if (!isLasting(account)) continue;
     const first = oracle.run.log.of("decided").find((entry) => denies(oracle, entry, account));
     if (first === undefined) continue;
-    const cost = first.decision.verdicts.find(({ limit }) => limit === account.limit)?.cost ?? 1;
+    const { cost = 1, retryAfterMs = null } =
+      first.decision.verdicts.find(({ limit }) => limit === account.limit) ?? {};
     // A call that waits holds its units, also if its caller gives up later.
     const taken = account.bookings
       .filter(({ decided, planned }) => (decided?.askedAtMs ?? planned.atMs) <= first.atMs)
       .reduce((sum, { admitted, most }) => sum + Math.max(admitted, most), 0);
-    // An instance that is alone returns what it has borrowed before it denies a call.
-    const most = isQuiet && oracle.isOneAlone ? 1 : USED_BEFORE_DENIAL;
+    const isAlone = isQuiet && oracle.isOneAlone;
+    const tookMs = first.tookMs - (("maxWaitMs" in first.planned ? first.planned.maxWaitMs : undefined) ?? 0);
+    // An instance that is alone returns what it has borrowed before it denies a call, if that takes no longer than the first answer.
+    const isReturned = isAlone && tookMs < deadlineMs / 2;
+    const most = isReturned ? 1 : USED_BEFORE_DENIAL;
     // A client's service may have any of the policies.
     const capacity = Math.min(...account.specs.map((spec) => algorithmOf(spec).capacity(spec)));
     const beside = inFlight(oracle, first, account) + countedTwice(oracle, account) + countedAgain(oracle, account);
-    if (taken >= most * capacity || taken + beside + cost > capacity) continue;
+    if (taken + beside + cost > capacity) continue;
+    // Else it says that they come back soon, if there is time to look.
+    const isLooked = isAlone && tookMs < deadlineMs - LATE_MS;
+    if (isLooked && (retryAfterMs === null || retryAfterMs > RETURNED_WITHIN_MS))
+      yield `${account.key} denies the call ${first.planned.id} for ${retryAfterMs} ms when ${taken} of ${capacity} units are used`;
+    if (taken >= most * capacity) continue;
     yield `${account.key} denies the call ${first.planned.id} when ${taken} of ${capacity} units are used`;
   }
 }
