@@ -3,6 +3,8 @@
 
 import { Random } from "../random.ts";
 import type { Schedule } from "../schedule.ts";
+import { idleLoss } from "./scenes/idle-loss.ts";
+import { lastUnits } from "./scenes/last-units.ts";
 import { lateCopies } from "./scenes/late-copies.ts";
 import { lending } from "./scenes/lending.ts";
 import { longRuns } from "./scenes/long-runs.ts";
@@ -10,16 +12,23 @@ import { slowRecovery } from "./scenes/slow-recovery.ts";
 import { twoOutages } from "./scenes/two-outages.ts";
 
 const CHANCE = 0.16;
-/** Of the other schedules. */
-const LATE_COPIES = 0.025;
+/** Scenes of the other schedules, and how often these play each. */
+const RARE = [
+  { name: "lateCopies", chance: 0.025, play: lateCopies },
+  { name: "idleLoss", chance: 0.01, play: idleLoss },
+  { name: "lastUnits", chance: 0.01, play: lastUnits },
+] as const;
 
 const SCENES = { lending, longRuns, slowRecovery, twoOutages };
 
 export function withScene(schedule: Schedule): Schedule {
   const random = new Random(`scene ${schedule.seed}`);
   if (!random.chance(CHANCE)) {
-    const late = random.stream("lateCopies");
-    return late.chance(LATE_COPIES) ? lateCopies(schedule, late) : schedule;
+    for (const { name, chance, play } of RARE) {
+      const own = random.stream(name);
+      if (own.chance(chance)) return play(schedule, own);
+    }
+    return schedule;
   }
   const name = random.weighted({ lending: 4, longRuns: 2, slowRecovery: 3, twoOutages: 5 });
   return SCENES[name](schedule, random.stream(name));
