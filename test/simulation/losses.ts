@@ -34,16 +34,21 @@ const REFUSED: Loss = {
   of: (oracle, { bookings }) => {
     const { run } = oracle;
     const failsForGood = run.schedule.faults.some(isForGood);
-    const isRefusal = ({ on, event }: Told) =>
+    const isReported = ({ on, event }: Told) =>
       event.type === "failover.refused" ||
       (failsForGood && event.type === "store.recovered" && event.dropped > 0 && oracle.isClient(on));
-    const refused = new Set(run.log.of("event").flatMap((told) => (isRefusal(told) ? [told.on] : [])));
-    if (refused.size === 0) return NONE;
+    const refused = new Set(run.log.of("event").flatMap((told) => (isReported(told) ? [told.on] : [])));
+    // A call that was denied when its answer was lost is not taken back then, and no event says so.
+    const isLeft = (booking: Booking) =>
+      booking.decided !== null && isInDoubt(oracle, booking.decided) && mayBeTakenBack(oracle, booking);
+    const left = run.schedule.faults.some(isRefusal) ? bookings.filter(isLeft) : [];
+    const more = left.reduce((sum, { mayBe }) => sum + mayBe, 0);
+    if (refused.size === 0) return { fewer: 0, more };
     // A service also refuses what its clients asked, and a later process what its journal has.
     const numbers = new Set([...refused].map(numberOf));
     const isRefused = ({ decided }: Booking) =>
       decided !== null && (numbers.has(numberOf(decided.on)) || oracle.isClient(decided.on));
-    return { fewer: sumOf(bookings.filter((booking) => isAlone(booking) && isRefused(booking))), more: 0 };
+    return { fewer: sumOf(bookings.filter((booking) => isAlone(booking) && isRefused(booking))), more };
   },
 };
 
@@ -164,7 +169,12 @@ type Told = Extract<Entry, { type: "event" }>;
 
 /** Whether a service's store fails for good in the eyes of its clients. */
 function isForGood(fault: Fault): boolean {
-  return fault.type === "full-disk" || (fault.type === "refuse" && !REFUSALS[fault.refusal]);
+  return fault.type === "full-disk" || isRefusal(fault);
+}
+
+/** Whether the server refuses what it is asked for a reason that is not an outage. */
+function isRefusal(fault: Fault): boolean {
+  return fault.type === "refuse" && !REFUSALS[fault.refusal];
 }
 
 function isHeld({ planned }: Booking): boolean {
