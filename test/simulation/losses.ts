@@ -28,6 +28,8 @@ const OF_ONE_CALL = () => NONE;
 
 /** In spite of these an instance returns what it has borrowed. */
 const RETURNS: ReadonlySet<string> = new Set(["close", "reload", "clock"]);
+/** How long the store counts units as lent. */
+const LENT_MS = 2_000;
 
 const REFUSED: Loss = {
   when: "the server refuses what was admitted for a reason that is not an outage (`failover.refused`; of a client, `dropped`)",
@@ -104,10 +106,13 @@ export const LOSSES: readonly Loss[] = [
     of: ({ run, policies }, { limit, capacity }) => {
       const lends = policies.some(({ limits }) => limits.some((each) => each.name === limit && each.isBorrowing));
       const { faults, instances } = run.schedule;
-      const kept = faults.filter(
-        (fault) => !RETURNS.has(fault.type) || ("withinMs" in fault && fault.withinMs === 0),
-      ).length;
-      return lends ? { fewer: 0, more: kept * instances.length * Math.ceil(capacity / 32) } : NONE;
+      const kept = faults.filter((fault) => !RETURNS.has(fault.type) || ("withinMs" in fault && fault.withinMs === 0));
+      // After its lease a loan counts no more, and as much may be lent, and lost, again.
+      const times = kept.reduce(
+        (sum, fault) => sum + 1 + Math.floor(("forMs" in fault ? fault.forMs : 0) / LENT_MS),
+        0,
+      );
+      return lends ? { fewer: 0, more: times * instances.length * Math.ceil(capacity / 32) } : NONE;
     },
   },
   { when: "a process dies while it decides alone, and no journal is read by another process", of: OF_ONE_CALL },
