@@ -1,6 +1,7 @@
 // What a client has seen of the service's buckets, under its own copy of the policy: how they stood, what calls were priced at,
 // and the service's time. It decides nothing.
 
+import { monotonicClock } from "../clock.ts";
 import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
 import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { type Bucket, bucketOf, type Match, missingIn, resolveMatches, stepOf } from "../kernel/charge.ts";
@@ -71,7 +72,9 @@ export class ServiceViews {
     const steps = pairs.map(([match, verdict]) => this.#stepOf(match, verdict));
     const replies = pairs.map(([, verdict]) => replyOf(verdict));
     const { allowed, decidedAtMs: nowMs } = decision;
-    this.views.learn({ mode: "judge", steps }, { allowed, nowMs, steps: replies });
+    // An answer that is given again was decided before it was asked for.
+    const trip = { sentMs: replayed ? Number.NEGATIVE_INFINITY : sentMs, heardMs: monotonicClock.nowMs() };
+    this.views.learn({ mode: "judge", steps }, { allowed, nowMs, steps: replies }, trip);
     // The policy may have changed since the first answer.
     const isSame = ([{ allotment }, { quota }]: [Match, Verdict]) => allotment.quota === quota;
     return replayed || (known.length === decision.verdicts.length && known.every(isSame));

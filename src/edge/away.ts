@@ -153,6 +153,7 @@ export class AwayObjects {
   ): Promise<readonly StoreAnswer[]> {
     const batches = away?.take() ?? [];
     const bookings = batches.flatMap((batch) => bookingsOf(name, batch));
+    const sentMs = monotonicClock.nowMs();
     let answers: readonly StoreAnswer[];
     try {
       answers = await ask(name, [...bookings, ...requests]);
@@ -172,8 +173,9 @@ export class AwayObjects {
       if (away.isOver) this.#away.delete(name);
     }
     const own = answers.slice(bookings.length);
+    const trip = { sentMs, heardMs: monotonicClock.nowMs() };
     for (const [i, answer] of own.entries()) {
-      if (!StoreError.isInstance(answer)) this.#views.learn(requests[i] as StoreRequest, answer);
+      if (!StoreError.isInstance(answer)) this.#views.learn(requests[i] as StoreRequest, answer, trip);
     }
     return own;
   }

@@ -43,9 +43,10 @@ export class StoreLink {
     };
     const sentMs = monotonicClock.nowMs();
     const replies = await within(leftMs, this.store.book(requests, terms), { clock, deadlineMs: this.deadlineMs });
+    const trip = { sentMs, heardMs: monotonicClock.nowMs() };
     for (const [i, reply] of replies.entries()) {
       if (StoreError.isInstance(reply)) continue;
-      this.views.learn(requests[i] as StoreRequest, reply);
+      this.views.learn(requests[i] as StoreRequest, reply, trip);
       if (reply.replay === undefined) this.time.learn(reply.nowMs, sentMs);
     }
     return replies;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Step, StepReply, StoreReply } from "../../kernel/request.ts";
-import { Views } from "./views.ts";
+import { type Trip, Views } from "./views.ts";
 
 const NOW_MS = Date.UTC(2030, 0, 1);
 const limit = { algorithm: "budget", quota: 9, ttlMs: 60_000, ttlFrom: "last" } as const;
@@ -12,9 +12,9 @@ function seen(views: Views, bucket: string, used: number): void {
   views.learn({ mode: "peek", steps: [step] }, { allowed: true, nowMs: NOW_MS, steps: [reply] } as StoreReply);
 }
 
-function see(views: Views, step: Step, found: Partial<StepReply>, nowMs: number): void {
+function see(views: Views, step: Step, found: Partial<StepReply>, nowMs: number, trip?: Trip): void {
   const reply = { allowed: true, used: 1, resetAfterMs: 60_000, retryAfterMs: 0, ...found };
-  views.learn({ mode: "judge", steps: [step] }, { allowed: true, nowMs, steps: [reply] });
+  views.learn({ mode: "judge", steps: [step] }, { allowed: true, nowMs, steps: [reply] }, trip);
 }
 
 describe("the buckets that were seen", () => {
@@ -29,6 +29,27 @@ describe("the buckets that were seen", () => {
       live.map(([bucket, { used }]) => [bucket, used]),
       [["used", 6]],
     );
+  });
+
+  it("keep the higher use of two answers of one millisecond that were under way together", () => {
+    const first = { sentMs: 0, heardMs: 20 };
+    const together = { sentMs: 10, heardMs: 30 };
+    const later = { sentMs: 20, heardMs: 40 };
+    const cases: readonly [trip: Trip | undefined, afterMs: number, used: number][] = [
+      [together, 0, 3],
+      [together, -5, 3],
+      [together, 1, 2],
+      [first, 0, 2],
+      [later, 0, 2],
+      [undefined, 0, 2],
+    ];
+    for (const [trip, afterMs, used] of cases) {
+      const views = new Views();
+      const step: Step = { bucket: "b", limit, event: { type: "charge", cost: 1 } };
+      see(views, step, { used: 3 }, NOW_MS, first);
+      see(views, step, { used: 2 }, NOW_MS + afterMs, trip);
+      assert.equal(views.get("b")?.used, used);
+    }
   });
 
   it("keep what was granted while a quota of 0 hides it, until the grant ends or is revoked", () => {

@@ -16,6 +16,12 @@ const ANSWERED_WITHIN_MS = 10_000;
 /** How long a store that may have kept part of a bucket remembers a raise, to compare it with those of other instances: ms. */
 const COMPARED_MS = 3_600_000;
 
+/** When a batch was sent, and when its answer was heard, by one clock of this process that does not run back: ms. */
+export interface Trip {
+  readonly sentMs: number;
+  readonly heardMs: number;
+}
+
 /** How a bucket stood when it was last seen. */
 export interface View {
   readonly limit: LimitSpec;
@@ -24,6 +30,8 @@ export interface View {
   /** When the first of the grants ends that this instance has made or seen listed; `null` where it knows of none. */
   readonly grantEndsAtMs: number | null;
   readonly seenAtMs: number;
+  /** Absent where it is newer than all that was seen before. */
+  readonly trip?: Trip | undefined;
   /** When all of it is free again. */
   readonly endsAtMs: number;
   /** Whether values are counted: what was seen of them is not known here. */
@@ -38,8 +46,12 @@ export class Views {
     return this.#young.get(bucket) ?? this.#old.get(bucket);
   }
 
-  /** Remembers how the buckets of a request stood. */
-  learn({ mode, steps }: StoreRequest, reply: StoreReply): void {
+  /**
+   * Remembers how the buckets of a request stood.
+   *
+   * @param trip one object for all requests of a batch
+   */
+  learn({ mode, steps }: StoreRequest, reply: StoreReply, trip?: Trip): void {
     if (reply.stale === true || reply.replay !== undefined) return;
     for (const [i, step] of steps.entries()) {
       const found = reply.steps[i];
@@ -47,7 +59,7 @@ export class Views {
       if (found === undefined || (mode === "peek" && step.event.type !== "read")) continue;
       if (isUnlimitedRate(step)) continue;
       const before = this.get(step.bucket);
-      const view = viewOf(step, found, before, reply.nowMs);
+      const view = viewOf(step, found, before, { nowMs: reply.nowMs, trip });
       if (before === undefined || !isOlder(view, before)) this.#put(step.bucket, view);
     }
   }
@@ -88,16 +100,32 @@ function isUnlimitedRate({ limit, event, shadow }: Step): boolean {
   return algorithmOf(limit).outage.hasRate && shadow === true && event.type === "charge" && event.cost === 0;
 }
 
-/** Answers that were under way together may come in another order. Where it is much older, the store's clock was set back. */
+/**
+ * Answers that were under way together may come in another order. Where it is much older, the store's clock was set back. Of two
+ * that the store gave in one millisecond, the one with more use counts, so that no unit is forgotten.
+ */
 function isOlder(view: View, before: View): boolean {
   const byMs = before.seenAtMs - view.seenAtMs;
+  if (byMs === 0) return wereTogether(view.trip, before.trip) && view.used < before.used;
   return byMs > 0 && byMs < ANSWERED_WITHIN_MS;
 }
 
-function viewOf(step: Step, found: StepReply, before: View | undefined, nowMs: number): View {
+/** Whether the later of two answers was under way already when the earlier one was heard. The replies of one answer have an order. */
+function wereTogether(later: Trip | undefined, earlier: Trip | undefined): boolean {
+  if (later === undefined || earlier === undefined || later === earlier) return false;
+  return later.sentMs < earlier.heardMs;
+}
+
+/** When the store answered, and how that came here. */
+interface Heard {
+  readonly nowMs: number;
+  readonly trip: Trip | undefined;
+}
+
+function viewOf(step: Step, found: StepReply, before: View | undefined, { nowMs, trip }: Heard): View {
   const { limit, event } = step;
   const { used, grants, resetAfterMs } = found;
-  const seen = { limit, seenAtMs: nowMs, isCount: event.type === "charge" && event.seen !== undefined };
+  const seen = { limit, seenAtMs: nowMs, trip, isCount: event.type === "charge" && event.seen !== undefined };
   // A reset says how the bucket stood before.
   if (event.type === "reset") return { ...seen, used: 0, granted: 0, grantEndsAtMs: null, endsAtMs: nowMs };
   const granted = grantedBy(step, found, before, nowMs);
