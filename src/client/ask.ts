@@ -1,13 +1,19 @@
 // How a remote limiter asks the service, and what decides while the service is unreachable.
 
 import { monotonicClock } from "../clock.ts";
+import type { Decision } from "../kernel/decision.ts";
 import { checkOpen } from "../limiter/ask.ts";
 import { type CallOptions, checkCallOptions } from "../limiter/call-options.ts";
 import type { WaitOptions } from "../limiter.ts";
-import type { Away } from "./away.ts";
+import type { Away, Flight } from "./away.ts";
 import type { ClientContext } from "./context.ts";
 import { type Replies, replyTo } from "./replies.ts";
 import type { BatchItem, SingleRequest } from "./wire.ts";
+
+/** How a call is asked: `flight` is that of a call which the service decides, and which is charged then. */
+export interface AskOptions extends WaitOptions {
+  readonly flight?: Flight;
+}
 
 /**
  * Asks the service, or decides locally while the service is unreachable.
@@ -20,20 +26,24 @@ export async function askOr<Op extends keyof Replies, Local>(
   context: ClientContext,
   item: BatchItem<Op>,
   decideLocally: (away: Away, isInDoubt: boolean) => Promise<Local>,
-  options: WaitOptions = {},
+  { flight, ...options }: AskOptions = {},
 ): Promise<Replies[Op] | Local> {
   const { wire, away } = context;
   const endsAtMs = monotonicClock.nowMs() + wire.deadlineMs;
   if (away !== null && (await away.decidesHere(endsAtMs))) return decideLocally(away, false);
   const leftMs = Math.max(0, endsAtMs - monotonicClock.nowMs());
   const mayWait = (options.maxWaitMs ?? 0) > 0;
+  const sentMs = monotonicClock.nowMs();
+  if (flight !== undefined) away?.sent(flight);
   let answer: Replies[Op];
   try {
     answer = mayWait ? await askInTime(context, item, options, leftMs) : await wire.ask(item, leftMs);
   } catch (error) {
+    if (flight !== undefined) away?.lost(flight);
     if (away === null || !away.leave(error)) throw error;
     return decideLocally(away, true);
   }
+  if (flight !== undefined) away?.heard(flight, answer as Decision, sentMs);
   away?.reached();
   return answer;
 }

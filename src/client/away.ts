@@ -1,11 +1,20 @@
 // What a client asks that decides while its service is unreachable. local-away.ts does it, for a program that imports failover.
 
+import type { Call } from "../kernel/call.ts";
+import type { Decision } from "../kernel/decision.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { HostedLimiter } from "../limiter.ts";
 import type { Booking } from "./bookings.ts";
 import type { ServiceViews } from "./service-views.ts";
+
+/** A call that was sent to the service. */
+export interface Flight {
+  readonly call: Call;
+  /** Whether the service charges it in any case. */
+  readonly isForced: boolean;
+}
 
 export interface Away {
   /** Decides by this process's share alone. */
@@ -20,6 +29,15 @@ export interface Away {
    * @param endsAtMs when the call has to be decided, by the monotonic clock
    */
   decidesHere(endsAtMs: number): Promise<boolean>;
+
+  /** A call is sent to the service, which may charge it: until it is known, calls that are decided here do not get its units. */
+  sent(flight: Flight): void;
+
+  /** The service has decided a call that was sent at an instant of the monotonic clock. */
+  heard(flight: Flight, decision: Decision, sentMs: number): void;
+
+  /** The service has not decided a call. */
+  lost(flight: Flight): void;
 
   /** The service has answered. */
   reached(): void;

@@ -1,6 +1,5 @@
 // A call's decision: from the service, or from this process while the service is unreachable.
 
-import { monotonicClock } from "../clock.ts";
 import type { Decision } from "../kernel/decision.ts";
 import type { WaitOptions } from "../limiter.ts";
 import { askOr } from "./ask.ts";
@@ -18,15 +17,13 @@ export async function decideRemotely(
   keyed: KeyedCall,
   options: WaitOptions,
 ): Promise<Decision> {
-  const sentMs = monotonicClock.nowMs();
   const local = async (away: Away, isInDoubt: boolean) => ({
     local: await decideLocally(away, verb, keyed, isInDoubt),
   });
-  const answer = await askOr(context, callItem(verb, keyed), local, options);
-  if ("local" in answer) return answer.local;
-  // How the service saw the buckets, for a time without the service.
-  if (verb === "consume") context.away?.learn(keyed.call, answer, sentMs);
-  return answer;
+  const flight = { call: keyed.call, isForced: verb === "record" };
+  const asking = verb === "peek" ? options : { ...options, flight };
+  const answer = await askOr(context, callItem(verb, keyed), local, asking);
+  return "local" in answer ? answer.local : answer;
 }
 
 /** Decides a call in this process, and books it for the service when it was admitted. */

@@ -5,14 +5,17 @@ import { isWithin, monotonicClock } from "../clock.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
-import type { StoreRequest } from "../kernel/request.ts";
+import type { Decision } from "../kernel/decision.ts";
+import type { Step, StoreRequest } from "../kernel/request.ts";
 import { Fallback } from "../layers/failover/fallback.ts";
+import { InFlight } from "../layers/failover/in-flight.ts";
 import { isOutage, Outage, type OutageWork } from "../layers/failover/outage.ts";
+import type { Place } from "../layers/failover/shares.ts";
 import { changedLimits } from "../limiter/policy-change.ts";
 import { createHostedLimiter, type HostedLimiter, type LimiterEvent } from "../limiter.ts";
 import type { Store, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
-import type { Away } from "./away.ts";
+import type { Away, Flight } from "./away.ts";
 import { type Booking, Bookings } from "./bookings.ts";
 import { ServiceViews } from "./service-views.ts";
 import { MAX_ITEMS, type Wire } from "./wire.ts";
@@ -30,6 +33,9 @@ export class LocalAway implements Away, OutageWork {
   /** How the service's buckets stood. */
   readonly seen: ServiceViews;
   readonly #fallback: Fallback;
+  readonly #inFlight: InFlight;
+  /** Calls that are under way, and what they ask if an outage has begun meanwhile. */
+  readonly #sent = new Map<Flight, readonly StoreRequest[]>();
   readonly #instances: number;
   readonly #bookings = new Bookings();
   readonly #outage: Outage;
@@ -49,6 +55,7 @@ export class LocalAway implements Away, OutageWork {
     this.#instances = instances;
     this.seen = new ServiceViews(policy, PREFIX);
     this.#fallback = new Fallback(this.seen.views);
+    this.#inFlight = new InFlight(this.#fallback);
     const unreached = new StoreError("unavailable", "the service was never reached", { transient: true });
     this.#outage = new Outage(this, "here", unreached, monotonicClock);
     const store: Store = {
@@ -75,6 +82,20 @@ export class LocalAway implements Away, OutageWork {
     );
   }
 
+  sent(flight: Flight): void {
+    this.#sent.set(flight, []);
+  }
+
+  heard(flight: Flight, decision: Decision, sentMs: number): void {
+    this.learn(flight.call, decision, sentMs);
+    const isBooked = (decision.allowed || flight.isForced) && !decision.replayed;
+    this.#end(flight, isBooked ? this.seen.chargesIn(flight.call, decision) : []);
+  }
+
+  lost(flight: Flight): void {
+    this.#end(flight, []);
+  }
+
   /** The service has answered. */
   reached(): void {
     this.#wasReached = true;
@@ -83,8 +104,11 @@ export class LocalAway implements Away, OutageWork {
   /** Begins an outage if the error is one: from now on this process decides. Returns whether it does. */
   leave(error: unknown): boolean {
     if (!isOutage(error)) return false;
-    // A booking may come while the last ones are sent. In `returned` it would be too early: calls still wait then.
-    if (this.#outage.leave(error)) this.#outage.recovering?.then(() => this.#sendLate());
+    if (this.#outage.leave(error)) {
+      for (const flight of this.#sent.keys()) this.#expect(flight);
+      // A booking may come while the last ones are sent. In `returned` it would be too early: calls still wait then.
+      this.#outage.recovering?.then(() => this.#sendLate());
+    }
     return this.#outage.state === "away";
   }
 
@@ -128,11 +152,33 @@ export class LocalAway implements Away, OutageWork {
     await this.limiter.close();
   }
 
+  /** Expects that the service charges a call that is under way. */
+  #expect(flight: Flight): void {
+    const requests = [{ mode: "judge", steps: this.seen.chargesOf(flight.call) } as const];
+    this.#sent.set(flight, requests);
+    this.#inFlight.expect(requests, this.seen.time.nowMs());
+  }
+
+  /** It is known what became of a call that was under way, and what the service has charged. */
+  #end(flight: Flight, steps: readonly Step[]): void {
+    const requests = this.#sent.get(flight) ?? [];
+    this.#sent.delete(flight);
+    if (this.#outage.recovering === null) return;
+    const nowMs = this.seen.time.nowMs();
+    const charged = { mode: "force", steps } as const;
+    this.#inFlight.end(requests, nowMs, () => {
+      this.#fallback.count(charged, this.#place, nowMs, this.#outage.failure);
+    });
+  }
+
+  /** A process that has never reached the service does not know what it admitted before it was started. */
+  get #place(): Place | null {
+    return this.#wasReached ? { instances: this.#instances, rank: null } : null;
+  }
+
   #answer(request: StoreRequest): StoreAnswer {
-    // A process that has never reached the service does not know what it admitted before it was started.
-    const place = this.#wasReached ? { instances: this.#instances, rank: null } : null;
     try {
-      return this.#fallback.decide(request, place, this.seen.time.nowMs(), this.#outage.failure);
+      return this.#fallback.decide(request, this.#place, this.seen.time.nowMs(), this.#outage.failure);
     } catch (error) {
       if (StoreError.isInstance(error)) return error;
       throw error;
@@ -181,6 +227,7 @@ export class LocalAway implements Away, OutageWork {
 
   returned(awayMs: number): void {
     this.#fallback.clear();
+    this.#inFlight.clear();
     this.#wasReached = true;
     this.#emit({ type: "store.recovered", awayMs, ...this.#bookings.takeCounts(), raised: 0 });
   }

@@ -1,6 +1,5 @@
 // A call's decision and hold: from the service, or from this process while the service is unreachable.
 
-import { monotonicClock } from "../clock.ts";
 import type { BegunAnswer, RunFacts } from "../http/answers.ts";
 import type { Call } from "../kernel/call.ts";
 import type { Allowed, Decision, Denied } from "../kernel/decision.ts";
@@ -34,7 +33,6 @@ export async function holdRemotely(
 ): Promise<RemoteHold> {
   const { call, quotas } = keyed;
   const item = callItem(op, keyed, { leaseMs });
-  const sentMs = monotonicClock.nowMs();
   const local = async (away: Away, isInDoubt: boolean): Promise<RemoteHold> => {
     away.checkRoom();
     const held = await holdLocally(away);
@@ -47,9 +45,8 @@ export async function holdRemotely(
     away.book(hold.booking(), isInDoubt);
     return { ...held, hold };
   };
-  const found = await askOr(context, item, local, options);
+  const found = await askOr(context, item, local, { ...options, flight: { call, isForced: false } });
   const held = "decision" in found ? found : heldIn(context, found, keyed);
-  if (!("decision" in found)) context.away?.learn(call, held.decision, sentMs);
   emitDecision(context, op === "begin" ? "run" : "reserve", call, held.decision);
   return held;
 }

@@ -80,6 +80,21 @@ export class ServiceViews {
     return replayed || (known.length === decision.verdicts.length && known.every(isSame));
   }
 
+  /** What a call asks of each limit that this client knows, as far as it knows the prices. None while calendar windows are computed. */
+  chargesOf(call: Call): Step[] {
+    if (this.loading !== null) return [];
+    return this.#matchesOf(call).flatMap((match) => (match.price ? this.#stepOf(match, { cost: match.price }) : []));
+  }
+
+  /** What a decision of the service has charged each limit that this client knows. */
+  chargesIn(call: Call, { verdicts }: Decision): Step[] {
+    if (this.loading !== null) return [];
+    const matches = this.#matchesOf(call);
+    return verdicts
+      .flatMap((verdict) => pairOf(matches, verdict))
+      .map(([match, verdict]) => this.#stepOf(match, verdict));
+  }
+
   /**
    * What a call was priced at, without units that only the service knows. A failed call costs nothing of a unit that each of
    * its limits refunds.
@@ -133,7 +148,7 @@ export class ServiceViews {
     }
   }
 
-  #stepOf(match: Match, { cost }: Verdict): Step {
+  #stepOf(match: Match, { cost }: Pick<Verdict, "cost">): Step {
     const seen = match.seen === undefined ? {} : { seen: match.seen };
     return stepOf(match, this.#calendar.specOf(match), { type: "charge", cost, ...seen });
   }

@@ -8,6 +8,7 @@ import { asStoreError, StoreError } from "../../store/error.ts";
 import type { Backlog } from "./backlog.ts";
 import { asSettled, asUndone } from "./booking.ts";
 import { Fallback, needsStore } from "./fallback.ts";
+import { InFlight } from "./in-flight.ts";
 import type { Members } from "./members.ts";
 import { isOutage, type Outage } from "./outage.ts";
 import type { StoreLink } from "./store-link.ts";
@@ -24,8 +25,7 @@ export class LocalDecisions {
   readonly #outage: Pick<Outage, "failure" | "awayMs">;
   /** The buckets of this process: cleared when the store counts again. */
   readonly #fallback: Fallback;
-  /** Of each batch under way: which of its requests the fallback expects to be booked. Equal calls share one request. */
-  readonly #expected = new Map<readonly StoreRequest[], Set<number>>();
+  readonly #inFlight: InFlight;
 
   constructor(
     link: Seen,
@@ -38,45 +38,31 @@ export class LocalDecisions {
     this.#members = members;
     this.#outage = outage;
     this.#fallback = new Fallback(link.views);
+    this.#inFlight = new InFlight(this.#fallback);
     // What an earlier process admitted, and has not been booked, reduces this one's share.
     for (const request of backlog.bookings()) this.#decide(request);
   }
 
   /** Expects that the store books requests that are under way when an outage begins. */
   expect(requests: readonly StoreRequest[]): void {
-    this.#expected.set(requests, new Set());
-    this.#expectAll();
+    this.#inFlight.expect(requests, this.#link.time.nowMs());
   }
 
   /** The store has answered requests that were under way when it went away, or never will. What it has booked counts here, too. */
   hear(requests: readonly StoreRequest[], replies: readonly StoreAnswer[]): void {
     const nowMs = this.#link.time.nowMs();
-    const expected = this.#expected.get(requests);
-    this.#expected.delete(requests);
-    for (const [i, request] of requests.entries()) {
-      if (expected?.has(i) === true) this.#fallback.arrived(request);
-      if (!isBooking(request, replies[i])) continue;
-      this.#fallback.count(request, this.#members.place(), nowMs, this.#outage.failure);
-    }
-    // What these did not get, the store may give to the others that are under way.
-    this.#expectAll();
-  }
-
-  /** Expects of the requests under way as many as fit. */
-  #expectAll(): void {
-    const nowMs = this.#link.time.nowMs();
-    for (const [requests, expected] of this.#expected) {
+    this.#inFlight.end(requests, nowMs, () => {
       for (const [i, request] of requests.entries()) {
-        if (expected.has(i) || request.mode === "peek") continue;
-        if (this.#fallback.expect(request, nowMs)) expected.add(i);
+        if (!isBooking(request, replies[i])) continue;
+        this.#fallback.count(request, this.#members.place(), nowMs, this.#outage.failure);
       }
-    }
+    });
   }
 
   /** Forgets all: the store counts again. */
   clear(): void {
     this.#fallback.clear();
-    this.#expected.clear();
+    this.#inFlight.clear();
   }
 
   /** Decides a request that the store is not asked about, and remembers to book it. */
