@@ -224,6 +224,48 @@ describe("clients whose service is unreachable", () => {
     await heal([instance]);
   });
 
+  it("keep the units of calls that are under way when an outage begins", async () => {
+    const server = await served({ policy: POLICY, store: memoryStore() });
+    let isAway = false;
+    let isSlow = false;
+    const going = Promise.withResolvers<void>();
+    const bad: typeof fetch = async (url, init) => {
+      if (isAway) throw new TypeError("fetch failed");
+      const isHeld = isSlow;
+      const response = await fetch(url, init);
+      if (isHeld) await going.promise;
+      return response;
+    };
+    const limiter = createRemoteLimiter({
+      url: server.url,
+      deadlineMs: DEADLINE_MS,
+      fetch: bad,
+      failover: localFailover({ policy: POLICY, instances: 1 }),
+    });
+    const call: Call = { tool: "t", session: "s", user: "u" };
+    await limiter.consume(call);
+    isSlow = true;
+    const held = Array.from({ length: 3 }, () => limiter.consume(call));
+    while ((await usedOf(server, "user=u", "small")) < 4) await sleep(10);
+    isAway = true;
+    const allowedOf = async (count: number) => {
+      let allowed = 0;
+      for (let i = 0; i < count; i++) if ((await limiter.consume(call)).allowed) allowed++;
+      return allowed;
+    };
+    // The quota is 10. One call was admitted before, and three are under way.
+    assert.equal(await allowedOf(10), 6);
+    going.resolve();
+    assert.deepEqual(
+      (await Promise.all(held)).map(({ allowed }) => allowed),
+      [true, true, true],
+    );
+    assert.equal(await allowedOf(1), 0);
+    isAway = false;
+    await limiter.close({ withinMs: DEADLINE_MS });
+    assert.equal(await usedOf(server, "user=u", "small"), 10);
+  });
+
   it("know in the next outage what they have booked after the last one", async () => {
     const { server, instances } = await clients(1);
     const [instance] = instances as [Instance];
