@@ -59,7 +59,7 @@ export class Views {
       if (found === undefined || (mode === "peek" && step.event.type !== "read")) continue;
       if (isUnlimitedRate(step)) continue;
       const before = this.get(step.bucket);
-      const view = viewOf(step, found, before, { nowMs: reply.nowMs, trip });
+      const view = viewOf(step, found, before, reply.nowMs, trip);
       if (before === undefined || !isOlder(view, before)) this.#put(step.bucket, view);
     }
   }
@@ -104,25 +104,15 @@ function isUnlimitedRate({ limit, event, shadow }: Step): boolean {
  * Answers that were under way together may come in another order. Where it is much older, the store's clock was set back. Of two
  * that the store gave in one millisecond, the one with more use counts, so that no unit is forgotten.
  */
-function isOlder(view: View, before: View): boolean {
-  const byMs = before.seenAtMs - view.seenAtMs;
-  if (byMs === 0) return wereTogether(view.trip, before.trip) && view.used < before.used;
+function isOlder({ seenAtMs, used, trip }: View, before: View): boolean {
+  const byMs = before.seenAtMs - seenAtMs;
+  // The replies of one answer have an order.
+  if (byMs === 0 && trip !== before.trip && used < before.used)
+    return (trip?.sentMs ?? Number.POSITIVE_INFINITY) < (before.trip?.heardMs ?? 0);
   return byMs > 0 && byMs < ANSWERED_WITHIN_MS;
 }
 
-/** Whether the later of two answers was under way already when the earlier one was heard. The replies of one answer have an order. */
-function wereTogether(later: Trip | undefined, earlier: Trip | undefined): boolean {
-  if (later === undefined || earlier === undefined || later === earlier) return false;
-  return later.sentMs < earlier.heardMs;
-}
-
-/** When the store answered, and how that came here. */
-interface Heard {
-  readonly nowMs: number;
-  readonly trip: Trip | undefined;
-}
-
-function viewOf(step: Step, found: StepReply, before: View | undefined, { nowMs, trip }: Heard): View {
+function viewOf(step: Step, found: StepReply, before: View | undefined, nowMs: number, trip?: Trip): View {
   const { limit, event } = step;
   const { used, grants, resetAfterMs } = found;
   const seen = { limit, seenAtMs: nowMs, trip, isCount: event.type === "charge" && event.seen !== undefined };
