@@ -43,7 +43,8 @@ export function* denials(oracle: Oracle): Generator<string> {
     const most = isReturned ? 1 : USED_BEFORE_DENIAL;
     // A client's service may have any of the policies.
     const capacity = Math.min(...account.specs.map((spec) => algorithmOf(spec).capacity(spec)));
-    const beside = inFlight(oracle, first, account) + countedTwice(oracle, account) + countedAgain(oracle, account);
+    const beside =
+      inFlight(oracle, first, account) + countedTwice(oracle, first, account) + countedAgain(oracle, account);
     if (taken + beside + cost > capacity) continue;
     // Else it says that they come back soon, if there is time to look.
     const isLooked = isAlone && tookMs < deadlineMs - LATE_MS;
@@ -54,11 +55,20 @@ export function* denials(oracle: Oracle): Generator<string> {
   }
 }
 
-/** Units that an instance has admitted alone after the store had booked them and said so with another answer. */
-function countedTwice(oracle: Oracle, { bookings }: Account): number {
-  return bookings
-    .filter(({ decided }) => decided !== null && isInDoubt(oracle, decided))
-    .reduce((sum, { admitted }) => sum + admitted, 0);
+/**
+ * Units that the store had booked, as it said with another answer, of calls that the instance then decided alone: those that it
+ * admitted it counts once more, and those that it denied it takes back only at the end of its outage.
+ */
+function countedTwice(oracle: Oracle, first: Decided, { bookings }: Account): number {
+  return bookings.reduce((sum, { decided, admitted, mayBe }) => {
+    if (decided === null || decided.askedAtMs > first.atMs || !isInDoubt(oracle, decided)) return sum;
+    if (decided.decision.allowed) return sum + admitted;
+    const isOver = oracle.away.some(
+      ({ fromMs, untilMs }) =>
+        decided.askedAtMs <= fromMs && fromMs <= decided.atMs && untilMs !== null && untilMs < first.askedAtMs,
+    );
+    return isOver ? sum : sum + mayBe;
+  }, 0);
 }
 
 /** Units that are counted again after the store has started again, such as those that were held. */
