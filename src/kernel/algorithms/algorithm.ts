@@ -192,6 +192,8 @@ export interface Outage<Limit, State> {
    * Default: the same state.
    */
   flowingLast(limit: Limit, state: State, endsAtMs: number): State;
+  /** From when on units of such a state flow back. Default: 0. */
+  flowsFromMs(state: State): number;
   /** The limit of one of so many instances, by its rate. Default: the same limit. */
   slowed(limit: Limit, instances: number): Limit;
   /** The limit with another capacity. Default: another `quota`. */

@@ -64,6 +64,7 @@ export function defineAlgorithm<Limit extends { readonly algorithm: string }, St
       isDivided: true,
       hasRate: false,
       flowingLast: (_limit, state) => state,
+      flowsFromMs: () => 0,
       slowed: (limit) => limit,
       withCapacity: (limit, quota) => ({ ...limit, quota }),
       lifeMs: () => 0,

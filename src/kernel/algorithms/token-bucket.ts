@@ -144,6 +144,7 @@ export const tokenBucket = defineAlgorithm<TokenBucketLimit, TokenBucketState>({
       const baseMs = endsAtMs - Math.floor(state.level / limit.levelPerMs);
       return baseMs <= state.baseMs ? state : { ...state, baseMs, expiresAtMs: baseMs + drainMs(limit, state.level) };
     },
+    flowsFromMs: ({ baseMs }) => baseMs,
     slowed: (limit, instances) => ({ ...limit, levelPerUnit: limit.levelPerUnit * instances }),
     withCapacity: (limit, burst) => ({ ...limit, burst }),
     lifeMs: ({ burst, levelPerUnit, levelPerMs }) => Math.ceil((burst * levelPerUnit) / levelPerMs),

@@ -61,8 +61,10 @@ export function levelOf(
 export function leftOf(sum: Sum, nowMs: number): StoreRequest[] {
   const { units, atMs, level } = sum;
   if (level === undefined) return [bookingOf(sum, units, atMs)];
-  const left = algorithmOf(level.limit).used(level.limit, level.state, nowMs);
-  return left === 0 ? [] : [bookingOf(sum, left, nowMs)];
+  const { used, outage } = algorithmOf(level.limit);
+  const left = used(level.limit, level.state, nowMs);
+  // By the time that it is booked, the store may have forgotten what these units flow back after.
+  return left === 0 ? [] : [bookingOf(sum, left, Math.max(nowMs, outage.flowsFromMs(level.state)))];
 }
 
 export function bookingOf({ step: { bucket, limit, seen } }: Sum, cost: number, atMs: number): StoreRequest {

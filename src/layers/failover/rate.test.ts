@@ -46,8 +46,10 @@ class OneAlone {
     return reply.allowed;
   }
 
-  heal(): void {
+  /** @param takesMs how long the bookings are under way */
+  heal(takesMs = 0): void {
     this.#backlog.makeBatches(64, this.nowMs);
+    this.nowMs += takesMs;
     for (const batch of this.#backlog.batches) {
       for (const request of batch.requests) if (request.mode === "force") this.#ask(request);
       this.#backlog.forget(batch);
@@ -90,6 +92,16 @@ describe("units of a token bucket that were admitted in an outage", () => {
     alone.nowMs += 5_000;
     alone.heal();
     assert.deepEqual(alone.used(limit), { stored: 5, all: 5 });
+  });
+
+  it("flow back after those that the store had counted, and has forgotten by the time that they are booked", () => {
+    const alone = new OneAlone();
+    assert.ok(alone.call(limit, 6));
+    alone.isAway = true;
+    alone.nowMs += 2_000;
+    assert.ok(alone.call(limit, 6));
+    alone.heal(4_500);
+    assert.deepEqual(alone.used(limit), { stored: 6, all: 6 });
   });
 
   it("flow back after those of a call that was under way when the outage began", () => {
