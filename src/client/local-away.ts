@@ -88,7 +88,8 @@ export class LocalAway implements Away, OutageWork {
 
   heard(flight: Flight, decision: Decision, sentMs: number): void {
     this.learn(flight.call, decision, sentMs);
-    const isBooked = (decision.allowed || flight.isForced) && !decision.replayed;
+    // An answer that is given again may be to a call that was sent twice.
+    const isBooked = decision.allowed || flight.isForced;
     this.#end(flight, isBooked ? this.seen.chargesIn(flight.call, decision) : []);
   }
 

@@ -266,6 +266,43 @@ describe("clients whose service is unreachable", () => {
     assert.equal(await usedOf(server, "user=u", "small"), 10);
   });
 
+  it("count a call that was sent twice when it is answered in an outage", async () => {
+    const server = await served({ policy: POLICY, store: memoryStore() });
+    let isAway = false;
+    let isLossy = false;
+    let tries = 0;
+    const going = Promise.withResolvers<void>();
+    const bad: typeof fetch = async (url, init) => {
+      if (isAway) throw new TypeError("fetch failed");
+      const response = await fetch(url, init);
+      if (!isLossy) return response;
+      if (++tries === 1) throw new TypeError("fetch failed");
+      await going.promise;
+      return response;
+    };
+    const limiter = createRemoteLimiter({
+      url: server.url,
+      deadlineMs: DEADLINE_MS,
+      fetch: bad,
+      failover: localFailover({ policy: POLICY, instances: 1 }),
+    });
+    const call: Call = { tool: "t", session: "s", user: "u" };
+    await limiter.consume(call);
+    isLossy = true;
+    const held = limiter.consume(call);
+    while (tries < 2) await sleep(10);
+    isAway = true;
+    // The quota is 10. One call was admitted before, and one is under way.
+    for (let i = 0; i < 8; i++) assert.equal((await limiter.consume(call)).allowed, true);
+    going.resolve();
+    const { allowed, replayed } = await held;
+    assert.deepEqual({ allowed, replayed }, { allowed: true, replayed: true });
+    assert.equal((await limiter.consume(call)).allowed, false);
+    isAway = false;
+    await limiter.close({ withinMs: DEADLINE_MS });
+    assert.equal(await usedOf(server, "user=u", "small"), 10);
+  });
+
   it("know in the next outage what they have booked after the last one", async () => {
     const { server, instances } = await clients(1);
     const [instance] = instances as [Instance];
