@@ -155,7 +155,8 @@ export class LocalAway implements Away, OutageWork {
 
   /** Expects that the service charges a call that is under way. */
   #expect(flight: Flight): void {
-    const requests = [{ mode: "judge", steps: this.seen.chargesOf(flight.call) } as const];
+    const mode = flight.isForced ? "force" : "judge";
+    const requests = [{ mode, steps: this.seen.chargesOf(flight.call) } as const];
     this.#sent.set(flight, requests);
     this.#inFlight.expect(requests, this.seen.time.nowMs());
   }
