@@ -9,6 +9,7 @@ import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { allotmentsOf } from "../kernel/policy/parse.ts";
 import type { Step, StepEvent, StepReply } from "../kernel/request.ts";
+import { usedWhenSeen } from "../layers/failover/shares.ts";
 import { StoreTime } from "../layers/failover/store-time.ts";
 import { Views } from "../layers/failover/views.ts";
 import type { NamedBucket } from "../limiter/bucket-name.ts";
@@ -70,8 +71,10 @@ export class ServiceViews {
     const isNews = ([{ key }]: [Match, Verdict]) => (this.views.get(key)?.seenAtMs ?? 0) <= decision.decidedAtMs;
     const pairs = replayed ? matched.filter(isNews) : matched;
     const steps = pairs.map(([match, verdict]) => this.#stepOf(match, verdict));
-    const replies = pairs.map(([, verdict]) => replyOf(verdict));
     const { allowed, decidedAtMs: nowMs } = decision;
+    const replies = pairs.map(([match, verdict], i) =>
+      replyOf(verdict, usedWhenSeen(this.views.get(match.key), (steps[i] as Step).limit, nowMs)),
+    );
     // An answer that is given again was decided before it was asked for.
     const trip = { sentMs: replayed ? Number.NEGATIVE_INFINITY : sentMs, heardMs: monotonicClock.nowMs() };
     this.views.learn({ mode: "judge", steps }, { allowed, nowMs, steps: replies }, trip);
@@ -163,14 +166,15 @@ function pairOf(matches: readonly Match[], verdict: Verdict): [Match, Verdict][]
   return [[{ ...match, allotment }, verdict]];
 }
 
-/** How the bucket stood, as a store would have replied. */
-function replyOf({ exceeded, resetAfterMs, retryAfterMs, capacity, remaining }: Verdict): StepReply {
+/** How the bucket stood, as a store would have replied. Where nothing is left, more may be used than the quota: as was known before. */
+function replyOf(verdict: Verdict, knownUse: number): StepReply {
+  const { exceeded, resetAfterMs, retryAfterMs, capacity, remaining } = verdict;
   const most = capacity ?? 0;
   const left = remaining ?? 0;
   const granted = Math.max(0, left - most);
   return {
     allowed: !exceeded,
-    used: Math.max(0, most - left),
+    used: left === 0 ? Math.max(most, knownUse) : Math.max(0, most - left),
     resetAfterMs,
     retryAfterMs,
     ...(granted === 0 ? {} : { granted }),

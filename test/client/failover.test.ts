@@ -51,8 +51,9 @@ async function clients(
   count: number,
   failover: Partial<LocalFailoverOptions<PolicyInput>> = {},
   deadlineMs = DEADLINE_MS,
+  policy = POLICY,
 ) {
-  const server = await served({ policy: POLICY, store: memoryStore() });
+  const server = await served({ policy, store: memoryStore() });
   const instances: Instance[] = [];
   for (let i = 0; i < count; i++) {
     const proxy = await startFaultProxy(Number(new URL(server.url).port));
@@ -390,6 +391,26 @@ describe("clients whose service is unreachable", () => {
     const admitted = [];
     for (let i = 0; i < 4; i++) admitted.push((await instance.limiter.consume(call)).allowed);
     assert.deepEqual(admitted, [true, true, false, false]);
+    await heal(instances);
+  });
+
+  it("know more use than a smaller quota says, when a call with that was denied", async () => {
+    const limit = {
+      name: "per-session",
+      per: ["session"],
+      quota: 6,
+      overrides: [{ when: { tool: ["dear"] }, quota: 3 }],
+    };
+    const policy: PolicyInput = { version: 1, limits: [limit] };
+    const { instances } = await clients(1, { policy }, DEADLINE_MS, policy);
+    const [instance] = instances as [Instance];
+    const { limiter } = instance;
+    for (let i = 0; i < 4; i++) await limiter.consume({ tool: "search", session: "s1" });
+    assert.equal((await limiter.consume({ tool: "dear", session: "s1" })).allowed, false);
+    await cut(instance);
+    const admitted = [];
+    for (let i = 0; i < 3; i++) admitted.push((await limiter.consume({ tool: "search", session: "s1" })).allowed);
+    assert.deepEqual(admitted, [true, true, false]);
     await heal(instances);
   });
 
