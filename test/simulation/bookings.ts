@@ -32,7 +32,8 @@ export function addTo(bookings: Booking[], losesAnswers: boolean, booking: Booki
   if (before === undefined) bookings.push(booking);
   else {
     const larger = (name: keyof Units) => Math.max(before[name], booking[name]);
-    const decided = before.admitted > 0 ? before.decided : booking.decided;
+    // A record is booked also where it is denied.
+    const decided = before.admitted > 0 || before.least > 0 ? before.decided : booking.decided;
     const units = { admitted: larger("admitted"), least: larger("least"), most: larger("most") };
     // A tool that ran twice has used something twice.
     const isAgain = booking.decided?.decision.replayed === true;
