@@ -45,7 +45,8 @@ export function* denials(oracle: Oracle): Generator<string> {
     const capacity = Math.min(...account.specs.map((spec) => algorithmOf(spec).capacity(spec)));
     const beside =
       inFlight(oracle, first, account) + countedTwice(oracle, first, account) + countedAgain(oracle, account);
-    if (taken + beside + cost > capacity) continue;
+    // A call whose cost is unknown (0) needs one unit.
+    if (taken + beside + Math.max(1, cost) > capacity) continue;
     // Else it says that they come back soon, if there is time to look.
     const isLooked = isAlone && tookMs < deadlineMs - LATE_MS;
     if (isLooked && (retryAfterMs === null || retryAfterMs > RETURNED_WITHIN_MS))
