@@ -9,6 +9,7 @@ import { lateCopies } from "./scenes/late-copies.ts";
 import { lending } from "./scenes/lending.ts";
 import { longRuns } from "./scenes/long-runs.ts";
 import { slowRecovery } from "./scenes/slow-recovery.ts";
+import { spentRate } from "./scenes/spent-rate.ts";
 import { twoOutages } from "./scenes/two-outages.ts";
 
 const CHANCE = 0.16;
@@ -17,6 +18,7 @@ const RARE = [
   { name: "lateCopies", chance: 0.025, play: lateCopies },
   { name: "idleLoss", chance: 0.01, play: idleLoss },
   { name: "lastUnits", chance: 0.01, play: lastUnits },
+  { name: "spentRate", chance: 0.01, play: spentRate },
 ] as const;
 
 const SCENES = { lending, longRuns, slowRecovery, twoOutages };
