@@ -164,7 +164,8 @@ export class StoreServer {
     this.#groups.clear();
     this.#changes.splice(0);
     const damaged = [...this.damaged];
-    this.#hadMark = kept.some(({ key }) => key === MARK_KEY);
+    // It may have started again since, and made no mark by then: the one before is still there.
+    this.#hadMark = kept.some(({ key }) => key === MARK_KEY) || (this.#hadMark && kept.length > 0);
     for (const { key, state } of kept) if (key !== MARK_KEY) this.#write(key, state);
     for (const key of damaged) this.damaged.add(key);
     this.#restarting--;
