@@ -9,7 +9,7 @@ import type { Degraded } from "../kernel/decision.ts";
 import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
 import type { Layer, Store, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
-import type { Account } from "./borrow/account.ts";
+import type { Account, Returned } from "./borrow/account.ts";
 import { Accounts } from "./borrow/accounts.ts";
 import { type Background, ProcessBackground } from "./borrow/background.ts";
 import { FreeUnits } from "./borrow/free-units.ts";
@@ -23,6 +23,7 @@ import {
   isLendable,
   leftUntil,
   settledLoans,
+  withRetryAfter,
 } from "./borrow/requests.ts";
 import { Returns } from "./borrow/returns.ts";
 import { yielding } from "./breath.ts";
@@ -178,12 +179,13 @@ export class BorrowLayer implements Layer {
 
   /** Asks the store. A denial by a limit that lends is final only when no instance holds units of it. */
   async #askAsItIs(request: StoreRequest, leftMs: number | undefined): Promise<StoreAnswer> {
-    const askedAtMs = monotonicClock.nowMs();
+    const [sentMs, askedAtMs] = [this.#clock.nowMs(), monotonicClock.nowMs()];
     const endsAtMs = askedAtMs + (leftMs ?? this.#store.deadlineMs ?? Number.POSITIVE_INFINITY);
     const reply = await this.#ask(request, leftMs);
     if (StoreError.isInstance(reply) || !isDenied(reply)) return reply;
     const own = deniedSteps(request, reply, RETURNED_WITHIN_MS).flatMap(({ bucket }) => this.#accounts.of(bucket));
-    const holders = own.filter(({ left, busy }) => left > 0 || busy !== null);
+    // What is back now may have come after the denial.
+    const holders = own.filter(({ left, busy, returnedMs }) => left > 0 || busy !== null || returnedMs >= sentMs);
     // A `force` is booked already: asked again it would be booked twice.
     if (holders.length === 0 || request.mode === "force") return this.#withRetry(request, reply, endsAtMs);
     const emptied = Promise.all(holders.map((account) => this.#empty(account)));
@@ -202,12 +204,7 @@ export class BorrowLayer implements Layer {
       if ((await this.#freeUnits.of(step)) >= unitsNeeded(step)) passing.add(step.bucket);
     };
     const isKnown = await isDoneBy(endsAtMs, Promise.all(deniedSteps(request, reply, RETURNED_WITHIN_MS).map(look)));
-    if (!isKnown || passing.size === 0) return reply;
-    const steps = reply.steps.map((step, i): StepReply => {
-      if (step.allowed || !passing.has(request.steps[i]?.bucket ?? "")) return step;
-      return { ...step, retryAfterMs: RETURNED_WITHIN_MS, isBorrowed: true };
-    });
-    return { ...reply, steps };
+    return isKnown && passing.size > 0 ? withRetryAfter(RETURNED_WITHIN_MS, request, reply, passing) : reply;
   }
 
   #borrow(step: Step, account: Account, sentMs: number): void {
@@ -247,7 +244,14 @@ export class BorrowLayer implements Layer {
     for (let i = 0; i < MAX_AWAITED && account.busy !== null && this.#background.isShared; i++) await account.busy;
     if (account.isBusy(this.#clock.nowMs())) return;
     const returned = account.everything();
-    if (returned !== null) await this.#occupy([account], this.#returns.give([returned]));
+    if (returned !== null) await this.#return([returned], [account]);
+  }
+
+  #return(returned: readonly Returned[], from: readonly Account[]): Promise<void> {
+    const back = this.#returns.give(returned).then(() => {
+      for (const account of from) account.returnedMs = this.#clock.nowMs();
+    });
+    return this.#occupy(from, back);
   }
 
   /**
@@ -259,9 +263,9 @@ export class BorrowLayer implements Layer {
     const nowMs = this.#clock.nowMs();
     const due = this.#returns.takeDue(nowMs);
     const { returned, from } = this.#accounts.sweep(nowMs);
-    const isGiving = due.length + returned.length > 0;
-    if (isGiving) this.#occupy(from, this.#returns.give([...due, ...returned]));
-    return isGiving || this.#accounts.size > 0 || !this.#returns.isEmpty;
+    const giving = [...due, ...returned];
+    if (giving.length > 0) this.#return(giving, from);
+    return giving.length > 0 || this.#accounts.size > 0 || !this.#returns.isEmpty;
   }
 
   /** Asks the store. Units that this instance has borrowed and not used do not count as used here. */

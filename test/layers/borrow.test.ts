@@ -372,6 +372,30 @@ describe("units that are borrowed in advance", () => {
     }
   });
 
+  it("let a call pass whose denial arrives when they are back, though it was made before", async () => {
+    const { store } = slowStore();
+    const late = Promise.withResolvers<void>();
+    const slow: Store = {
+      ...store,
+      deadlineMs: 10_000,
+      async apply(requests) {
+        const replies = await store.apply(requests);
+        const [reply] = replies;
+        const isDenial = reply !== undefined && !StoreError.isInstance(reply) && !reply.allowed;
+        if (isDenial && requests[0]?.once !== undefined) await late.promise;
+        return replies;
+      },
+    };
+    const limiter = limiterOn(slow, 1_000);
+    const other = limiterOn(store, 1_000);
+    await holding(limiter, other);
+    await admitted(other, 1_000);
+    const denied = limiter.consume({ ...CALL, idempotencyKey: "k" });
+    await ticked(2);
+    late.resolve();
+    assert.equal((await denied).allowed, true);
+  });
+
   it("make a denial say to try again soon where the deadline of the call leaves no time to return them", async () => {
     const { store } = slowStore();
     let isWatched = false;

@@ -48,6 +48,8 @@ export class Account {
   /** Set while units are on their way here, or back to the store. */
   busy: Promise<void> | null = null;
   #busyUntilMs = 0;
+  /** When units were last back in the store. */
+  returnedMs = Number.NEGATIVE_INFINITY;
   /** Whether the bucket was reset: units that arrive later may have been wiped out with it. */
   isReset = false;
   /** Set when the last loan was decided without the store. It stays as long as the units: `#isAway` changes with each answer. */

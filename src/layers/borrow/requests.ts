@@ -3,7 +3,7 @@
 import { inUseLimit } from "../../kernel/algorithms/registry.ts";
 import { isWithin, monotonicClock } from "../../clock.ts";
 import { borrowedKey } from "../../kernel/key.ts";
-import type { Step, StepEvent, StoreReply, StoreRequest } from "../../kernel/request.ts";
+import type { Step, StepEvent, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
 import type { StoreAnswer } from "../../store/store.ts";
 import { StoreError } from "../../store/error.ts";
 import { isPlainCall } from "../layer.ts";
@@ -59,6 +59,20 @@ export function deniedSteps({ steps }: StoreRequest, reply: StoreReply, ms: numb
     if (!isBorrowing(step) || found === undefined || found.allowed) return false;
     return found.retryAfterMs !== null && found.retryAfterMs > ms;
   });
+}
+
+/** A denial that says to retry after `ms` where units of some buckets are free or borrowed. */
+export function withRetryAfter(
+  ms: number,
+  request: StoreRequest,
+  reply: StoreReply,
+  buckets: ReadonlySet<string>,
+): StoreReply {
+  const steps = reply.steps.map((step, i): StepReply => {
+    if (step.allowed || !buckets.has(request.steps[i]?.bucket ?? "")) return step;
+    return { ...step, retryAfterMs: ms, isBorrowed: true };
+  });
+  return { ...reply, steps };
 }
 
 export function costOf({ event }: Step): number {
