@@ -55,6 +55,7 @@ export function createRemoteLimiter<P extends Policy = Policy>(options: ClientOp
     onEvent,
     hooks,
     waiting: new Set(),
+    undecided: new Set(),
     closing: null,
   };
   const limiter: Limiter = new ServiceLimiter(context, {});

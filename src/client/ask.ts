@@ -22,11 +22,27 @@ export interface AskOptions extends WaitOptions {
  * @param options `maxWaitMs`: how long the call may wait at the service. While the service is unreachable no call waits. `signal` ends
  *   only a wait; any other call is decided once it was sent.
  */
-export async function askOr<Op extends keyof Replies, Local>(
+export function askOr<Op extends keyof Replies, Local>(
   context: ClientContext,
   item: BatchItem<Op>,
   decideLocally: (away: Away, isInDoubt: boolean) => Promise<Local>,
-  { flight, ...options }: AskOptions = {},
+  options: AskOptions = {},
+): Promise<Replies[Op] | Local> {
+  return closedAfter(context, decide(context, item, decideLocally, options));
+}
+
+/** The client is closed only after it, so that what it books is sent, or reported as lost. */
+export function closedAfter<Found>({ undecided }: ClientContext, deciding: Promise<Found>): Promise<Found> {
+  const ended = deciding.finally(() => undecided.delete(ended));
+  undecided.add(ended);
+  return ended;
+}
+
+async function decide<Op extends keyof Replies, Local>(
+  context: ClientContext,
+  item: BatchItem<Op>,
+  decideLocally: (away: Away, isInDoubt: boolean) => Promise<Local>,
+  { flight, ...options }: AskOptions,
 ): Promise<Replies[Op] | Local> {
   const { wire, away } = context;
   const endsAtMs = monotonicClock.nowMs() + wire.deadlineMs;

@@ -16,5 +16,7 @@ export interface ClientContext {
   readonly hooks: TelemetryHooks | null;
   /** End the calls that wait at the service. Each belongs to its call, as Workers demand. */
   readonly waiting: Set<AbortController>;
+  /** Calls that are not decided yet: what this process admits has to be booked before it ends. */
+  readonly undecided: Set<Promise<unknown>>;
   closing: Promise<void> | null;
 }

@@ -6,7 +6,7 @@ import type { Decision } from "../kernel/decision.ts";
 import { checkHoldOptions } from "../limiter/hold.ts";
 import { newHoldId } from "../limiter/hold-id.ts";
 import type { CallOptions, HoldOptions, Outcome, Settlement } from "../limiter.ts";
-import { askOr, checkSendable } from "./ask.ts";
+import { askOr, checkSendable, closedAfter } from "./ask.ts";
 import type { Booking } from "./bookings.ts";
 import type { ClientContext } from "./context.ts";
 import { type EndableHold, serviceHold } from "./hold.ts";
@@ -115,7 +115,7 @@ export class LocalHold implements EndableHold {
   ): Promise<Ended> {
     checkSendable(this.#context, options);
     if (this.#remote) return end(this.#remote);
-    const ended = await end(this.#local);
+    const ended = await closedAfter(this.#context, end(this.#local));
     if (this.#remote === undefined) this.#book(ending);
     else {
       // The service denied the hold: the usage and the outcome are sent by themselves.

@@ -188,9 +188,10 @@ export class ServiceLimiter implements Limiter {
   }
 }
 
-async function closeClient({ wire, away, waiting }: ClientContext, withinMs: number): Promise<void> {
+async function closeClient({ wire, away, waiting, undecided }: ClientContext, withinMs: number): Promise<void> {
   const leftMs = countdown(withinMs);
   for (const ending of waiting) ending.abort(limiterClosed());
+  while (undecided.size > 0) await Promise.allSettled(undecided);
   await wire.close();
   await away?.close(leftMs());
 }

@@ -188,7 +188,7 @@ describe("bookings", () => {
     for (let i = 0; i < MAX_BOOKINGS; i++) away.book(booking("a"), false);
     const call: Call = { tool: "search", session: "s1", idempotencyKey: "k1" };
     const keyed = keyedCall(call, {}, true);
-    const context = { wire, away } as unknown as ClientContext;
+    const context = { wire, away, undecided: new Set() } as unknown as ClientContext;
     await assert.rejects(decideRemotely(context, "consume", keyed, {}), isOverloaded);
     const held = holdRemotely(context, "reserve", keyed, {}, () => assert.fail("the call was decided"));
     await assert.rejects(held, isOverloaded);

@@ -503,6 +503,30 @@ describe("clients whose service is unreachable", () => {
     assert.deepEqual(instance.events.at(-1), { type: "failover.lost", bookings: 1 });
   });
 
+  it("report bookings of calls that are decided while the client is closed", async () => {
+    const { instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    const { limiter, proxy, events } = instance;
+    proxy.refuse();
+    const call = { tool: "search", session: "s1" };
+    const asked = [limiter.consume(call), limiter.reserve(call)];
+    await limiter.close({ withinMs: 0 });
+    assert.deepEqual(events.at(-1), { type: "failover.lost", bookings: 2 });
+    assert.ok((await Promise.all(asked)).every(({ allowed, degraded }) => allowed && degraded !== null));
+  });
+
+  it("report the end of a hold that is settled while the client is closed", async () => {
+    const { instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    await cut(instance);
+    const held = await instance.limiter.reserve({ tool: "search", session: "s1" });
+    assert.ok(held.allowed);
+    const settled = held.hold.settle();
+    await instance.limiter.close({ withinMs: 0 });
+    assert.deepEqual(instance.events.at(-1), { type: "failover.lost", bookings: 3 });
+    await settled;
+  });
+
   it("send missed bookings on close, when the service returns in time", async () => {
     const { server, instances } = await clients(1);
     const [instance] = instances as [Instance];
