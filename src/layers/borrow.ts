@@ -22,17 +22,16 @@ import {
   isDoneBy,
   isLendable,
   leftUntil,
+  passingWithOwn,
+  RETURN_EACH_MS,
   settledLoans,
-  withRetryAfter,
+  withRetry,
+  withWorst,
 } from "./borrow/requests.ts";
 import { Returns } from "./borrow/returns.ts";
 import { yielding } from "./breath.ts";
 import { askOne, unitsNeeded } from "./layer.ts";
 
-/** How often units are returned that the calls since the last time did not need, ms. */
-const RETURN_EACH_MS = 100;
-/** Unused units are back in the store after this, ms: a tick without calls, and the one before it. */
-const RETURNED_WITHIN_MS = 2 * RETURN_EACH_MS;
 /** When the store forgets the loans of an instance that has died, ms. Their units stay used. */
 const LOAN_LEASE_MS = 2_000;
 /** How often a denied call waits for units that are on their way. */
@@ -183,28 +182,38 @@ export class BorrowLayer implements Layer {
     const endsAtMs = askedAtMs + (leftMs ?? this.#store.deadlineMs ?? Number.POSITIVE_INFINITY);
     const reply = await this.#ask(request, leftMs);
     if (StoreError.isInstance(reply) || !isDenied(reply)) return reply;
-    const own = deniedSteps(request, reply, RETURNED_WITHIN_MS).flatMap(({ bucket }) => this.#accounts.of(bucket));
+    const own = deniedSteps(request, reply).flatMap(({ bucket }) => this.#accounts.of(bucket));
     // What is back now may have come after the denial.
     const holders = own.filter(({ left, busy, returnedMs }) => left > 0 || busy !== null || returnedMs >= sentMs);
     // A `force` is booked already: asked again it would be booked twice.
     if (holders.length === 0 || request.mode === "force") return this.#withRetry(request, reply, endsAtMs);
+    const passing = passingWithOwn(request, reply, this.#accounts);
     const emptied = Promise.all(holders.map((account) => this.#empty(account)));
     this.#background.keep(emptied);
     // The deadline has to leave time for another answer that takes as long as this one did.
     const tripMs = monotonicClock.nowMs() - askedAtMs;
-    if (!(await isDoneBy(endsAtMs - tripMs, emptied))) return this.#withRetry(request, reply, endsAtMs);
+    if (!(await isDoneBy(endsAtMs - tripMs, emptied))) return this.#withRetry(request, reply, endsAtMs, passing);
     const again = await this.#ask(request, leftUntil(endsAtMs));
     return StoreError.isInstance(again) || !isDenied(again) ? again : this.#withRetry(request, again, endsAtMs);
   }
 
-  /** Corrects when to try again, for a call that could pass with units that instances hold and do not use. */
-  async #withRetry(request: StoreRequest, reply: StoreReply, endsAtMs: number): Promise<StoreAnswer> {
-    const passing = new Set<string>();
+  /**
+   * Corrects when to try again, for a call that could pass with units that instances hold and do not use.
+   *
+   * @param passing buckets with enough units without those that other instances hold, when the denial arrived
+   */
+  async #withRetry(
+    request: StoreRequest,
+    reply: StoreReply,
+    endsAtMs: number,
+    passing = passingWithOwn(request, reply, this.#accounts),
+  ): Promise<StoreAnswer> {
+    const others = deniedSteps(request, reply).filter(({ bucket }) => !passing.has(bucket));
     const look = async (step: Step) => {
       if ((await this.#freeUnits.of(step)) >= unitsNeeded(step)) passing.add(step.bucket);
     };
-    const isKnown = await isDoneBy(endsAtMs, Promise.all(deniedSteps(request, reply, RETURNED_WITHIN_MS).map(look)));
-    return isKnown && passing.size > 0 ? withRetryAfter(RETURNED_WITHIN_MS, request, reply, passing) : reply;
+    if (others.length > 0) await isDoneBy(endsAtMs, Promise.all(others.map(look)));
+    return passing.size > 0 ? withRetry(request, reply, passing) : reply;
   }
 
   #borrow(step: Step, account: Account, sentMs: number): void {
@@ -286,14 +295,4 @@ export class BorrowLayer implements Layer {
     });
     return { ...reply, steps };
   }
-}
-
-/** A reply with the worst of what was decided without the store. */
-function withWorst(reply: StoreReply, degraded: readonly Degraded[]): StoreReply {
-  const [first, ...others] = degraded;
-  if (first === undefined) return reply;
-  const worst = others.reduce<number | null>((most, { maxOvershoot: units }) => {
-    return most === null || units === null ? null : Math.max(most, units);
-  }, first.maxOvershoot);
-  return { ...reply, degraded: { reason: first.reason, maxOvershoot: worst } };
 }

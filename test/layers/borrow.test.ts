@@ -419,6 +419,29 @@ describe("units that are borrowed in advance", () => {
     assert.deepEqual([denied.allowed, denied.retryAfterMs], [false, 200]);
   });
 
+  it("make a denial say to try again soon without a look at the store, also while they are on their way back", async () => {
+    const { store } = slowStore();
+    let isWatched = false;
+    const silent: Store = {
+      ...store,
+      deadlineMs: 200,
+      async apply(requests) {
+        const isAnswered = requests.some(({ once }) => once !== undefined);
+        if (isWatched && isAnswered) await new Promise((resolve) => setTimeout(resolve, 120));
+        return isWatched && !isAnswered ? new Promise(() => {}) : store.apply(requests);
+      },
+    };
+    const limiter = limiterOn(silent, 1_000);
+    const other = limiterOn(store, 1_000);
+    await holding(limiter, other);
+    await admitted(other, 1_000);
+    isWatched = true;
+    for (const idempotencyKey of ["held here", "on their way"]) {
+      const denied = await limiter.consume({ ...CALL, idempotencyKey });
+      assert.deepEqual([denied.allowed, denied.retryAfterMs], [false, 200], idempotencyKey);
+    }
+  });
+
   it("that another instance holds make a denial say to try again soon, which then works", async () => {
     for (const algorithm of ["fixed-window", "budget"]) {
       const { store, clock } = slowStore();

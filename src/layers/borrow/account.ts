@@ -48,6 +48,8 @@ export class Account {
   /** Set while units are on their way here, or back to the store. */
   busy: Promise<void> | null = null;
   #busyUntilMs = 0;
+  /** Units that are on their way back to the store. */
+  returning = 0;
   /** When units were last back in the store. */
   returnedMs = Number.NEGATIVE_INFINITY;
   /** Whether the bucket was reset: units that arrive later may have been wiped out with it. */
@@ -113,7 +115,9 @@ export class Account {
 
   /** The work that occupied it has ended. */
   freed(work: Promise<void>): void {
-    if (this.busy === work) this.busy = null;
+    if (this.busy !== work) return;
+    this.busy = null;
+    this.returning = 0;
   }
 
   /** Whether the units suffice for a cost. An unknown cost (0) takes none and needs one. */
@@ -276,6 +280,7 @@ export class Account {
 
   #give(units: number): Returned | null {
     this.left -= units;
+    this.returning += units;
     const loans = this.spentLoans();
     if (units === 0 && loans.length === 0) return null;
     const { bucket } = this;

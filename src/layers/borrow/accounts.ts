@@ -24,6 +24,11 @@ export class Accounts {
     return this.#accounts.get(bucket) ?? [];
   }
 
+  /** Units of a bucket that are on their way back to the store. */
+  returning(bucket: string): number {
+    return this.of(bucket).reduce((sum, { returning }) => sum + returning, 0);
+  }
+
   /** The account that lends to a step. */
   for(step: Step): Account | undefined {
     return this.#accounts.get(step.bucket)?.find((account) => account.isFor(step));

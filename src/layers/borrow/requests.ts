@@ -1,12 +1,19 @@
 // What the borrowing layer asks the store, and what it reads off steps and replies. No state.
 
-import { inUseLimit } from "../../kernel/algorithms/registry.ts";
+import { algorithmOf, inUseLimit } from "../../kernel/algorithms/registry.ts";
 import { isWithin, monotonicClock } from "../../clock.ts";
+import type { Degraded } from "../../kernel/decision.ts";
 import { borrowedKey } from "../../kernel/key.ts";
 import type { Step, StepEvent, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
 import type { StoreAnswer } from "../../store/store.ts";
 import { StoreError } from "../../store/error.ts";
-import { isPlainCall } from "../layer.ts";
+import { isPlainCall, unitsNeeded } from "../layer.ts";
+import type { Accounts } from "./accounts.ts";
+
+/** How often units are returned that the calls since the last time did not need, ms. */
+export const RETURN_EACH_MS = 100;
+/** Unused units are back in the store after this, ms: a tick without calls, and the one before it. */
+const RETURNED_WITHIN_MS = 2 * RETURN_EACH_MS;
 
 /** How much time there is until an instant of the machine's clock; `undefined` without a deadline. */
 export function leftUntil(endsAtMs: number): number | undefined {
@@ -52,27 +59,43 @@ export function isDenied({ allowed, stale, degraded }: StoreReply): boolean {
   return !allowed && stale !== true && degraded === undefined;
 }
 
-/** The steps that a borrowing limit denies for longer than `ms`. */
-export function deniedSteps({ steps }: StoreRequest, reply: StoreReply, ms: number): Step[] {
+/** The steps that a borrowing limit denies for longer than unused units are away. */
+export function deniedSteps({ steps }: StoreRequest, reply: StoreReply): Step[] {
   return steps.filter((step, i) => {
     const found = reply.steps[i];
     if (!isBorrowing(step) || found === undefined || found.allowed) return false;
-    return found.retryAfterMs !== null && found.retryAfterMs > ms;
+    return found.retryAfterMs !== null && found.retryAfterMs > RETURNED_WITHIN_MS;
   });
 }
 
-/** A denial that says to retry after `ms` where units of some buckets are free or borrowed. */
-export function withRetryAfter(
-  ms: number,
-  request: StoreRequest,
-  reply: StoreReply,
-  buckets: ReadonlySet<string>,
-): StoreReply {
-  const steps = reply.steps.map((step, i): StepReply => {
-    if (step.allowed || !buckets.has(request.steps[i]?.bucket ?? "")) return step;
-    return { ...step, retryAfterMs: ms, isBorrowed: true };
+/** The buckets that deny a call which would pass if the store had the units that are here, and those that are on their way back. */
+export function passingWithOwn(request: StoreRequest, reply: StoreReply, accounts: Accounts): Set<string> {
+  const passing = deniedSteps(request, reply).filter((step) => {
+    // What is here does not count as used.
+    const { used, granted = 0 } = reply.steps[request.steps.indexOf(step)] as StepReply;
+    const free = algorithmOf(step.limit).capacity(step.limit) + granted - used;
+    return free + accounts.returning(step.bucket) >= unitsNeeded(step);
   });
-  return { ...reply, steps };
+  return new Set(passing.map(({ bucket }) => bucket));
+}
+
+/** A denial that says to try again when the units of some buckets that are free or borrowed are in the store. */
+export function withRetry({ steps }: StoreRequest, reply: StoreReply, passing: ReadonlySet<string>): StoreReply {
+  const retried = reply.steps.map((found, i): StepReply => {
+    if (found.allowed || !passing.has(steps[i]?.bucket ?? "")) return found;
+    return { ...found, retryAfterMs: RETURNED_WITHIN_MS, isBorrowed: true };
+  });
+  return { ...reply, steps: retried };
+}
+
+/** A reply with the worst of what was decided without the store. */
+export function withWorst(reply: StoreReply, degraded: readonly Degraded[]): StoreReply {
+  const [first, ...others] = degraded;
+  if (first === undefined) return reply;
+  const worst = others.reduce<number | null>((most, { maxOvershoot: units }) => {
+    return most === null || units === null ? null : Math.max(most, units);
+  }, first.maxOvershoot);
+  return { ...reply, degraded: { reason: first.reason, maxOvershoot: worst } };
 }
 
 export function costOf({ event }: Step): number {
