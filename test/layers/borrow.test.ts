@@ -213,6 +213,28 @@ describe("units that are borrowed in advance", () => {
     assert.equal((await pro.consume(CALL)).allowed, true);
   });
 
+  it("go back when a grant was made before they arrive", async () => {
+    const { store } = slowStore();
+    let isGranted = false;
+    const granting: Store = {
+      ...store,
+      async apply(requests) {
+        const isLoan = requests.some(({ steps }) => steps.some(({ event }) => event.type === "hold"));
+        if (isLoan && !isGranted) {
+          isGranted = true;
+          await other.grant({ limit: "global", tool: "search" }, { id: "g", units: 500, durationMs: 5_000 });
+        }
+        return store.apply(requests);
+      },
+    };
+    const other = limiterOn(store, 1_000);
+    const limiter = limiterOn(granting, 1_000);
+    assert.equal(await admitted(limiter, 100), 100);
+    await settled();
+    await ticked(3);
+    assert.equal(await usedOf(other), 100);
+  });
+
   it("end with their window, and with a reset", async () => {
     const { store, clock } = slowStore();
     const limiter = limiterOn(store, 1_000);
