@@ -250,11 +250,11 @@ export class Oracle {
 
   /** Whether a call may stay charged that the store had booked before it was denied alone. */
   #mayStayCharged(planned: PlannedCall): boolean {
-    return ENDING.has(planned.verb) || this.#comesTwice(planned);
+    return ENDING.has(planned.verb) || this.comesTwice(planned);
   }
 
   /** Whether calls under its key were planned more than once. */
-  #comesTwice(planned: PlannedCall): boolean {
+  comesTwice(planned: PlannedCall): boolean {
     const key = "call" in planned ? planned.call.idempotencyKey : undefined;
     return key !== undefined && (this.#planned.get(key)?.length ?? 0) > 1;
   }

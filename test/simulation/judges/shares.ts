@@ -10,6 +10,8 @@ import { isLasting } from "./count.ts";
 /** What an instance has admitted of a bucket in one outage. */
 interface Alone {
   units: number;
+  /** Of these, units of calls that came more than once under one key: the store may have counted them before. */
+  again: number;
   /** What it had seen as used. */
   readonly seen: number;
 }
@@ -31,11 +33,12 @@ export function* shares(oracle: Oracle): Generator<string> {
         const of = alone.get(away) ?? new Map<string, Alone>();
         alone.set(away, of);
         const known = isUseKnown(oracle, account) ? (seen.get(`${on} ${match.key}`) ?? 0) : 0;
-        const sum = of.get(match.key) ?? { units: 0, seen: Math.max(0, known - takenBack(oracle, account)) };
+        const sum = of.get(match.key) ?? { units: 0, again: 0, seen: Math.max(0, known - takenBack(oracle, account)) };
         of.set(match.key, sum);
         sum.units += match.price ?? 0;
+        if (oracle.comesTwice(planned)) sum.again += match.price ?? 0;
         // When it is back it has booked them, and knows that they are used.
-        seen.set(`${on} ${match.key}`, sum.seen + sum.units);
+        seen.set(`${on} ${match.key}`, sum.seen + sum.units - sum.again);
         const bound = Math.max(...policies.map((policy) => shareOf(oracle, entry, away, match.key, policy, sum.seen)));
         if (sum.units <= bound) continue;
         yield `${on} admits ${sum.units} units of ${match.key} alone, with the call ${planned.id}; its share is ${bound}`;
