@@ -236,12 +236,12 @@ export class BorrowLayer implements Layer {
       const [charged, held] = reply.steps;
       if (charged !== undefined) account.sees(charged, reply, nowMs);
       if (!reply.allowed || charged === undefined || held === undefined) return account.heldByAll(held, nowMs);
-      if (account.isReset) return;
-      if (!charged.granted) return account.borrowed({ id, units }, charged, held, reply, sentMs, nowMs);
+      if (account.isReset || !charged.granted)
+        return account.borrowed({ id, units }, charged, held, reply, sentMs, nowMs);
       // While a grant lasts, the store does not say when units end.
-      const { bucket, limit } = step;
-      const unused = { bucket, limit, units, atMs: reply.nowMs, endsAtMs: Number.POSITIVE_INFINITY, loans: [id] };
-      await this.#returns.give([unused]);
+      await this.#returns.give([
+        { ...step, units, atMs: reply.nowMs, endsAtMs: Number.POSITIVE_INFINITY, loans: [id] },
+      ]);
     };
     this.#occupy([account], lend());
   }

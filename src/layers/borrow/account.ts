@@ -187,6 +187,7 @@ export class Account {
 
   /** Takes a loan, of which the store said how the bucket stands and what all instances hold. */
   borrowed(loan: Loan, charged: StepReply, held: StepReply, reply: StoreReply, sentMs: number, nowMs: number): void {
+    if (this.isReset) return;
     if (sentMs >= this.#endsAtMs) this.#end();
     this.left += loan.units;
     this.#loans.push(loan);
