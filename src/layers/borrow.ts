@@ -238,10 +238,7 @@ export class BorrowLayer implements Layer {
       if (!reply.allowed || charged === undefined || held === undefined) return account.heldByAll(held, nowMs);
       if (account.isReset || !charged.granted)
         return account.borrowed({ id, units }, charged, held, reply, sentMs, nowMs);
-      // While a grant lasts, the store does not say when units end.
-      await this.#returns.give([
-        { ...step, units, atMs: reply.nowMs, endsAtMs: Number.POSITIVE_INFINITY, loans: [id] },
-      ]);
+      await this.#returns.giveLoan(step, { id, units }, reply.nowMs);
     };
     this.#occupy([account], lend());
   }

@@ -23,7 +23,7 @@ const BUSY_MS = 10_000;
 const OTHERS_MS = 50;
 
 /** One loan. The store counts it as unused until it is settled. */
-interface Loan {
+export interface Loan {
   readonly id: string;
   readonly units: number;
 }

@@ -3,7 +3,7 @@
 import { type Clock, pauseAfter } from "../../clock.ts";
 import type { Step, StoreRequest } from "../../kernel/request.ts";
 import type { Layer, Store } from "../../store/store.ts";
-import type { Returned } from "./account.ts";
+import type { Loan, Returned } from "./account.ts";
 import { isRetryable, settledLoans } from "./requests.ts";
 
 /** Most buckets whose units are returned in one batch. */
@@ -47,6 +47,11 @@ export class Returns {
   /** Takes what it is time to return again. */
   takeDue(nowMs: number): Returned[] {
     return nowMs < this.#retryAtMs ? [] : this.takeAll();
+  }
+
+  /** Returns a loan that the store made at an instant, while a grant lasted: then it does not say when units end. */
+  giveLoan({ bucket, limit }: Step, { id, units }: Loan, atMs: number): Promise<void> {
+    return this.give([{ bucket, limit, units, atMs, endsAtMs: Number.POSITIVE_INFINITY, loans: [id] }]);
   }
 
   /** Returns units and ends loans. What the store cannot take now waits. */
