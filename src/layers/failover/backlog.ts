@@ -239,7 +239,11 @@ export class Backlog {
   }
 
   /** The sum of a charge and what its bucket was charged before in the window. */
-  #sumWith({ bucket, limit, event }: Step, atMs: number, flow: LocalFlow | undefined): [key: string, Sum][] {
+  #sumWith(
+    { bucket, limit, event }: Step,
+    atMs: number,
+    flow: LocalFlow = { limit, endsAtMs: atMs },
+  ): [key: string, Sum][] {
     // Only for the compiler: the steps only charge.
     if (event.type !== "charge") return [];
     const { cost, seen } = event;
@@ -249,12 +253,7 @@ export class Backlog {
     const before = this.#sums.get(key);
     const step = { bucket, limit, ...(seen === undefined ? {} : { seen }) };
     const units = seen === undefined ? Math.min((before?.units ?? 0) + cost, Number.MAX_SAFE_INTEGER) : cost;
-    return [
-      [
-        key,
-        { order: ++this.#serial, step, units, atMs, ...levelOf(before, cost, atMs, flow ?? { limit, endsAtMs: atMs }) },
-      ],
-    ];
+    return [[key, { order: ++this.#serial, step, units, atMs, ...levelOf(before, cost, atMs, flow) }]];
   }
 
   #load(key: string, text: string): void {
