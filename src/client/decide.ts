@@ -36,13 +36,16 @@ async function decideLocally(away: Away, verb: Verb, keyed: KeyedCall, isInDoubt
   if (isInDoubt && !isRepeatable) return decision;
   const item = callItem(verb, keyed);
   // What was booked is a part of how the buckets stand when the service is unreachable again.
-  const learn = (answer: unknown, sentMs: number) => {
-    away.learn(call, answer as Decision, sentMs);
+  const learn = (answer: unknown, sentMs: number, isForced: boolean) => {
+    away.learn(call, answer as Decision, sentMs, isForced);
     return null;
   };
-  const record: Booking = { item: () => recordItem(sent, quotas), answered: learn };
+  const record: Booking = {
+    item: () => recordItem(sent, quotas),
+    answered: (answer, sentMs) => learn(answer, sentMs, true),
+  };
   const answered = (answer: unknown, sentMs: number) => {
-    learn(answer, sentMs);
+    learn(answer, sentMs, verb === "record");
     return verb === "record" || (answer as Decision).allowed ? null : record;
   };
   away.book({ item: () => item, answered }, isInDoubt);

@@ -87,7 +87,7 @@ export class LocalAway implements Away, OutageWork {
   }
 
   heard(flight: Flight, decision: Decision, sentMs: number): void {
-    this.learn(flight.call, decision, sentMs);
+    this.learn(flight.call, decision, sentMs, flight.isForced);
     // An answer that is given again may be to a call that was sent twice.
     const isBooked = decision.allowed || flight.isForced;
     this.#end(flight, isBooked ? this.seen.chargesIn(flight.call, decision) : []);

@@ -59,8 +59,10 @@ export class ServiceViews {
   /**
    * Remembers how the buckets of a call stood: where the answer is given again, how they stood when it was given first. Returns whether
    * the service has the policy that this client has; where it has not, what it says of limits that this client knows still counts.
+   *
+   * @param isForced whether the service has charged the call although it may have denied it
    */
-  learn(call: Call, decision: Decision, sentMs: number): boolean {
+  learn(call: Call, decision: Decision, sentMs: number, isForced = false): boolean {
     const { replayed } = decision;
     if (!replayed) this.time.learn(decision.decidedAtMs, sentMs);
     if (decision.degraded !== null || this.loading !== null) return true;
@@ -72,8 +74,9 @@ export class ServiceViews {
     const pairs = replayed ? matched.filter(isNews) : matched;
     const steps = pairs.map(([match, verdict]) => this.#stepOf(match, verdict));
     const { allowed, decidedAtMs: nowMs } = decision;
+    const isCharged = allowed || isForced;
     const replies = pairs.map(([match, verdict], i) =>
-      replyOf(verdict, usedWhenSeen(this.views.get(match.key), (steps[i] as Step).limit, nowMs)),
+      replyOf(verdict, this.#useWith(match, steps[i] as Step, decision, isCharged)),
     );
     // An answer that is given again was decided before it was asked for.
     const trip = { sentMs: replayed ? Number.NEGATIVE_INFINITY : sentMs, heardMs: monotonicClock.nowMs() };
@@ -81,6 +84,16 @@ export class ServiceViews {
     // The policy may have changed since the first answer.
     const isSame = ([{ allotment }, { quota }]: [Match, Verdict]) => allotment.quota === quota;
     return replayed || (known.length === decision.verdicts.length && known.every(isSame));
+  }
+
+  /** What was known of the use of a bucket, and what a decision has charged it since. */
+  #useWith({ key }: Match, { limit, event }: Step, { replayed, decidedAtMs }: Decision, isCharged: boolean): number {
+    const view = this.views.get(key);
+    const used = usedWhenSeen(view, limit, decidedAtMs);
+    const isUseKnown = algorithmOf(limit).outage.isUseKnown && event.type === "charge" && event.seen === undefined;
+    // An answer that is given again may be known already.
+    const isNews = !replayed || (view?.seenAtMs ?? 0) < decidedAtMs;
+    return isCharged && isUseKnown && isNews ? used + event.cost : used;
   }
 
   /** What a call asks of each limit that this client knows, as far as it knows the prices. None while calendar windows are computed. */
@@ -166,7 +179,7 @@ function pairOf(matches: readonly Match[], verdict: Verdict): [Match, Verdict][]
   return [[{ ...match, allotment }, verdict]];
 }
 
-/** How the bucket stood, as a store would have replied. Where nothing is left, more may be used than the quota: as was known before. */
+/** How the bucket stood, as a store would have replied. Where nothing is left, more may be used than the quota: as is known here. */
 function replyOf(verdict: Verdict, knownUse: number): StepReply {
   const { exceeded, resetAfterMs, retryAfterMs, capacity, remaining } = verdict;
   const most = capacity ?? 0;

@@ -414,6 +414,24 @@ describe("clients whose service is unreachable", () => {
     await heal(instances);
   });
 
+  it("know what they have booked themselves where the service's quota does not say it", async () => {
+    const withQuota = (quota: number): PolicyInput => {
+      return { version: 1, limits: [{ name: "per-session", per: ["session"], quota }] };
+    };
+    const { server, instances } = await clients(1, { policy: withQuota(4) }, DEADLINE_MS, withQuota(4));
+    server.service.reload(withQuota(0));
+    const [instance] = instances as [Instance];
+    const call = { tool: "search", session: "s1" };
+    const admitted = [];
+    await instance.limiter.record(call);
+    for (let outage = 0; outage < 3; outage++) {
+      await cut(instance);
+      for (let i = 0; i < 2; i++) admitted.push((await instance.limiter.consume(call)).allowed);
+      await heal(instances);
+    }
+    assert.deepEqual(admitted, [true, true, true, false, false, false]);
+  });
+
   it("report once that the service has another policy", async () => {
     const policy: PolicyInput = { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 5 }] };
     const { instances } = await clients(1, { policy });
