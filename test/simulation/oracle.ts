@@ -8,7 +8,7 @@ import type { CompiledPolicy } from "../../src/kernel/limit.ts";
 import { addTo, type Booking, ENDING, mostOf, type Units } from "./bookings.ts";
 import { Deaths } from "./deaths.ts";
 import { type Asked, type Entry, numberOf } from "./log.ts";
-import { type Away, awayTimes, hasLeftDuring, isInDoubt } from "./outages.ts";
+import { type Away, awayTimes, hasLeftDuring, hasReachedStore, isInDoubt } from "./outages.ts";
 import type { Run } from "./run.ts";
 import type { Call, Fault, PlannedCall } from "./schedule.ts";
 
@@ -222,15 +222,11 @@ export class Oracle {
 
   /** Whether a process died that had only its own clock, and that was wrong: its journal may be booked in a window that is over. */
   #hasWrongTime({ on, atMs }: Decided): boolean {
-    const { log, schedule } = this.run;
+    const { schedule } = this.run;
     if (!this.deaths.hasEnded(on)) return false;
     const isWrong = schedule.faults.some((fault) => fault.type === "clock" && fault.instance === numberOf(on));
     if (!isWrong) return false;
-    const knew = log
-      .of("decided")
-      .some((entry) => entry.on === on && entry.atMs <= atMs && entry.decision.degraded === null);
-    const wasBack = this.away.some((time) => time.on === on && (time.untilMs ?? Number.POSITIVE_INFINITY) <= atMs);
-    return !knew && !wasBack;
+    return !hasReachedStore(this, on, atMs);
   }
 
   /** Whether the service that a client's call was booked by, or is to be, may have ended before it could. */

@@ -69,6 +69,16 @@ export function hasLeftDuring({ away }: Oracle, { on, askedAtMs, atMs }: Asked &
   return away.some((time) => time.on === on && askedAtMs <= time.fromMs && time.fromMs <= atMs);
 }
 
+/** Whether a process had reached the store by a time, since another one. Until then it has only its own clock. */
+export function hasReachedStore({ run, away }: Oracle, on: string, atMs: number, sinceMs = 0): boolean {
+  const isThen = (ms: number) => sinceMs <= ms && ms <= atMs;
+  const knew = run.log.of("decided").some((entry) => {
+    const { degraded, verdicts } = entry.decision;
+    return entry.on === on && isThen(entry.atMs) && degraded === null && verdicts.length > 0;
+  });
+  return knew || away.some((time) => time.on === on && time.untilMs !== null && isThen(time.untilMs));
+}
+
 /**
  * The outage in which an instance has decided a call alone. `undefined`: the store decided it, perhaps with units that were borrowed in
  * an outage; or, of a client, perhaps its service has.

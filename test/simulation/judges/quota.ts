@@ -3,8 +3,10 @@
 import { algorithmOf, type LimitSpec } from "../../../src/kernel/algorithms/registry.ts";
 import { expectedExtra } from "../losses.ts";
 import type { Booking } from "../bookings.ts";
-import type { Account, Oracle } from "../oracle.ts";
-import { type Outage, outagesOf } from "../outages.ts";
+import type { Account, Decided, Oracle } from "../oracle.ts";
+import { numberOf } from "../log.ts";
+import { BEGIN_MS } from "../machine.ts";
+import { type Away, hasReachedStore, type Outage, outagesOf } from "../outages.ts";
 import { isLasting } from "./count.ts";
 
 interface Admitted {
@@ -18,7 +20,7 @@ export function* quota(oracle: Oracle): Generator<string> {
     const { specs, capacity, key } = account;
     if (specs.some((spec) => algorithmOf(spec).isHeldOnly) || !isEnforced(oracle, account)) continue;
     if (!oracle.run.policies.keepsCounts(account.limit)) continue;
-    const admitted = admissionsOf(account);
+    const admitted = admissionsOf(oracle, account);
     // What one instance decides alone can exceed nothing, unless it has to admit everything.
     const isOne = oracle.isOneAlone || (oracle.isOneClient && isLasting(account) && account.bookings.every(isSpent));
     const isExact = isOne && isShared(oracle, account);
@@ -53,15 +55,28 @@ function isSpent({ planned }: Booking): boolean {
   return planned.verb === "consume" && planned.maxWaitMs === undefined;
 }
 
-function admissionsOf(account: Account): Admitted[] {
+function admissionsOf(oracle: Oracle, account: Account): Admitted[] {
   const admitted = account.bookings.flatMap(({ decided, admitted: units, least, planned }: Booking): Admitted[] => {
     if (decided === null || planned.verb === "record") return [];
     // A call that waits is spent at its turn, and the log does not say exactly when that was.
     if (!isLasting(account) && "maxWaitMs" in planned) return [];
     // What was given back, or lost with its process, may be admitted again.
-    return [{ atMs: decided.decision.decidedAtMs, units: Math.min(units, least) }];
+    return [{ atMs: decidedAtMs(oracle, decided), units: Math.min(units, least) }];
   });
   return admitted.filter(({ units }) => units > 0).sort((one, other) => one.atMs - other.atMs);
+}
+
+/**
+ * When a call was decided, by the store's clock. What decides alone before it has reached the store has only its own clock, which may be
+ * wrong: the simulated store's clock is that of the world.
+ */
+function decidedAtMs(oracle: Oracle, { decision, on, atMs }: Decided): number {
+  if (decision.degraded === null || decision.replayed) return decision.decidedAtMs;
+  // The clock may also be that of a client's service.
+  const isAsked = (name: string) => name === on || (oracle.isClient(on) && !oracle.isClient(name));
+  const starts = oracle.run.log.of("started").filter((start) => start.atMs <= atMs && isAsked(start.on));
+  const sinceMs = Math.max(...starts.map((start) => start.atMs));
+  return hasReachedStore(oracle, on, atMs, sinceMs) ? decision.decidedAtMs : BEGIN_MS + atMs;
 }
 
 function sumOf(admitted: readonly Admitted[]): number {
@@ -106,14 +121,27 @@ function fullAgainMs(spec: LimitSpec): number {
 /** By how much the decisions of an outage said that limits may be exceeded, by bucket. */
 function overshootsIn(oracle: Oracle, { decisions }: Outage): ReadonlyMap<string, number> {
   const most = new Map<string, number>();
-  for (const { planned, decision, policies } of decisions) {
+  for (const entry of decisions) {
+    const { planned, decision } = entry;
     if (!("call" in planned) || decision.degraded === null) continue;
     const overshoot = decision.degraded.maxOvershoot ?? Number.POSITIVE_INFINITY;
-    // A call that was asked before a reload may follow the policy before it.
-    for (const { key, limit } of new Set(policies.flatMap((policy) => oracle.matchesOf(planned.call, policy)))) {
+    const matches = policiesOf(oracle, entry).flatMap((policy) => oracle.matchesOf(planned.call, policy));
+    for (const { key, limit } of new Set(matches)) {
       // A limit that admits nothing meanwhile is never exceeded, whatever the others of the call are.
       if (limit.onStoreError !== "deny") most.set(key, Math.max(most.get(key) ?? 0, overshoot));
     }
   }
   return most;
+}
+
+/** The policies that a call may follow: the one before a reload, and of a client's call, those of a service that decides alone. */
+function policiesOf(oracle: Oracle, { on, policies, askedAtMs, atMs }: Decided): number[] {
+  if (!oracle.isClient(on)) return [...policies];
+  const isAlone = ({ fromMs, untilMs, ...time }: Away) =>
+    !oracle.isClient(time.on) && fromMs <= atMs && askedAtMs <= (untilMs ?? atMs);
+  const services = new Set(oracle.away.filter(isAlone).map((time) => numberOf(time.on)));
+  const reloads = oracle.run.schedule.faults.flatMap((fault) =>
+    fault.type === "reload" && fault.atMs <= atMs && services.has(fault.instance) ? [fault.policy] : [],
+  );
+  return services.size === 0 ? [...policies] : [...policies, 0, ...reloads];
 }
