@@ -73,10 +73,14 @@ export const EVENTS = {
     log: { level: "error", message: "closed with bookings that are lost" },
   },
   "failover.refused": {
-    when: "The store refuses a batch for good that it did not answer before, and its bookings are lost",
+    when: "The store refuses a batch for good that it did not answer before: its bookings are lost, and its refunds are not made",
     advice: "see `error`",
-    fields: { bookings: "how many", error: "a `StoreError`" },
-    log: { level: "error", message: "the store refuses bookings, which are lost" },
+    fields: {
+      bookings: "how many",
+      refunds: "how many calls were denied, and stay charged if the store had booked them",
+      error: "a `StoreError`",
+    },
+    log: { level: "error", message: "the store refuses bookings or refunds for good" },
   },
   "hold.lost": {
     when: "A hold of `run` could not be extended, and others may take what it held; the function goes on",

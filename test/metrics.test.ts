@@ -178,7 +178,7 @@ describe("both exporters", () => {
     assert.equal((await samples()).get("tollgate_store_available{}"), 0);
     hooks.happened({ type: "store.recovered", awayMs: 1, booked: 1, dropped: 2, raised: 3 });
     hooks.happened({ type: "failover.lost", bookings: 4 });
-    hooks.happened({ type: "failover.refused", bookings: 5, error });
+    hooks.happened({ type: "failover.refused", bookings: 5, refunds: 1, error });
     assert.deepEqual(nonzero(await samples()), {
       'tollgate_bookings_total{outcome="booked"}': 1,
       'tollgate_bookings_total{outcome="dropped"}': 2,

@@ -72,7 +72,7 @@ export class FailoverLayer implements Layer, OutageWork {
     });
     this.#recovery = new Recovery(this.#link, this.#backlog, this.batching.size, {
       isClosed: () => this.#outage.state === "closed",
-      refused: (bookings, error) => tell({ type: "failover.refused", bookings, error }),
+      refused: (open, error) => tell({ type: "failover.refused", ...open, error }),
     });
     this.#local = new LocalDecisions(this.#link, this.#backlog, this.#members, this.#outage);
   }

@@ -15,7 +15,7 @@ const FIELDS: { readonly [Type in LoggedType]: (event: EventOf<Type>) => object 
   "store.check_failed": ({ error }) => failure(error),
   "failover.no_share": ({ instances, limits }) => ({ instances, limits }),
   "failover.lost": ({ bookings }) => ({ bookings }),
-  "failover.refused": ({ bookings, error }) => ({ bookings, ...failure(error) }),
+  "failover.refused": ({ bookings, refunds, error }) => ({ bookings, refunds, ...failure(error) }),
   "hold.lost": ({ error }) => (error === null ? { problem: "it had expired" } : failure(error)),
   "hold.unsettled": ({ error }) => failure(error),
   "hold.unknown": ({ booked }) => ({ booked }),

@@ -420,6 +420,23 @@ describe("failover", () => {
     await limiter.close();
   });
 
+  it("reports a call that it has denied where the store refuses to take it back", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter, events, until } = instanceOf(remote, policyOf({ onStoreError: "deny" }));
+    await limiter.consume(call);
+    // The store books the call, and its answer is lost.
+    remote.faults.push("lose-reply", "refuse");
+    assert.equal((await limiter.consume(call)).allowed, false);
+    await until("store.recovered");
+    const told = events.filter(({ type }) => type === "failover.refused");
+    assert.deepEqual(
+      told.map((event) => event.type === "failover.refused" && [event.bookings, event.refunds]),
+      [[0, 1]],
+    );
+    assert.equal(await usedIn(limiter), 2);
+    await limiter.close();
+  });
+
   it("counts again after damaged receipts that settle every number", async () => {
     const remote = new RemoteStore(clock);
     const { limiter, events, until } = instanceOf(remote);

@@ -26,7 +26,7 @@ const SAMPLES: { readonly [Type in LimiterEvent["type"]]: EventOf<Type> } = {
   "store.check_failed": { type: "store.check_failed", error: new Error("not allowed") },
   "failover.no_share": { type: "failover.no_share", instances: 9, limits: ["per-session"] },
   "failover.lost": { type: "failover.lost", bookings: 3 },
-  "failover.refused": { type: "failover.refused", bookings: 3, error },
+  "failover.refused": { type: "failover.refused", bookings: 3, refunds: 1, error },
   "hold.lost": { type: "hold.lost", call, holdId: SECRET, error: null },
   "hold.unsettled": { type: "hold.unsettled", call, holdId: SECRET, error },
   "hold.unknown": { type: "hold.unknown", call, holdId: SECRET, booked: { tokens: 5 } },

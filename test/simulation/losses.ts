@@ -39,17 +39,17 @@ const REFUSED: Loss = {
     const isReported = ({ on, event }: Told) =>
       event.type === "failover.refused" ||
       (failsForGood && event.type === "store.recovered" && event.dropped > 0 && oracle.isClient(on));
-    const refused = new Set(run.log.of("event").flatMap((told) => (isReported(told) ? [told.on] : [])));
-    // A call that was denied when its answer was lost is not taken back then, and no event says so.
+    const refused = run.log.of("event").filter(isReported);
+    // A service also refuses what its clients asked, and a later process what its journal has.
+    const isOf = ({ decided }: Booking, events: readonly Told[]) =>
+      decided !== null && events.some(({ on }) => oracle.isClient(decided.on) || numberOf(on) === numberOf(decided.on));
+    // A call that was denied when its answer was lost is not taken back then.
+    const unrefunded = refused.filter(({ event }) => event.type === "failover.refused" && event.refunds > 0);
     const isLeft = (booking: Booking) =>
       booking.decided !== null && isInDoubt(oracle, booking.decided) && mayBeTakenBack(oracle, booking);
-    const left = run.schedule.faults.some(isRefusal) ? bookings.filter(isLeft) : [];
+    const left = bookings.filter((booking) => isLeft(booking) && isOf(booking, unrefunded));
     const more = left.reduce((sum, { mayBe }) => sum + mayBe, 0);
-    if (refused.size === 0) return { fewer: 0, more };
-    // A service also refuses what its clients asked, and a later process what its journal has.
-    const numbers = new Set([...refused].map(numberOf));
-    const isRefused = ({ decided }: Booking) =>
-      decided !== null && (numbers.has(numberOf(decided.on)) || oracle.isClient(decided.on));
+    const isRefused = (booking: Booking) => isOf(booking, refused);
     return { fewer: sumOf(bookings.filter((booking) => isAlone(booking) && isRefused(booking))), more };
   },
 };

@@ -35,6 +35,13 @@ export interface FailoverOptions {
   readonly journal?: Journal | undefined;
 }
 
+/** What was still to be done for a batch. */
+export interface Unsettled {
+  readonly bookings: number;
+  /** Calls that were denied: the store may have booked them. */
+  readonly refunds: number;
+}
+
 /** What happens to the store, as this instance sees it. src/events.ts describes the events. */
 export type FailoverEvent =
   | { readonly type: "store.unreachable"; readonly error: StoreError }
@@ -49,7 +56,7 @@ export type FailoverEvent =
       readonly raised: number;
     }
   | { readonly type: "failover.lost"; readonly bookings: number }
-  | { readonly type: "failover.refused"; readonly bookings: number; readonly error: StoreError }
+  | ({ readonly type: "failover.refused"; readonly error: StoreError } & Unsettled)
   /** The store counts more instances than before. */
   | { readonly type: "instances"; readonly instances: number };
 

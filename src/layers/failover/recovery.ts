@@ -6,6 +6,7 @@ import type { StoreAnswer } from "../../store/store.ts";
 import { asStoreError, StoreError } from "../../store/error.ts";
 import { type Beat, TermsError } from "../../store/shared-store.ts";
 import { type Backlog, MAX_AGE_MS, type OpenBatch } from "./backlog.ts";
+import type { Unsettled } from "./options.ts";
 import { isOutage } from "./outage.ts";
 import type { Sending, StoreLink } from "./store-link.ts";
 import { raiseOf } from "./views.ts";
@@ -22,8 +23,8 @@ interface Settled {
 export interface RecoveryListener {
   /** Whether the limiter was closed: then nothing more is sent. */
   isClosed(): boolean;
-  /** The store will never book these. */
-  refused(bookings: number, error: StoreError): void;
+  /** The store will never do these. */
+  refused(open: Unsettled, error: StoreError): void;
 }
 
 export class Recovery {
@@ -140,7 +141,8 @@ export class Recovery {
   #abandon(batch: OpenBatch, error: StoreError): Settled {
     this.#refusals = 0;
     const bookings = bookingsIn(batch);
-    if (bookings > 0) this.#listener.refused(bookings, error);
+    const refunds = batch.requests.filter(({ mode }) => mode === "undo").length;
+    if (bookings + refunds > 0) this.#listener.refused({ bookings, refunds }, error);
     return { booked: 0, dropped: bookings };
   }
 
