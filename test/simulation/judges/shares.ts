@@ -7,6 +7,12 @@ import type { Account, Decided, Oracle } from "../oracle.ts";
 import { type Away, isInDoubt, outageOf } from "../outages.ts";
 import { isLasting } from "./count.ts";
 
+/** What an instance has seen as used, and when. */
+interface Seen {
+  readonly used: number;
+  readonly atMs: number;
+}
+
 /** What an instance has admitted of a bucket in one outage. */
 interface Alone {
   units: number;
@@ -18,7 +24,7 @@ interface Alone {
 
 export function* shares(oracle: Oracle): Generator<string> {
   const accounts = new Map([...oracle.accounts].filter(([, account]) => isJudged(oracle, account)));
-  const seen = new Map<string, number>();
+  const seen = new Map<string, Seen>();
   const alone = new Map<Away, Map<string, Alone>>();
   for (const entry of oracle.run.log.of("decided")) {
     const { planned, decision, on, policies } = entry;
@@ -28,17 +34,19 @@ export function* shares(oracle: Oracle): Generator<string> {
     for (const match of oracle.matchesOf(planned.call, policies[1])) {
       const account = accounts.get(match.key);
       if (account === undefined) continue;
-      if (away === undefined) seen.set(`${on} ${match.key}`, usedOf(entry, match));
+      const { atMs } = entry;
+      if (away === undefined) seen.set(`${on} ${match.key}`, { used: usedOf(entry, match), atMs });
       else {
         const of = alone.get(away) ?? new Map<string, Alone>();
         alone.set(away, of);
-        const known = isUseKnown(oracle, account) ? (seen.get(`${on} ${match.key}`) ?? 0) : 0;
-        const sum = of.get(match.key) ?? { units: 0, again: 0, seen: Math.max(0, known - takenBack(oracle, account)) };
+        const known = seen.get(`${on} ${match.key}`);
+        const left = known && isUseKnown(oracle, account) ? known.used - takenBack(oracle, account, known.atMs) : 0;
+        const sum = of.get(match.key) ?? { units: 0, again: 0, seen: Math.max(0, left) };
         of.set(match.key, sum);
         sum.units += match.price ?? 0;
         if (oracle.comesTwice(planned)) sum.again += match.price ?? 0;
         // When it is back it has booked them, and knows that they are used.
-        seen.set(`${on} ${match.key}`, sum.seen + sum.units - sum.again);
+        seen.set(`${on} ${match.key}`, { used: sum.seen + sum.units - sum.again, atMs });
         const bound = Math.max(...policies.map((policy) => shareOf(oracle, entry, away, match.key, policy, sum.seen)));
         if (sum.units <= bound) continue;
         yield `${on} admits ${sum.units} units of ${match.key} alone, with the call ${planned.id}; its share is ${bound}`;
@@ -61,11 +69,21 @@ function isUseKnown({ run: { schedule } }: Oracle, { bookings }: Account): boole
   return !isLost && bookings.every(({ planned }) => planned.verb === "consume" && planned.maxWaitMs === undefined);
 }
 
-/** Units of calls that the store may have booked before they were denied alone, or before their process ended. */
-function takenBack(oracle: Oracle, { bookings }: Account): number {
-  return bookings
-    .filter(({ decided }) => decided === null || (!decided.decision.allowed && isInDoubt(oracle, decided)))
-    .reduce((sum, { most }) => sum + most, 0);
+/**
+ * Units of calls that the store may have booked before they were denied alone, or before their process ended, and that it may have taken
+ * back since an instant.
+ */
+function takenBack(oracle: Oracle, { bookings }: Account, sinceMs: number): number {
+  const isTaken = ({ on, askedAtMs, atMs, decision }: Decided) =>
+    !decision.allowed &&
+    oracle.away.some((time) => {
+      const isBefore = time.untilMs !== null && time.untilMs < sinceMs;
+      return time.on === on && askedAtMs <= time.fromMs && time.fromMs <= atMs && !isBefore;
+    });
+  return bookings.reduce((sum, { decided, most, mayBe }) => {
+    if (decided === null) return sum + most;
+    return isInDoubt(oracle, decided) && isTaken(decided) ? sum + mayBe : sum;
+  }, 0);
 }
 
 function usedOf({ decision }: Decided, { limit }: Match): number {
