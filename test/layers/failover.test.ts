@@ -474,6 +474,20 @@ describe("failover", () => {
     await Promise.all([one.limiter.close(), two.limiter.close()]);
   });
 
+  it("counts every unit after a loss of the store, also where a grant of another instance covered them", async () => {
+    const remote = new RemoteStore(clock);
+    const empty = remote.snapshot();
+    const [one, other] = [instanceOf(remote), instanceOf(remote)];
+    await other.limiter.grant({ limit: "per-session", session: "s1" }, { id: "g", units: 5, durationMs: 60_000 });
+    await admitted(one.limiter, 4);
+    await other.limiter.close();
+    remote.restore(empty);
+    assert.equal(await admitted(one.limiter, 10), 6);
+    await one.until("store.recovered");
+    assert.equal(await usedIn(one.limiter), 10);
+    await one.limiter.close();
+  });
+
   it("misses at most what instances booked before they had seen the bucket", async () => {
     const remote = new RemoteStore(clock);
     const policy = policyOf({ quota: 1_000 });

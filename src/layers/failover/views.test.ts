@@ -52,6 +52,21 @@ describe("the buckets that were seen", () => {
     }
   });
 
+  it("keep use that a grant of another process covers, and as much of the grant", () => {
+    const cases: readonly [found: Partial<StepReply>, granted: number, endsAfterMs: number][] = [
+      [{ used: 3, granted: 5, resetAfterMs: 0 }, 3, limit.ttlMs],
+      [{ used: 5, granted: 5, resetAfterMs: 0 }, 5, limit.ttlMs],
+      [{ used: 6, granted: 5, resetAfterMs: 20_000 }, 5, 20_000],
+    ];
+    for (const [found, granted, endsAfterMs] of cases) {
+      const views = new Views();
+      see(views, { bucket: "b", limit, event: { type: "charge", cost: 1 } }, found, NOW_MS);
+      const view = views.get("b");
+      assert.deepEqual([view?.used, view?.granted, view?.endsAtMs], [found.used, granted, NOW_MS + endsAfterMs]);
+      assert.equal([...views.live(NOW_MS)].length, 1);
+    }
+  });
+
   it("keep what was granted while a quota of 0 hides it, until the grant ends or is revoked", () => {
     const stopped = { ...limit, quota: 0 };
     const grants = [{ id: "g1", units: 4, endsInMs: 100 }];

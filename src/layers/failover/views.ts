@@ -118,12 +118,14 @@ function viewOf(step: Step, found: StepReply, before: View | undefined, nowMs: n
   const seen = { limit, seenAtMs: nowMs, trip, isCount: event.type === "charge" && event.seen !== undefined };
   // A reset says how the bucket stood before.
   if (event.type === "reset") return { ...seen, used: 0, granted: 0, grantEndsAtMs: null, endsAtMs: nowMs };
-  const granted = grantedBy(step, found, before, nowMs);
+  const given = grantedBy(step, found, before, nowMs);
   const firstEndsMs = grants?.[0]?.endsInMs;
   const known = firstEndsMs === undefined ? grantEndOf(limit, event, before, nowMs) : nowMs + firstEndsMs;
-  const grantEndsAtMs = granted === 0 ? null : known;
+  const grantEndsAtMs = given === 0 ? null : known;
   // `resetAfterMs` is 0 although there is use, because as much is granted as used.
-  const isCovered = grantEndsAtMs !== null && used > 0 && resetAfterMs === 0;
+  const isCovered = used > 0 && resetAfterMs === 0;
+  // Until when more may be used by such a grant of another process is not known.
+  const granted = isCovered && grantEndsAtMs === null ? Math.min(given, used) : given;
   const endsAtMs = isCovered ? latestEndOf(limit, before, nowMs) : nowMs + resetAfterMs;
   return { ...seen, used, granted, grantEndsAtMs, endsAtMs };
 }
