@@ -126,7 +126,10 @@ export const LOSSES: readonly Loss[] = [
     of: OF_ONE_CALL,
   },
   { when: "a call is sent twice under one key, and the answers are lost", of: OF_ONE_CALL },
-  { when: "a call is sent again under its key after the store has lost the answer", of: OF_ONE_CALL },
+  {
+    when: "a call is sent again under its key, or a client's request arrives once more, after the store has lost the answer",
+    of: OF_ONE_CALL,
+  },
   {
     when: "a call fails because the server refuses it for good, and a copy of its request arrives when the server accepts it again",
     of: OF_ONE_CALL,

@@ -146,8 +146,11 @@ export class Oracle {
     const isLate = this.#isDecidedByClient(decided);
     // And a hold that was made before its call was asked again is charged at its end.
     const isHeldTwice = ENDING.has(planned.verb) && isDoubtful && "maxWaitMs" in planned;
+    const isCopied = isLate || this.#mayComeAfterLoss(decided);
     const again =
-      (isLate ? 1 : 0) + (isHeldTwice ? 1 : 0) + (decision.degraded === null ? 0 : this.deaths.timesAgain(decided.on));
+      (isCopied ? 1 : 0) +
+      (isHeldTwice ? 1 : 0) +
+      (decision.degraded === null ? 0 : this.deaths.timesAgain(decided.on));
     return { admitted, least: isLost ? 0 : least, most: most + again * mayBe };
   }
 
@@ -196,6 +199,15 @@ export class Oracle {
   /** Whether a client may have sent a call twice. */
   #isSentAgain({ on, tookMs }: Asked): boolean {
     return this.isClient(on) && tookMs >= SENT_AGAIN_AFTER_MS;
+  }
+
+  /** Whether a call that a client has sent twice may come once more after the store has lost the answer. */
+  #mayComeAfterLoss(decided: Decided): boolean {
+    const { faults } = this.run.schedule;
+    const isLater = faults.some(
+      (fault) => fault.type === "restart" && fault.agoMs !== 0 && fault.atMs >= decided.askedAtMs,
+    );
+    return isLater && this.#isSentAgain(decided);
   }
 
   /** What an admitted call comes to in the end. */
