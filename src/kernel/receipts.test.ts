@@ -10,15 +10,16 @@ const receipts: ReceiptsState = {
   expiresAtMs: 5_000,
   from: 3,
   receipts: [
-    { number: 3, part: 0, atMs: 1_000, booked: "011", closed: false },
-    { number: 4, part: 1, atMs: 1_001, booked: "", closed: true },
+    { number: 3, part: 0, atMs: 1_000, booked: "011", found: "", closed: false },
+    { number: 4, part: 1, atMs: 1_001, booked: "", found: "", closed: true },
+    { number: 5, part: 0, atMs: 1_002, booked: "1", found: "012", closed: false },
   ],
 };
 const mark: MarkState = { kind: "mark", expiresAtMs: 9_000, incarnation: "a-1", lost: "some" };
 
 describe("the receipts of a store", () => {
   it("is a text, and reads as it was", () => {
-    assert.equal(encodeState(receipts), "r1 3 3.0,1000,011,o;4.1,1001,,c");
+    assert.equal(encodeState(receipts), "r1 3 3.0,1000,011,o;4.1,1001,,c;5.0,1002,1,o,012");
     assert.equal(encodeState(mark), "m1 a-1 some");
     for (const state of [receipts, mark, { ...mark, lost: "all" } as const]) {
       assert.deepEqual(decodeState(encodeState(state), state.expiresAtMs), state);
@@ -34,6 +35,9 @@ describe("the receipts of a store", () => {
       "r1 x ",
       "r1 99999999999999999 ",
       "r1 3 3.0,1,2,o",
+      "r1 3 3.0,1,1,o,",
+      "r1 3 3.0,1,1,o,3",
+      "r1 3 3.0,1,1,o,0,1",
       "r1 3 3.0,99999999999999999,1,o",
       "m1 a",
       "m1 a b",

@@ -82,6 +82,11 @@ export interface Receipt {
   readonly atMs: number;
   /** A digit for each request: 1 booked, 0 not. */
   readonly booked: string;
+  /**
+   * A digit for each step of its booked requests that names a hold or a grant, as it found that: 0 live, 1 late, 2 unknown. None once the
+   * number is closed.
+   */
+  readonly found: string;
   /** Whether its sender has closed the number: what comes later under its number is too late. */
   readonly closed: boolean;
 }

@@ -2,13 +2,17 @@
 // in the same transaction as the buckets. How a request is decided is in batch.ts.
 
 import { MARK_KEY, MAX_RECEIPTS, RECEIPTS_KEPT_MS, receiptsKey } from "../kernel/receipts.ts";
-import type { Step, StoreRequest } from "../kernel/request.ts";
+import { NAMING, type Step, type StoreRequest } from "../kernel/request.ts";
 import type { ReceiptsState } from "../kernel/state.ts";
 import { type DecidedBatch, decideBatch } from "./batch.ts";
 import { type ReadState, validTime } from "./check.ts";
 import { StoreError } from "./error.ts";
 import { type ReceiptTerms, type Terms, TermsError } from "./shared-store.ts";
 import type { StoreAnswer } from "./store.ts";
+
+/** How a step can find a hold or a grant. A receipt has the place in this list. */
+const FOUND = ["live", "late", "unknown"] as const;
+type Found = (typeof FOUND)[number] | undefined;
 
 /**
  * Decides requests as `decideBatch` does, on terms.
@@ -71,14 +75,39 @@ function decideWithReceipt(
   const isBooked = requests.map((request, i) => (isDone(request, i) ? wasBooked(i) : isBooking(request, replies[i])));
   const booked = isBooked.map(Number).join("");
   // A batch is one transaction here: it has one part.
-  const receipts = [...others, { number, part: 0, atMs, booked, closed: closes }];
+  const found = closes ? "" : (before?.found ?? foundIn(replies.filter((_, i) => isBooked[i])));
+  const receipts = [...others, { number, part: 0, atMs, booked, found, closed: closes }];
   const written: ReceiptsState = { kind: "receipts", expiresAtMs: nowMs + RECEIPTS_KEPT_MS, from, receipts };
-  return { replies, changed: new Map([...changed, [key, written]]) };
+  const founds = before === undefined || closes ? [] : foundBy(before.found, requests);
+  const answers = replies.map((reply, i) => {
+    const steps = founds[i];
+    return steps !== undefined && isDone(requests[i] as StoreRequest, i) ? withFound(reply, steps) : reply;
+  });
+  return { replies: answers, changed: new Map([...changed, [key, written]]) };
 }
 
 function isBooking({ mode }: StoreRequest, reply: StoreAnswer | undefined): boolean {
   if (reply === undefined || StoreError.isInstance(reply) || mode === "peek" || mode === "undo") return false;
   return reply.replay === undefined && reply.stale !== true && (reply.allowed || mode === "force");
+}
+
+/** How steps found the holds and grants that they name, as a receipt has it. */
+function foundIn(replies: readonly StoreAnswer[]): string {
+  const steps = replies.flatMap((reply) => (StoreError.isInstance(reply) ? [] : reply.steps));
+  return steps.map(({ found }) => (found === undefined ? "" : FOUND.indexOf(found))).join("");
+}
+
+/** How the steps of requests found what they name when all of them were booked, by the receipt. */
+function foundBy(digits: string, requests: readonly StoreRequest[]): Found[][] {
+  let read = 0;
+  const next = () => FOUND[Number(digits[read++])];
+  return requests.map(({ steps }) => steps.map(({ event }) => (NAMING.has(event.type) ? next() : undefined)));
+}
+
+function withFound(reply: StoreAnswer, founds: readonly Found[]): StoreAnswer {
+  if (StoreError.isInstance(reply)) return reply;
+  const steps = reply.steps.map((step, i) => (founds[i] === undefined ? step : { ...step, found: founds[i] }));
+  return { ...reply, steps };
 }
 
 /** The request as one that books nothing: it reads how its buckets stand. */

@@ -53,8 +53,8 @@ export interface Terms {
 
 /**
  * The number of a batch. The store keeps which requests of a batch it booked. A batch that comes again under its number, and
- * does not close it, books nothing: when all of it was booked, the answers say how the buckets stand, else the batch is
- * `settled`.
+ * does not close it, books nothing: when all of it was booked, the answers say how the buckets stand, and how it found holds and
+ * grants when it was booked; else the batch is `settled`.
  */
 export interface ReceiptTerms {
   readonly instance: string;

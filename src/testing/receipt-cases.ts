@@ -1,11 +1,11 @@
 // What a shared store must do with batches on terms: it books each batch once, or undoes it, whichever replies the sender got.
 
 import assert from "node:assert/strict";
-import type { StoreRequest } from "../kernel/request.ts";
+import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import type { ReceiptTerms } from "../store/shared-store.ts";
 import { large, MAX_RECEIPTS, quota, WINDOW_MS } from "./limits.ts";
 import { booking, epoch, onShared, toWindow } from "./shared-cases.ts";
-import { charge, hold, reset } from "./steps.ts";
+import { charge, extend, grant, hold, LEASE_MS, reset, settle, step } from "./steps.ts";
 import { each, first, type StoreCase } from "./trial.ts";
 
 const receipt = (number: number, more: Partial<ReceiptTerms> = {}) => ({
@@ -63,6 +63,21 @@ export const receiptCases: readonly StoreCase[] = [
     const replies = await t.book(receipt(1), ...requests);
     assert.deepEqual(each(replies, "allowed"), [true, true]);
     assert.deepEqual(each(replies.map(first), "used"), [3, 5]);
+  }),
+  onShared("says of a batch that was booked before how it found holds and grants then", async (t) => {
+    await t.judge(hold("b", large, "h1", 2), hold("late", large, "h1", 1, { leaseMs: 10 }));
+    await t.judge(grant("b", large, "g1", 5));
+    await t.advance(20);
+    const requests: StoreRequest[] = [
+      { mode: "force", steps: [settle("b", large, "h1", 3), charge("c", large), settle("late", large, "h1", 0)] },
+      booking("d"),
+      { mode: "force", steps: [extend("b", large, "none", LEASE_MS)] },
+      { mode: "judge", steps: [step("b", large, { type: "revoke", id: "g1" })] },
+    ];
+    const first = await t.book(receipt(1), ...requests);
+    const found = (replies: readonly StoreReply[]) => replies.map(({ steps }) => steps.map((step) => step.found));
+    assert.deepEqual(found(first), [["live", undefined, "late"], [undefined], ["unknown"], ["live"]]);
+    for (let sent = 0; sent < 2; sent++) assert.deepEqual(found(await t.book(receipt(1), ...requests)), found(first));
   }),
   onShared("refuses a repeated batch of which a request was denied", async (t) => {
     const limit = quota(3);

@@ -175,25 +175,10 @@ export class Oracle {
   /** Whether a copy of a request that the server has refused may arrive when the server accepts it again. */
   #mayComeLate({ error, askedAtMs, atMs }: Failed): boolean {
     if (error.code !== "unauthorized") return false;
-    return this.#areRepeated(askedAtMs, atMs);
-  }
-
-  /** Whether the network may have repeated requests of a span of time. */
-  #areRepeated(fromMs: number, untilMs: number): boolean {
     return this.run.schedule.faults.some((fault) => {
       if (fault.type !== "network" || fault.rules.repeats === 0) return false;
-      return fault.atMs <= untilMs && fromMs <= fault.atMs + fault.forMs;
+      return fault.atMs <= atMs && askedAtMs <= fault.atMs + fault.forMs;
     });
-  }
-
-  /**
-   * Whether a hold may have expired that ended as `settled`: to the copy of a batch the store does not say how the first one found
-   * the hold.
-   */
-  #mayBeLate(planned: PlannedCall, madeAtMs: number, endedAtMs: number): boolean {
-    if (planned.verb !== "reserve" || planned.leaseMs === undefined) return false;
-    const expiredAtMs = madeAtMs + planned.leaseMs;
-    return expiredAtMs <= endedAtMs && this.#areRepeated(expiredAtMs, endedAtMs);
   }
 
   /** Whether a client may have sent a call twice. */
@@ -223,8 +208,7 @@ export class Oracle {
     const ends = this.#ends.get(planned.id) ?? [];
     const [end] = ends;
     const isPlain = ends.length === 1 && decided.decision.degraded === null && !this.#hasTrouble;
-    if (!isPlain || end === undefined || this.#isAwayAt(end.on, end.atMs)) return [0, mayBe];
-    if (this.#mayBeLate(planned, decided.atMs, end.atMs)) return [0, mayBe];
+    if (!isPlain || end === undefined || this.isAwayAt(end.on, end.atMs)) return [0, mayBe];
     const used = "tokens" in planned && planned.tokens > 0 && unit === "tokens" ? planned.tokens : price;
     if (end.how === "run") return [used, used];
     if (end.how === "settle" && end.status === "settled") return [used, used];
@@ -267,7 +251,8 @@ export class Oracle {
     return key !== undefined && (this.#planned.get(key)?.length ?? 0) > 1;
   }
 
-  #isAwayAt(on: string, atMs: number): boolean {
+  /** Whether a process decided without the store at a time; of a client, whether any service did. */
+  isAwayAt(on: string, atMs: number): boolean {
     // Of a client, its service may be away.
     return this.away.some(
       (time) => (time.on === on || this.isClient(on)) && time.fromMs <= atMs && atMs <= (time.untilMs ?? atMs),

@@ -210,7 +210,7 @@ describe("a batch with terms", () => {
     const settle = step({ type: "settle", id: "a", units: 2 }, quota, "held");
     const asked = [judge(charge(3)), judge(charge(3)), { mode: "force", steps: [settle] }, judge(charge(2))] as const;
     await pair.applyOn(receipt(1), asked);
-    assert.equal(pair.model.kept.get(receiptsKey("one"))?.text, `r1 1 1.0,${NOW_MS},1011,o`);
+    assert.equal(pair.model.kept.get(receiptsKey("one"))?.text, `r1 1 1.0,${NOW_MS},1011,o,2`);
     pair.clock.advance(60_000);
     const replies = await pair.applyOn(receipt(1, { closes: true }), asked);
     assert.ok(typeof replies === "object" && replies.every((reply) => typeof reply === "object" && reply.allowed));

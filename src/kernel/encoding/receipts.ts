@@ -1,4 +1,5 @@
-// The receipts of an instance as text: `r1 <from> <number>.<part>,<atMs>,<booked>,<c or o>;…`.
+// The receipts of an instance as text: `r1 <from> <number>.<part>,<atMs>,<booked>,<c or o>;…`. Where there are digits of
+// what was found, `,<found>` follows the letter.
 
 import { isInstant } from "../algorithms/algorithm.ts";
 import type { Receipt, ReceiptsState } from "../state.ts";
@@ -6,7 +7,8 @@ import { listIn, numberIn } from "./scan.ts";
 
 export function encodeReceipts({ from, receipts }: ReceiptsState): string {
   const texts = receipts.map(
-    ({ number, part, atMs, booked, closed }) => `${number}.${part},${atMs},${booked},${closed ? "c" : "o"}`,
+    ({ number, part, atMs, booked, found, closed }) =>
+      `${number}.${part},${atMs},${booked},${closed ? "c" : "o"}${found === "" ? "" : `,${found}`}`,
   );
   return `r1 ${from} ${texts.join(";")}`;
 }
@@ -22,11 +24,12 @@ export function decodeReceipts(text: string, expiresAtMs: number): ReceiptsState
 }
 
 function decodeReceipt(text: string): Receipt | null {
-  const [name = "", at, booked = "", letter, ...rest] = text.split(",");
+  const [name = "", at, booked = "", letter, found, ...rest] = text.split(",");
   const [numberText, partText, ...more] = name.split(".");
   const [number, part, atMs] = [numberIn(numberText), numberIn(partText), numberIn(at)];
   if (!Number.isSafeInteger(number) || !Number.isSafeInteger(part) || !isInstant(atMs)) return null;
   // A digit for each request.
   if (!/^[01]*$/.test(booked) || (letter !== "c" && letter !== "o") || rest.length > 0 || more.length > 0) return null;
-  return { number, part, atMs, booked, closed: letter === "c" };
+  if (found !== undefined && !/^[012]+$/.test(found)) return null;
+  return { number, part, atMs, booked, found: found ?? "", closed: letter === "c" };
 }

@@ -3,8 +3,8 @@
 /** The SHA-1 of each script. They are made here, because runtimes without Node have no SHA-1 at hand. */
 export const DIGESTS = {
   "apply": {
-    "server": "cb74e7b0828c22170fc523cbbf042ae6f838fe19",
-    "clock": "4bd310f9341eb35547e974c06b59c6aa388f980f"
+    "server": "ff89b8ec470046f6e5b140eace80630b6d8362a7",
+    "clock": "1c7e5c8c169ef00effcce317e375e203a40909e5"
   },
   "beat": {
     "server": "f7e3afe8e42f2072ffdba4189d28ded56d531ece",

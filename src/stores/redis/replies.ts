@@ -11,7 +11,7 @@ import { damagedError, StoreError, tooManyHolds } from "../../store/error.ts";
 import { type Terms, TermsError } from "../../store/shared-store.ts";
 import type { StoreAnswer } from "../../store/store.ts";
 import type { Part } from "./arguments.ts";
-import { FOUND, REFUSALS, REPLIES } from "./wire.ts";
+import { ABSENT, FOUND, REFUSALS, REPLIES } from "./wire.ts";
 
 /**
  * The script's answer, one reply or error for each request.
@@ -97,10 +97,10 @@ class Reader {
       const resetAfterMs = this.#next();
       const retryMs = status === REPLIES.fits ? 0 : this.#next();
       const reply = { allowed: retryMs === 0, used, resetAfterMs, retryAfterMs: retryMs < 0 ? null : retryMs };
-      const namesEntry = status !== REPLIES.readOnly && NAMING.has(event.type);
+      const namesEntry = NAMING.has(event.type);
       const isListed = status === REPLIES.readOnly || LISTING.has(event.type);
       if (first >= 0 && !namesEntry && !isListed) return reply;
-      const found = namesEntry ? { found: foundIn(this.#next()) } : {};
+      const found = namesEntry ? foundIn(this.#next()) : {};
       const granted = first < 0 ? { granted: -first } : {};
       const grants = isListed ? this.#grants() : [];
       return { ...reply, ...granted, ...(grants.length === 0 ? {} : { grants }), ...found };
@@ -140,9 +140,10 @@ function refusalOf(status: number, nowMs: number, { notAfterMs = nowMs, receipt 
   }
 }
 
-function foundIn(code: number): keyof typeof FOUND {
-  if (code === FOUND.live) return "live";
-  return code === FOUND.late ? "late" : "unknown";
+function foundIn(code: number): Pick<StepReply, "found"> {
+  if (code === ABSENT.notFound) return {};
+  if (code === FOUND.live) return { found: "live" };
+  return { found: code === FOUND.late ? "late" : "unknown" };
 }
 
 /** A text, which some clients return as bytes. */

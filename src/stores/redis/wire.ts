@@ -86,8 +86,8 @@ export const FOUND = { live: 0, late: 1, unknown: 2 } as const satisfies Record<
   number
 >;
 
-/** Stands for a name or a number that is absent. */
-export const ABSENT = { noKey: 0, noShape: 0, noOutcome: 0 } as const;
+/** Stands for a name or a number that is absent; `notFound` for how an earlier try found a hold or a grant, where that is not known. */
+export const ABSENT = { noKey: 0, noShape: 0, noOutcome: 0, notFound: -1 } as const;
 
 /**
  * The forms of limits, by their names in the script: the code of each, and the names of the numbers that follow the code, at

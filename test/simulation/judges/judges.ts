@@ -7,6 +7,7 @@ import { count, idleCount } from "./count.ts";
 import { deadline } from "./deadline.ts";
 import { decisions, once } from "./decisions.ts";
 import { denials } from "./denials.ts";
+import { ends } from "./ends.ts";
 import { errors } from "./errors.ts";
 import type { Judge, Violation } from "./judge.ts";
 import { lending } from "./lending.ts";
@@ -28,6 +29,7 @@ export const JUDGES: Readonly<Record<string, Judge>> = {
   "calls fail only for known reasons": errors,
   "decisions follow the policy in force": decisions,
   "each key is decided once": once,
+  "a hold that has ended is not said to live": ends,
   "no call is denied that fits": denials,
   "a denial says exactly when to try again": ({ run }) => run.witness.problems,
   "every instance is back five seconds after the last fault": recovery,

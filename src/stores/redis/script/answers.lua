@@ -79,6 +79,8 @@ local function reply_step(step, spent, entries, all_fit, keeps_answer)
   if step.event <= GRANT then
     step.found = found_by(step)
     reply(step.found)
+  elseif step.found_earlier then
+    reply(step.found_earlier)
   end
   if lists_grants(step.event) then
     reply_grants(entries)

@@ -16,8 +16,8 @@
 -- Returns whole numbers, the largest as text: the time (epoch ms), then one refusal (REFUSALS), or for each request a reply
 --       (REPLIES). A step's reply: units granted as a negative number, where there are any; units used; ms until all units are
 --       free; ms until this cost would pass (0 now, -1 never), but not after `fits`; where the event names a hold or a grant,
---       how that was found (FOUND), but not after `readOnly`; and after `readOnly` and for a read, a reset, a grant or a revoke:
---       how many grants there are, and of each its id, its units and in how many ms it ends.
+--       how that was found (FOUND), after `readOnly` by the earlier try; and after `readOnly` and for a read, a reset, a grant or a
+--       revoke: how many grants there are, and of each its id, its units and in how many ms it ends.
 -- Atomic because Redis runs a script alone, and the script writes nothing before it has read, decided and checked all.
 -- Mirrors decide: decide; store/batch: decideBatch; store/receipts: bookBatch
 -- Uses batch: position, replies, requests, terms; fast/decide: decide_fast; general: decide; terms: open_terms; writes:

@@ -2,7 +2,7 @@
 -- Mirrors decide: decideAny; store/receipts: decideWithReceipt
 -- Uses answers: reply, reply_fast_step, reply_step, reply_text; batch: argument, position, requests; bucket/contents:
 --   state_of; keys: states; once: once_of, replayed_once; states: claim_state, is_broken, kept_answer_in, put; steps:
---   booked, is_firm, judge, read_steps, steps, wait_for; undo: undo
+--   booked, is_firm, judge, read_steps, steps, wait_for; terms: founds; undo: undo
 
 -- In this order, because a local is visible only below its declaration.
 -- @include algorithms/counter.lua
@@ -102,6 +102,9 @@ end
 local function finish_step(step, keeps, corrects, all_fit, keeps_answer)
   local spent, entries = step.spent_after, step.entries_after
   local end_ms = reply_step(step, spent, entries, all_fit, keeps_answer)
+  if keeps then
+    founds[#founds + 1] = step.found
+  end
   if keeps and (spent ~= step.spent or entries ~= step.entries) then
     put(step.key, state_of(step.limit, spent, entries, end_ms, now_ms) or false)
   elseif step.corrected and corrects then

@@ -3,7 +3,7 @@
 -- Uses batch: argument, position, requests, shapes; bucket/charges: charged_at, charged_for_value, is_seen, raised;
 --   bucket/contents: used_in; bucket/entries: NO_ENTRIES, entry_in, granted_in; bucket/grants: granted, revoked;
 --   bucket/queue: held_from, queued, turn_after_ms; bucket/reservations: extended, held, settled; limits: limits;
---   states: claim_state, contents_of, is_broken, put
+--   states: claim_state, contents_of, is_broken, put; terms: next_found
 
 -- One record for each step of a request, which the next request uses again: to make new ones takes time.
 --   What the step asks: key; limit; event; is_shadow; units, of the event; needed,
@@ -12,7 +12,8 @@
 --   How it stands: used_if_fast, units used of a charge that the fast path can make; else spent and entries, what is in the
 --   bucket, and corrected, its state where that has to be written also when nothing is booked; named, the entry of the id; fits;
 --   wait_ms, in how many ms its turn is, where it waits; spent_after and entries_after.
---   What is replied, where an answer is kept: used, granted, reset_ms, retry_ms, found.
+--   What is replied: found_earlier, how an earlier try found the entry; where an answer is kept, used, granted, reset_ms, retry_ms,
+--   found.
 local steps = setmetatable({}, {
   __index = function(records, index)
     local record = {}
@@ -81,6 +82,8 @@ local function read_steps(shape, may_reset, shows, may_be_fast)
       units, needed = read_event(step, event)
     end
     local limit = limits[abs(number)]
+    -- GRANT and the codes below it name a hold or a grant (EVENTS).
+    step.found_earlier = event <= GRANT and next_found() or nil
     if shows then
       event, needed = READ, -INFINITY
     end

@@ -3,13 +3,18 @@
 -- Mirrors store/receipts: bookBatch, decideWithReceipt; encoding/receipts: decodeReceipts, encodeReceipts
 -- Uses keys: values; mark: incarnation_in; texts: instant_of, text_of, whole_of
 
+-- How steps find the holds and grants that they name, a digit for each: earlier, those of an earlier try of this part; shown, how many
+-- of them were replied again; the digits of what is booked now are in the list itself.
+local founds = { earlier = "", shown = 0 }
+
 local function receipt_in(text)
-  local number, part, at_ms, booked, letter = match(text, "^(%d+)%.(%d+),(%d+),([01]*),([co])$")
+  local number, part, at_ms, booked, letter, found = match(text, "^(%d+)%.(%d+),(%d+),([01]*),([co])(.*)$")
   number, part, at_ms = whole_of(number), whole_of(part), instant_of(at_ms)
-  if not number or not part or not at_ms then
+  if not number or not part or not at_ms or not (found == "" or find(found, "^,[012]+$")) then
     return nil
   end
-  return { number = number, part = part, at_ms = at_ms, booked = booked, is_closed = letter == "c" }
+  local is_closed = letter == "c"
+  return { number = number, part = part, at_ms = at_ms, booked = booked, is_closed = is_closed, found = sub(found, 2) }
 end
 
 -- Receipts as a list, and below which number all batches are settled; nil where the text holds no receipts.
@@ -34,7 +39,8 @@ end
 local function text_of_receipt(receipt)
   local letter = receipt.is_closed and ",c" or ",o"
   local name = text_of[receipt.number] .. "." .. text_of[receipt.part]
-  return name .. "," .. text_of[receipt.at_ms] .. "," .. receipt.booked .. letter
+  local found = receipt.found == "" and "" or "," .. receipt.found
+  return name .. "," .. text_of[receipt.at_ms] .. "," .. receipt.booked .. letter .. found
 end
 
 -- The receipt of an earlier try of this part, the texts of those that stay, and how many other batches are open.
@@ -85,13 +91,21 @@ local function open_terms(terms)
   local at_ms = earlier and earlier.at_ms or now_ms
   local receipt = { key = key, from = from, number = number, part = part, at_ms = at_ms, is_closed = closes == 1 }
   receipt.earlier, receipt.others = earlier, others
+  founds.earlier = earlier and closes == 0 and earlier.found or ""
   return nil, receipt
+end
+
+-- How an earlier try of this part found the next hold or grant.
+local function next_found()
+  founds.shown = founds.shown + 1
+  return tonumber(sub(founds.earlier, founds.shown, founds.shown)) or NOT_FOUND
 end
 
 -- Keeps a batch's receipt. `booked` has a digit for each request.
 local function write_receipt(receipt, booked)
   local texts = receipt.others
   receipt.booked = booked
+  receipt.found = receipt.is_closed and "" or receipt.earlier and founds.earlier or concat(founds)
   texts[#texts + 1] = text_of_receipt(receipt)
   local text = "r1 " .. text_of[receipt.from] .. " " .. concat(texts, ";")
   call("SET", keys[receipt.key], text, "PXAT", text_of[now_ms + RECEIPTS_KEPT_MS])
