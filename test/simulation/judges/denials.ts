@@ -46,12 +46,14 @@ export function* denials(oracle: Oracle): Generator<string> {
     const beside =
       inFlight(oracle, first, account) + countedTwice(oracle, first, account) + countedAgain(oracle, account);
     // A call whose cost is unknown (0) needs one unit.
-    if (taken + beside + Math.max(1, cost) > capacity) continue;
+    const needed = Math.max(1, cost);
+    if (taken + beside + needed > capacity) continue;
     // Else it says that they come back soon, if there is time to look.
     const isLooked = isAlone && tookMs < deadlineMs - LATE_MS;
     if (isLooked && (retryAfterMs === null || retryAfterMs > RETURNED_WITHIN_MS))
       yield `${account.key} denies the call ${first.planned.id} for ${retryAfterMs} ms when ${taken} of ${capacity} units are used`;
-    if (taken >= most * capacity) continue;
+    // A call of many units is denied while fewer are left, however few of them are lent.
+    if (taken + needed - 1 >= most * capacity) continue;
     yield `${account.key} denies the call ${first.planned.id} when ${taken} of ${capacity} units are used`;
   }
 }
