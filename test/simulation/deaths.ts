@@ -61,8 +61,7 @@ export class Deaths {
   /** How often a later process may have booked again what a life admitted: the journal could not forget that, or has lost that it did. */
   timesAgain(on: string): number {
     if (!this.#journals.has(on)) return 0;
-    const isOf = (fault: Fault) => "instance" in fault && on.startsWith(`p${fault.instance}.`);
-    const faults = this.#faults.filter(isOf);
+    const faults = this.#faultsOf(on);
     const full = faults.filter((fault) => fault.type === "full-disk");
     const isWhileFull = (atMs: number) =>
       full.some((fault) => fault.atMs <= atMs && atMs <= fault.atMs + fault.forMs + FORGETS_WITHIN_MS);
@@ -72,10 +71,28 @@ export class Deaths {
     return faults.filter(isAgain).length;
   }
 
+  #faultsOf(on: string): Fault[] {
+    return this.#faults.filter((fault) => "instance" in fault && on.startsWith(`p${fault.instance}.`));
+  }
+
+  /** Whether a disk is full at a time, and its process ends before it has written what the journal did not take. */
+  #diesWhileFull(on: string, atMs: number): boolean {
+    const faults = this.#faultsOf(on);
+    return faults.some((full) => {
+      if (full.type !== "full-disk") return false;
+      const fullUntilMs = full.atMs + full.forMs;
+      const isEnd = ({ type, atMs: endMs }: Fault) =>
+        (type === "kill" || type === "close") && atMs <= endMs && endMs <= fullUntilMs + FORGETS_WITHIN_MS;
+      return full.atMs <= atMs && atMs <= fullUntilMs && faults.some(isEnd);
+    });
+  }
+
   /** Whether what was decided without the store may never have been booked, or taken back: the process ended before it could. */
   mayLose({ on, atMs }: Pick<Decided, "on" | "atMs">, isAdmitted = false): boolean {
     const life = this.#lives.get(on);
-    if (life === undefined || life.endedAtMs === null || life.isInherited) return false;
+    if (life === undefined || life.endedAtMs === null) return false;
+    // While its disk is full nothing is admitted, but what it has to take back is only in its memory.
+    if (life.isInherited && (isAdmitted || !this.#diesWhileFull(on, atMs))) return false;
     // What it would take back, it does not report. With a journal it reports nothing.
     if (isAdmitted && life.isBooked && !this.#journals.has(on)) return false;
     return !life.backAtMs.some((backMs) => backMs > atMs);

@@ -115,7 +115,10 @@ export const LOSSES: readonly Loss[] = [
       return lends ? { fewer: 0, more: times * instances.length * Math.ceil(capacity / 32) } : NONE;
     },
   },
-  { when: "a process dies while it decides alone, and no journal is read by another process", of: OF_ONE_CALL },
+  {
+    when: "a process dies while it decides alone, and no journal is read by another process, or its disk is full",
+    of: OF_ONE_CALL,
+  },
   {
     when: "a process dies while its disk is full, or its machine loses the last writes, after it has booked what its journal has",
     of: OF_ONE_CALL,
