@@ -20,7 +20,7 @@ export interface Away {
   /** Decides by this process's share alone. */
   readonly limiter: HostedLimiter;
   /** How the service's buckets stood. */
-  readonly seen: Pick<ServiceViews, "pricesOf" | "touched">;
+  readonly seen: Pick<ServiceViews, "touched">;
 
   /**
    * Whether this process decides a call. While the last bookings are sent, the call waits as long as it has time; after that this

@@ -95,7 +95,7 @@ export class Bookings {
         if (entry.sentAtMs !== null) this.#booked++;
         const next = entry.booking.answered?.(answer.value, sentMs) ?? null;
         if (next !== null) left.push({ booking: next, sentAtMs: null });
-      } else if (StoreError.isInstance(answer.reason) && answer.reason.transient) {
+      } else if (isAway(answer.reason)) {
         away = answer.reason;
         left.push(entry);
       } else {
@@ -123,4 +123,9 @@ export class Bookings {
     if (nowMs - entry.sentAtMs > KNOWN_FOR_MS) throw new Error("too old to be booked just once");
     return wire.ask(item);
   }
+}
+
+/** Whether the booking can be sent again. A bucket that is full of holds may stay so for a day, and other calls must not wait for it. */
+function isAway(error: unknown): error is StoreError {
+  return StoreError.isInstance(error) && error.transient && error.code !== "too-many-holds";
 }

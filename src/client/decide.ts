@@ -4,9 +4,8 @@ import type { Decision } from "../kernel/decision.ts";
 import type { WaitOptions } from "../limiter.ts";
 import { askOr } from "./ask.ts";
 import type { Away } from "./away.ts";
-import type { Booking } from "./bookings.ts";
 import type { ClientContext } from "./context.ts";
-import { callItem, type KeyedCall, recordItem } from "./keyed-call.ts";
+import { callItem, type KeyedCall } from "./keyed-call.ts";
 
 type Verb = "consume" | "record" | "peek";
 
@@ -28,25 +27,18 @@ export async function decideRemotely(
 
 /** Decides a call in this process, and books it for the service when it was admitted. */
 async function decideLocally(away: Away, verb: Verb, keyed: KeyedCall, isInDoubt: boolean): Promise<Decision> {
-  const { call, sent, isRepeatable, quotas } = keyed;
+  const { call, isRepeatable, quotas } = keyed;
   if (verb !== "peek") away.checkRoom();
   const decision = await away.limiter[verb](call, quotas);
   if (verb === "peek" || decision.replayed || !(decision.allowed || verb === "record")) return decision;
   // The service may have charged it, and would charge it again.
   if (isInDoubt && !isRepeatable) return decision;
-  const item = callItem(verb, keyed);
+  // The service may have decided it before: then the key makes it give that answer again.
+  const item = callItem(verb, keyed, verb === "consume" ? { force: true } : {});
   // What was booked is a part of how the buckets stand when the service is unreachable again.
-  const learn = (answer: unknown, sentMs: number, isForced: boolean) => {
-    away.learn(call, answer as Decision, sentMs, isForced);
-    return null;
-  };
-  const record: Booking = {
-    item: () => recordItem(sent, quotas),
-    answered: (answer, sentMs) => learn(answer, sentMs, true),
-  };
   const answered = (answer: unknown, sentMs: number) => {
-    learn(answer, sentMs, verb === "record");
-    return verb === "record" || (answer as Decision).allowed ? null : record;
+    away.learn(call, answer as Decision, sentMs, verb === "record");
+    return null;
   };
   away.book({ item: () => item, answered }, isInDoubt);
   return decision;

@@ -40,11 +40,3 @@ export function callItem<Op extends "consume" | "record" | "peek" | "reserve" | 
 ): BatchItem<Op> {
   return { op, body: { call: sent, ...quotas, ...more }, isRepeatable };
 }
-
-/** Books a call that the service would not allow, after this process admitted it. */
-export function recordItem(call: Call, quotas: SentQuotas): BatchItem {
-  const { idempotencyKey, ...rest } = call;
-  // The caller may send the call again under its own key, which this must not contradict.
-  const key = idempotencyKey === undefined ? {} : { idempotencyKey: `${idempotencyKey}:booked` };
-  return { op: "record", body: { call: { ...rest, ...key }, ...quotas }, isRepeatable: idempotencyKey !== undefined };
-}

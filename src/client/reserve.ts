@@ -40,8 +40,7 @@ export async function holdRemotely(
       if (isInDoubt) away.book(undoBooking(item, call, quotas), true);
       return held;
     }
-    const isEmpty = held.facts?.heldUnits.length === 0;
-    const hold = new LocalHold(context, held.hold, keyed, item, away.seen.pricesOf(call, held.decision), isEmpty);
+    const hold = new LocalHold(context, held.hold, keyed, callItem(op, keyed, { leaseMs, force: true }));
     away.book(hold.booking(), isInDoubt);
     return { ...held, hold };
   };

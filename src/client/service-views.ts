@@ -2,30 +2,20 @@
 // and the service's time. It decides nothing.
 
 import { monotonicClock } from "../clock.ts";
-import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
+import type { BucketDimensions, Call } from "../kernel/call.ts";
 import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { type Bucket, bucketOf, type Match, missingIn, resolveMatches, stepOf } from "../kernel/charge.ts";
 import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
-import { allotmentsOf } from "../kernel/policy/parse.ts";
 import type { Step, StepEvent, StepReply } from "../kernel/request.ts";
 import { usedWhenSeen } from "../layers/failover/shares.ts";
 import { StoreTime } from "../layers/failover/store-time.ts";
 import { Views } from "../layers/failover/views.ts";
 import type { NamedBucket } from "../limiter/bucket-name.ts";
 import { CalendarSpecs } from "../limiter/calendar-specs.ts";
-import { onErrorOf } from "../limiter/charge-plan.ts";
 
 /** What changes a bucket without a call. */
 export type TouchEvent = Extract<StepEvent, { readonly type: "grant" | "revoke" | "reset" }>;
-
-/** What a call was priced at, and what it costs when it fails. */
-export interface Prices {
-  readonly whole: Cost;
-  readonly ofFailed: Cost;
-  /** Whether a limit counts the call until it ends: the service does not record it. */
-  readonly isUntilEnd: boolean;
-}
 
 export class ServiceViews {
   readonly views = new Views();
@@ -111,24 +101,6 @@ export class ServiceViews {
       .map(([match, verdict]) => this.#stepOf(match, verdict));
   }
 
-  /**
-   * What a call was priced at, without units that only the service knows. A failed call costs nothing of a unit that each of
-   * its limits refunds.
-   */
-  pricesOf(call: Call, { verdicts }: Decision): Prices {
-    const priced = verdicts.filter(({ unit }) => this.policy.units.has(unit));
-    const isCharged = ({ limit: name }: Verdict) => {
-      const limit = this.#limitNamed(name);
-      return limit !== undefined && onErrorOf(this.policy, call, limit) === "charge";
-    };
-    const charged = new Set(priced.filter(isCharged).map(({ unit }) => unit));
-    return {
-      whole: Object.fromEntries(priced.map(({ unit, cost }) => [unit, cost])),
-      ofFailed: Object.fromEntries(priced.map(({ unit, cost }) => [unit, charged.has(unit) ? cost : 0])),
-      isUntilEnd: verdicts.some(({ limit }) => this.#isUntilEnd(limit)),
-    };
-  }
-
   /** Remembers how a bucket stands that this process has reset, granted units to, or revoked a grant of. */
   touched({ limit: name, ...dimensions }: NamedBucket, event: TouchEvent, usage: BucketUsage): void {
     const limit = this.#limitNamed(name);
@@ -142,11 +114,6 @@ export class ServiceViews {
 
   #limitNamed(name: string): Limit | undefined {
     return this.policy.limits.find((limit) => limit.name === name);
-  }
-
-  #isUntilEnd(name: string): boolean {
-    const limit = this.#limitNamed(name);
-    return limit !== undefined && allotmentsOf(limit).some(({ spec }) => algorithmOf(spec).isHeldOnly);
   }
 
   /** The bucket of a limit; `null` where this policy does not know the dimensions. */

@@ -53,12 +53,17 @@ const quotas = described(
   "Quotas by the name of a limit with `quota: { from: call }`. The key needs the scope `quotas`.",
 );
 
-export const consumeSchema = named("Consume", closed({ call: callSchema, quotas, maxWaitMs }));
+const force = described(
+  v.optional(truth),
+  "`true`: the call was admitted while the service was away. It is allowed in any case, also past the quota, and does not wait.",
+);
+
+export const consumeSchema = named("Consume", closed({ call: callSchema, quotas, maxWaitMs, force }));
 /** The body of `record` and `peek`. */
 export const callBodySchema = named("CallBody", closed({ call: callSchema, quotas }));
 export const reserveSchema = named(
   "Reserve",
-  closed({ call: callSchema, quotas, leaseMs: v.optional(leaseMs), maxWaitMs }),
+  closed({ call: callSchema, quotas, leaseMs: v.optional(leaseMs), maxWaitMs, force }),
 );
 
 const usage = described(v.optional(cost), "What the call used, by unit, such as { tokens: 3127 }.");

@@ -22,6 +22,8 @@ export interface CallPlan {
   readonly quotas: ClaimedQuotas | undefined;
   /** The lease of its holds; absent: the limits' own. */
   readonly leaseMs?: number | undefined;
+  /** Whether it is allowed in any case. */
+  readonly isForced?: boolean | undefined;
   /** Present when the store may give the call a place in a queue. */
   readonly wait?: Wait | undefined;
 }

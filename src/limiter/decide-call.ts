@@ -30,14 +30,16 @@ export async function decideCall(context: LimiterContext, plan: CallPlan, option
   const hold = isHeld ? newHold(policy, call, verb === "run", chargesHoldingCalls(charges)) : null;
   const once = onceOf(context, plan);
   const makeRequest = (): StoreRequest => ({
-    mode: VERBS[verb].mode,
+    mode: plan.isForced === true ? "force" : VERBS[verb].mode,
     steps: stepsOf(context, charges, hold, plan.leaseMs),
     ...(once === null ? {} : { once }),
     ...(wait === undefined ? {} : { wait }),
   });
   const reply = await ask(context, makeRequest, options);
   const booked = replayedCall(plan, reply, once) ?? { charges, hold };
-  const decision = decisionOf(booked.charges, reply);
+  // Of a call that is sent again, only an answer that allowed it is kept; one by force may say that it did not fit.
+  const isAdmitted = plan.isForced === true || (reply.replay !== undefined && VERBS[verb].mode === "judge");
+  const decision = decisionOf(booked.charges, isAdmitted ? { ...reply, allowed: true } : reply);
   return { ...booked, plan, decision, waitMs: reply.waitMs ?? 0, steps: reply.steps };
 }
 

@@ -6,7 +6,7 @@ import type { Allowed, Decision, Denied } from "../kernel/decision.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { Limiter } from "./api.ts";
 import type { PageRange, UsagePage } from "./buckets.ts";
-import type { Abandonable, AbandonableOptions, QuotaOptions } from "./call-options.ts";
+import type { Abandonable, QuotaOptions, WaitOptions } from "./call-options.ts";
 import type { Reserved, ReserveOptions } from "./hold.ts";
 import type { Outcome } from "./report.ts";
 import type { RunningCall } from "./running-call.ts";
@@ -16,6 +16,15 @@ import type { Settlement } from "./settle.ts";
 export type Begun =
   | { readonly decision: Allowed; readonly running: RunningCall }
   | { readonly decision: Denied; readonly running: null };
+
+/** Options of a call that is decided for a remote caller. */
+export type ForRemote<Options> = Abandonable<Options> & {
+  /**
+   * Whether the caller has admitted the call itself: then it is allowed in any case, also beyond the quota. Not for a call that
+   * may wait.
+   */
+  readonly force?: boolean | undefined;
+};
 
 /** How a call ended that ran elsewhere. */
 export interface Ending {
@@ -29,11 +38,11 @@ export interface Ending {
 export interface HostedLimiter extends Limiter {
   readonly policy: CompiledPolicy;
   /** Consumes for a remote caller: when it disconnects, the wait ends. */
-  consumeForRemote(call: Call, options: AbandonableOptions): Promise<Decision>;
+  consumeForRemote(call: Call, options: ForRemote<WaitOptions>): Promise<Decision>;
   /** Reserves for a remote caller, as `consumeForRemote`. */
-  reserveForRemote(call: Call, options: Abandonable<ReserveOptions>): Promise<Reserved | Denied>;
+  reserveForRemote(call: Call, options: ForRemote<ReserveOptions>): Promise<Reserved | Denied>;
   /** The first half of `run`. */
-  begin(call: Call, options: Abandonable<ReserveOptions>): Promise<Begun>;
+  begin(call: Call, options: ForRemote<ReserveOptions>): Promise<Begun>;
   /** The second half of `run`, perhaps in another process: ends a call that `begin` began. */
   end(id: string, call: Call, ending: Ending, options?: QuotaOptions): Promise<Settlement>;
   /** A page of what `usage` returns. */

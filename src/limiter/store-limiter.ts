@@ -16,7 +16,7 @@ import { checkBucket, type NamedBucket } from "./bucket-name.ts";
 import { grantTo, MAX_USAGES, type PageRange, readUsages, resetBucket, revokeFrom, type UsagePage } from "./buckets.ts";
 import { CallCache, type PreparedCall } from "./call-cache.ts";
 import { checkCallOptions, checkWaitOptions } from "./call-options.ts";
-import type { Abandonable, AbandonableOptions, CallOptions, QuotaOptions, WaitOptions } from "./call-options.ts";
+import type { CallOptions, QuotaOptions, WaitOptions } from "./call-options.ts";
 import { type CallPlan, planCall, stepsOf } from "./call-plan.ts";
 import { chargesOfHold, consumeCharges, type Verb } from "./charge-plan.ts";
 import { type CloseOptions, closeLimiter, closeOnce } from "./close.ts";
@@ -25,7 +25,7 @@ import { type ChangeOptions, checkGrant, checkGrantId, type Grant, type Reset, t
 import { bucketsOfCall, type HeldCall, pricesOf } from "./held-call.ts";
 import { checkReserveOptions, type Hold, holdOf, type Reserved, type ReserveOptions, type RunOptions } from "./hold.ts";
 import { checkHoldId, holdNameOf, newHold } from "./hold-id.ts";
-import type { Begun, Ending, HostedLimiter } from "./hosted.ts";
+import type { Begun, Ending, ForRemote, HostedLimiter } from "./hosted.ts";
 import { emitDecision, emitEvent } from "./listener.ts";
 import { reloadEvent } from "./policy-change.ts";
 import { countedOutcomes, type Outcome, reportOutcome } from "./report.ts";
@@ -91,9 +91,9 @@ export class StoreLimiter implements HostedLimiter {
     return decision;
   }
 
-  async consumeForRemote(call: Call, { abandoned, ...options }: AbandonableOptions): Promise<Decision> {
+  async consumeForRemote(call: Call, { abandoned, force, ...options }: ForRemote<WaitOptions>): Promise<Decision> {
     checkWaitOptions(options);
-    return this.#decide("consume", call, { ...options, abandoned });
+    return this.#decide("consume", call, { ...options, abandoned, force });
   }
 
   async record(call: Call, options: QuotaOptions = {}): Promise<Decision> {
@@ -113,10 +113,10 @@ export class StoreLimiter implements HostedLimiter {
 
   async reserveForRemote(
     call: Call,
-    { abandoned, ...options }: Abandonable<ReserveOptions>,
+    { abandoned, force, ...options }: ForRemote<ReserveOptions>,
   ): Promise<Reserved | Denied> {
     checkReserveOptions(options);
-    return this.#reserve(call, { ...options, abandoned });
+    return this.#reserve(call, { ...options, abandoned, force });
   }
 
   getHold(id: string, call: Call, options: QuotaOptions = {}): Hold {
@@ -132,9 +132,9 @@ export class StoreLimiter implements HostedLimiter {
     return { ...decision, value: await runToEnd(running, work, options) };
   }
 
-  async begin(call: Call, { abandoned, ...options }: Abandonable<ReserveOptions>): Promise<Begun> {
+  async begin(call: Call, { abandoned, force, ...options }: ForRemote<ReserveOptions>): Promise<Begun> {
     checkReserveOptions(options);
-    return this.#begin(call, { ...options, abandoned });
+    return this.#begin(call, { ...options, abandoned, force });
   }
 
   async end(id: string, call: Call, ending: Ending, options: QuotaOptions = {}): Promise<Settlement> {
@@ -234,26 +234,31 @@ export class StoreLimiter implements HostedLimiter {
     if (quotas !== undefined) checkClaims(this.policy, quotas);
   }
 
-  async #decide(verb: "consume" | "record" | "peek", call: Call, options: AbandonableOptions): Promise<Decision> {
-    const { plan, decision } = await decideInTime(this.#context, await this.#plan(verb, call, options), options);
+  async #decide(
+    verb: "consume" | "record" | "peek",
+    call: Call,
+    { force, ...options }: ForRemote<WaitOptions>,
+  ): Promise<Decision> {
+    const asked = { ...(await this.#plan(verb, call, options)), isForced: force };
+    const { plan, decision } = await decideInTime(this.#context, asked, options);
     emitDecision(this.#context, verb, plan.call, decision);
     return decision;
   }
 
-  async #reserve(call: Call, options: Abandonable<ReserveOptions>): Promise<Reserved | Denied> {
+  async #reserve(call: Call, options: ForRemote<ReserveOptions>): Promise<Reserved | Denied> {
     const { decision, held } = await this.#decideHeld("reserve", call, options);
     return decision.allowed ? { ...decision, hold: holdOf(this.#context, held) } : decision;
   }
 
-  async #begin(call: Call, options: Abandonable<ReserveOptions>): Promise<Begun> {
+  async #begin(call: Call, options: ForRemote<ReserveOptions>): Promise<Begun> {
     const { decision, held, matches } = await this.#decideHeld("run", call, options);
     if (!decision.allowed) return { decision, running: null };
     const { leaseMs } = options;
     return { decision, running: runningHere(this.#context, held, matches, { leaseMs, replayed: decision.replayed }) };
   }
 
-  async #decideHeld(verb: "reserve" | "run", call: Call, { leaseMs, ...options }: Abandonable<ReserveOptions>) {
-    const asked = { ...(await this.#plan(verb, call, options)), leaseMs };
+  async #decideHeld(verb: "reserve" | "run", call: Call, { leaseMs, force, ...options }: ForRemote<ReserveOptions>) {
+    const asked = { ...(await this.#plan(verb, call, options)), leaseMs, isForced: force };
     // A reload while the call waited may have replaced the plan.
     const { decision, hold, charges, plan } = await decideInTime(this.#context, asked, options);
     const { policy, matches, call: whole } = plan;

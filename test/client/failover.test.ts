@@ -203,7 +203,7 @@ describe("clients whose service is unreachable", () => {
     assert.equal(await usedOf(server, "user=u1", "small"), 14);
     const back = instance.events.at(-1);
     assert.ok(back?.type === "store.recovered");
-    assert.deepEqual([back.booked, back.dropped], [1 + 4 + 4, 0]);
+    assert.deepEqual([back.booked, back.dropped], [1 + 4, 0]);
   });
 
   it("have a share of what is left in each outage", async () => {
@@ -338,7 +338,9 @@ describe("clients whose service is unreachable", () => {
     assert.ok((await instance.limiter.consume(call)).allowed);
     await server.post("/v1/record", { call: { ...call, idempotencyKey: "k2", cost: { calls: 9 } } });
     await heal(instances);
-    assert.equal((await instance.limiter.consume(call)).allowed, false);
+    const { allowed, replayed } = await instance.limiter.consume(call);
+    assert.deepEqual({ allowed, replayed }, { allowed: true, replayed: true });
+    assert.equal((await instance.limiter.consume({ ...call, idempotencyKey: "k3" })).allowed, false);
     assert.equal(await usedOf(server, "user=u1", "small"), 11);
   });
 
@@ -609,6 +611,49 @@ describe("holds while the service is unreachable", () => {
     await later.hold.settle();
     await freed.hold.release();
     assert.deepEqual(await used(server), [1 + 1 + 1 + 1, 100 + 900 + 20 + 100]);
+  });
+
+  it("are counted while they live, also when the service would not hold them and they never end", async (test) => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    await instance.limiter.consume(call);
+    await cut(instance);
+    const job = { ...call, tool: "job" };
+    const reserved = await instance.limiter.reserve({ ...job, idempotencyKey: "k1" });
+    const running = Promise.withResolvers<void>();
+    test.after(() => running.resolve());
+    const ran = instance.limiter.run(job, () => running.promise);
+    await server.post("/v1/record", { call: { ...call, cost: { calls: 9, tokens: 900 } } });
+    await heal(instances);
+    assert.deepEqual(await used(server), [1 + 9 + 2, 100 + 900 + 2 * 100]);
+    assert.equal(await usedOf(server, "user=u1", "at-once"), 2);
+    const again = await instance.limiter.reserve({ ...job, idempotencyKey: "k1" });
+    assert.ok(reserved.allowed && again.allowed && again.replayed);
+    assert.equal(again.hold.id, reserved.hold.id);
+    await instance.limiter.close();
+    running.resolve();
+    assert.equal((await ran).allowed, true);
+    assert.deepEqual(await used(server), [12, 1_200], "the service still has what a client has not ended");
+  });
+
+  it("that the service refuses are reported, and book what they used at their end", async () => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    await instance.limiter.consume(call);
+    await cut(instance);
+    const held = await instance.limiter.reserve(call);
+    assert.ok(held.allowed);
+    // A bucket has at most so many holds.
+    const items = Array.from({ length: 1_000 }, () => ({ op: "reserve", call: { ...call, cost: { tokens: 0 } }, force: true }));
+    assert.equal((await server.post("/v1/batch", { items })).status, 200);
+    await heal(instances);
+    const back = instance.events.at(-1);
+    assert.ok(back?.type === "store.recovered");
+    assert.deepEqual([back.booked, back.dropped], [1, 1]);
+    assert.deepEqual(await used(server), [1 + 1_000, 100]);
+    const { status } = await held.hold.settle({ tokens: 7 });
+    assert.equal(status, "unknown-hold");
+    assert.deepEqual(await used(server), [1 + 1_000 + 1, 107]);
   });
 
   it("of run are booked when the service would not hold them, also where the call holds nothing", async () => {

@@ -43,6 +43,47 @@ describe("deciding routes", () => {
     assert.deepEqual([used, remaining], [6, 0]);
   });
 
+  it("admit a call with force past the quota, without a wait, and give that answer again under its key", async () => {
+    const used = async (session: string, limit: string) => {
+      const { json } = await ask("GET", `/v1/usage?session=${session}`);
+      return json.items.find((each: { limit: string }) => each.limit === limit).used;
+    };
+    for (const path of ["/v1/consume", "/v1/reserve", "/v1/begin"]) {
+      const call = { ...fresh(), cost: { calls: 6, tokens: 1 }, idempotencyKey: "k1" };
+      const denied = await post(path, { call });
+      assert.deepEqual([denied.json.allowed, await used(call.session, "per-session")], [false, 0], path);
+      const forced = await post(path, { call, maxWaitMs: 30_000, force: true });
+      assert.ok(fits(path, forced.json), path);
+      const { allowed, message, verdicts, replayed } = forced.json;
+      assert.deepEqual([allowed, message, replayed], [true, null, false], path);
+      assert.deepEqual([verdicts[0].allowed, verdicts[0].exceeded], [true, true], path);
+      for (const more of [{}, { force: true }]) {
+        const again = await post(path, { call, ...more });
+        assert.deepEqual(again.json, { ...forced.json, replayed: true }, path);
+      }
+      assert.equal(await used(call.session, "per-session"), 6, path);
+    }
+  });
+
+  it("end a hold that was made with force as any other", async () => {
+    const call = { ...fresh(), cost: { tokens: 101 } };
+    const tokens = async () => {
+      const { json } = await ask("GET", `/v1/usage?session=${call.session}`);
+      return json.items[1].used;
+    };
+    for (const [path, before] of [
+      ["/v1/reserve", 0],
+      ["/v1/begin", 7],
+    ] as const) {
+      const { holdId } = (await post(path, { call, force: true })).json;
+      assert.equal(await tokens(), before + 101);
+      assert.deepEqual((await post("/v1/extend", { holdId, call })).json, { extended: true });
+      const settled = await post("/v1/settle", { holdId, call, usage: { tokens: 7 } });
+      assert.equal(settled.json.status, "settled");
+      assert.equal(await tokens(), before + 7);
+    }
+  });
+
   it("hold, extend and settle, and repeat the answer", async () => {
     const call = { ...fresh(), tool: "book" };
     const held = await post("/v1/reserve", { call, leaseMs: 60_000 });

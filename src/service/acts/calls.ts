@@ -8,13 +8,14 @@ import type { CallBody, ConsumeBody, EndBody, ReportBody } from "../../http/requ
 import { callAs, claimsOf } from "./as-caller.ts";
 import { inTime } from "./wait.ts";
 
-export async function consume(asking: Asking, { call, quotas, maxWaitMs }: ConsumeBody): Promise<Decision> {
+export async function consume(asking: Asking, body: ConsumeBody): Promise<Decision> {
   const { limiter } = asking.context;
+  const { call, quotas, maxWaitMs, force } = body;
   const whole = callAs(asking, call);
   const claims = claimsOf(asking, quotas);
   // The fast path: `consume` may decide without another turn of the event loop.
-  if (maxWaitMs === undefined) return limiter.consume(whole, claims);
-  return inTime(asking, maxWaitMs, (wait) => limiter.consumeForRemote(whole, { ...claims, ...wait }));
+  if (maxWaitMs === undefined && force !== true) return limiter.consume(whole, claims);
+  return inTime(asking, body, (options) => limiter.consumeForRemote(whole, { ...claims, ...options }));
 }
 
 export async function record(asking: Asking, { call, quotas }: CallBody): Promise<Decision> {

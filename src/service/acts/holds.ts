@@ -32,12 +32,13 @@ export async function begin(asking: Asking, body: ReserveBody): Promise<Decision
 /** Holds units for a call that may wait for its turn. */
 function holdInTime<Answer>(
   asking: Asking,
-  { call, quotas, leaseMs, maxWaitMs }: ReserveBody,
+  body: ReserveBody,
   hold: (call: Call, options: Parameters<HostedLimiter["reserveForRemote"]>[1]) => Promise<Answer>,
 ): Promise<Answer> {
+  const { call, quotas, leaseMs } = body;
   const whole = callAs(asking, call);
-  const options = { leaseMs, ...claimsOf(asking, quotas) };
-  return inTime(asking, maxWaitMs, (wait) => hold(whole, { ...options, ...wait }));
+  const claims = claimsOf(asking, quotas);
+  return inTime(asking, body, (options) => hold(whole, { leaseMs, ...claims, ...options }));
 }
 
 export async function settle(asking: Asking, body: SettleBody): Promise<Settlement> {

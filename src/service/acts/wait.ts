@@ -1,19 +1,20 @@
 // Calls that may wait for their turn.
 
 import { invalidOption } from "../../kernel/errors.ts";
+import type { ConsumeBody } from "../../http/requests.ts";
 import type { HostedLimiter } from "../../limiter.ts";
 import type { Asking } from "../context.ts";
 import { ProblemError, stopping } from "../problems.ts";
 
-type RemoteWait = Pick<Parameters<HostedLimiter["consumeForRemote"]>[1], "maxWaitMs" | "signal" | "abandoned">;
+type RemoteOptions = Parameters<HostedLimiter["consumeForRemote"]>[1];
 
-/** Decides a call that may wait for its turn. Without `maxWaitMs` it does not wait. */
+/** Decides a call that may wait for its turn. Without `maxWaitMs`, or with `force`, it does not wait. */
 export async function inTime<Answer>(
   { context, request }: Asking,
-  maxWaitMs: number | undefined,
-  decide: (wait: RemoteWait) => Promise<Answer>,
+  { maxWaitMs = 0, force }: Pick<ConsumeBody, "maxWaitMs" | "force">,
+  decide: (options: RemoteOptions) => Promise<Answer>,
 ): Promise<Answer> {
-  if (maxWaitMs === undefined || maxWaitMs === 0) return decide({});
+  if (maxWaitMs === 0 || force === true) return decide({ force });
   const { bounds } = context;
   if (maxWaitMs > bounds.maxWaitMs)
     throw invalidOption("maxWaitMs", `at most ${bounds.maxWaitMs}, the bound of this service`, maxWaitMs);
