@@ -138,7 +138,6 @@ export const LOSSES: readonly Loss[] = [
     of: OF_ONE_CALL,
   },
   { when: "a client gets no answer to a call, and the call is then denied or fails", of: OF_ONE_CALL },
-  { when: "a client's request arrives after the service has denied its booking", of: OF_ONE_CALL },
 ];
 
 /** What the oracle does not follow: what was admitted before a reset is gone, if it was booked by then. */

@@ -142,13 +142,10 @@ export class Oracle {
     if (!decision.allowed && planned.verb !== "record") return mayBeCharged ? { ...NOTHING, most: mayBe } : NOTHING;
     const admitted = decision.allowed ? price : 0;
     const [least, most] = this.#rangeOf(planned, decided, unit, price, mayBe);
-    // A late copy of a client's request may be charged beside its booking.
-    const isLate = this.#isDecidedByClient(decided);
-    // And a hold that was made before its call was asked again is charged at its end.
+    // A hold that was made before its call was asked again is charged at its end.
     const isHeldTwice = ENDING.has(planned.verb) && isDoubtful && "maxWaitMs" in planned;
-    const isCopied = isLate || this.#mayComeAfterLoss(decided);
     const again =
-      (isCopied ? 1 : 0) +
+      (this.#mayComeAfterLoss(decided) ? 1 : 0) +
       (isHeldTwice ? 1 : 0) +
       (decision.degraded === null ? 0 : this.deaths.timesAgain(decided.on));
     return { admitted, least: isLost ? 0 : least, most: most + again * mayBe };
@@ -205,6 +202,8 @@ export class Oracle {
   ): [least: number, most: number] {
     if (planned.verb === "consume" || planned.verb === "record") return [price, price];
     if (planned.verb === "run" && unit === "calls") return [price, price];
+    // A hold that is never ended is charged when it expires.
+    if (planned.verb === "reserve" && NEVER_ENDS.has(planned.ending) && !this.comesTwice(planned)) return [price, price];
     const ends = this.#ends.get(planned.id) ?? [];
     const [end] = ends;
     const isPlain = ends.length === 1 && decided.decision.degraded === null && !this.#hasTrouble;
@@ -234,12 +233,6 @@ export class Oracle {
     return this.isClient(on) && faults.some((fault) => isEnd(fault) && fault.atMs >= askedAtMs - CLOSES_WITHIN_MS);
   }
 
-  /** Whether a client decided a call without its service. */
-  #isDecidedByClient({ on, atMs, decision }: Decided): boolean {
-    const isAway = (time: Away) => time.on === on && time.fromMs <= atMs;
-    return decision.degraded !== null && this.isClient(on) && this.away.some(isAway);
-  }
-
   /** Whether a call may stay charged that the store had booked before it was denied alone. */
   #mayStayCharged(planned: PlannedCall): boolean {
     return ENDING.has(planned.verb) || this.comesTwice(planned);
@@ -260,6 +253,7 @@ export class Oracle {
   }
 }
 
+const NEVER_ENDS: ReadonlySet<string> = new Set(["never", "extend"]);
 /** How long a client pauses at least before it sends a call again, ms. */
 const SENT_AGAIN_AFTER_MS = 15;
 /** How long a service may take to close, ms. */

@@ -280,10 +280,15 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: "this.#entries.unshift(...left);",
     replace: "",
   },
-  "client: a booking that the service denies is not recorded": {
+  "client: what the service would deny is not booked": {
     file: "client/decide.ts",
-    find: 'return verb === "record" || (answer as Decision).allowed ? null : record;',
-    replace: "return answer === null ? record : null;",
+    find: 'callItem(verb, keyed, verb === "consume" ? { force: true } : {})',
+    replace: "callItem(verb, keyed)",
+  },
+  "client: a hold that the service would deny is not made": {
+    file: "client/reserve.ts",
+    find: "{ leaseMs, force: true }",
+    replace: "{ leaseMs }",
   },
   "client: its local buckets survive an outage": {
     file: "client/local-away.ts",
