@@ -644,7 +644,11 @@ describe("holds while the service is unreachable", () => {
     const held = await instance.limiter.reserve(call);
     assert.ok(held.allowed);
     // A bucket has at most so many holds.
-    const items = Array.from({ length: 1_000 }, () => ({ op: "reserve", call: { ...call, cost: { tokens: 0 } }, force: true }));
+    const items = Array.from({ length: 1_000 }, () => ({
+      op: "reserve",
+      call: { ...call, cost: { tokens: 0 } },
+      force: true,
+    }));
     assert.equal((await server.post("/v1/batch", { items })).status, 200);
     await heal(instances);
     const back = instance.events.at(-1);

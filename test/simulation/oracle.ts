@@ -203,12 +203,17 @@ export class Oracle {
     if (planned.verb === "consume" || planned.verb === "record") return [price, price];
     if (planned.verb === "run" && unit === "calls") return [price, price];
     // A hold that is never ended is charged when it expires.
-    if (planned.verb === "reserve" && NEVER_ENDS.has(planned.ending) && !this.comesTwice(planned)) return [price, price];
+    const isAlone = !this.comesTwice(planned);
+    if (planned.verb === "reserve" && NEVER_ENDS.has(planned.ending) && isAlone) return [price, price];
     const ends = this.#ends.get(planned.id) ?? [];
     const [end] = ends;
-    const isPlain = ends.length === 1 && decided.decision.degraded === null && !this.#hasTrouble;
-    if (!isPlain || end === undefined || this.isAwayAt(end.on, end.atMs)) return [0, mayBe];
+    if (ends.length !== 1 || end === undefined || this.#hasTrouble) return [0, mayBe];
     const used = "tokens" in planned && planned.tokens > 0 && unit === "tokens" ? planned.tokens : price;
+    if (decided.decision.degraded !== null || this.isAwayAt(end.on, end.atMs)) {
+      // Either the end is booked, or the hold is charged when it expires.
+      const isUsed = end.how === "run" || (end.how === "settle" && end.status !== "failed");
+      return [isUsed && isAlone ? Math.min(used, price) : 0, mayBe];
+    }
     if (end.how === "run") return [used, used];
     if (end.how === "settle" && end.status === "settled") return [used, used];
     if (end.how === "release" && end.status === "settled") return [0, 0];

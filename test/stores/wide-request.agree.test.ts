@@ -2,11 +2,12 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Call, createLimiter, type Limiter, MisuseError, type PolicyInput } from "tollgate";
+import { type Call, MisuseError, type PolicyInput } from "tollgate";
 import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { type FakeClock, fakeClock } from "tollgate/testing";
 import { tagOf } from "../../src/kernel/key.ts";
+import { createHostedLimiter, type HostedLimiter } from "../../src/limiter.ts";
 import { decideInShards } from "../../src/store/wide-request.ts";
 import { cases } from "../length.ts";
 
@@ -89,7 +90,7 @@ async function shown(ask: () => Promise<unknown>): Promise<unknown> {
 }
 
 /** A method that a turn calls on both limiters, which are numbered. */
-type Verb = (limiter: Limiter, which: number) => Promise<unknown>;
+type Verb = (limiter: HostedLimiter, which: number) => Promise<unknown>;
 
 type Pick = <Item>(...items: Item[]) => Item;
 
@@ -107,10 +108,10 @@ function verbsFor(call: Call, held: [ids: string[], call: Call][], pick: Pick): 
   const grant = { id: pick("g1", "g2"), units: 1, durationMs: 60_000 };
   const usage = pick({ tokens: 10 }, { tokens: 40 }, {});
   const [ids, begun] = pick<[string[], Call]>([[], call], ...held);
-  const holdOf = (limiter: Limiter, which: number) => limiter.getHold(ids[which] ?? "x", begun);
-  const reserve: Verb = async (limiter, which) => {
+  const holdOf = (limiter: HostedLimiter, which: number) => limiter.getHold(ids[which] ?? "x", begun);
+  const reserveBy = async (limiter: HostedLimiter, which: number, options: { readonly force?: boolean }) => {
     const slow = { ...call, tool: call.tool === "b" ? "slow" : call.tool };
-    const reserved = await limiter.reserve(slow);
+    const reserved = await limiter.reserveForRemote(slow, options);
     if (!reserved.allowed) return reserved;
     if (which === 0) held.push([[], slow]);
     held.at(-1)?.[0].push(reserved.hold.id);
@@ -118,13 +119,15 @@ function verbsFor(call: Call, held: [ids: string[], call: Call][], pick: Pick): 
   };
   return {
     consume: (limiter) => limiter.consume(call),
+    "consume by force": (limiter) => limiter.consumeForRemote(call, { force: true }),
     record: (limiter) => limiter.record(call),
     peek: (limiter) => limiter.peek(plain),
     usage: (limiter) => limiter.usage(of),
     reset: (limiter) => limiter.reset(bucket),
     grant: (limiter) => limiter.grant(bucket, grant),
     error: (limiter) => limiter.reportOutcome(plain, { error: "no" }),
-    reserve,
+    reserve: (limiter, which) => reserveBy(limiter, which, {}),
+    "reserve by force": (limiter, which) => reserveBy(limiter, which, { force: true }),
     settle: (limiter, which) => holdOf(limiter, which).settle(usage),
     release: (limiter, which) => holdOf(limiter, which).release(),
     extend: (limiter, which) => holdOf(limiter, which).extend(),
@@ -138,7 +141,9 @@ async function play(policy: PolicyInput, seed: number, turns: number): Promise<v
   const clock = fakeClock();
   const shards = sharded(clock);
   const onEvent = () => {};
-  const limiters = [shards.store, memoryStore({ clock })].map((store) => createLimiter({ policy, store, onEvent }));
+  const limiters = [shards.store, memoryStore({ clock })].map((store) =>
+    createHostedLimiter({ policy, store, onEvent }),
+  );
   const held: [ids: string[], call: Call][] = [];
   let call = callOf(pick);
   for (let turn = 0; turn < turns; turn++) {
