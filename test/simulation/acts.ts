@@ -12,6 +12,11 @@ export type Act =
       readonly answers: readonly StoreAnswer[] | Error;
     }
   | { readonly type: "beat"; readonly nowMs: number; readonly member: Member; readonly beat: Beat }
-  /** It holds these states from now on, and no others. */
-  | { readonly type: "restart"; readonly states: ReadonlyMap<string, StoredState>; readonly damaged: readonly string[] }
+  /** It holds these states from now on, and no others but the mark of an earlier server if it has that. */
+  | {
+      readonly type: "restart";
+      readonly states: ReadonlyMap<string, StoredState>;
+      readonly damaged: readonly string[];
+      readonly hasMark: boolean;
+    }
   | { readonly type: "damage"; readonly key: string };

@@ -21,6 +21,14 @@ import { BEGIN_MS } from "./machine.ts";
 
 /** What no version writes. */
 const DAMAGED = "not a bucket";
+/** The mark of a server that ran before, and where the script keeps which server that was. */
+const EARLIER: StoredState = {
+  kind: "mark",
+  expiresAtMs: Number.MAX_SAFE_INTEGER,
+  incarnation: "earlier",
+  lost: "all",
+};
+const SERVER_KEY = "tollgate:1:$server";
 
 export class RealRedis {
   readonly #io: Redis;
@@ -53,6 +61,7 @@ export class RealRedis {
         await this.#io.flushdb();
         for (const [key, state] of act.states) await this.#write(key, state);
         for (const key of act.damaged) await this.#io.set(key, DAMAGED);
+        if (act.hasMark) await this.#io.mset(MARK_KEY, encodeState(EARLIER), SERVER_KEY, "another");
         break;
       case "damage":
         await this.#io.set(act.key, DAMAGED);

@@ -169,7 +169,7 @@ export class StoreServer {
     for (const { key, state } of kept) if (key !== MARK_KEY) this.#write(key, state);
     for (const key of damaged) this.damaged.add(key);
     this.#restarting--;
-    this.#onAct({ type: "restart", states: new Map(this.states), damaged });
+    this.#onAct({ type: "restart", states: new Map(this.states), damaged, hasMark: this.#hadMark });
   }
 
   damage(key: string): void {
