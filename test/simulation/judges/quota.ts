@@ -6,12 +6,18 @@ import type { Booking } from "../bookings.ts";
 import type { Account, Decided, Oracle } from "../oracle.ts";
 import { numberOf } from "../log.ts";
 import { BEGIN_MS } from "../machine.ts";
-import { type Away, hasReachedStore, type Outage, outagesOf } from "../outages.ts";
+import { type Away, hasReachedStore, type Outage, outageOf, outagesOf } from "../outages.ts";
 import { isLasting } from "./count.ts";
 
 interface Admitted {
   readonly atMs: number;
   readonly units: number;
+}
+
+/** From one call to another, by the store's clock. */
+interface Span {
+  readonly fromMs: number;
+  readonly untilMs: number;
 }
 
 export function* quota(oracle: Oracle): Generator<string> {
@@ -24,13 +30,12 @@ export function* quota(oracle: Oracle): Generator<string> {
     // What one instance decides alone can exceed nothing, unless it has to admit everything.
     const isOne = oracle.isOneAlone || (oracle.isOneClient && isLasting(account) && account.bookings.every(isSpent));
     const isExact = isOne && isShared(oracle, account);
-    const overshoot = isExact ? 0 : overshoots.reduce((sum, most) => sum + (most.get(key) ?? 0), 0);
+    const overshoot = isExact ? 0 : overshoots.reduce((sum, of) => sum + of(key), 0);
     const extra = expectedExtra(oracle, account) + overshoot;
-    const boundOf = (spec: LimitSpec, ms: number) =>
-      boundIn(spec, ms) + extra * (1 + Math.ceil(ms / fullAgainMs(spec)));
-    const boundOfAny = (ms: number) => Math.max(...specs.map((spec) => boundOf(spec, ms)));
+    const boundOf = (spec: LimitSpec, span: Span) => boundIn(spec, span) + extra * timesIn(spec, span);
+    const boundOfAny = (span: Span) => Math.max(...specs.map((spec) => boundOf(spec, span)));
     // No bound is smaller for a longer time.
-    if (sumOf(admitted) <= boundOfAny(0)) continue;
+    if (sumOf(admitted) <= boundOfAny({ fromMs: BEGIN_MS, untilMs: BEGIN_MS })) continue;
     const worst = worstSpan(admitted, boundOfAny);
     if (worst === null) continue;
     const { units, ms, bound } = worst;
@@ -84,43 +89,50 @@ function sumOf(admitted: readonly Admitted[]): number {
 }
 
 /** The first span of time in which more was admitted than may be. */
-function worstSpan(admitted: readonly Admitted[], boundIn: (ms: number) => number) {
+function worstSpan(admitted: readonly Admitted[], boundOf: (span: Span) => number) {
   for (const [first, { atMs: fromMs }] of admitted.entries()) {
     let units = 0;
     for (const { atMs, units: more } of admitted.slice(first)) {
       units += more;
-      const ms = atMs - fromMs;
-      const bound = boundIn(ms);
-      if (units > bound) return { units, ms, bound };
+      const bound = boundOf({ fromMs, untilMs: atMs });
+      if (units > bound) return { units, ms: atMs - fromMs, bound };
     }
   }
   return null;
 }
 
 /** What docs/design.md states as the bound of each algorithm. */
-function boundIn(spec: LimitSpec, ms: number): number {
-  switch (spec.algorithm) {
-    case "budget":
-      return spec.quota * (1 + Math.floor(ms / spec.ttlMs));
-    case "fixed-window":
-      return "windowMs" in spec ? spec.quota * (1 + Math.ceil(ms / spec.windowMs)) : Number.POSITIVE_INFINITY;
-    case "sliding-window":
-      return spec.quota * (1 + Math.floor(ms / spec.windowMs));
-    case "token-bucket":
-      return spec.burst + Math.floor((ms * spec.levelPerMs) / spec.levelPerUnit);
-    default:
-      return Number.POSITIVE_INFINITY;
+function boundIn(spec: LimitSpec, span: Span): number {
+  if (spec.algorithm === "token-bucket") {
+    const { fromMs, untilMs } = span;
+    return spec.burst + Math.floor(((untilMs - fromMs) * spec.levelPerMs) / spec.levelPerUnit);
   }
+  const isCounted =
+    spec.algorithm === "budget" || spec.algorithm === "fixed-window" || spec.algorithm === "sliding-window";
+  return isCounted ? spec.quota * timesIn(spec, span) : Number.POSITIVE_INFINITY;
 }
 
-/** After how long all units are free again, at the latest. */
-function fullAgainMs(spec: LimitSpec): number {
-  return Math.max(1, algorithmOf(spec).outage.lifeMs(spec));
+/** In how many windows a span of time lies at most: so often all units may be used in it. */
+function timesIn(spec: LimitSpec, { fromMs, untilMs }: Span): number {
+  const windowMs =
+    spec.algorithm === "sliding-window" ? spec.windowMs : Math.max(1, algorithmOf(spec).outage.lifeMs(spec));
+  if (spec.algorithm === "fixed-window" && spec.align === "epoch")
+    return 1 + Math.floor(untilMs / windowMs) - Math.floor(fromMs / windowMs);
+  const times = (untilMs - fromMs) / windowMs;
+  return (
+    1 + (spec.algorithm === "budget" || spec.algorithm === "sliding-window" ? Math.floor(times) : Math.ceil(times))
+  );
 }
 
-/** By how much the decisions of an outage said that limits may be exceeded, by bucket. */
-function overshootsIn(oracle: Oracle, { decisions }: Outage): ReadonlyMap<string, number> {
-  const most = new Map<string, number>();
+/** What decides without what it asks: `client`, without its service; `instance`, without the store. */
+type Decider = "client" | "instance";
+
+/**
+ * By how much the decisions of an outage said that limits may be exceeded, by bucket: what clients admit alone comes on top of what
+ * services without the store do.
+ */
+function overshootsIn(oracle: Oracle, { decisions }: Outage): (key: string) => number {
+  const most = { client: new Map<string, number>(), instance: new Map<string, number>() };
   for (const entry of decisions) {
     const { planned, decision } = entry;
     if (!("call" in planned) || decision.degraded === null) continue;
@@ -128,10 +140,23 @@ function overshootsIn(oracle: Oracle, { decisions }: Outage): ReadonlyMap<string
     const matches = policiesOf(oracle, entry).flatMap((policy) => oracle.matchesOf(planned.call, policy));
     for (const { key, limit } of new Set(matches)) {
       // A limit that admits nothing meanwhile is never exceeded, whatever the others of the call are.
-      if (limit.onStoreError !== "deny") most.set(key, Math.max(most.get(key) ?? 0, overshoot));
+      if (limit.onStoreError === "deny") continue;
+      for (const decider of decidersOf(oracle, entry))
+        most[decider].set(key, Math.max(most[decider].get(key) ?? 0, overshoot));
     }
   }
-  return most;
+  return (key) => (most.client.get(key) ?? 0) + (most.instance.get(key) ?? 0);
+}
+
+/** What may have decided a call without the store. */
+function decidersOf(oracle: Oracle, entry: Decided): readonly Decider[] {
+  const { on, atMs } = entry;
+  if (!oracle.isClient(on)) return ["instance"];
+  if (outageOf(oracle, entry) !== undefined) return ["client"];
+  const isAway = oracle.away.some(
+    (time) => time.on === on && time.fromMs <= atMs && atMs <= (time.untilMs ?? Number.POSITIVE_INFINITY),
+  );
+  return isAway ? ["client", "instance"] : ["instance"];
 }
 
 /** The policies that a call may follow: the one before a reload, and of a client's call, those of a service that decides alone. */
