@@ -16,6 +16,8 @@ export interface Booking {
   readonly most: number;
   /** The most that the call may come to, whatever became of it. */
   readonly mayBe: number;
+  /** Of that, what was booked because the call was settled before its hold was known. */
+  readonly unknown: number;
 }
 
 /** The units of a booking: what it takes at once, and what it may come to. */
@@ -41,8 +43,11 @@ export function addTo(bookings: Booking[], losesAnswers: boolean, booking: Booki
     if (losesAnswers) units.most = before.most + booking.most;
     if (hasRunTwice) Object.assign(units, { least: 0, most: before.most + booking.most });
     const mayBe = Math.max(before.mayBe, booking.mayBe);
+    const unknown = before.unknown + booking.unknown;
+    // The answer that was given again names the hold, and so the call is settled again.
+    if (isAgain && unknown > 0) units.most = Math.max(units.most, unknown + mayBe - units.admitted);
     const firstMs = Math.min(before.firstMs, booking.firstMs);
-    bookings[at] = { planned: booking.planned, firstMs, decided, mayBe, ...units };
+    bookings[at] = { planned: booking.planned, firstMs, decided, mayBe, unknown, ...units };
   }
 }
 

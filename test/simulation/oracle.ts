@@ -114,8 +114,21 @@ export class Oracle {
       if (!isLast) continue;
       const mayBe = mostOf(planned, limit.unit, price ?? 0);
       const units = this.#unitsOf(planned, decided, limit.unit, price ?? 0, mayBe);
-      addTo(account.bookings, this.#losesAnswers, { planned, firstMs: planned.atMs, decided, mayBe, ...units });
+      const unknown = this.#isSettledUnknown(planned) ? mayBe - (price ?? 0) : 0;
+      addTo(account.bookings, this.#losesAnswers, {
+        planned,
+        firstMs: planned.atMs,
+        decided,
+        mayBe,
+        unknown,
+        ...units,
+      });
     }
+  }
+
+  /** Whether a call was settled whose hold was not known then. */
+  #isSettledUnknown({ id }: PlannedCall): boolean {
+    return this.#ends.get(id)?.some(({ how, status }) => how === "settle" && status === "unknown-hold") ?? false;
   }
 
   #newAccount(key: string, limit: string, capacity: number): Account {
