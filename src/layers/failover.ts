@@ -67,6 +67,7 @@ export class FailoverLayer implements Layer, OutageWork {
     this.#outage = new Outage(this, "new", unavailable("the store was never reached"), clock);
     this.#heartbeat = new Heartbeat(this.#link, this.#members, names, {
       due: () => this.#stay(),
+      dated: () => this.#local.correct(this.#link.time.correctionMs),
       grown: (count) => tell({ type: "instances", instances: count }),
       late: () => this.#outage.hasten(),
     });

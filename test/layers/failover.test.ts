@@ -83,6 +83,25 @@ describe("an instance that has never reached the store", () => {
       assert.ok((usage?.resetAfterMs ?? 0) <= 3_600_000);
       await limiter.close();
     });
+
+    it(`admits nothing again when it learns the store's time, and its own clock is ${hours} hours ahead`, async () => {
+      const remote = new RemoteStore({ nowMs: () => Date.now() - hours * 3_600_000 });
+      remote.fault = "lose-request";
+      const { limiter, until } = instanceOf(remote, policyOf({ onStoreError: "local" }), { instances: 1 });
+      assert.equal(await admitted(limiter, 6), 6);
+      assert.equal((await limiter.consume({ ...call, idempotencyKey: "k1" })).allowed, true);
+      // Beats are answered, and no batch arrives.
+      const lost = Array.from({ length: 1_000 }, () => "lose-request" as const);
+      remote.faults.push(...lost);
+      remote.fault = "answer";
+      while (remote.faults.length === lost.length) await new Promise((resolve) => setTimeout(resolve, 5));
+      assert.equal((await limiter.consume({ ...call, idempotencyKey: "k1" })).replayed, true);
+      assert.equal(await admitted(limiter, 6), 3);
+      remote.faults.splice(0);
+      await until("store.recovered");
+      assert.equal(await usedIn(limiter), 10);
+      await limiter.close();
+    });
   }
 });
 

@@ -17,6 +17,8 @@ const SEEN_BUCKETS = 64;
 export interface BeatListener {
   /** It is time for a beat. The layer sends it, unless its state needs none. */
   due(): Promise<void>;
+  /** The store's time is known from now on. */
+  dated(): void;
   /** The store has counted more instances than before. */
   grown(instances: number): void;
   /** A beat was answered after its deadline. */
@@ -83,7 +85,10 @@ export class Heartbeat {
   }
 
   #learn(beat: Beat, sentMs: number): void {
-    this.#link.time.learn(beat.nowMs, sentMs);
+    const { time } = this.#link;
+    const isFirst = !time.isKnown;
+    time.learn(beat.nowMs, sentMs);
+    if (isFirst) this.#listener.dated();
     if (this.#members.learn(beat)) this.#listener.grown(beat.instances);
     if (monotonicClock.nowMs() - sentMs >= this.#link.deadlineMs) this.#listener.late();
   }

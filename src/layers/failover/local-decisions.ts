@@ -39,8 +39,15 @@ export class LocalDecisions {
     this.#outage = outage;
     this.#fallback = new Fallback(link.views);
     this.#inFlight = new InFlight(this.#fallback);
-    // What an earlier process admitted, and has not been booked, reduces this one's share.
-    for (const request of backlog.bookings()) this.#decide(request);
+    // Also what an earlier process admitted.
+    this.#decideAgain();
+  }
+
+  /** The store's time is known from now on: what was admitted before it counts by it, here and later in the store. */
+  correct(byMs: number): void {
+    this.#backlog.correct(byMs);
+    this.clear();
+    this.#decideAgain();
   }
 
   /** Expects that the store books requests that are under way when an outage begins. */
@@ -108,6 +115,11 @@ export class LocalDecisions {
       throw error;
     }
     return replies;
+  }
+
+  /** Decides what was admitted and has not been booked, so that it reduces this instance's share. */
+  #decideAgain(): void {
+    for (const request of this.#backlog.bookings()) this.#decide(request);
   }
 
   #decide(request: StoreRequest): StoreAnswer {

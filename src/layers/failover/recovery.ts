@@ -96,7 +96,6 @@ export class Recovery {
   /** Books what has been admitted until now. */
   async flush(): Promise<void> {
     const { time } = this.#link;
-    this.#backlog.correct(time.correctionMs);
     this.#backlog.makeBatches(this.#batchSize, time.nowMs());
     await this.settle();
   }
