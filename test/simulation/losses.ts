@@ -66,8 +66,8 @@ const DAMAGED: Loss = {
 export const LOSSES: readonly Loss[] = [
   {
     when: "the store loses what it held",
-    of: (oracle, { bookings }) => {
-      const { faults } = oracle.run.schedule;
+    of: (oracle, { bookings, limit }) => {
+      const { faults, settings } = oracle.run.schedule;
       const losses = faults.filter((fault) => fault.type === "restart" && fault.agoMs !== 0) as Restart[];
       if (losses.length === 0) return NONE;
       const isTwice = (booking: Booking) => isHeld(booking) || losses.some((loss) => isInFlight(oracle, booking, loss));
@@ -75,7 +75,9 @@ export const LOSSES: readonly Loss[] = [
       // One instance that always lives has seen all of it, and gives it back.
       if (oracle.isOneAlone && !bookings.some(isHeld)) return { fewer: 0, more };
       const lastMs = Math.max(...losses.map(({ atMs, forMs }) => atMs + forMs));
-      const isGone = ({ firstMs }: Booking) => firstMs <= lastMs;
+      // Without failover nothing gives back units that were borrowed before, and that calls take afterwards.
+      const isLent = !settings.hasFailover && oracle.run.policies.lends(limit);
+      const isGone = ({ firstMs }: Booking) => firstMs <= lastMs + (isLent ? LENT_MS : 0);
       return { fewer: sumOf(bookings.filter(isGone)), more };
     },
   },
