@@ -76,7 +76,9 @@ export function hasReachedStore({ run, away }: Oracle, on: string, atMs: number,
     const { degraded, verdicts } = entry.decision;
     return entry.on === on && isThen(entry.atMs) && degraded === null && verdicts.length > 0;
   });
-  return knew || away.some((time) => time.on === on && time.untilMs !== null && isThen(time.untilMs));
+  const wasBack = away.some((time) => time.on === on && time.untilMs !== null && isThen(time.untilMs));
+  // A heartbeat may have been answered before any call was. A client has none.
+  return knew || wasBack || run.census.knownBy(on, atMs) !== null;
 }
 
 /**
