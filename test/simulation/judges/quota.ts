@@ -8,6 +8,7 @@ import { numberOf } from "../log.ts";
 import { BEGIN_MS } from "../machine.ts";
 import { type Away, hasReachedStore, type Outage, outageOf, outagesOf } from "../outages.ts";
 import { isLasting } from "./count.ts";
+import { sharesOfTooFew } from "./too-few.ts";
 
 interface Admitted {
   readonly atMs: number;
@@ -131,9 +132,10 @@ type Decider = "client" | "instance";
  * By how much the decisions of an outage said that limits may be exceeded, by bucket: what clients admit alone comes on top of what
  * services without the store do.
  */
-function overshootsIn(oracle: Oracle, { decisions }: Outage): (key: string) => number {
+function overshootsIn(oracle: Oracle, outage: Outage): (key: string) => number {
   const most = { client: new Map<string, number>(), instance: new Map<string, number>() };
-  for (const entry of decisions) {
+  const together = sharesOfTooFew(oracle, outage);
+  for (const entry of outage.decisions) {
     const { planned, decision } = entry;
     if (!("call" in planned) || decision.degraded === null) continue;
     const overshoot = decision.degraded.maxOvershoot ?? Number.POSITIVE_INFINITY;
@@ -145,7 +147,7 @@ function overshootsIn(oracle: Oracle, { decisions }: Outage): (key: string) => n
         most[decider].set(key, Math.max(most[decider].get(key) ?? 0, overshoot));
     }
   }
-  return (key) => (most.client.get(key) ?? 0) + (most.instance.get(key) ?? 0);
+  return (key) => (most.client.get(key) ?? 0) + Math.max(most.instance.get(key) ?? 0, together(key));
 }
 
 /** What may have decided a call without the store. */
