@@ -7,7 +7,7 @@ import type { Account, Oracle } from "./oracle.ts";
 import { isInDoubt } from "./outages.ts";
 import type { Run } from "./run.ts";
 import type { Fault, NamedBucket } from "./schedule.ts";
-import { REFUSALS } from "./server.ts";
+import { isRefusal } from "./server.ts";
 
 export interface Losses {
   /** So many units may be missing. */
@@ -182,11 +182,6 @@ type Told = Extract<Entry, { type: "event" }>;
 /** Whether a service's store fails for good in the eyes of its clients. */
 function isForGood(fault: Fault): boolean {
   return fault.type === "full-disk" || isRefusal(fault);
-}
-
-/** Whether the server refuses what it is asked for a reason that is not an outage. */
-function isRefusal(fault: Fault): boolean {
-  return fault.type === "refuse" && !REFUSALS[fault.refusal];
 }
 
 function isHeld({ planned }: Booking): boolean {

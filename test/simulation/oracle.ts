@@ -11,6 +11,7 @@ import { type Asked, type Entry, numberOf } from "./log.ts";
 import { type Away, awayTimes, hasLeftDuring, hasReachedStore, isInDoubt } from "./outages.ts";
 import type { Run } from "./run.ts";
 import type { Call, Fault, PlannedCall } from "./schedule.ts";
+import { isRefusal } from "./server.ts";
 
 export type Decided = Extract<Entry, { type: "decided" }>;
 export type Failed = Extract<Entry, { type: "failed" }>;
@@ -183,12 +184,13 @@ export class Oracle {
   }
 
   /** Whether a copy of a request that the server has refused may arrive when the server accepts it again. */
-  #mayComeLate({ error, askedAtMs, atMs }: Failed): boolean {
-    if (error.code !== "unauthorized") return false;
-    return this.run.schedule.faults.some((fault) => {
-      if (fault.type !== "network" || fault.rules.repeats === 0) return false;
-      return fault.atMs <= atMs && askedAtMs <= fault.atMs + fault.forMs;
+  #mayComeLate({ error, on, askedAtMs, atMs }: Failed): boolean {
+    const during = this.run.schedule.faults.filter((fault) => {
+      return "forMs" in fault && fault.atMs <= atMs && askedAtMs <= fault.atMs + fault.forMs;
     });
+    // A service does not tell a client why its store failed.
+    const isRefused = error.code === "unauthorized" || (this.isClient(on) && during.some(isRefusal));
+    return isRefused && during.some((fault) => fault.type === "network" && fault.rules.repeats > 0);
   }
 
   /** Whether a client may have sent a call twice. */

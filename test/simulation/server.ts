@@ -17,6 +17,7 @@ import {
 } from "../../src/store/api.ts";
 import type { Act } from "./acts.ts";
 import type { Machine } from "./machine.ts";
+import type { Fault } from "./schedule.ts";
 
 /** What a server answers that cannot do what it is asked, and whether it may later. */
 export const REFUSALS = {
@@ -26,6 +27,11 @@ export const REFUSALS = {
   unauthorized: false,
 } as const satisfies Partial<Record<StoreErrorCode, boolean>>;
 export type Refusal = keyof typeof REFUSALS;
+
+/** Whether the server refuses what it is asked for a reason that is not an outage. */
+export function isRefusal(fault: Fault): boolean {
+  return fault.type === "refuse" && !REFUSALS[fault.refusal];
+}
 
 /** What an instance takes back after an outage it does by itself: no caller waits for that. */
 const NO_CALLER = "";
