@@ -8,6 +8,7 @@ import {
   FOUND,
   LIMIT_NUMBERS,
   MODE_FLAGS,
+  STEP_FLAGS,
   MODES,
   REFUSALS,
   REPLIES,
@@ -19,6 +20,7 @@ const codes = Object.fromEntries(Object.entries(FORMS).map(([name, { code }]) =>
 const CONSTANTS = [
   MODES,
   MODE_FLAGS,
+  STEP_FLAGS,
   EVENTS,
   REPLIES,
   REFUSALS,

@@ -194,9 +194,10 @@ function unitsNeeded(event: StepEvent): number {
   return event.type === "hold" ? unitsFor(event.units) : Number.NEGATIVE_INFINITY;
 }
 
-function booked(judged: Judged, turn: Turn | null, atMs: number | undefined, nowMs: number): Contents {
+function booked(judged: Judged, turn: Turn | null, requestAtMs: number | undefined, nowMs: number): Contents {
   const { before, entry } = judged;
-  const { limit, event } = judged.step;
+  const { limit, event, atMs: ownAtMs = requestAtMs } = judged.step;
+  const atMs = requestAtMs === undefined ? undefined : ownAtMs;
   const spend = (contents: Contents, units: number) =>
     atMs === undefined ? charged(limit, contents, units, nowMs) : chargedLate(limit, contents, units, atMs, nowMs);
   switch (event.type) {

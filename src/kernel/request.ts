@@ -50,6 +50,8 @@ export interface Step {
   readonly event: StepEvent;
   /** Whether it is left out of the judgement: it denies no request, and is booked when the request is. */
   readonly shadow?: boolean;
+  /** In a request with `atMs`: the instant of this step, where its units flow back from another one on. */
+  readonly atMs?: number;
   /** What the limiter's layers need to know; a store ignores it. */
   readonly hints?: StepHints;
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
-import { forEachAlgorithm, large, tokenBucket, WINDOW_MS } from "./limits.ts";
+import { forEachAlgorithm, large, tokenBucket, UNIT_MS, WINDOW_MS } from "./limits.ts";
 import { epoch, onShared, toWindow } from "./shared-cases.ts";
 import { charge } from "./steps.ts";
 import type { StoreCase, Trial } from "./trial.ts";
@@ -38,6 +38,16 @@ export const outageCases: readonly StoreCase[] = [
       const { steps } = await t.ask("peek", charge("then", limit), charge(`after-${laterMs}`, limit));
       assert.deepEqual(steps[1], steps[0], `${laterMs} ms after it`);
     }
+  }),
+  onShared("books each step of a late request at its own instant, where it has one", async (t) => {
+    const { nowMs: atMs } = await t.ask("judge", charge("then", tokenBucket, 3));
+    await t.advance(3 * UNIT_MS);
+    const late = charge("late", tokenBucket, 3);
+    const own = { ...charge("own", tokenBucket, 3), atMs: atMs + 2 * UNIT_MS };
+    const ahead = { ...charge("ahead", tokenBucket, 3), atMs: atMs + 9 * UNIT_MS };
+    await t.send({ mode: "force", steps: [late, own, ahead], atMs });
+    const [one, two, three] = ["late", "own", "ahead"].map((bucket) => t.usedOf(bucket, tokenBucket));
+    assert.deepEqual([await one, await two, await three], [0, 2, 3]);
   }),
   onShared("books late into the window of the charge, also when the bucket was used since", async (t) => {
     const atMs = (await toWindow(t)) + WINDOW_MS - 1;

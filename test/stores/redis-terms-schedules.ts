@@ -118,12 +118,15 @@ const noneOr = <Value>(arbitrary: fc.Arbitrary<Value>, weight: number) =>
   fc.oneof({ weight, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });
 
 function stepOf(limits: readonly LimitSpec[]): fc.Arbitrary<At<Step>> {
-  return fc.record({ bucket: fc.nat(limits.length - 1), isOther: fc.nat(9), isShadow: fc.nat(9) }).chain((drawn) => {
+  const ownMs = noneOr(fc.oneof(pastMs, fc.constantFrom(-1, -50)), 4);
+  const drawing = fc.record({ bucket: fc.nat(limits.length - 1), isOther: fc.nat(9), isShadow: fc.nat(9), ownMs });
+  return drawing.chain((drawn) => {
     const first = limits[drawn.bucket] as LimitSpec;
     const limit = drawn.isOther === 0 ? changed(first) : first;
     const shadow = drawn.isShadow === 0 ? { shadow: true } : {};
     return eventOf(limit).map((event) => (nowMs: number) => {
-      return { bucket: `b${drawn.bucket}`, limit, event: event(nowMs), ...shadow };
+      const own = drawn.ownMs === undefined ? {} : { atMs: nowMs - drawn.ownMs };
+      return { bucket: `b${drawn.bucket}`, limit, event: event(nowMs), ...shadow, ...own };
     });
   });
 }

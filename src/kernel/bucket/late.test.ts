@@ -48,6 +48,19 @@ const raise = (units: number, atMs: number, lost: "all" | "some" = "all", id = "
 });
 
 describe("units that are booked late", () => {
+  it("count from the instant of their step, where that has one, and from now where that lies ahead", () => {
+    const step = { bucket: "b", limit: tokenBucket, event: charge(3) };
+    for (const [ownAtMs, used] of [
+      [NOW_MS - 100, 2],
+      [NOW_MS + 100, 3],
+    ] as const) {
+      const request: StoreRequest = { mode: "force", steps: [{ ...step, atMs: ownAtMs }], atMs: NOW_MS - 900 };
+      assert.equal(decide(request, [undefined], NOW_MS).reply?.steps[0]?.used, used);
+      const { atMs: _, ...atOnce } = request;
+      assert.equal(decide(atOnce, [undefined], NOW_MS).reply?.steps[0]?.used, 3);
+    }
+  });
+
   for (const limit of [quota, first, epoch, calendar, sliding]) {
     it(`count in the window of their instant, and are dropped once that is over: ${limit.algorithm}`, () => {
       const bucket = bucketOf(limit);

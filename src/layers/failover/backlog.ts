@@ -9,7 +9,7 @@ import { StoreError } from "../../store/error.ts";
 import type { ReceiptTerms } from "../../store/shared-store.ts";
 import { endsCall } from "../../store/room.ts";
 import { onlyCharges } from "../layer.ts";
-import { bookingOf, leftOf, levelOf, type LocalFlow, remaining, type Sum } from "./booking.ts";
+import { bookingOf, corrected, inTurn, leftOf, levelOf, type LocalFlow, remaining, type Sum } from "./booking.ts";
 import type { InstanceNames } from "./members.ts";
 import type { Journal } from "./options.ts";
 
@@ -107,7 +107,7 @@ export class Backlog {
     } else {
       const { wait: _, ...kept } = request;
       const key = `request/${++this.#serial}`;
-      const booked: StoreRequest = { ...kept, mode: "force", atMs };
+      const booked = inTurn(kept, atMs, flows);
       this.#write([[key, booked]]);
       this.#requests.set(key, booked);
       if (isGuess) this.#guessed.add(key);
@@ -124,7 +124,7 @@ export class Backlog {
         const { level: _, ...rest } = sum;
         this.#sums.set(key, { ...rest, atMs: sum.atMs + byMs });
       }
-      if (request?.atMs !== undefined) this.#requests.set(key, { ...request, atMs: request.atMs + byMs });
+      if (request !== undefined) this.#requests.set(key, corrected(request, byMs));
     }
     this.#guessed.clear();
   }

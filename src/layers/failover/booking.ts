@@ -9,10 +9,15 @@ import { onlyCharges } from "../layer.ts";
  * A request without an answer, as the batch that settles it has it: booked if its caller may go on since `atMs` (the store's time), else
  * undone.
  */
-export function asSettled(request: StoreRequest, isAdmitted: boolean, atMs: number): StoreRequest {
+export function asSettled(
+  request: StoreRequest,
+  isAdmitted: boolean,
+  atMs: number,
+  flows: readonly LocalFlow[] = [],
+): StoreRequest {
   const { wait, ...asked } = request;
   if (request.mode === "peek") return asked;
-  if (isAdmitted || request.mode === "force") return { ...asked, mode: "force", atMs };
+  if (isAdmitted || request.mode === "force") return inTurn(asked, atMs, flows);
   // An undo finds a place in a queue by the id in `wait`. A later booking waits for nothing.
   return { ...asked, mode: "undo", ...(wait === undefined ? {} : { wait }) };
 }
@@ -39,6 +44,28 @@ export interface LocalFlow {
   readonly limit: LimitSpec;
   /** When all of the bucket has flowed back. */
   readonly endsAtMs: number;
+}
+
+/**
+ * A request that is booked by itself, with the instants from which its charges of buckets with a rate flow back: so that they are gone
+ * when this instance's own bucket is, as they would be if the store had never been away.
+ */
+export function inTurn(request: StoreRequest, atMs: number, flows: readonly LocalFlow[]): StoreRequest {
+  const steps = request.steps.map((step, i): Step => {
+    const { limit, event } = step;
+    const { outage, book } = algorithmOf(limit);
+    const flow = flows[i];
+    if (!outage.hasRate || event.type !== "charge" || flow === undefined) return step;
+    const alone = book(limit, undefined, event.cost, atMs);
+    return { ...step, atMs: outage.flowsFromMs(outage.flowingLast(limit, alone, flow.endsAtMs)) };
+  });
+  return { ...request, mode: "force", atMs, steps };
+}
+
+/** A request whose instants were guessed, and are known now. */
+export function corrected({ atMs: guessMs = 0, ...request }: StoreRequest, byMs: number): StoreRequest {
+  const steps = request.steps.map(({ atMs = guessMs, ...step }) => ({ ...step, atMs: atMs + byMs }));
+  return { ...request, atMs: guessMs + byMs, steps };
 }
 
 /**

@@ -6,7 +6,7 @@ import type { StoreReply, StoreRequest } from "../../kernel/request.ts";
 import type { StoreAnswer } from "../../store/store.ts";
 import { asStoreError, StoreError } from "../../store/error.ts";
 import type { Backlog } from "./backlog.ts";
-import { asSettled, asUndone } from "./booking.ts";
+import { asSettled, asUndone, type LocalFlow } from "./booking.ts";
 import { Fallback, needsStore } from "./fallback.ts";
 import { InFlight } from "./in-flight.ts";
 import type { Members } from "./members.ts";
@@ -93,13 +93,17 @@ export class LocalDecisions {
   doubt(requests: readonly StoreRequest[], number: number | null, known: readonly StoreAnswer[]): StoreAnswer[] {
     const atMs = this.#link.time.nowMs();
     this.hear(requests, known);
+    const flows: LocalFlow[][] = [];
     const replies = requests.map((request, i): StoreAnswer => {
       const found = known[i];
-      return found === undefined || isOutage(found) ? this.#decide(request) : found;
+      if (found !== undefined && !isOutage(found)) return found;
+      const reply = this.#decide(request);
+      flows[i] = this.#fallback.flowsOf(request);
+      return reply;
     });
     if (number === null) return replies;
     const isAdmitted = (reply: StoreAnswer | undefined) => !StoreError.isInstance(reply) && reply?.allowed === true;
-    const settled = requests.map((request, i) => asSettled(request, isAdmitted(replies[i]), atMs));
+    const settled = requests.map((request, i) => asSettled(request, isAdmitted(replies[i]), atMs, flows[i]));
     try {
       this.#backlog.addDoubtful(number, settled, atMs);
     } catch (error) {

@@ -15,8 +15,12 @@ import { Views } from "./views.ts";
 const START_MS = Date.UTC(2030, 0, 1);
 const FAILURE = new StoreError("unavailable", "the store is unreachable", { transient: true });
 
-function requestOf(limit: TokenBucketLimit, cost: number): StoreRequest {
-  return { mode: "judge", steps: [{ bucket: "b", limit, event: { type: "charge", cost } }] };
+/** How a call meets an outage: it is decided without the store, was sent before, or has a key of its own. */
+type Way = "plain" | "sent" | "keyed";
+
+function requestOf(limit: TokenBucketLimit, cost: number, key?: string): StoreRequest {
+  const once = key === undefined ? {} : { once: { key, request: key } };
+  return { mode: "judge", ...once, steps: [{ bucket: "b", limit, event: { type: "charge", cost } }] };
 }
 
 /** The only instance of a store, and a bucket that was never away. */
@@ -28,6 +32,7 @@ class OneAlone {
   #stored: StoredState | undefined;
   #all: StoredState | undefined;
   isAway = false;
+  #keys = 0;
 
   constructor() {
     const time = { nowMs: () => this.nowMs };
@@ -36,14 +41,23 @@ class OneAlone {
     this.#local = new LocalDecisions({ views: this.#views, time }, this.#backlog, members, outage);
   }
 
-  /** @param isSent whether the call was sent before the outage, and its answer does not come */
-  call(limit: TokenBucketLimit, cost: number, isSent = false): boolean {
-    const request = requestOf(limit, cost);
-    const reply = !this.isAway ? this.#ask(request) : isSent ? this.#doubt(request) : this.#local.admit(request);
-    assert.ok(reply !== undefined && !StoreError.isInstance(reply));
-    if (reply.allowed)
-      this.#all = decide({ ...request, mode: "force" }, [this.#all], this.nowMs).next?.[0] ?? this.#all;
-    return reply.allowed;
+  /** @param way `sent`: the call was sent before the outage, and its answer does not come */
+  call(limit: TokenBucketLimit, cost: number, way: Way = "plain"): boolean {
+    if (this.isAway && way === "sent") return this.callTogether(limit, [cost])[0] === true;
+    const request = requestOf(limit, cost, way === "keyed" ? `k${++this.#keys}` : undefined);
+    const reply = this.isAway ? this.#local.admit(request) : this.#ask(request);
+    assert.ok(!StoreError.isInstance(reply));
+    return this.#counted(limit, cost, reply);
+  }
+
+  /** Calls that were sent in one batch before the outage, and whose answers do not come. */
+  callTogether(limit: TokenBucketLimit, costs: readonly number[]): boolean[] {
+    const { number } = this.#backlog.nextReceipt();
+    const requests = costs.map((cost) => requestOf(limit, cost));
+    return this.#local.doubt(requests, number, []).map((reply, i) => {
+      assert.ok(!StoreError.isInstance(reply));
+      return this.#counted(limit, costs[i] ?? 0, reply);
+    });
   }
 
   /** @param takesMs how long the bookings are under way */
@@ -66,17 +80,18 @@ class OneAlone {
     return { stored: stored ?? 0, all: all ?? 0 };
   }
 
+  #counted(limit: TokenBucketLimit, cost: number, { allowed }: StoreReply): boolean {
+    const request = { ...requestOf(limit, cost), mode: "force" } as const;
+    if (allowed) this.#all = decide(request, [this.#all], this.nowMs).next?.[0] ?? this.#all;
+    return allowed;
+  }
+
   #ask(request: StoreRequest): StoreReply {
-    const { reply, next } = decide(request, [this.#stored], this.nowMs);
+    const { reply, next } = decide(request, [this.#stored, undefined], this.nowMs);
     assert.ok(reply !== null);
     if (next !== null) this.#stored = next[0];
     this.#views.learn(request, reply);
     return reply;
-  }
-
-  #doubt(request: StoreRequest) {
-    const { number } = this.#backlog.nextReceipt();
-    return this.#local.doubt([request], number, [])[0];
   }
 }
 
@@ -107,16 +122,62 @@ describe("units of a token bucket that were admitted in an outage", () => {
   it("flow back after those of a call that was under way when the outage began", () => {
     const alone = new OneAlone();
     alone.isAway = true;
-    assert.ok(alone.call(limit, 4, true));
+    assert.ok(alone.call(limit, 4, "sent"));
     assert.ok(alone.call(limit, 4));
     alone.nowMs += 4_000;
     alone.heal();
     assert.deepEqual(alone.used(limit), { stored: 4, all: 4 });
   });
 
+  it("flow back one after another where their calls were sent together, and each alone has flowed back", () => {
+    const alone = new OneAlone();
+    alone.isAway = true;
+    assert.deepEqual(alone.callTogether(limit, [1, 1, 1, 1, 1, 1, 1]), new Array(7).fill(true));
+    alone.nowMs += 1_500;
+    alone.heal();
+    assert.deepEqual(alone.used(limit), { stored: 6, all: 6 });
+    alone.nowMs += 4_500;
+    assert.deepEqual(alone.used(limit), { stored: 1, all: 1 });
+  });
+
+  it("flow back one after another where their calls have keys", () => {
+    const alone = new OneAlone();
+    assert.ok(alone.call(limit, 2));
+    alone.isAway = true;
+    for (let i = 0; i < 5; i++) assert.ok(alone.call(limit, 1, "keyed"));
+    alone.nowMs += 3_500;
+    alone.heal();
+    assert.deepEqual(alone.used(limit), { stored: 4, all: 4 });
+  });
+
   it("count for the store as if it had never been away, or less than three units more for each outage", () => {
+    play(["plain"], (alone, rate, outages) => {
+      const { stored, all } = alone.used(rate);
+      assert.ok(stored >= all, `the store counts ${stored} of ${all}`);
+      assert.ok(stored <= all + 3 * outages, `the store counts ${stored}, and not ${all}, after ${outages} outages`);
+    });
+  });
+
+  it("are never fewer for the store, whatever calls they are of", () => {
+    play(["plain", "sent", "keyed"], (alone, rate) => {
+      const { stored, all } = alone.used(rate);
+      assert.ok(stored >= all, `the store counts ${stored} of ${all}`);
+    });
+  });
+
+  type Check = (alone: OneAlone, rate: TokenBucketLimit, outages: number) => void;
+
+  /** Makes calls and outages, and checks after each act that the store does not miss. */
+  function play(ways: readonly Way[], check: Check): void {
     const act = fc.oneof(
-      { weight: 6, arbitrary: fc.record({ type: fc.constant("call" as const), cost: fc.integer({ min: 1, max: 6 }) }) },
+      {
+        weight: 6,
+        arbitrary: fc.record({
+          type: fc.constant("call" as const),
+          cost: fc.integer({ min: 1, max: 6 }),
+          way: fc.constantFrom(...ways),
+        }),
+      },
       {
         weight: 4,
         arbitrary: fc.record({ type: fc.constant("advance" as const), ms: fc.constantFrom(1, 333, 1_000, 4_000) }),
@@ -130,22 +191,16 @@ describe("units of a token bucket that were admitted in an outage", () => {
         let outages = 0;
         for (const each of acts) {
           if (each.type === "advance") alone.nowMs += each.ms;
-          else if (each.type === "call") alone.call(rate, each.cost);
+          else if (each.type === "call") alone.call(rate, each.cost, each.way);
           else if (each.type === "cut") alone.isAway = true;
           else {
             if (alone.isAway) outages++;
             alone.heal();
           }
-          const { stored, all } = alone.used(rate);
-          if (alone.isAway) continue;
-          assert.ok(stored >= all, `the store counts ${stored} of ${all}`);
-          assert.ok(
-            stored <= all + 3 * outages,
-            `the store counts ${stored}, and not ${all}, after ${outages} outages`,
-          );
+          if (!alone.isAway) check(alone, rate, outages);
         }
       }),
       { numRuns: 2_000 },
     );
-  });
+  }
 });

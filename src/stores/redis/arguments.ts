@@ -4,7 +4,7 @@ import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts
 import { MARK_KEY, receiptsKey } from "../../kernel/receipts.ts";
 import type { Step, StepEvent, StoreRequest } from "../../kernel/request.ts";
 import type { Terms } from "../../store/shared-store.ts";
-import { ABSENT, BOUNDS, EVENTS, LIMIT_NUMBERS, MODE_FLAGS, MODES } from "./wire.ts";
+import { ABSENT, BOUNDS, EVENTS, LIMIT_NUMBERS, MODE_FLAGS, MODES, STEP_FLAGS } from "./wire.ts";
 
 /** A batch, or a part of one, which goes to one script. */
 export interface Part {
@@ -152,9 +152,10 @@ function pushRequest(
   if (isOnce) values.push(keys.numberOf(once.key), once.request);
   values.push(steps.length);
   let last: Hold | undefined;
-  for (const { bucket, limit, event, shadow } of steps) {
+  for (const { bucket, limit, event, shadow, atMs: ownAtMs } of steps) {
     const number = limits.numberOf(limit);
     values.push(keys.numberOf(bucket), shadow === true ? -number : number);
+    if (atMs !== undefined && ownAtMs !== undefined) values.push(STEP_FLAGS.ownTime, ownAtMs);
     pushEvent(values, event, last);
     if (event.type === "hold") last = event;
   }

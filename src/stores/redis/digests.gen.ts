@@ -3,8 +3,8 @@
 /** The SHA-1 of each script. They are made here, because runtimes without Node have no SHA-1 at hand. */
 export const DIGESTS = {
   "apply": {
-    "server": "ff89b8ec470046f6e5b140eace80630b6d8362a7",
-    "clock": "1c7e5c8c169ef00effcce317e375e203a40909e5"
+    "server": "47dd2474b1c20121394f9bcde0fc9d624a40a1c0",
+    "clock": "4e85261dc534aa75970c9ebd5cc3338c3f84eebc"
   },
   "beat": {
     "server": "f7e3afe8e42f2072ffdba4189d28ded56d531ece",

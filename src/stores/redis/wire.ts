@@ -51,6 +51,9 @@ export const EVENTS = {
   revoke: -11,
 } as const satisfies Record<StepEvent["type"], number> & Record<string, number>;
 
+/** Stands before the event of a step that has its own instant: the instant follows (epoch ms), and then the event. */
+export const STEP_FLAGS = { ownTime: -12 } as const;
+
 /** The first number of a request's reply. A step's reply, where there is one, follows for each step. */
 export const REPLIES = {
   denied: 0,

@@ -6,7 +6,7 @@
 --   states: claim_state, contents_of, is_broken, put; terms: next_found
 
 -- One record for each step of a request, which the next request uses again: to make new ones takes time.
---   What the step asks: key; limit; event; is_shadow; units, of the event; needed,
+--   What the step asks: key; limit; own_at_ms, its instant, where that is not the request's; event; is_shadow; units, of the event; needed,
 --   units that must be free; id, of the entry that the event names or makes; lease_ms; of a raise at_ms, when the units were
 --   booked, and lost_some, whether the store may have kept some of them; outcome; value_hash; hold, the entry that it makes.
 --   How it stands: used_if_fast, units used of a charge that the fast path can make; else spent and entries, what is in the
@@ -72,6 +72,10 @@ local function read_steps(shape, may_reset, shows, may_be_fast)
       position = position + 1
     else
       position = position + 3
+    end
+    step.own_at_ms = nil
+    if event == OWN_TIME then
+      step.own_at_ms, event = argument(), argument()
     end
     if event >= CHARGE then
       event, units, needed = CHARGE, event, max(1, event)
@@ -139,9 +143,10 @@ local function wait_for(step)
 end
 
 -- What a step's bucket holds after the step was booked: at once, or at the request's turn (turn_at_ms), or at the earlier
--- instant at which the request was admitted (at_ms).
+-- instant at which the request was admitted (at_ms), or at the step's own one.
 local function booked(step, queued_id, turn_at_ms, at_ms)
   local limit, event, spent, entries = step.limit, step.event, step.spent, step.entries
+  at_ms = step.own_at_ms or at_ms
   if event == CHARGE and turn_at_ms then
     return queued(limit, spent, entries, queued_id, step.units, turn_at_ms, now_ms)
   elseif event == CHARGE then
