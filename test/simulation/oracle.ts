@@ -29,6 +29,8 @@ export interface Account {
   readonly bookings: Booking[];
 }
 
+/** The lease of a hold where neither the call nor its limit says it. */
+const LEASE_MS = 120_000;
 const NOTHING: Units = { admitted: 0, least: 0, most: 0 };
 
 export class Oracle {
@@ -229,10 +231,21 @@ export class Oracle {
       const isUsed = end.how === "run" || (end.how === "settle" && end.status !== "failed");
       return [isUsed && isAlone ? Math.min(used, price) : 0, mayBe];
     }
-    if (end.how === "run") return [used, used];
+    // A hold that has expired is charged, and its end books only what goes beyond that.
+    if (end.how === "run") return this.#mayExpire(decided, end.atMs) ? [Math.min(used, price), mayBe] : [used, used];
     if (end.how === "settle" && end.status === "settled") return [used, used];
     if (end.how === "release" && end.status === "settled") return [0, 0];
     return [0, mayBe];
+  }
+
+  /** Whether the server's clock is set forward by so much, while a call runs, that the lease of its hold may be over. */
+  #mayExpire({ atMs, askedAtMs }: Decided, untilMs: number): boolean {
+    const { faults } = this.run.schedule;
+    const jumps = faults.map((fault) => {
+      const isMeanwhile = fault.type === "server-clock" && askedAtMs <= fault.atMs && fault.atMs <= untilMs;
+      return isMeanwhile ? Math.max(0, fault.jumpMs) : 0;
+    });
+    return jumps.reduce((sum, ms) => sum + ms, untilMs - atMs) >= LEASE_MS;
   }
 
   /** Whether a process died that had only its own clock, and that was wrong: its journal may be booked in a window that is over. */

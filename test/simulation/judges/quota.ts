@@ -12,6 +12,8 @@ import { sharesOfTooFew } from "./too-few.ts";
 
 interface Admitted {
   readonly atMs: number;
+  /** Before `atMs` where that may be when the store answered once more. */
+  readonly earliestMs: number;
   readonly units: number;
 }
 
@@ -67,7 +69,9 @@ function admissionsOf(oracle: Oracle, account: Account): Admitted[] {
     // A call that waits is spent at its turn, and the log does not say exactly when that was.
     if (!isLasting(account) && "maxWaitMs" in planned) return [];
     // What was given back, or lost with its process, may be admitted again.
-    return [{ atMs: decidedAtMs(oracle, decided), units: Math.min(units, least) }];
+    const atMs = decidedAtMs(oracle, decided);
+    const earliestMs = mayAnswerAgain(oracle, decided) ? atMs - (decided.atMs - decided.askedAtMs) : atMs;
+    return [{ atMs, earliestMs, units: Math.min(units, least) }];
   });
   return admitted.filter(({ units }) => units > 0).sort((one, other) => one.atMs - other.atMs);
 }
@@ -85,13 +89,24 @@ function decidedAtMs(oracle: Oracle, { decision, on, atMs }: Decided): number {
   return hasReachedStore(oracle, on, atMs, sinceMs) ? decision.decidedAtMs : BEGIN_MS + atMs;
 }
 
+/** Whether the answer may be to a copy of the call's batch. */
+function mayAnswerAgain({ run }: Oracle, { askedAtMs, atMs }: Decided): boolean {
+  return run.schedule.faults.some(
+    (fault) =>
+      fault.type === "network" &&
+      fault.rules.repeats > 0 &&
+      fault.atMs <= atMs &&
+      askedAtMs <= fault.atMs + fault.forMs,
+  );
+}
+
 function sumOf(admitted: readonly Admitted[]): number {
   return admitted.reduce((sum, { units }) => sum + units, 0);
 }
 
 /** The first span of time in which more was admitted than may be. */
 function worstSpan(admitted: readonly Admitted[], boundOf: (span: Span) => number) {
-  for (const [first, { atMs: fromMs }] of admitted.entries()) {
+  for (const [first, { earliestMs: fromMs }] of admitted.entries()) {
     let units = 0;
     for (const { atMs, units: more } of admitted.slice(first)) {
       units += more;
