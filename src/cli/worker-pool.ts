@@ -55,9 +55,7 @@ export class Worker<Task, Result> {
     const number = this.#next++;
     const waiting = Promise.withResolvers<Result>();
     this.#waiting.set(number, waiting);
-    child.send({ number, task }, (error) => {
-      if (error !== null) this.#fail(number, endOf(child));
-    });
+    send(child, { number, task });
     return { result: await waiting.promise, pid: child.pid ?? 0 };
   }
 
@@ -117,9 +115,7 @@ export class Worker<Task, Result> {
         reject(endOf(child));
         for (const number of this.#waiting.keys()) this.#fail(number, endOf(child));
       });
-      child.send({ job: this.#job, settings: this.#settings }, (error) => {
-        if (error !== null) reject(endOf(child));
-      });
+      send(child, { job: this.#job, settings: this.#settings });
     });
   }
 
@@ -129,13 +125,19 @@ export class Worker<Task, Result> {
   }
 }
 
+/** Sends a message to a process. One that takes none is of no use any more: its end fails what waits for it. */
+function send(child: ChildProcess, message: object): void {
+  child.send(message, (error) => {
+    if (error !== null) child.kill("SIGKILL");
+  });
+}
+
 function hasEnded({ pid, exitCode, signalCode }: ChildProcess): boolean {
   return pid === undefined || exitCode !== null || signalCode !== null;
 }
 
 function endOf({ pid, exitCode, signalCode }: ChildProcess): WorkerError {
-  const how = signalCode ?? (exitCode === null ? "it takes no more tasks" : `exit code ${exitCode}`);
-  return new WorkerError({ kind: "ended", message: `process ${pid} ended: ${how}` });
+  return new WorkerError({ kind: "ended", message: `process ${pid} ended: ${signalCode ?? `exit code ${exitCode}`}` });
 }
 
 async function kill(child: ChildProcess): Promise<void> {

@@ -21,8 +21,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "outage: a doubtful denied call is booked": {
     file: "layers/failover/local-decisions.ts",
-    find: "asSettled(request, isAdmitted(replies[i]), atMs)",
-    replace: "asSettled(request, true, atMs)",
+    find: "asSettled(request, isAdmitted(replies[i]), atMs, flows[i])",
+    replace: "asSettled(request, true, atMs, flows[i])",
   },
   "outage: admitted calls are not remembered": {
     file: "layers/failover/local-decisions.ts",
