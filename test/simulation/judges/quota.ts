@@ -71,7 +71,8 @@ function admissionsOf(oracle: Oracle, account: Account): Admitted[] {
     // What was given back, or lost with its process, may be admitted again.
     const atMs = decidedAtMs(oracle, decided);
     const earliestMs = mayAnswerAgain(oracle, decided) ? atMs - (decided.atMs - decided.askedAtMs) : atMs;
-    return [{ atMs, earliestMs, units: Math.min(units, least) }];
+    // What decides counts whole milliseconds.
+    return [{ atMs: Math.ceil(atMs), earliestMs: Math.floor(earliestMs), units: Math.min(units, least) }];
   });
   return admitted.filter(({ units }) => units > 0).sort((one, other) => one.atMs - other.atMs);
 }
