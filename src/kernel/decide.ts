@@ -196,8 +196,8 @@ function unitsNeeded(event: StepEvent): number {
 
 function booked(judged: Judged, turn: Turn | null, requestAtMs: number | undefined, nowMs: number): Contents {
   const { before, entry } = judged;
-  const { limit, event, atMs: ownAtMs = requestAtMs } = judged.step;
-  const atMs = requestAtMs === undefined ? undefined : ownAtMs;
+  const { limit, event } = judged.step;
+  const atMs = requestAtMs === undefined ? undefined : (judged.step.atMs ?? requestAtMs);
   const spend = (contents: Contents, units: number) =>
     atMs === undefined ? charged(limit, contents, units, nowMs) : chargedLate(limit, contents, units, atMs, nowMs);
   switch (event.type) {

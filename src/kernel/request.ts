@@ -36,6 +36,8 @@ export type StepEvent =
   /** Say how the bucket stands, then empty it. Never denied. */
   | { readonly type: "reset" };
 
+/** How a hold or a grant was found, in the order of the digits that receipts have for it. */
+export const FOUND = ["live", "late", "unknown"] as const;
 /** Events whose replies say how the hold or the grant was found. */
 export const NAMING: ReadonlySet<StepEvent["type"]> = new Set(["grant", "settle", "extend", "revoke"]);
 
@@ -114,7 +116,7 @@ export interface StepReply {
    * Of a settle or an extend, how the hold was found, and of a revoke, how the grant. `late`: it had ended. Of a grant, what
    * has its id: nothing (`unknown`: the units were added), the same grant (`live`), or another or one that has ended (`late`).
    */
-  readonly found?: "live" | "late" | "unknown";
+  readonly found?: (typeof FOUND)[number];
   /** A layer sets it, no store does: it is denied because the store is away, and not because so much was used. */
   readonly away?: true;
   /** A layer sets it, no store does: it is denied, and instances still hold borrowed units that they use or return within `retryAfterMs`. */

@@ -3,7 +3,7 @@
 
 import { decide as decideUnchecked } from "../kernel/decide.ts";
 import { formatGot } from "../kernel/errors.ts";
-import type { StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
+import { FOUND, type StepReply, type StoreReply, type StoreRequest } from "../kernel/request.ts";
 import type { Outcome, States, StoredState } from "../kernel/state.ts";
 import { decodeState as decodeText } from "../kernel/encoding/state.ts";
 import { StoreError, tooFewReplies } from "./error.ts";
@@ -15,7 +15,7 @@ const MAX_TIME_MS = 8_640_000_000_000_000;
 
 const TIME = "whole milliseconds since 1970";
 const COUNT = "a whole number from 0 to 2^53 - 1";
-const FOUND: ReadonlySet<unknown> = new Set(["live", "late", "unknown"]);
+const FINDINGS: ReadonlySet<unknown> = new Set(FOUND);
 
 /** Whether a value is a time: whole milliseconds since 1970. */
 function isTime(value: unknown): value is number {
@@ -129,7 +129,7 @@ function faultInStep(step: Partial<StepReply> | undefined): [name: string, expec
   if (!isCount(resetAfterMs)) return ["resetAfterMs", COUNT, resetAfterMs];
   if (granted !== undefined && !isCount(granted)) return ["granted", COUNT, granted];
   if (retryAfterMs !== null && !isCount(retryAfterMs)) return ["retryAfterMs", `${COUNT}, or null`, retryAfterMs];
-  if (found !== undefined && !FOUND.has(found)) return ["found", '"live", "late" or "unknown"', found];
+  if (found !== undefined && !FINDINGS.has(found)) return ["found", '"live", "late" or "unknown"', found];
   if (grants === undefined) return null;
   if (!Array.isArray(grants)) return ["grants", "a list", grants];
   for (const [n, grant] of grants.entries()) {

@@ -2,7 +2,7 @@
 // in the same transaction as the buckets. How a request is decided is in batch.ts.
 
 import { MARK_KEY, MAX_RECEIPTS, RECEIPTS_KEPT_MS, receiptsKey } from "../kernel/receipts.ts";
-import { NAMING, type Step, type StoreRequest } from "../kernel/request.ts";
+import { FOUND, NAMING, type Step, type StepReply, type StoreRequest } from "../kernel/request.ts";
 import type { ReceiptsState } from "../kernel/state.ts";
 import { type DecidedBatch, decideBatch } from "./batch.ts";
 import { type ReadState, validTime } from "./check.ts";
@@ -10,9 +10,7 @@ import { StoreError } from "./error.ts";
 import { type ReceiptTerms, type Terms, TermsError } from "./shared-store.ts";
 import type { StoreAnswer } from "./store.ts";
 
-/** How a step can find a hold or a grant. A receipt has the place in this list. */
-const FOUND = ["live", "late", "unknown"] as const;
-type Found = (typeof FOUND)[number] | undefined;
+type Found = StepReply["found"];
 
 /**
  * Decides requests as `decideBatch` does, on terms.

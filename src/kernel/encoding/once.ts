@@ -2,7 +2,7 @@
 // given again. A step is `<units>,<used>[+<granted>],<resetAfterMs>,<retryAfterMs or ->,<live, late, unknown or ->`.
 
 import { isEnd, isInstant } from "../algorithms/algorithm.ts";
-import type { StepReply } from "../request.ts";
+import { FOUND, type StepReply } from "../request.ts";
 import type { OnceState } from "../state.ts";
 import { listIn, wholeIn } from "./scan.ts";
 
@@ -39,8 +39,6 @@ export function decodeOnce(text: string, expiresAtMs: number): OnceState | null 
     isTold: told === "t",
   };
 }
-
-const FOUND = ["live", "late", "unknown"] as const;
 
 function decodeStep(text: string): { readonly units: number; readonly reply: StepReply } | null {
   const [unitsText, usedText = "", resetText, retryText, foundText, ...rest] = text.split(",");

@@ -63,9 +63,10 @@ export function inTurn(request: StoreRequest, atMs: number, flows: readonly Loca
 }
 
 /** A request whose instants were guessed, and are known now. */
-export function corrected({ atMs: guessMs = 0, ...request }: StoreRequest, byMs: number): StoreRequest {
-  const steps = request.steps.map(({ atMs = guessMs, ...step }) => ({ ...step, atMs: atMs + byMs }));
-  return { ...request, atMs: guessMs + byMs, steps };
+export function corrected(request: StoreRequest, byMs: number): StoreRequest {
+  const { atMs = 0, steps } = request;
+  const moved = steps.map((step) => (step.atMs === undefined ? step : { ...step, atMs: step.atMs + byMs }));
+  return { ...request, atMs: atMs + byMs, steps: moved };
 }
 
 /**
