@@ -2,9 +2,6 @@
 
 import type { Beat } from "../../src/store/api.ts";
 
-/** An answer that takes longer may not be learned from any more, ms. */
-const LEARNED_WITHIN_MS = 9_000;
-
 interface Count {
   readonly atMs: number;
   readonly instances: number;
@@ -13,10 +10,25 @@ interface Count {
 export class Census {
   /** By life, each higher than the one before. */
   readonly #counts = new Map<string, Count[]>();
+  /** Heartbeats that are under way. */
+  readonly #asked = new Map<string, number>();
 
-  /** A life got an answer to its heartbeat. */
-  learn(on: string, sentMs: number, atMs: number, { instances }: Beat): void {
-    if (atMs - sentMs > LEARNED_WITHIN_MS) return;
+  async whileAsked(on: string, beat: Promise<Beat>): Promise<Beat> {
+    this.#asked.set(on, this.asked(on) + 1);
+    try {
+      return await beat;
+    } finally {
+      this.#asked.set(on, this.asked(on) - 1);
+    }
+  }
+
+  /** How many heartbeats of a life are under way: for each the simulator has a timer. */
+  asked(on: string): number {
+    return this.#asked.get(on) ?? 0;
+  }
+
+  /** A life has learned from an answer to its heartbeat. */
+  learn(on: string, atMs: number, { instances }: Beat): void {
     const counts = this.#counts.get(on) ?? [];
     this.#counts.set(on, counts);
     if (instances > (counts.at(-1)?.instances ?? 0)) counts.push({ atMs, instances });

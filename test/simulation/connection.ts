@@ -12,6 +12,7 @@ import {
   type StoreRequest,
   type Terms,
 } from "../../src/store/api.ts";
+import { FORGOTTEN_AFTER_MS } from "../../src/layers/failover/heartbeat.ts";
 import { asStoreError } from "../../src/store/error.ts";
 import type { Census } from "./census.ts";
 import type { Machine } from "./machine.ts";
@@ -60,9 +61,10 @@ export class Connection implements SharedStore {
 
   async beat(member: Member): Promise<Beat> {
     const { name, world } = this.#machine;
-    const sentMs = world.nowMs;
-    const beat = await this.#ask((server) => server.beat(member), true);
-    this.#census.learn(name, sentMs, world.nowMs, beat);
+    const asked = this.#ask((server) => server.beat(member), true);
+    // An instance learns from no later answer: when that is, its own clock says, and how long it stood still.
+    const beat = await this.#census.whileAsked(name, within(FORGOTTEN_AFTER_MS, asked));
+    this.#census.learn(name, world.nowMs, beat);
     return beat;
   }
 

@@ -10,7 +10,7 @@ import type { StoreLink } from "./store-link.ts";
 /** When an instance beats again after its first beat: those that started with it have come by then. */
 const SECOND_BEAT_MS = 250;
 /** A client may lose a command and never answer it: after this, an answer is not waited for. */
-const FORGOTTEN_AFTER_MS = 10_000;
+export const FORGOTTEN_AFTER_MS = 10_000;
 /** How many buckets a beat names, so that the store can tell whether it has lost them. */
 const SEEN_BUCKETS = 64;
 

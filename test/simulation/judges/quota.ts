@@ -8,6 +8,8 @@ import { numberOf } from "../log.ts";
 import { BEGIN_MS } from "../machine.ts";
 import { type Away, hasReachedStore, type Outage, outageOf, outagesOf } from "../outages.ts";
 import { isLasting } from "./count.ts";
+import { instancesKnown } from "./shares.ts";
+import { overshootOf } from "./stated.ts";
 import { sharesOfTooFew } from "./too-few.ts";
 
 interface Admitted {
@@ -163,7 +165,28 @@ function overshootsIn(oracle: Oracle, outage: Outage): (key: string) => number {
         most[decider].set(key, Math.max(most[decider].get(key) ?? 0, overshoot));
     }
   }
+  for (const [key, overshoot] of unheardOvershoots(oracle, outage))
+    most.instance.set(key, Math.max(most.instance.get(key) ?? 0, overshoot));
   return (key) => (most.client.get(key) ?? 0) + Math.max(most.instance.get(key) ?? 0, together(key));
+}
+
+/**
+ * What a client's service has stated without the store in answers that the client did not wait for: it asked again, and heard what was
+ * booked meanwhile.
+ */
+function* unheardOvershoots(oracle: Oracle, outage: Outage): Generator<[key: string, overshoot: number]> {
+  for (const { planned, decision, on, askedAtMs, atMs } of oracle.run.log.of("decided")) {
+    if (!("call" in planned) || !oracle.isClient(on) || !decision.replayed || !decision.allowed) continue;
+    for (const away of oracle.away) {
+      const isThen = askedAtMs <= (away.untilMs ?? atMs) && away.fromMs <= atMs;
+      if (!isThen || oracle.isClient(away.on) || away.fromMs < outage.fromMs || away.fromMs > outage.untilMs) continue;
+      const instances = instancesKnown(oracle, away.on, away, atMs) ?? 1;
+      for (const match of oracle.policies.flatMap((_, policy) => oracle.matchesOf(planned.call, policy))) {
+        const isOpen = match.limit.onStoreError === "allow";
+        yield [match.key, isOpen ? Number.POSITIVE_INFINITY : overshootOf(match, instances - 1)];
+      }
+    }
+  }
 }
 
 /** What may have decided a call without the store. */

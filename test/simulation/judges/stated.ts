@@ -36,7 +36,8 @@ function othersOf(oracle: Oracle, entry: Decided): number[] {
   return [first, ...later].map((instances) => instances - 1);
 }
 
-function overshootOf({ limit, allotment, price }: Match, others: number): number {
+/** By how much other instances may exceed a limit that they share out, or that each of them has to itself. */
+export function overshootOf({ limit, allotment, price }: Match, others: number): number {
   if (price === 0 || limit.mode !== "enforce" || allotment.quota === null || limit.isBorrowing) return 0;
   const { capacity, countsUnits } = algorithmOf(allotment.spec);
   if (!countsUnits || limit.distinct !== null) return 0;
