@@ -129,8 +129,9 @@ class CallOnInstance {
     const { world, log } = this.#around;
     const { call, lastsMs, tokens, fails } = planned;
     const on = this.#instance.name;
+    let askedAtMs = 0;
     const ended = (how: string) =>
-      log.add({ atMs: world.nowMs, type: "ended", planned, on, how, status: "", error: null });
+      log.add({ atMs: world.nowMs, type: "ended", planned, on, how, askedAtMs, status: "", error: null });
     const failure = new Error("the tool has failed");
     const toolCallId = `c${planned.id}`;
     this.#instance.decisions.set(toolCallId, decided);
@@ -139,6 +140,7 @@ class CallOnInstance {
         { ...call, toolCallId },
         async ({ addUsage }) => {
           await sleep(lastsMs);
+          askedAtMs = world.nowMs;
           if (fails) throw failure;
           if (tokens > 0) addUsage({ tokens });
         },
@@ -165,7 +167,7 @@ class CallOnInstance {
       world.after(0, machine, "message", async () => {
         const { program, name: on } = instance;
         if (program === null) return;
-        const ended = { type: "ended", planned, on, how: ending } as const;
+        const ended = { type: "ended", planned, on, how: ending, askedAtMs: world.nowMs } as const;
         try {
           const hold = program.limiter.getHold(holdId, call);
           const status = ending === "extend" ? await hold.extend() : await settled(hold, ending, tokens);

@@ -39,6 +39,7 @@ export type Entry = Happened &
         readonly planned: PlannedCall;
         readonly on: string;
         readonly how: string;
+        readonly askedAtMs: number;
         readonly status: string;
         readonly error: Failure | null;
       }

@@ -226,7 +226,7 @@ export class Oracle {
     const [end] = ends;
     if (ends.length !== 1 || end === undefined || this.#hasTrouble) return [0, mayBe];
     const used = "tokens" in planned && planned.tokens > 0 && unit === "tokens" ? planned.tokens : price;
-    if (decided.decision.degraded !== null || this.isAwayAt(end.on, end.atMs)) {
+    if (decided.decision.degraded !== null || this.isAwayDuring(end)) {
       // Either the end is booked, or the hold is charged when it expires.
       const isUsed = end.how === "run" || (end.how === "settle" && end.status !== "failed");
       return [isUsed && isAlone ? Math.min(used, price) : 0, mayBe];
@@ -277,11 +277,11 @@ export class Oracle {
     return key !== undefined && (this.#planned.get(key)?.length ?? 0) > 1;
   }
 
-  /** Whether a process decided without the store at a time; of a client, whether any service did. */
-  isAwayAt(on: string, atMs: number): boolean {
+  /** Whether a process decided without the store while it asked; of a client, whether any service did. */
+  isAwayDuring({ on, askedAtMs, atMs }: { on: string; askedAtMs: number; atMs: number }): boolean {
     // Of a client, its service may be away.
     return this.away.some(
-      (time) => (time.on === on || this.isClient(on)) && time.fromMs <= atMs && atMs <= (time.untilMs ?? atMs),
+      (time) => (time.on === on || this.isClient(on)) && time.fromMs <= atMs && askedAtMs <= (time.untilMs ?? atMs),
     );
   }
 }

@@ -92,8 +92,10 @@ export function outageOf(oracle: Oracle, entry: Decided): Away | undefined {
   const own = oracle.away.findLast((time) => time.on === on && time.fromMs <= atMs && atMs <= untilMs(time));
   // The store may still have answered what was asked before.
   if (own === undefined || (askedAtMs <= own.fromMs && mayBorrow(oracle, entry))) return undefined;
+  // A service that is back may have decided it before.
+  const sinceMs = Math.min(own.fromMs, askedAtMs);
   const isBoth = oracle.away.some(
-    (time) => !oracle.isClient(time.on) && time.fromMs <= untilMs(own) && own.fromMs <= untilMs(time),
+    (time) => !oracle.isClient(time.on) && time.fromMs <= untilMs(own) && sinceMs <= untilMs(time),
   );
   return oracle.isClient(on) && isBoth ? undefined : own;
 }

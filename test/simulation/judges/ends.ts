@@ -28,11 +28,11 @@ export function* ends(oracle: Oracle): Generator<string> {
   }
 }
 
-function isOver(oracle: Oracle, { planned, decided, admitted }: Booking, { on, atMs }: Ended): boolean {
+function isOver(oracle: Oracle, { planned, decided, admitted }: Booking, end: Ended): boolean {
   if (planned.verb !== "reserve" || planned.leaseMs === undefined || decided === null || admitted === 0) return false;
   if (decided.decision.degraded !== null || oracle.comesTwice(planned)) return false;
   const isOfPolicies = oracle.policies.every((_, policy) =>
     oracle.matchesOf(planned.call, policy).some(({ price, allotment }) => price !== 0 && allotment.quota !== null),
   );
-  return isOfPolicies && planned.lastsMs >= planned.leaseMs && !oracle.isAwayAt(on, atMs);
+  return isOfPolicies && planned.lastsMs >= planned.leaseMs && !oracle.isAwayDuring(end);
 }
