@@ -25,7 +25,9 @@ export function* errors(oracle: Oracle): Generator<string> {
     const hasFailover = schedule.settings.hasFailover && !ONLY_STORE.has(planned.verb);
     const isCalm = planned.id < 0 && askedAtMs >= schedule.calmAtMs + LAST_LOOK_MS;
     if (oracle.hasNoService && oracle.isClient(on)) continue;
-    if (!isCalm && isKnown(error, types, hasFailover) && !isOfOther(oracle, entry)) continue;
+    // A burst alone may take longer than the deadline: then the instance has said that it is away.
+    const hasReason = types.size > 0 || oracle.isAwayDuring(entry) || error.name !== "StoreError";
+    if (!isCalm && hasReason && isKnown(error, types, hasFailover) && !isOfOther(oracle, entry)) continue;
     const isDamaged = error.code === "damaged-bucket" || /answered 500/.test(error.message);
     if (isCalm && isDamaged && types.has("damage")) continue;
     yield `the call ${planned.id} (${planned.verb}) on ${on} fails with ${error.name} ${error.code}: ${error.message}`;
@@ -48,7 +50,7 @@ function isKnown({ name, code, message }: Failure, types: ReadonlySet<FaultType>
     return ["refuse", "damage", "full-disk"].some((type) => types.has(type as FaultType));
   if (name === "MisuseError")
     return MISUSE.has(code) || /above 0|a bucket is unlimited|whose grants last/.test(message);
-  if (name !== "StoreError" || types.size === 0) return false;
+  if (name !== "StoreError") return false;
   if (OUTAGES.has(code)) return !hasFailover || (types.has("full-disk") && /the disk is full/.test(message));
   return BY_FAULT[code]?.some((type) => types.has(type)) === true;
 }
