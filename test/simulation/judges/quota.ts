@@ -6,7 +6,7 @@ import type { Booking } from "../bookings.ts";
 import type { Account, Decided, Oracle } from "../oracle.ts";
 import { numberOf } from "../log.ts";
 import { BEGIN_MS } from "../machine.ts";
-import { type Away, hasReachedStore, type Outage, outageOf, outagesOf } from "../outages.ts";
+import { type Away, hasReachedStore, isInDoubt, type Outage, outageOf, outagesOf } from "../outages.ts";
 import { isLasting } from "./count.ts";
 import { instancesKnown } from "./shares.ts";
 import { overshootOf } from "./stated.ts";
@@ -14,7 +14,7 @@ import { sharesOfTooFew } from "./too-few.ts";
 
 interface Admitted {
   readonly atMs: number;
-  /** Before `atMs` where that may be when the store answered once more. */
+  /** Before `atMs` where the store may have booked it before: its answer was lost, or given once more. */
   readonly earliestMs: number;
   readonly units: number;
 }
@@ -72,7 +72,8 @@ function admissionsOf(oracle: Oracle, account: Account): Admitted[] {
     if (!isLasting(account) && "maxWaitMs" in planned) return [];
     // What was given back, or lost with its process, may be admitted again.
     const atMs = decidedAtMs(oracle, decided);
-    const earliestMs = mayAnswerAgain(oracle, decided) ? atMs - (decided.atMs - decided.askedAtMs) : atMs;
+    const mayBeBefore = mayAnswerAgain(oracle, decided) || (!isLasting(account) && isInDoubt(oracle, decided));
+    const earliestMs = mayBeBefore ? atMs - (decided.atMs - decided.askedAtMs) : atMs;
     // What decides counts whole milliseconds.
     return [{ atMs: Math.ceil(atMs), earliestMs: Math.floor(earliestMs), units: Math.min(units, least) }];
   });
@@ -111,7 +112,8 @@ function sumOf(admitted: readonly Admitted[]): number {
 function worstSpan(admitted: readonly Admitted[], boundOf: (span: Span) => number) {
   for (const [first, { earliestMs: fromMs }] of admitted.entries()) {
     let units = 0;
-    for (const { atMs, units: more } of admitted.slice(first)) {
+    for (const { atMs, earliestMs, units: more } of admitted.slice(first)) {
+      if (earliestMs < fromMs) continue;
       units += more;
       const bound = boundOf({ fromMs, untilMs: atMs });
       if (units > bound) return { units, ms: atMs - fromMs, bound };
