@@ -37,11 +37,10 @@ export function* quota(oracle: Oracle): Generator<string> {
     const isExact = isOne && isShared(oracle, account);
     const overshoot = isExact ? 0 : overshoots.reduce((sum, of) => sum + of(key), 0);
     const extra = expectedExtra(oracle, account) + overshoot;
-    const boundOf = (spec: LimitSpec, span: Span) => boundIn(spec, span) + extra * timesIn(spec, span);
-    const boundOfAny = (span: Span) => Math.max(...specs.map((spec) => boundOf(spec, span)));
+    const boundOf = (span: Span) => boundIn(specs, span) + extra * most(specs, (spec) => timesIn(spec, span));
     // No bound is smaller for a longer time.
-    if (sumOf(admitted) <= boundOfAny({ fromMs: BEGIN_MS, untilMs: BEGIN_MS })) continue;
-    const worst = worstSpan(admitted, boundOfAny);
+    if (sumOf(admitted) <= boundOf({ fromMs: BEGIN_MS, untilMs: BEGIN_MS })) continue;
+    const worst = worstSpan(admitted, boundOf);
     if (worst === null) continue;
     const { units, ms, bound } = worst;
     yield `${units} units of ${key} were admitted within ${ms} ms, at most ${bound} may be (capacity ${capacity}, ${extra} extra)`;
@@ -122,15 +121,28 @@ function worstSpan(admitted: readonly Admitted[], boundOf: (span: Span) => numbe
   return null;
 }
 
-/** What docs/design.md states as the bound of each algorithm. */
-function boundIn(spec: LimitSpec, span: Span): number {
-  if (spec.algorithm === "token-bucket") {
-    const { fromMs, untilMs } = span;
-    return spec.burst + Math.floor(((untilMs - fromMs) * spec.levelPerMs) / spec.levelPerUnit);
+/**
+ * What docs/design.md states as the bound of each algorithm. While instances follow different policies, a bucket may end as one of them
+ * says, and hold as much as another one says.
+ */
+function boundIn(specs: readonly LimitSpec[], span: Span): number {
+  const quota = most(specs, (spec) => {
+    if (spec.algorithm === "token-bucket") return spec.burst;
+    const isCounted =
+      spec.algorithm === "budget" || spec.algorithm === "fixed-window" || spec.algorithm === "sliding-window";
+    return isCounted ? spec.quota : Number.POSITIVE_INFINITY;
+  });
+  if (specs.some(({ algorithm }) => algorithm !== "token-bucket")) {
+    return quota * most(specs, (spec) => timesIn(spec, span));
   }
-  const isCounted =
-    spec.algorithm === "budget" || spec.algorithm === "fixed-window" || spec.algorithm === "sliding-window";
-  return isCounted ? spec.quota * timesIn(spec, span) : Number.POSITIVE_INFINITY;
+  const { fromMs, untilMs } = span;
+  const freed = (spec: LimitSpec) =>
+    spec.algorithm === "token-bucket" ? Math.floor(((untilMs - fromMs) * spec.levelPerMs) / spec.levelPerUnit) : 0;
+  return quota + most(specs, freed);
+}
+
+function most(specs: readonly LimitSpec[], of: (spec: LimitSpec) => number): number {
+  return Math.max(...specs.map(of));
 }
 
 /** In how many windows a span of time lies at most: so often all units may be used in it. */
@@ -153,7 +165,7 @@ type Decider = "client" | "instance";
  * services without the store do.
  */
 function overshootsIn(oracle: Oracle, outage: Outage): (key: string) => number {
-  const most = { client: new Map<string, number>(), instance: new Map<string, number>() };
+  const stated = { client: new Map<string, number>(), instance: new Map<string, number>() };
   const together = sharesOfTooFew(oracle, outage);
   for (const entry of outage.decisions) {
     const { planned, decision } = entry;
@@ -164,12 +176,12 @@ function overshootsIn(oracle: Oracle, outage: Outage): (key: string) => number {
       // A limit that admits nothing meanwhile is never exceeded, whatever the others of the call are.
       if (limit.onStoreError === "deny") continue;
       for (const decider of decidersOf(oracle, entry))
-        most[decider].set(key, Math.max(most[decider].get(key) ?? 0, overshoot));
+        stated[decider].set(key, Math.max(stated[decider].get(key) ?? 0, overshoot));
     }
   }
   for (const [key, overshoot] of unheardOvershoots(oracle, outage))
-    most.instance.set(key, Math.max(most.instance.get(key) ?? 0, overshoot));
-  return (key) => (most.client.get(key) ?? 0) + Math.max(most.instance.get(key) ?? 0, together(key));
+    stated.instance.set(key, Math.max(stated.instance.get(key) ?? 0, overshoot));
+  return (key) => (stated.client.get(key) ?? 0) + Math.max(stated.instance.get(key) ?? 0, together(key));
 }
 
 /**
