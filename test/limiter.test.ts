@@ -409,6 +409,8 @@ describe("createLimiter", () => {
     ["invalid-option", "prefix", { ...good, prefix: "" }],
     ["invalid-option", "prefix", { ...good, prefix: "a{b}" }],
     ["invalid-option", "onDecision", { ...good, onDecision: true }],
+    ["invalid-option", "failover", { ...good, failover: true }],
+    ["invalid-option", "failover", { ...good, failover: { deadline: 100 } }],
     ["invalid-policy", "version", { ...good, policy: { version: 2, limits: [{ name: "a", per: [], quota: 1 }] } }],
     ["invalid-policy", "policy", { ...good, policy: undefined }],
   ];

@@ -63,7 +63,7 @@ export type FailoverEvent =
 /** Refuses options that are wrong. Throws `invalid-option`. */
 export function checkFailover(options: FailoverOptions | false): void {
   if (options === false) return;
-  checkOptionKeys(options, ["deadlineMs", "instances", "journal"]);
+  checkOptionKeys(options, ["deadlineMs", "instances", "journal"], "failover");
   const { deadlineMs = DEFAULT_DEADLINE_MS, instances = 1, journal } = options;
   checkWhole("failover.deadlineMs", deadlineMs, 10, 60_000);
   checkWhole("failover.instances", instances, 1, 10_000);
