@@ -18,7 +18,9 @@ export function sharesOfTooFew(oracle: Oracle, { decisions }: Outage): (key: str
   for (const entry of decisions) {
     for (const [key, alone] of sharesIn(oracle, entry)) {
       const lives = byKey.get(key) ?? new Map<string, Alone>();
-      byKey.set(key, lives.set(entry.on, alone));
+      byKey.set(key, lives);
+      // In an outage it may come back for a moment, and learn of more.
+      if (alone.units > (lives.get(entry.on)?.units ?? 0)) lives.set(entry.on, alone);
     }
   }
   return (key) => {
