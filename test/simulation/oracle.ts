@@ -277,6 +277,12 @@ export class Oracle {
     return key !== undefined && (this.#planned.get(key)?.length ?? 0) > 1;
   }
 
+  /** The decisions of calls under the key of this one, which has a key. */
+  triesOf(planned: PlannedCall): Decided[] {
+    const calls = "call" in planned ? this.#planned.get(planned.call.idempotencyKey ?? "") : undefined;
+    return this.run.log.of("decided").filter((entry) => calls?.includes(entry.planned) === true);
+  }
+
   /** Whether a process decided without the store while it asked; of a client, whether any service did. */
   isAwayDuring({ on, askedAtMs, atMs }: { on: string; askedAtMs: number; atMs: number }): boolean {
     // Of a client, its service may be away.

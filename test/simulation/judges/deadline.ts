@@ -32,14 +32,6 @@ function waitOf(planned: PlannedCall): number {
 /** How long a call may wait that is sent again: until the turn of any other call under its key. */
 function waitOfCopies(oracle: Oracle, { planned, decision, askedAtMs }: Decided): number {
   if (!decision.replayed || !oracle.comesTwice(planned)) return 0;
-  const key = keyOf(planned);
-  const turns = oracle.run.log
-    .of("decided")
-    .filter((other) => keyOf(other.planned) === key)
-    .map((other) => other.askedAtMs + waitOf(other.planned));
+  const turns = oracle.triesOf(planned).map((other) => other.askedAtMs + waitOf(other.planned));
   return Math.max(...turns) - askedAtMs;
-}
-
-function keyOf(planned: PlannedCall): string | undefined {
-  return "call" in planned ? planned.call.idempotencyKey : undefined;
 }

@@ -1,6 +1,7 @@
 // No call is denied that fits, when nothing is wrong: a shared limit is used to 95 % at least before it denies.
 
 import { algorithmOf } from "../../../src/kernel/algorithms/registry.ts";
+import type { Booking } from "../bookings.ts";
 import { expectedLosses } from "../losses.ts";
 import type { Account, Decided, Oracle } from "../oracle.ts";
 import { isInDoubt } from "../outages.ts";
@@ -34,7 +35,7 @@ export function* denials(oracle: Oracle): Generator<string> {
       first.decision.verdicts.find(({ limit }) => limit === account.limit) ?? {};
     // A call that waits holds its units, also if its caller gives up later.
     const taken = account.bookings
-      .filter(({ decided, planned }) => (decided?.askedAtMs ?? planned.atMs) <= first.atMs)
+      .filter((booking) => askedAtMs(oracle, booking) <= first.atMs)
       .reduce((sum, { admitted, most }) => sum + Math.max(admitted, most), 0);
     const isAlone = isQuiet && oracle.isOneAlone;
     const tookMs = first.tookMs - (("maxWaitMs" in first.planned ? first.planned.maxWaitMs : undefined) ?? 0);
@@ -56,6 +57,12 @@ export function* denials(oracle: Oracle): Generator<string> {
     if (taken + needed - 1 >= most * capacity) continue;
     yield `${account.key} denies the call ${first.planned.id} when ${taken} of ${capacity} units are used`;
   }
+}
+
+/** When a call was asked, or the first of those under its key. */
+function askedAtMs(oracle: Oracle, { decided, planned }: Booking): number {
+  const tries = oracle.comesTwice(planned) ? oracle.triesOf(planned) : [];
+  return Math.min(decided?.askedAtMs ?? planned.atMs, ...tries.map((each) => each.askedAtMs));
 }
 
 /**
