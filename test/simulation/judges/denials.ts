@@ -67,11 +67,17 @@ function askedAtMs(oracle: Oracle, { decided, planned }: Booking): number {
 
 /**
  * Units that the store had booked, as it said with another answer, of calls that the instance then decided alone: those that it
- * admitted it counts once more, and those that it denied it takes back only at the end of its outage.
+ * admitted it counts once more, and those that it denied it takes back only at the end of its outage. So it counts calls under one key
+ * that it admits alone.
  */
 function countedTwice(oracle: Oracle, first: Decided, { bookings }: Account): number {
-  return bookings.reduce((sum, { decided, admitted, mayBe }) => {
-    if (decided === null || decided.askedAtMs > first.atMs || !isInDoubt(oracle, decided)) return sum;
+  return bookings.reduce((sum, { decided, planned, admitted, mayBe }) => {
+    if (decided === null || decided.askedAtMs > first.atMs) return sum;
+    if (oracle.comesTwice(planned)) {
+      const isAlone = ({ decision, askedAtMs }: Decided) => decision.degraded !== null && askedAtMs <= first.atMs;
+      return sum + mayBe * oracle.triesOf(planned).filter(isAlone).length;
+    }
+    if (!isInDoubt(oracle, decided)) return sum;
     if (decided.decision.allowed) return sum + admitted;
     const isOver = oracle.away.some(
       ({ fromMs, untilMs }) =>
