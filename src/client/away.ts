@@ -7,6 +7,7 @@ import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { HostedLimiter } from "../limiter.ts";
 import type { Booking } from "./bookings.ts";
+import type { KnownHolds } from "./known-holds.ts";
 import type { ServiceViews } from "./service-views.ts";
 
 /** A call that was sent to the service. */
@@ -19,6 +20,8 @@ export interface Flight {
 export interface Away {
   /** Decides by this process's share alone. */
   readonly limiter: HostedLimiter;
+  /** The holds that were made here. */
+  readonly holds: KnownHolds;
   /** How the service's buckets stood. */
   readonly seen: Pick<ServiceViews, "touched">;
 

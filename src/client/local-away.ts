@@ -17,6 +17,7 @@ import type { Store, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import type { Away, Flight } from "./away.ts";
 import { type Booking, Bookings } from "./bookings.ts";
+import { KnownHolds } from "./known-holds.ts";
 import { ServiceViews } from "./service-views.ts";
 import { MAX_ITEMS, type Wire } from "./wire.ts";
 
@@ -26,6 +27,7 @@ const PREFIX = "rate";
 /** A limiter for the time in which the service is unreachable. */
 export class LocalAway implements Away, OutageWork {
   readonly limiter: HostedLimiter;
+  readonly holds = new KnownHolds();
   /** The request that failed was sent up to four times, so a pause comes before the first probe. */
   readonly pausesFirst = true;
   readonly #wire: Wire;

@@ -41,6 +41,7 @@ export async function holdRemotely(
       return held;
     }
     const hold = new LocalHold(context, held.hold, keyed, callItem(op, keyed, { leaseMs, force: true }));
+    away.holds.add(call, hold);
     away.book(hold.booking(), isInDoubt);
     return { ...held, hold };
   };

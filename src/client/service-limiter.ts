@@ -88,7 +88,9 @@ export class ServiceLimiter implements Limiter {
 
   getHold(id: string, call: Call, options: QuotaOptions = {}): Hold {
     checkCallOptions(options, QUOTA_OPTIONS);
-    return serviceHold(this.#context, id, this.#whole(call), sentQuotas(options));
+    const whole = this.#whole(call);
+    const known = this.#context.away?.holds.get(id, whole);
+    return known === undefined ? serviceHold(this.#context, id, whole, sentQuotas(options)) : publicHold(known);
   }
 
   async run<Value>(call: Call, work: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {

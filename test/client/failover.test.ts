@@ -598,6 +598,25 @@ describe("holds while the service is unreachable", () => {
     assert.deepEqual(await used(server), [2, 30]);
   });
 
+  it("are the service's own when they end by the ids that they had at first", async () => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    await cut(instance);
+    const [one, other] = [await instance.limiter.reserve(call), await instance.limiter.reserve(call)];
+    assert.ok(one.allowed && other.allowed);
+    const ids = [one.hold.id, other.hold.id] as const;
+    await instance.limiter.getHold(ids[0], call).settle({ tokens: 20 });
+    await heal(instances);
+    assert.deepEqual(await used(server), [2, 120]);
+    assert.notEqual(other.hold.id, ids[1]);
+    await instance.limiter.getHold(ids[1], call).settle({ tokens: 30 });
+    assert.deepEqual(await used(server), [2, 50]);
+    await instance.limiter.getHold(ids[1], call).settle({ tokens: 30 });
+    assert.deepEqual(await used(server), [2, 50]);
+    const strange = { ...call, session: "s2" };
+    await assert.rejects(instance.limiter.getHold(ids[1], strange).release(), { code: "unknown-hold" });
+  });
+
   it("are booked when the service would not hold them, and were released for nothing", async () => {
     const { server, instances } = await clients(1);
     const [instance] = instances as [Instance];
