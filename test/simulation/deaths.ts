@@ -63,11 +63,12 @@ export class Deaths {
     if (!this.#journals.has(on)) return 0;
     const faults = this.#faultsOf(on);
     const full = faults.filter((fault) => fault.type === "full-disk");
-    const isWhileFull = (atMs: number) =>
-      full.some((fault) => fault.atMs <= atMs && atMs <= fault.atMs + fault.forMs + FORGETS_WITHIN_MS);
-    const isAgain = (fault: Fault) =>
-      (fault.type === "kill" && fault.losesWrites > 0) ||
-      ((fault.type === "kill" || fault.type === "close") && isWhileFull(fault.atMs));
+    const isWhileFull = (fromMs: number, untilMs = fromMs) =>
+      full.some((fault) => fault.atMs <= untilMs && fromMs <= fault.atMs + fault.forMs + FORGETS_WITHIN_MS);
+    const isAgain = (fault: Fault) => {
+      if (fault.type === "close") return isWhileFull(fault.atMs, fault.atMs + fault.withinMs);
+      return fault.type === "kill" && (fault.losesWrites > 0 || isWhileFull(fault.atMs));
+    };
     return faults.filter(isAgain).length;
   }
 

@@ -122,7 +122,7 @@ export const LOSSES: readonly Loss[] = [
     of: OF_ONE_CALL,
   },
   {
-    when: "a process dies while its disk is full, or its machine loses the last writes, after it has booked what its journal has",
+    when: "a process ends while its disk is full, or its machine loses the last writes, after it has booked what its journal has",
     of: OF_ONE_CALL,
   },
   { when: "a process whose own clock is wrong dies before it ever reached the store", of: OF_ONE_CALL },
