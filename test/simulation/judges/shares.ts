@@ -3,6 +3,8 @@
 import { algorithmOf } from "../../../src/kernel/algorithms/registry.ts";
 import type { Match } from "../../../src/kernel/charge.ts";
 import { isChanged } from "../losses.ts";
+import type { FaultType } from "../schedule.ts";
+import { isRefusal } from "../server.ts";
 import type { Account, Decided, Oracle } from "../oracle.ts";
 import { type Away, isInDoubt, outageOf } from "../outages.ts";
 import { isLasting } from "./count.ts";
@@ -21,6 +23,8 @@ interface Alone {
   /** What it had seen as used. */
   readonly seen: number;
 }
+
+const CHANGES_USE: ReadonlySet<FaultType> = new Set(["restart", "damage", "server-clock"]);
 
 export function* shares(oracle: Oracle): Generator<string> {
   const accounts = new Map([...oracle.accounts].filter(([, account]) => isJudged(oracle, account)));
@@ -65,7 +69,8 @@ function isJudged(oracle: Oracle, account: Account): boolean {
 
 /** Whether what an instance has seen as used stays used. */
 function isUseKnown({ run: { schedule } }: Oracle, { bookings }: Account): boolean {
-  const isLost = schedule.faults.some(({ type }) => type === "restart" || type === "damage" || type === "server-clock");
+  // What the server refuses for good is not booked, and known no more.
+  const isLost = schedule.faults.some((fault) => CHANGES_USE.has(fault.type) || isRefusal(fault));
   return !isLost && bookings.every(({ planned }) => planned.verb === "consume" && planned.maxWaitMs === undefined);
 }
 
