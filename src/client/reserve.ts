@@ -9,7 +9,7 @@ import { askOr } from "./ask.ts";
 import type { Away } from "./away.ts";
 import type { Booking } from "./bookings.ts";
 import type { ClientContext } from "./context.ts";
-import { type EndableHold, serviceHold } from "./hold.ts";
+import { type EndableHold, publicHold, serviceHold } from "./hold.ts";
 import { callItem, type KeyedCall, type SentQuotas } from "./keyed-call.ts";
 import { LocalHold } from "./local-hold.ts";
 import type { BatchItem } from "./wire.ts";
@@ -41,7 +41,7 @@ export async function holdRemotely(
       return held;
     }
     const hold = new LocalHold(context, held.hold, keyed, callItem(op, keyed, { leaseMs, force: true }));
-    away.holds.add(call, hold);
+    away.holds.add(call, publicHold(hold));
     away.book(hold.booking(), isInDoubt);
     return { ...held, hold };
   };

@@ -90,7 +90,7 @@ export class ServiceLimiter implements Limiter {
     checkCallOptions(options, QUOTA_OPTIONS);
     const whole = this.#whole(call);
     const known = this.#context.away?.holds.get(id, whole);
-    return known === undefined ? serviceHold(this.#context, id, whole, sentQuotas(options)) : publicHold(known);
+    return known ?? serviceHold(this.#context, id, whole, sentQuotas(options));
   }
 
   async run<Value>(call: Call, work: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {
