@@ -27,7 +27,7 @@ const PREFIX = "rate";
 /** A limiter for the time in which the service is unreachable. */
 export class LocalAway implements Away, OutageWork {
   readonly limiter: HostedLimiter;
-  readonly holds = new KnownHolds();
+  readonly holds: KnownHolds;
   /** The request that failed was sent up to four times, so a pause comes before the first probe. */
   readonly pausesFirst = true;
   readonly #wire: Wire;
@@ -66,6 +66,7 @@ export class LocalAway implements Away, OutageWork {
       close: async () => {},
     };
     this.limiter = createHostedLimiter({ policy: this.seen.policy, store, prefix: PREFIX });
+    this.holds = new KnownHolds(this.limiter);
   }
 
   /**

@@ -89,8 +89,8 @@ export class ServiceLimiter implements Limiter {
   getHold(id: string, call: Call, options: QuotaOptions = {}): Hold {
     checkCallOptions(options, QUOTA_OPTIONS);
     const whole = this.#whole(call);
-    const known = this.#context.away?.holds.get(id, whole);
-    return known ?? serviceHold(this.#context, id, whole, sentQuotas(options));
+    const hold = serviceHold(this.#context, id, whole, sentQuotas(options));
+    return this.#context.away?.holds.get(id, whole) ?? hold;
   }
 
   async run<Value>(call: Call, work: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {
