@@ -23,6 +23,7 @@ const NAMES = [
   "in-process",
   "sqlite",
   "postgres",
+  "postgres-few",
   "live-redis",
   "live-sqlite",
   "live-postgres",

@@ -1,15 +1,12 @@
 // Postgres, three limits: beside rate-limiter-flexible's three, through pools of the same size on the same server.
 
-import type pg from "pg";
-import { RateLimiterPostgres } from "rate-limiter-flexible";
-import { migrate, postgresStore } from "tollgate/stores/postgres";
-import { PEER, type Rule, roomy, scheduleOf, THREE, WINDOW_SECONDS } from "../calls.ts";
+import { migrate } from "tollgate/stores/postgres";
+import { PEER, roomy, scheduleOf, THREE } from "../calls.ts";
 import { number } from "../harness.ts";
-import { askingAll } from "../memory-contenders.ts";
-import { type Contender, type Opened, race } from "../race.ts";
+import { postgresContenders } from "../postgres-contenders.ts";
+import { race } from "../race.ts";
 import { atLeast, bestPeer, headline, type Section, speedTables } from "../section.ts";
 import { CONNECTIONS, startPostgres } from "../servers.ts";
-import { TOLLGATE_WAYS, tollgate } from "../tollgate.ts";
 
 // A quarter of the other sections' work, with as many calls for each session: the peer needs a round trip for each limit.
 const FULL = { sessions: 2_500, calls: 20_000, rounds: 3 };
@@ -17,7 +14,6 @@ const SHORT = { sessions: 100, calls: 1_000, rounds: 1 };
 const IN_FLIGHT = 512;
 const GROUP = "Postgres, three limits";
 const TIMES_THE_PEER = 5;
-const LIMITS = roomy(THREE);
 
 export const section: Section = {
   title: GROUP,
@@ -31,37 +27,7 @@ statement.`,
     const { sessions, calls, rounds } = isShort ? SHORT : FULL;
     await using server = await startPostgres();
     await migrate(server.control);
-    const contender = (
-      about: Pick<Contender, "name" | "rule">,
-      start: (pool: pg.Pool) => Promise<Opened>,
-    ): Contender => ({
-      ...about,
-      group: GROUP,
-      limits: LIMITS,
-      inFlight: IN_FLIGHT,
-      async open() {
-        await server.control.query("TRUNCATE tollgate_buckets");
-        for (const { name } of LIMITS) await server.control.query(`DROP TABLE IF EXISTS ${tableOf(name)}`);
-        const pool = server.pool();
-        const opened = await start(pool);
-        return {
-          ...opened,
-          async close() {
-            await opened.close?.();
-            await pool.end();
-          },
-        };
-      },
-    });
-    const peer = (how: string, rule: Rule) =>
-      contender({ name: `${PEER}, ${how}`, rule }, (pool) => flexibleOn(pool, rule));
-    const contenders = [
-      ...TOLLGATE_WAYS.map(({ name, settings }) =>
-        contender({ name, rule: "all or none" }, async (pool) => tollgate(LIMITS, postgresStore(pool), settings)),
-      ),
-      peer("in turn", "one after the other"),
-      peer("Promise.all", "all at once"),
-    ];
+    const contenders = postgresContenders(GROUP, { server, limits: roomy(THREE), inFlight: IN_FLIGHT });
     const speeds = await race(contenders, scheduleOf(sessions, calls), rounds);
     const best = bestPeer(speeds, GROUP);
     return {
@@ -72,17 +38,3 @@ statement.`,
     };
   },
 };
-
-const tableOf = (limit: string) => limit.replaceAll("-", "_");
-
-async function flexibleOn(pool: pg.Pool, rule: Rule) {
-  const parts = await Promise.all(
-    LIMITS.map(async ({ name, quota, key }) => {
-      const options = { storeClient: pool, tableName: tableOf(name), points: quota, duration: WINDOW_SECONDS };
-      const { promise, resolve, reject } = Promise.withResolvers<RateLimiterPostgres>();
-      const limiter = new RateLimiterPostgres(options, (error) => (error ? reject(error) : resolve(limiter)));
-      return { limiter: await promise, key };
-    }),
-  );
-  return { decide: askingAll(parts, rule), allows: () => true };
-}

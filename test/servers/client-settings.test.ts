@@ -36,8 +36,14 @@ function pgRenaming(rename: (name: string) => string) {
   const pool = pgWith({});
   const renamed = (rows: object[]) =>
     rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [rename(name), value])));
-  const wrapped = (query: (...args: unknown[]) => Promise<{ rows: object[] }>) => {
-    return async (...args: unknown[]) => ({ rows: renamed((await query(...args)).rows ?? []) });
+  const wrapped = (query: (...args: unknown[]) => Promise<{ rows: object[] } | { rows: object[] }[]>) => {
+    return async (...args: unknown[]) => {
+      const result = await query(...args);
+      // Several statements have a list of results.
+      return Array.isArray(result)
+        ? result.map(({ rows }) => ({ rows: renamed(rows) }))
+        : { rows: renamed(result.rows) };
+    };
   };
   return {
     totalCount: 0,

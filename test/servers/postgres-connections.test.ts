@@ -95,9 +95,10 @@ describe("a connection that dies silently", { concurrency: true }, () => {
   const cases: [what: string, words: string, store: string][] = [
     ["before the first statement", "BEGIN", "its own tables"],
     ["as the version is asked for", "tollgate_schema", "its own tables"],
-    ["as rows are made", "INSERT", "its own tables"],
-    ["as rows are locked", "FOR UPDATE", "its own tables"],
-    ["as rows are written", "UPDATE tollgate_buckets AS bucket SET", "its own tables"],
+    ["as statements are prepared", "PREPARE", "its own tables"],
+    ["as rows are made", "EXECUTE tollgate_make", "its own tables"],
+    ["as rows are locked", "EXECUTE tollgate_lock", "its own tables"],
+    ["as rows are written", "EXECUTE tollgate_write", "its own tables"],
     ["at the commit", "COMMIT", "its own tables"],
     ["as columns are asked for", "pg_attribute", "a JSON column"],
     ["as the row is locked", "FOR UPDATE", "a JSON column"],
@@ -150,13 +151,13 @@ describe("a connection that dies silently", { concurrency: true }, () => {
 
   it("keeps its locks no longer than two deadlines", async () => {
     const behind = await behindProxy();
-    const dying = postgresStore(dyingAt("UPDATE tollgate_buckets AS bucket SET", behind), { deadlineMs: DEADLINE_MS });
+    const dying = postgresStore(dyingAt("EXECUTE tollgate_write", behind), { deadlineMs: DEADLINE_MS });
     const other = postgresStore(direct, { deadlineMs: 10_000 });
     await ask(other, charge("locked"));
     const failed = assert.rejects(ask(dying, charge("locked")), failsWith("unavailable", /./));
     await until("the row is locked", async () => {
       const { rows } = await direct.query(
-        "SELECT FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%FOR UPDATE%'",
+        "SELECT FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%EXECUTE tollgate_lock%'",
       );
       return rows.length > 0;
     });

@@ -38,24 +38,27 @@ const isStoreError = (code: StoreErrorCode | TermsRefusal, words: RegExp) => (er
 const rowsOf = async (schema = "public") =>
   (await pool.query(`SELECT key, value, expires_at_ms FROM ${schema}.tollgate_buckets ORDER BY key`)).rows;
 
-/** A pool that notes the first word of each statement, without the timeouts that are set in the same message. */
+/** A pool of its own that notes each message: the first words of its statements, without the settings before them. */
 function listening(asked: string[]): PostgresClient {
-  const note = (text: string) => asked.push(text.replace(/^(SET LOCAL [^;]*; )+/, "").split(/[ ;]/)[0] ?? "");
-  return {
-    totalCount: 0,
-    query(text: string, values: unknown[]) {
-      note(text);
-      return pool.query(text, values);
-    },
-    async connect() {
-      const client = await pool.connect();
-      const query = (text: string, values: unknown[]) => {
-        note(text);
-        return client.query(text, values);
-      };
-      return { query, release: (error?: Error) => client.release(error) };
-    },
-  } as PostgresClient;
+  const own = server.pool();
+  const listened = new WeakSet<object>();
+  const wordOf = (text: string) => /^EXECUTE tollgate_([a-z]+)/.exec(text)?.[1] ?? /^\w+/.exec(text)?.[0] ?? "";
+  own.on("connect", (client) => {
+    if (listened.has(client)) return;
+    listened.add(client);
+    const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+    client.query = ((...args: unknown[]) => {
+      const statements = String(args[0]).split(/; +/);
+      asked.push(
+        statements
+          .filter((text) => !text.startsWith("SET LOCAL"))
+          .map(wordOf)
+          .join("; "),
+      );
+      return query(...args);
+    }) as typeof client.query;
+  });
+  return own;
 }
 
 describe("what the Postgres store keeps", () => {
@@ -83,14 +86,19 @@ describe("what the Postgres store keeps", () => {
     assert.ok(reply !== undefined && "nowMs" in reply && Number(rows[0]?.now) - reply.nowMs < 1_000);
   });
 
-  it("asks four times for a batch whose rows are known, and once more for a new one", async () => {
+  it("asks twice for a batch, also where its rows are new", async () => {
     const asked: string[] = [];
     const store = postgresStore(listening(asked));
     await store.apply([charge("a"), charge("b")]);
-    assert.deepEqual(asked, ["BEGIN", "SELECT", "COMMIT", "INSERT", "BEGIN", "WITH", "UPDATE", "COMMIT"]);
+    const first = ["BEGIN", "SELECT", "COMMIT", "PREPARE; PREPARE; PREPARE"];
+    assert.deepEqual(asked, [...first, "BEGIN; make; lock", "write; COMMIT"]);
     asked.length = 0;
     await store.apply([charge("a"), charge("b"), charge("a")]);
-    assert.deepEqual(asked, ["BEGIN", "WITH", "UPDATE", "COMMIT"]);
+    assert.deepEqual(asked, ["BEGIN; lock", "write; COMMIT"]);
+    asked.length = 0;
+    await store.apply([{ ...charge("a"), mode: "peek" }]);
+    await store.apply([{ ...charge("c"), mode: "peek" }]);
+    assert.deepEqual(asked, ["PREPARE", "look", "look"]);
   });
 
   it("continues when other processes remove its rows", async () => {
@@ -253,10 +261,10 @@ describe("batches with terms", () => {
     await store.book([charge("a")], receipt(1));
     asked.length = 0;
     await store.book([charge("a")], receipt(2));
-    assert.deepEqual(asked, ["BEGIN", "WITH", "UPDATE", "COMMIT"]);
+    assert.deepEqual(asked, ["BEGIN; lock", "write; COMMIT"]);
     asked.length = 0;
     await store.book([{ ...charge("a"), mode: "peek" }], receipt(3));
-    assert.deepEqual(asked, ["BEGIN", "WITH", "COMMIT"]);
+    assert.deepEqual(asked, ["PREPARE", "look"]);
     const [, { key, value } = { key: "", value: "" }] = await rowsOf();
     assert.match(`${key} ${value}`, /^tollgate:1:\$receipts:i1 r1 1 1\.0,\d+,1,o;2\.0,\d+,1,o$/);
   });

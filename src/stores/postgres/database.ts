@@ -5,6 +5,7 @@ import { type Clock, LateError, within } from "../../clock.ts";
 import { validTime } from "../../store/check.ts";
 import type { SetupCheck } from "../../store/store.ts";
 import { SilentError } from "./errors.ts";
+import type { Asked, Statement } from "./statement.ts";
 
 /**
  * Runs one statement with texts as its parameters. Resolves to the first column of each row.
@@ -20,14 +21,21 @@ export interface Database {
   transaction<Value>(run: (query: Query) => Promise<Value>): Promise<Value>;
   /** One statement in a transaction of its own. */
   readonly query: Query;
+  /** The same for a statement that comes often: in one round trip where the client can. */
+  read(asked: Asked): ReturnType<Query>;
   /**
-   * Runs a statement without an answer, with one text as `$1::text`, in a transaction of its own. Where the client can, that
-   * is one round trip: a new bucket costs one such statement.
+   * One transaction, in two round trips where the client can: it runs some statements, lets `decide` read what the last one
+   * answers, and writes. What `decide` throws rolls it back.
+   *
+   * @param write the statement that writes
    */
-  run(text: string, value: string): Promise<void>;
+  exchange<Value>(asked: readonly Asked[], write: Statement, decide: Decide<Value>): Promise<Value>;
   /** Settings of the client that may break a promise; none where they cannot be seen. */
   settings(): readonly SetupCheck[];
 }
+
+/** Says what an answer comes to, and the parameters of the statement that writes; `null` where nothing is written. */
+export type Decide<Value> = (answer: readonly unknown[]) => readonly [value: Value, written: readonly string[] | null];
 
 /** The server's time in a statement, epoch ms, rounded down: no row may be ahead of the clock that decides. */
 export const SERVER_NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
@@ -52,13 +60,6 @@ export function setTimeouts(deadlineMs: number): string {
 
 /** The same as one statement, with the deadline as `$1`, for a client that sends one at a time. */
 export const SELECT_TIMEOUTS = `SELECT ${TIMEOUTS.map((name) => `set_config('${name}', $1, true)`).join(", ")}`;
-
-/** A statement with a text in the place of `$1::text`, in characters that mean nothing to SQL, however it is set up. */
-export function withText(text: string, value: string): string {
-  const bytes = new TextEncoder().encode(value);
-  const base64 = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
-  return text.replace("$1::text", `convert_from(decode('${base64}', 'base64'), 'UTF8')`);
-}
 
 export function firstColumns(rows: unknown): readonly unknown[] {
   return Array.isArray(rows) ? rows.map((row) => Object.values(Object(row))[0]) : [];

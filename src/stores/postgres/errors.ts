@@ -97,10 +97,19 @@ export function isReadOnly(error: unknown): boolean {
   return stateOf(error) === "25006";
 }
 
-/** Whether a transaction was ended so that others could go on, and may just be tried again. */
+/** Whether a transaction booked nothing and may just be tried again: it was ended so that others could go on, or had no plan. */
 export function isRetryable(error: unknown): boolean {
   const state = stateOf(error);
-  return state === "40P01" || state === "40001";
+  return state === "40P01" || state === "40001" || isPlanLost(error);
+}
+
+/**
+ * Whether a connection lacks a statement that was prepared on it, or has one that was not: a pooler leads to another
+ * connection of the server each time.
+ */
+export function isPlanLost(error: unknown): boolean {
+  const state = stateOf(error);
+  return state === "26000" || state === "42P05";
 }
 
 /** A SQLSTATE in a text of Prisma: "Code: `55P03`" in a message, or "originalCode":"55P03" of its driver adapters. */

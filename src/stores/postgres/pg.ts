@@ -2,18 +2,23 @@
 
 import { LateError, monotonicClock, within } from "../../clock.ts";
 import { StoreError } from "../../store/error.ts";
-import { answered, connectTimeoutCheck, firstColumns, patienceMs, setTimeouts, withText } from "./database.ts";
+import { answered, connectTimeoutCheck, firstColumns, patienceMs, setTimeouts } from "./database.ts";
 import type { Database, Query } from "./database.ts";
+import { Plans } from "./plans.ts";
 import { isConnectionLost, isReadOnly, postgresError, SilentError } from "./errors.ts";
 
 /** `pg`: a pool. */
 export interface PgPool {
-  query(text: string, values?: unknown[]): Promise<{ readonly rows: unknown[] }>;
+  query(text: string, values?: unknown[]): Promise<PgResult>;
   connect(): Promise<PgClient>;
   // biome-ignore lint/suspicious/noExplicitAny: its own types are of its own clients.
   on?(event: "connect", listener: (client: any) => void): unknown;
   listenerCount?(event: string): number;
   readonly options?: object;
+}
+
+interface PgResult {
+  readonly rows: unknown[];
 }
 
 interface PgClient extends Pick<PgPool, "query"> {
@@ -28,8 +33,10 @@ interface PgClient extends Pick<PgPool, "query"> {
 export function pgDatabase(pool: PgPool, deadlineMs: number): Database {
   const connections = connectionsByPool.get(pool) ?? new Connections(pool);
   connectionsByPool.set(pool, connections);
+  const { plans } = connections;
   const waitMs = patienceMs(deadlineMs);
   const timeouts = setTimeouts(deadlineMs);
+  const rollBack = (ask: Query) => ask("ROLLBACK");
   const transaction: Database["transaction"] = (run) => {
     const inTransaction = async (ask: Query) => {
       await ask(`BEGIN; ${timeouts}`);
@@ -37,14 +44,25 @@ export function pgDatabase(pool: PgPool, deadlineMs: number): Database {
       await ask("COMMIT");
       return value;
     };
-    return connections.use(waitMs, inTransaction, (ask) => ask("ROLLBACK"));
+    return connections.use(waitMs, inTransaction, rollBack);
   };
   return {
     transaction,
     query: (text, values) => transaction((query) => query(text, values)),
-    async run(text, value) {
-      // Several statements in one message are a transaction, which rolls itself back.
-      await connections.use(waitMs, (ask) => ask(`${timeouts}; ${withText(text, value)}`));
+    // Several statements in one message are a transaction, which rolls itself back.
+    read: (asked) =>
+      connections.use(waitMs, async (ask, client) => {
+        await plans.prepare(client, timeouts, [asked.statement], ask);
+        return ask(plans.first(timeouts, [asked]));
+      }),
+    exchange(asked, write, decide) {
+      const inTransaction = async (ask: Query, client: object) => {
+        await plans.prepare(client, timeouts, [...asked.map((each) => each.statement), write], ask);
+        const [value, written] = decide(await ask(plans.first(`BEGIN; ${timeouts}`, asked)));
+        await ask(plans.last(written === null ? [] : [{ statement: write, values: written }]));
+        return value;
+      };
+      return connections.use(waitMs, inTransaction, rollBack);
     },
     settings() {
       if (pool.options === undefined) return [];
@@ -61,6 +79,7 @@ export function pgDatabase(pool: PgPool, deadlineMs: number): Database {
 
 /** The connections of a pool, each for one use at a time. */
 class Connections {
+  readonly plans = new Plans();
   readonly #pool: PgPool;
   /**
    * Those that were made since one was last lost; `null` before. One that dies silently, or leads to a server that became a
@@ -76,7 +95,7 @@ class Connections {
   /** Runs statements on a connection. Where that fails, `undo` is asked, and a connection that is no good is destroyed. */
   async use<Value>(
     waitMs: number,
-    run: (ask: Query) => Promise<Value>,
+    run: (ask: Query, client: PgClient) => Promise<Value>,
     undo?: (ask: Query) => Promise<unknown>,
   ): Promise<Value> {
     const client = await this.#connect(waitMs);
@@ -89,15 +108,16 @@ class Connections {
     client.on?.("error", lose);
     const ask: Query = async (text, values = []) => {
       try {
-        return firstColumns((await answered(waitMs, client.query(text, [...values]), at)).rows);
+        return firstColumns(lastOf(await answered(waitMs, client.query(text, [...values]), at)).rows);
       } catch (error) {
+        this.plans.failed(error);
         if (isConnectionLost(error)) lose();
         if (error instanceof SilentError || isReadOnly(error)) this.#distrust(client);
         throw error;
       }
     };
     try {
-      return await run(ask);
+      return await run(ask, client);
     } catch (error) {
       // A connection whose transaction cannot be ended must not go back to the others.
       if (!isLost) await undo?.(ask).catch(lose);
@@ -132,6 +152,11 @@ class Connections {
   #distrust(client: PgClient): void {
     if (this.#pool.on !== undefined && this.#isTrusted(client)) this.#young = new WeakSet();
   }
+}
+
+/** `pg` answers several statements with a list of their results. */
+function lastOf(result: PgResult | readonly PgResult[]): PgResult {
+  return Array.isArray(result) ? (result.at(-1) as PgResult) : (result as PgResult);
 }
 
 /** One for each pool, however many stores use it. */

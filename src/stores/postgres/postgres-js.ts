@@ -1,7 +1,7 @@
 // What `postgres()` of postgres.js returns. It does not allow to destroy a connection: its own `socket` option has to do that.
 
 import { monotonicClock } from "../../clock.ts";
-import { answered, connectTimeoutCheck, firstColumns, patienceMs, setTimeouts, withText } from "./database.ts";
+import { answered, connectTimeoutCheck, firstColumns, patienceMs, setTimeouts } from "./database.ts";
 import type { Database, Query } from "./database.ts";
 import { SilentError } from "./errors.ts";
 
@@ -21,7 +21,7 @@ const WAITS_PER_TRANSACTION = 6;
 export function postgresJsDatabase(sql: PostgresJs, deadlineMs: number): Database {
   const waitMs = patienceMs(deadlineMs);
   const ask = (on: PostgresJs, text: string, values?: string[]) => answered(waitMs, on.unsafe(text, values));
-  const transaction: Database["transaction"] = (run) => {
+  const transaction = <Value>(run: (query: Query) => Promise<Value>): Promise<Value> => {
     const transactionMs = WAITS_PER_TRANSACTION * waitMs;
     const endsAtMs = monotonicClock.nowMs() + transactionMs;
     const transacted = sql.begin(async (on: PostgresJs) => {
@@ -34,13 +34,19 @@ export function postgresJsDatabase(sql: PostgresJs, deadlineMs: number): Databas
     });
     return answered(transactionMs, transacted);
   };
+  const query: Query = (text, values) => transaction((on) => on(text, values));
   return {
     transaction,
-    query: (text, values) => transaction((query) => query(text, values)),
-    async run(text, value) {
-      // Several statements in one message are a transaction, which rolls itself back.
-      await ask(sql, `${setTimeouts(deadlineMs)}; ${withText(text, value)}`);
-    },
+    query,
+    read: ({ statement: { text }, values }) => query(text, values),
+    exchange: (asked, write, decide) =>
+      transaction(async (on) => {
+        // They are sent one after the other, without a wait for the answers.
+        const answers = await Promise.all(asked.map(({ statement: { text }, values }) => on(text, values)));
+        const [value, written] = decide(answers.at(-1) ?? []);
+        if (written !== null) await on(write.text, written);
+        return value;
+      }),
     settings() {
       const { options } = sql;
       if (options === undefined) return [];

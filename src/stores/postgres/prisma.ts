@@ -20,21 +20,32 @@ export function prismaDatabase(prisma: PrismaLike, deadlineMs: number): Database
   };
   // In no transaction of its own, which would be four more statements: its pool says how long the server may take for one.
   const query = queryOn(prisma);
+  const transaction = <Value>(run: (query: Query) => Promise<Value>): Promise<Value> => {
+    const timeout = DEADLINES_PER_TRANSACTION * deadlineMs;
+    const options = { maxWait: deadlineMs, timeout, isolationLevel: "ReadCommitted" };
+    const transacted = prisma.$transaction(async (client: PrismaLike) => {
+      const ask = queryOn(client);
+      await ask(SELECT_TIMEOUTS, [String(deadlineMs)]);
+      return run(ask);
+    }, options);
+    return answered(deadlineMs + timeout + waitMs, transacted);
+  };
   return {
     query,
-    async run(text, value) {
-      await query(text, [value]);
-    },
-    transaction(run) {
-      const timeout = DEADLINES_PER_TRANSACTION * deadlineMs;
-      const options = { maxWait: deadlineMs, timeout, isolationLevel: "ReadCommitted" };
-      const transaction = prisma.$transaction(async (client: PrismaLike) => {
-        const ask = queryOn(client);
-        await ask(SELECT_TIMEOUTS, [String(deadlineMs)]);
-        return run(ask);
-      }, options);
-      return answered(deadlineMs + timeout + waitMs, transaction);
-    },
+    transaction,
+    read: ({ statement: { text }, values }) => query(text, values),
+    exchange: (asked, write, decide) =>
+      transaction(async (ask) => {
+        let answer: readonly unknown[] = [];
+        for (const {
+          statement: { text },
+          values,
+        } of asked)
+          answer = await ask(text, values);
+        const [value, written] = decide(answer);
+        if (written !== null) await ask(write.text, written);
+        return value;
+      }),
     settings: () => [],
   };
 }

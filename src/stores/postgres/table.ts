@@ -4,10 +4,11 @@ import type { Clock } from "../../clock.ts";
 import { MARK_KEY } from "../../kernel/receipts.ts";
 import type { StoredState } from "../../kernel/state.ts";
 import { encodeState } from "../../kernel/encoding/state.ts";
-import { decodeState } from "../../store/check.ts";
+import { decodeState, type ReadState } from "../../store/check.ts";
 import { SWEPT_PER_NEW } from "../../store/room.ts";
 import { listIn } from "./client.ts";
-import { type Database, type Query, SERVER_NOW_MS, sqlNowMs } from "./database.ts";
+import { type Database, SERVER_NOW_MS, sqlNowMs } from "./database.ts";
+import { arrayOf, type Statement, statement } from "./statement.ts";
 
 /** How long a row lives that was made only to be locked, and was not written. */
 const UNWRITTEN_MS = 60_000;
@@ -15,11 +16,24 @@ const UNWRITTEN_MS = 60_000;
 const MAX_YOUNG_KEYS = 50_000;
 const ROWS_PER_SWEEP = 1_000;
 
+type Row = readonly [key: string, value: string, expiresAtMs: number];
+type Changes = ReadonlyMap<string, StoredState | undefined>;
+
+/** What rows hold, and the instant after the last of them was read. */
+export interface Seen {
+  readonly states: ReadonlyMap<string, ReadState>;
+  readonly nowMs: number;
+}
+
 export class Table {
   readonly database: Database;
   /** What the table is called in statements. */
   readonly buckets: string;
   readonly clock: Clock | undefined;
+  readonly #make: Statement;
+  readonly #lock: Statement;
+  readonly #look: Statement;
+  readonly #write: Statement;
   /** Keys whose rows were there not long ago, in two generations: the older one is forgotten at once. */
   #young = new Set<string>();
   #old = new Set<string>();
@@ -34,24 +48,59 @@ export class Table {
     this.database = database;
     this.buckets = buckets;
     this.clock = clock;
+    this.#make = statement("make", makingIn(buckets));
+    this.#lock = statement("lock", readingIn(buckets, "ORDER BY key FOR UPDATE"));
+    this.#look = statement("look", readingIn(buckets, ""));
+    this.#write = statement("write", writingIn(buckets));
+  }
+
+  /** How keys stand, without a lock. */
+  async look(keys: readonly string[]): Promise<Seen> {
+    return this.#seenIn(await this.database.read({ statement: this.#look, values: [arrayOf(keys)] }));
   }
 
   /**
-   * Makes the rows of keys that are not known to have one, in a transaction of their own, so that no batch waits for a row
-   * while it holds the lock of another.
+   * Locks the rows of keys, decides, and writes what changed, in one transaction. Rows that may not be there are made before
+   * the others are locked, and all of them are locked in that statement: so every transaction locks in the order of the keys.
+   *
+   * @returns `null` where a row was removed that was known
    */
-  async insertMissing(keys: readonly string[]): Promise<void> {
-    const unsure = keys.filter((key) => !this.#young.has(key) && !this.#old.has(key));
-    if (unsure.length === 0) return;
-    const text = `INSERT INTO ${this.buckets} (key, value, expires_at_ms)
-      SELECT key, '', ${SERVER_NOW_MS} + ${UNWRITTEN_MS}
-      FROM jsonb_array_elements_text($1::text::jsonb) AS key ORDER BY key COLLATE "C" ON CONFLICT (key) DO NOTHING`;
-    await this.database.run(text, JSON.stringify(unsure));
-    this.#made += unsure.length;
+  async exchange<Value>(
+    keys: readonly string[],
+    decide: (seen: Seen) => { readonly value: Value; readonly changed: Changes },
+  ): Promise<Value | null> {
+    const values = [arrayOf(keys)];
+    const unsure = keys.filter((key) => !this.#young.has(key) && !this.#old.has(key)).length;
+    const lock = { statement: this.#lock, values };
+    const asked = unsure === 0 ? [lock] : [{ statement: this.#make, values }, lock];
+    const value = await this.database.exchange(
+      asked,
+      this.#write,
+      (answer): readonly [Value | null, string[] | null] => {
+        const seen = this.#seenIn(answer);
+        const removed = keys.filter((key) => !seen.states.has(key));
+        this.#forget(removed);
+        if (removed.length > 0) return [null, null];
+        const { value, changed } = decide(seen);
+        return [value, changed.size === 0 ? null : columnsOf(changed)];
+      },
+    );
+    this.#made += unsure;
+    if (value !== null) this.#know(keys);
+    return value;
+  }
+
+  #seenIn(answer: readonly unknown[]): Seen {
+    const [serverMs, mark, rows] = listIn(answer) as [number, Row | null, Row[] | null];
+    const nowMs = this.clock === undefined ? serverMs : this.clock.nowMs();
+    const stateIn = (value: string, expiresAtMs: number) =>
+      value === "" ? undefined : decodeState(value, expiresAtMs, nowMs);
+    const found = mark === null ? (rows ?? []) : [...(rows ?? []), mark];
+    return { states: new Map(found.map(([key, value, expiresAtMs]) => [key, stateIn(value, expiresAtMs)])), nowMs };
   }
 
   /** Notes that keys have rows. */
-  know(keys: readonly string[]): void {
+  #know(keys: readonly string[]): void {
     if (this.#young.size >= MAX_YOUNG_KEYS) {
       this.#old = this.#young;
       this.#young = new Set();
@@ -60,46 +109,11 @@ export class Table {
   }
 
   /** Notes that keys have no rows. */
-  forget(keys: readonly string[]): void {
+  #forget(keys: readonly string[]): void {
     for (const key of keys) {
       this.#young.delete(key);
       this.#old.delete(key);
     }
-  }
-
-  /**
-   * The states of the rows that are there, and the instant after the last of them was read.
-   *
-   * An aggregate is there when all of its rows are: the clock beside it is read after the last lock, where they are locked.
-   * The mark is among the rows and never locked: every batch reads it, and none must wait for another there.
-   */
-  async read(query: Query, keys: readonly string[], lock: "FOR UPDATE OF bucket" | "") {
-    const { buckets, clock } = this;
-    const text = `WITH found AS MATERIALIZED (
-        SELECT bucket.key, value, expires_at_ms FROM jsonb_array_elements_text($1::text::jsonb) AS wanted(key)
-        JOIN ${buckets} AS bucket ON bucket.key = wanted.key COLLATE "C" ORDER BY bucket.key ${lock}),
-      seen AS (SELECT * FROM found UNION ALL
-        SELECT key, value, expires_at_ms FROM ${buckets} WHERE key = '${MARK_KEY}')
-      SELECT json_build_array(${SERVER_NOW_MS},
-        coalesce(json_agg(json_build_array(key, value, expires_at_ms)), '[]'))::text FROM seen`;
-    const answer = listIn(await query(text, [JSON.stringify(keys)]));
-    const [serverMs, rows] = answer as [number, [key: string, value: string, expiresAtMs: number][]];
-    const nowMs = clock === undefined ? serverMs : clock.nowMs();
-    const stateIn = (value: string, expiresAtMs: number) =>
-      value === "" ? undefined : decodeState(value, expiresAtMs, nowMs);
-    return { states: new Map(rows.map(([key, value, expiresAtMs]) => [key, stateIn(value, expiresAtMs)])), nowMs };
-  }
-
-  async write(query: Query, changed: ReadonlyMap<string, StoredState | undefined>): Promise<void> {
-    const rows = [...changed].map(([key, state]) => ({
-      key,
-      value: state === undefined ? "" : encodeState(state),
-      expires_at_ms: state?.expiresAtMs ?? 0,
-    }));
-    const text = `UPDATE ${this.buckets} AS bucket SET value = next.value, expires_at_ms = next.expires_at_ms
-      FROM jsonb_to_recordset($1::text::jsonb) AS next(key text, value text, expires_at_ms bigint)
-      WHERE bucket.key = next.key`;
-    await query(text, [JSON.stringify(rows)]);
   }
 
   /**
@@ -128,4 +142,39 @@ export class Table {
       this.#isSweeping = false;
     }
   }
+}
+
+/**
+ * Makes the rows of keys that have none, and locks those of all keys, in their order. Two transactions never wait for each
+ * other: each waits only for a row whose key is after those of all rows that it has locked or made.
+ */
+function makingIn(buckets: string): string {
+  return `INSERT INTO ${buckets} AS bucket (key, value, expires_at_ms)
+    SELECT key, '', ${SERVER_NOW_MS} + ${UNWRITTEN_MS} FROM unnest($1::text::text[]) AS key ORDER BY key COLLATE "C"
+    ON CONFLICT (key) DO UPDATE SET value = bucket.value WHERE bucket.key IS NULL`;
+}
+
+/**
+ * Reads rows, and the mark. An aggregate is there when all of its rows are: the clock beside it is read after the last lock,
+ * where they are locked. The mark is never locked: every batch reads it, and none must wait for another there.
+ */
+function readingIn(buckets: string, lock: "ORDER BY key FOR UPDATE" | ""): string {
+  return `SELECT json_build_array(${SERVER_NOW_MS},
+      (SELECT json_build_array(key, value, expires_at_ms) FROM ${buckets} WHERE key = '${MARK_KEY}'),
+      json_agg(json_build_array(key, value, expires_at_ms)))::text
+    FROM (SELECT key, value, expires_at_ms FROM ${buckets} WHERE key = ANY($1::text::text[]) ${lock}) AS found`;
+}
+
+/** Writes rows that are locked. It finds them as an insert does: by the primary key, whatever the server knows of the table. */
+function writingIn(buckets: string): string {
+  return `INSERT INTO ${buckets} (key, value, expires_at_ms)
+    SELECT * FROM unnest($1::text::text[], $2::text::text[], $3::text::bigint[])
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at_ms = excluded.expires_at_ms`;
+}
+
+function columnsOf(changed: Changes): string[] {
+  const values = [...changed.values()];
+  const texts = values.map((state) => (state === undefined ? "" : encodeState(state)));
+  const ends = values.map((state) => String(state?.expiresAtMs ?? 0));
+  return [[...changed.keys()], texts, ends].map(arrayOf);
 }

@@ -46,21 +46,14 @@ async function book(
   const buckets = requests.flatMap(keysOf);
   // What books nothing needs no lock and no receipt, unless it closes a number that others may still book.
   if (requests.every(({ mode }) => mode === "peek") && receipt?.closes !== true) {
-    const { states, nowMs } = await table.read(table.database.query, [...new Set(buckets)], "");
+    const { states, nowMs } = await table.look([...new Set(buckets)]);
     return bookBatch(requests, (key) => states.get(key), nowMs, withoutReceipt).replies;
   }
   const keys = [...new Set(receipt === undefined ? buckets : [...buckets, receiptsKey(receipt.instance)])];
-  await table.insertMissing(keys);
-  const answers = await table.database.transaction(async (query) => {
-    const { states, nowMs } = await table.read(query, keys, "FOR UPDATE OF bucket");
-    const removed = keys.filter((key) => !states.has(key));
-    table.forget(removed);
-    if (removed.length > 0) return null;
+  const replies = await table.exchange(keys, ({ states, nowMs }) => {
     const { replies, changed } = bookBatch(requests, (key) => states.get(key), nowMs, terms);
-    if (changed.size > 0) await table.write(query, changed);
-    return replies;
+    return { value: replies, changed };
   });
-  if (answers !== null) table.know(keys);
   void table.sweep();
-  return answers;
+  return replies;
 }
