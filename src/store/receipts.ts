@@ -47,10 +47,7 @@ function decideWithReceipt(
   const key = receiptsKey(receipt.instance);
   const kept = read(key);
   const state = kept?.kind === "receipts" ? kept : undefined;
-  const from = Math.max(receipt.from, state?.from ?? 1);
-  const open = state?.receipts.filter((each) => each.number >= from) ?? [];
-  const before = open.find((each) => each.number === number);
-  const others = open.filter((each) => each !== before);
+  const { from, before, others } = receiptsFor(receipt, state);
   const isClosed = number < from || (before?.closed === true && !closes);
   // The sender may have acted on what was not booked then, such as a denial: it may not be booked now.
   const isPartlyBooked = before?.booked.includes("0") === true && !closes;
@@ -82,6 +79,14 @@ function decideWithReceipt(
     return steps !== undefined && isDone(requests[i] as StoreRequest, i) ? withFound(reply, steps) : reply;
   });
   return { replies: answers, changed: new Map([...changed, [key, written]]) };
+}
+
+/** The first number that is open, the receipt that a batch has already, and those of the other open batches. */
+export function receiptsFor(receipt: ReceiptTerms, state: ReceiptsState | undefined) {
+  const from = Math.max(receipt.from, state?.from ?? 1);
+  const open = state?.receipts.filter((each) => each.number >= from) ?? [];
+  const before = open.find((each) => each.number === receipt.number);
+  return { from, before, others: open.filter((each) => each !== before) };
 }
 
 function isBooking({ mode }: StoreRequest, reply: StoreAnswer | undefined): boolean {

@@ -86,7 +86,7 @@ describe("what the Postgres store keeps", () => {
     assert.ok(reply !== undefined && "nowMs" in reply && Number(rows[0]?.now) - reply.nowMs < 1_000);
   });
 
-  it("asks twice for a batch, also where its rows are new", async () => {
+  it("asks once for a charge that goes alone and passes, and twice for a batch, also where rows are new", async () => {
     const asked: string[] = [];
     const store = postgresStore(listening(asked));
     await store.apply([charge("a"), charge("b")]);
@@ -99,6 +99,41 @@ describe("what the Postgres store keeps", () => {
     await store.apply([{ ...charge("a"), mode: "peek" }]);
     await store.apply([{ ...charge("c"), mode: "peek" }]);
     assert.deepEqual(asked, ["PREPARE", "look", "look"]);
+    asked.length = 0;
+    for (const bucket of ["a", "d"]) await store.apply([charge(bucket)]);
+    assert.deepEqual(asked, ["PREPARE", "charge", "make; charge"]);
+    asked.length = 0;
+    const [denied] = await store.apply([charge("a", { ...limit, quota: 4 })]);
+    assert.equal(denied !== undefined && "allowed" in denied && denied.allowed, false);
+    assert.deepEqual(asked, ["charge", "BEGIN; lock", "COMMIT"]);
+  });
+
+  it("finds rows by the primary key, also where its plans were made for a small table", async () => {
+    await pool.query("TRUNCATE tollgate_buckets");
+    const own = server.pool({ max: 1 });
+    const store = postgresStore(own);
+    for (const requests of [[charge("a"), charge("b")], [charge("a")], [{ ...charge("a"), mode: "peek" as const }]]) {
+      await store.apply(requests);
+      await own.query("ANALYZE tollgate_buckets");
+    }
+    const { rows } = await own.query("SELECT name FROM pg_prepared_statements ORDER BY name");
+    const names = rows.map(({ name }) => String(name));
+    assert.deepEqual(
+      names.map((name) => name.split("_")[1]),
+      ["charge", "lock", "look", "make", "write"],
+    );
+    const explained = async (name: string) => {
+      const values = name.includes("charge")
+        ? `'{a}', '{1}', '{9}', '{9}', '{first}', '{}', '', '', '', '', '9', ''`
+        : "'{a,b}'";
+      const settings = "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off";
+      const results = await own.query(`${settings}; EXPLAIN EXECUTE ${name}(${values})`);
+      return JSON.stringify((results as unknown as { rows: unknown[] }[]).at(-1)?.rows);
+    };
+    for (const name of names.filter((each) => /charge|lock|look/.test(each))) {
+      assert.match(await explained(name), /Index Scan (using|on) tollgate_buckets_pkey/);
+      assert.doesNotMatch(await explained(name), /Seq Scan on tollgate_buckets/);
+    }
   });
 
   it("continues when other processes remove its rows", async () => {
@@ -254,14 +289,15 @@ describe("what the Postgres store knows of its instances", () => {
 describe("batches with terms", () => {
   const receipt = (number: number) => ({ receipt: { instance: "i1", number, from: 1 } });
 
-  it("need one more row, and no other statement", async () => {
+  it("need one more row, and no other statement once the row is known", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const asked: string[] = [];
     const store = postgresStore(listening(asked));
     await store.book([charge("a")], receipt(1));
+    assert.deepEqual(asked.slice(-2), ["BEGIN; make; lock", "write; COMMIT"]);
     asked.length = 0;
     await store.book([charge("a")], receipt(2));
-    assert.deepEqual(asked, ["BEGIN; lock", "write; COMMIT"]);
+    assert.deepEqual(asked, ["PREPARE", "charge"]);
     asked.length = 0;
     await store.book([{ ...charge("a"), mode: "peek" }], receipt(3));
     assert.deepEqual(asked, ["PREPARE", "look"]);

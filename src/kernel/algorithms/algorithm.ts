@@ -149,6 +149,12 @@ export interface Algorithm<Limit, State extends AlgorithmState> {
 
   readonly wire: Wire<Limit>;
 
+  /**
+   * How a charge adds to a state whose text is a plain number of units, so that SQL can do it; `null` where a charge does
+   * anything else. Default: it does.
+   */
+  asSum(limit: Limit): Sum | null;
+
   /** How a plain counter with a time to live keeps it; `null` where it cannot. Default: it cannot. */
   asCounter(limit: Limit, nowMs: number): PlainCounter | null;
 }
@@ -231,6 +237,14 @@ export interface WireForm {
   readonly code: number;
   /** At most four. */
   readonly fields: readonly string[];
+}
+
+/** A limit as a number of units that are added up until an instant. */
+export interface Sum {
+  /** How long a sum lives from the charge that begins it, ms; no sum lives longer than that from now. */
+  readonly lifeMs: number;
+  /** When it ends: that long after the charge that began it, or after the last one, or at the next multiple of it since 1970. */
+  readonly endsAfter: "first" | "last" | "multiple";
 }
 
 /** A limit as a counter with a time to live. */

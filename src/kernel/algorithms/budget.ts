@@ -66,5 +66,6 @@ export const budget = defineAlgorithm<BudgetLimit, CounterState>({
     numbersOf: ({ quota, ttlMs, ttlFrom }) => [FORM, quota, ttlMs, ttlFrom === "first" ? 1 : 0],
     isFast: ({ ttlMs }) => ttlMs < MAX_FAST,
   },
+  asSum: ({ ttlMs, ttlFrom }) => ({ lifeMs: ttlMs, endsAfter: ttlFrom }),
   asCounter: ({ quota, ttlMs }) => ({ quota, windowStartMs: null, ttlMs, leftMs: ttlMs }),
 });

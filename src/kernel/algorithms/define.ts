@@ -13,6 +13,7 @@ type Optional =
   | "needsCost"
   | "isHeldOnly"
   | "queues"
+  | "asSum"
   | "asCounter";
 
 /** An algorithm as its file writes it: what is not said is the default. */
@@ -76,6 +77,7 @@ export function defineAlgorithm<Limit extends { readonly algorithm: string }, St
     },
     words: { ...WORDS, ...facts.words },
     wire: { isFast: () => false, ...facts.wire },
+    asSum: facts.asSum ?? (() => null),
     asCounter: facts.asCounter ?? (() => null),
   };
 }

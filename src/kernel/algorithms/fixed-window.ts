@@ -93,6 +93,10 @@ export const fixedWindow = defineAlgorithm<FixedWindowLimit, CounterState>({
         : [EVEN_FORM, limit.quota, limit.windowMs, limit.align === "first-use" ? 1 : 0],
     isFast: (limit) => limit.align === "calendar" || limit.windowMs < MAX_FAST,
   },
+  asSum(limit) {
+    if (limit.align === "calendar") return null;
+    return { lifeMs: limit.windowMs, endsAfter: limit.align === "first-use" ? "first" : "multiple" };
+  },
   asCounter(limit, nowMs) {
     if (limit.align === "first-use") return null;
     const endMs = endOf(limit, nowMs);

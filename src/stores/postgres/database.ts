@@ -21,8 +21,10 @@ export interface Database {
   transaction<Value>(run: (query: Query) => Promise<Value>): Promise<Value>;
   /** One statement in a transaction of its own. */
   readonly query: Query;
-  /** The same for a statement that comes often: in one round trip where the client can. */
-  read(asked: Asked): ReturnType<Query>;
+  /** Runs statements that come often, in order, in one transaction: one round trip where the client can. Answers as the last one. */
+  often(asked: readonly Asked[]): ReturnType<Query>;
+  /** Whether the server plans a statement that comes often only once on each connection. */
+  readonly keepsPlans: boolean;
   /**
    * One transaction, in two round trips where the client can: it runs some statements, lets `decide` read what the last one
    * answers, and writes. What `decide` throws rolls it back.

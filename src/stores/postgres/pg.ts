@@ -50,14 +50,17 @@ export function pgDatabase(pool: PgPool, deadlineMs: number): Database {
     transaction,
     query: (text, values) => transaction((query) => query(text, values)),
     // Several statements in one message are a transaction, which rolls itself back.
-    read: (asked) =>
+    often: (asked) =>
       connections.use(waitMs, async (ask, client) => {
-        await plans.prepare(client, timeouts, [asked.statement], ask);
-        return ask(plans.first(timeouts, [asked]));
+        await plans.prepare(client, timeouts, asked, ask);
+        return ask(plans.first(timeouts, asked));
       }),
+    get keepsPlans() {
+      return plans.isKept;
+    },
     exchange(asked, write, decide) {
       const inTransaction = async (ask: Query, client: object) => {
-        await plans.prepare(client, timeouts, [...asked.map((each) => each.statement), write], ask);
+        await plans.prepare(client, timeouts, [...asked, { statement: write }], ask);
         const [value, written] = decide(await ask(plans.first(`BEGIN; ${timeouts}`, asked)));
         await ask(plans.last(written === null ? [] : [{ statement: write, values: written }]));
         return value;

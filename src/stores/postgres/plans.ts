@@ -3,7 +3,7 @@
 
 import type { Query } from "./database.ts";
 import { isPlanLost } from "./errors.ts";
-import { type Asked, executed, inlined, prepared, type Statement } from "./statement.ts";
+import { type Asked, executed, inlined, prepared } from "./statement.ts";
 
 /**
  * Goes before a prepared statement: it has one plan for all parameters, by the primary key. A table that was small when its
@@ -20,10 +20,15 @@ export class Plans {
    *
    * @param timeouts the statements that set the server's deadlines: a locked table is waited for
    */
-  async prepare(connection: object, timeouts: string, statements: readonly Statement[], ask: Query): Promise<void> {
+  async prepare(
+    connection: object,
+    timeouts: string,
+    asked: readonly Pick<Asked, "statement">[],
+    ask: Query,
+  ): Promise<void> {
     if (!this.#isKept) return;
     const names = this.#names.get(connection) ?? new Set();
-    const missing = statements.filter(({ name }) => !names.has(name));
+    const missing = asked.map(({ statement }) => statement).filter(({ name }) => !names.has(name));
     if (missing.length === 0) return;
     try {
       await ask([timeouts, ...missing.map(prepared)].join("; "));
@@ -33,6 +38,10 @@ export class Plans {
     }
     for (const { name } of missing) names.add(name);
     this.#names.set(connection, names);
+  }
+
+  get isKept(): boolean {
+    return this.#isKept;
   }
 
   /** The first message of a transaction. */

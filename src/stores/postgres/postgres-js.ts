@@ -4,6 +4,7 @@ import { monotonicClock } from "../../clock.ts";
 import { answered, connectTimeoutCheck, firstColumns, patienceMs, setTimeouts } from "./database.ts";
 import type { Database, Query } from "./database.ts";
 import { SilentError } from "./errors.ts";
+import type { Asked } from "./statement.ts";
 
 /** postgres.js: what `postgres()` returns. */
 export interface PostgresJs {
@@ -38,12 +39,11 @@ export function postgresJsDatabase(sql: PostgresJs, deadlineMs: number): Databas
   return {
     transaction,
     query,
-    read: ({ statement: { text }, values }) => query(text, values),
+    often: (asked) => transaction((on) => lastOf(on, asked)),
+    keepsPlans: false,
     exchange: (asked, write, decide) =>
       transaction(async (on) => {
-        // They are sent one after the other, without a wait for the answers.
-        const answers = await Promise.all(asked.map(({ statement: { text }, values }) => on(text, values)));
-        const [value, written] = decide(answers.at(-1) ?? []);
+        const [value, written] = decide(await lastOf(on, asked));
         if (written !== null) await on(write.text, written);
         return value;
       }),
@@ -59,4 +59,10 @@ export function postgresJsDatabase(sql: PostgresJs, deadlineMs: number): Databas
       ];
     },
   };
+}
+
+/** Sends statements one after the other, without a wait for the answers before the last one. */
+async function lastOf(on: Query, asked: readonly Asked[]): Promise<readonly unknown[]> {
+  const answers = await Promise.all(asked.map(({ statement: { text }, values }) => on(text, values)));
+  return answers.at(-1) ?? [];
 }

@@ -1,6 +1,7 @@
 // A generated Prisma client. It does not allow to destroy a connection, nor to see how its pool is set up.
 
 import { answered, type Database, firstColumns, patienceMs, type Query, SELECT_TIMEOUTS } from "./database.ts";
+import type { Asked } from "./statement.ts";
 
 /** A generated Prisma client on Postgres. */
 export interface PrismaLike {
@@ -33,19 +34,24 @@ export function prismaDatabase(prisma: PrismaLike, deadlineMs: number): Database
   return {
     query,
     transaction,
-    read: ({ statement: { text }, values }) => query(text, values),
+    often: (asked) => (asked.length === 1 ? lastOf(query, asked) : transaction((ask) => lastOf(ask, asked))),
+    keepsPlans: false,
     exchange: (asked, write, decide) =>
       transaction(async (ask) => {
-        let answer: readonly unknown[] = [];
-        for (const {
-          statement: { text },
-          values,
-        } of asked)
-          answer = await ask(text, values);
-        const [value, written] = decide(answer);
+        const [value, written] = decide(await lastOf(ask, asked));
         if (written !== null) await ask(write.text, written);
         return value;
       }),
     settings: () => [],
   };
+}
+
+async function lastOf(ask: Query, asked: readonly Asked[]): Promise<readonly unknown[]> {
+  let answer: readonly unknown[] = [];
+  for (const {
+    statement: { text },
+    values,
+  } of asked)
+    answer = await ask(text, values);
+  return answer;
 }

@@ -36,7 +36,7 @@ export function executed({ statement: { name }, values }: Asked): string {
 
 /** The statement with its parameters in their places. */
 export function inlined({ statement: { text }, values }: Asked): string {
-  return text.replace(/\$(\d)(?=::text)/g, (_, number) => literal(values[number - 1] ?? ""));
+  return text.replace(/\$(\d+)::text/g, (_, number) => `${literal(values[number - 1] ?? "")}::text`);
 }
 
 /** What means the same in SQL however the server reads backslashes in plain literals. */

@@ -7,8 +7,10 @@ import { encodeState } from "../../kernel/encoding/state.ts";
 import { decodeState, type ReadState } from "../../store/check.ts";
 import { SWEPT_PER_NEW } from "../../store/room.ts";
 import { listIn } from "./client.ts";
-import { type Database, SERVER_NOW_MS, sqlNowMs } from "./database.ts";
-import { arrayOf, type Statement, statement } from "./statement.ts";
+import { type Database, type Decide, SERVER_NOW_MS, sqlNowMs } from "./database.ts";
+import { chargingIn } from "./plain-charges.ts";
+import { KnownReceipts } from "./receipt-texts.ts";
+import { arrayOf, type Asked, type Statement, statement } from "./statement.ts";
 
 /** How long a row lives that was made only to be locked, and was not written. */
 const UNWRITTEN_MS = 60_000;
@@ -30,6 +32,8 @@ export class Table {
   /** What the table is called in statements. */
   readonly buckets: string;
   readonly clock: Clock | undefined;
+  readonly receipts = new KnownReceipts();
+  readonly #charge: Statement;
   readonly #make: Statement;
   readonly #lock: Statement;
   readonly #look: Statement;
@@ -48,6 +52,7 @@ export class Table {
     this.database = database;
     this.buckets = buckets;
     this.clock = clock;
+    this.#charge = statement("charge", chargingIn(buckets, SERVER_NOW_MS));
     this.#make = statement("make", makingIn(buckets));
     this.#lock = statement("lock", readingIn(buckets, "ORDER BY key FOR UPDATE"));
     this.#look = statement("look", readingIn(buckets, ""));
@@ -56,7 +61,23 @@ export class Table {
 
   /** How keys stand, without a lock. */
   async look(keys: readonly string[]): Promise<Seen> {
-    return this.#seenIn(await this.database.read({ statement: this.#look, values: [arrayOf(keys)] }));
+    return this.#seenIn(await this.database.often([{ statement: this.#look, values: [arrayOf(keys)] }]));
+  }
+
+  /**
+   * Adds to plain numbers, all or none, in one statement.
+   *
+   * @param values the parameters of that statement
+   * @returns how the keys stood before; `null` where nothing was added
+   */
+  async charge(keys: readonly string[], values: readonly string[]): Promise<Seen | null> {
+    const unsure = this.#unsure(keys);
+    const charge = { statement: this.#charge, values };
+    const answer = await this.database.often([...this.#making(keys, unsure), charge]);
+    this.#made += unsure;
+    const seen = this.#seenIn(answer);
+    this.#learn(keys, seen);
+    return listIn(answer)[3] === true ? seen : null;
   }
 
   /**
@@ -65,29 +86,31 @@ export class Table {
    *
    * @returns `null` where a row was removed that was known
    */
-  async exchange<Value>(
+  async exchange<Value extends { readonly changed: Changes }>(
     keys: readonly string[],
-    decide: (seen: Seen) => { readonly value: Value; readonly changed: Changes },
+    decide: (seen: Seen) => Value,
   ): Promise<Value | null> {
-    const values = [arrayOf(keys)];
-    const unsure = keys.filter((key) => !this.#young.has(key) && !this.#old.has(key)).length;
-    const lock = { statement: this.#lock, values };
-    const asked = unsure === 0 ? [lock] : [{ statement: this.#make, values }, lock];
-    const value = await this.database.exchange(
-      asked,
-      this.#write,
-      (answer): readonly [Value | null, string[] | null] => {
-        const seen = this.#seenIn(answer);
-        const removed = keys.filter((key) => !seen.states.has(key));
-        this.#forget(removed);
-        if (removed.length > 0) return [null, null];
-        const { value, changed } = decide(seen);
-        return [value, changed.size === 0 ? null : columnsOf(changed)];
-      },
-    );
+    const unsure = this.#unsure(keys);
+    const asked = [...this.#making(keys, unsure), { statement: this.#lock, values: [arrayOf(keys)] }];
+    const decided: Decide<{ readonly seen: Seen; readonly value: Value | null }> = (answer) => {
+      const seen = this.#seenIn(answer);
+      if (keys.some((key) => !seen.states.has(key))) return [{ seen, value: null }, null];
+      const value = decide(seen);
+      return [{ seen, value }, value.changed.size === 0 ? null : columnsOf(value.changed)];
+    };
+    const { seen, value } = await this.database.exchange(asked, this.#write, decided);
     this.#made += unsure;
-    if (value !== null) this.#know(keys);
+    this.#learn(keys, seen);
     return value;
+  }
+
+  /** How many keys are not known to have rows. */
+  #unsure(keys: readonly string[]): number {
+    return keys.filter((key) => !this.#young.has(key) && !this.#old.has(key)).length;
+  }
+
+  #making(keys: readonly string[], unsure: number): Asked[] {
+    return unsure === 0 ? [] : [{ statement: this.#make, values: [arrayOf(keys)] }];
   }
 
   #seenIn(answer: readonly unknown[]): Seen {
@@ -99,20 +122,19 @@ export class Table {
     return { states: new Map(found.map(([key, value, expiresAtMs]) => [key, stateIn(value, expiresAtMs)])), nowMs };
   }
 
-  /** Notes that keys have rows. */
-  #know(keys: readonly string[]): void {
+  /** Notes which keys have rows. */
+  #learn(keys: readonly string[], { states }: Seen): void {
     if (this.#young.size >= MAX_YOUNG_KEYS) {
       this.#old = this.#young;
       this.#young = new Set();
     }
-    for (const key of keys) this.#young.add(key);
-  }
-
-  /** Notes that keys have no rows. */
-  #forget(keys: readonly string[]): void {
     for (const key of keys) {
-      this.#young.delete(key);
-      this.#old.delete(key);
+      if (states.has(key)) {
+        this.#young.add(key);
+      } else {
+        this.#young.delete(key);
+        this.#old.delete(key);
+      }
     }
   }
 
