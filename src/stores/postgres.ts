@@ -38,7 +38,7 @@ const OPTIONS = {
   clock: clockOption,
 } satisfies TableOf<PostgresStoreOptions>;
 
-/** A batch usually takes four statements, each of which has one deadline: its own deadline is their sum. */
+/** A batch makes rows, locks them, writes and commits, and each has one deadline: its own deadline is their sum. */
 const DEADLINES_PER_BATCH = 4;
 const BATCHING: Batching = { size: 256, underWay: 4 };
 

@@ -45,10 +45,9 @@ const member = { group: "g", instance: "i", livesMs: 10_000, seen: [] };
 const failsWith = (code: StoreErrorCode, words: RegExp) => (error: unknown) =>
   StoreError.isInstance(error) && error.transient && error.code === code && words.test(error.message);
 
-/** Asks once, and throws what the request failed with. */
-async function ask(store: Store, request: StoreRequest): Promise<void> {
-  const [reply] = await store.apply([request]);
-  if (StoreError.isInstance(reply)) throw reply;
+/** Asks once, and throws what a request failed with. */
+async function ask(store: Store, ...requests: readonly StoreRequest[]): Promise<void> {
+  for (const reply of await store.apply(requests)) if (StoreError.isInstance(reply)) throw reply;
 }
 
 /** Keeps locks for as long as `run` takes. */
@@ -99,6 +98,7 @@ describe("a connection that dies silently", { concurrency: true }, () => {
     ["as rows are made", "EXECUTE tollgate_make", "its own tables"],
     ["as rows are locked", "EXECUTE tollgate_lock", "its own tables"],
     ["as rows are written", "EXECUTE tollgate_write", "its own tables"],
+    ["as a charge that goes alone is added", "EXECUTE tollgate_charge", "its own tables"],
     ["at the commit", "COMMIT", "its own tables"],
     ["as columns are asked for", "pg_attribute", "a JSON column"],
     ["as the row is locked", "FOR UPDATE", "a JSON column"],
@@ -109,8 +109,9 @@ describe("a connection that dies silently", { concurrency: true }, () => {
     it(`${what} in ${where} fails one call, and leaves the pool`, async () => {
       const behind = await behindProxy({ max: 1 });
       const store = STORES[where]?.(dyingAt(words, behind)) ?? assert.fail();
-      await assert.rejects(ask(store, charge("dying")), failsWith("unavailable", /127\.0\.0\.1:\d+: no answer within/));
-      await ask(store, charge("dying"));
+      const requests = words.endsWith("charge") ? [charge("dying")] : [charge("dying"), charge("dying")];
+      await assert.rejects(ask(store, ...requests), failsWith("unavailable", /127\.0\.0\.1:\d+: no answer within/));
+      await ask(store, ...requests);
       assert.deepEqual([behind.pool.totalCount, behind.pool.waitingCount], [1, 0]);
     });
   }
@@ -154,7 +155,7 @@ describe("a connection that dies silently", { concurrency: true }, () => {
     const dying = postgresStore(dyingAt("EXECUTE tollgate_write", behind), { deadlineMs: DEADLINE_MS });
     const other = postgresStore(direct, { deadlineMs: 10_000 });
     await ask(other, charge("locked"));
-    const failed = assert.rejects(ask(dying, charge("locked")), failsWith("unavailable", /./));
+    const failed = assert.rejects(ask(dying, charge("locked"), charge("locked")), failsWith("unavailable", /./));
     await until("the row is locked", async () => {
       const { rows } = await direct.query(
         "SELECT FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%EXECUTE tollgate_lock%'",

@@ -49,7 +49,7 @@ export function plainChargesOf(
     head,
     tail,
     incarnation,
-    String(notAfterMs),
+    String(Math.min(Math.floor(notAfterMs), NEVER_LATE)),
     nowMs === undefined ? "" : String(nowMs),
   ];
 }
@@ -62,7 +62,8 @@ function plainChargeOf({ bucket, limit, event, shadow }: Step): Charge | null {
   const algorithm = algorithmOf(limit);
   const sum = algorithm.asSum(limit);
   if (sum === null || sum.lifeMs > MAX_NUMBER) return null;
-  return { key: bucket, cost, quota: algorithm.capacity(limit), ...sum };
+  const charge = { key: bucket, cost, quota: algorithm.capacity(limit), ...sum };
+  return [cost, charge.quota, charge.lifeMs].every(Number.isSafeInteger) ? charge : null;
 }
 
 function numbersOf(numbers: readonly number[]): string {

@@ -1,4 +1,4 @@
-// The table of buckets: rows are made, read, locked, written and swept. Nothing is judged in SQL.
+// The table of buckets: rows are made, read, locked, written and swept. Nothing is judged in SQL but what plain-charges.ts says.
 
 import type { Clock } from "../../clock.ts";
 import { MARK_KEY } from "../../kernel/receipts.ts";
