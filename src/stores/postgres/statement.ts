@@ -4,7 +4,7 @@ import { digest } from "../../kernel/key.ts";
 
 /** A statement whose parameters are written `$1::text`, so that each client may send them in its own way. */
 export interface Statement {
-  /** The same for the same text alone: a prepared statement of this name is this statement, whoever prepared it. */
+  /** The same for the same text alone: a prepared statement of this name is this statement, whichever program prepared it. */
   readonly name: string;
   readonly text: string;
 }

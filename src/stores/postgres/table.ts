@@ -91,7 +91,10 @@ export class Table {
     decide: (seen: Seen) => Value,
   ): Promise<Value | null> {
     const unsure = this.#unsure(keys);
-    const asked = [...this.#making(keys, unsure), { statement: this.#lock, values: [arrayOf(keys)] }];
+    const values = [arrayOf(keys)];
+    // Rows that were just made, or found in their places, are locked.
+    const read = { statement: unsure === 0 ? this.#lock : this.#look, values };
+    const asked = [...this.#making(keys, unsure), read];
     const decided: Decide<{ readonly seen: Seen; readonly value: Value | null }> = (answer) => {
       const seen = this.#seenIn(answer);
       if (keys.some((key) => !seen.states.has(key))) return [{ seen, value: null }, null];
