@@ -41,7 +41,7 @@ export class KnownReceipts {
     if (state === undefined || closes === true) return null;
     const { from, before, others } = receiptsFor(receipt, state);
     if (before !== undefined || number < from || others.length >= MAX_RECEIPTS) return null;
-    const receipts = [...others, { number, part: 0, atMs: 0, booked: "1", closed: false }];
+    const receipts = [...others, { number, part: 0, atMs: 0, booked: "1", found: "", closed: false }];
     const text = encodeState({ kind: "receipts", expiresAtMs: 0, from, receipts });
     return { key, before: encodeState(state), head: text.slice(0, -AT_0.length), tail: AT_0.slice(1) };
   }
