@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { cpus, loadavg, totalmem } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
@@ -65,6 +66,22 @@ export function aboutLines(about: Circumstances, work: string): string {
     `- Work: ${work}`,
   ].join("\n");
 }
+
+/** How much of all cores is used while this run waits, 0 to 1: what other programs use. */
+export async function usedByOthers(): Promise<number> {
+  const before = coreTimes();
+  await sleep(500);
+  const after = coreTimes();
+  return (after.used - before.used) / (after.all - before.all);
+}
+
+function coreTimes(): { readonly used: number; readonly all: number } {
+  const times = cpus().map(({ times }) => times);
+  const all = times.flatMap((core) => Object.values(core)).reduce((sum, each) => sum + each, 0);
+  return { used: all - times.reduce((sum, { idle }) => sum + idle, 0), all };
+}
+
+export const percent = (share: number) => `${Math.round(share * 100)} %`;
 
 /** Writes to stderr: stdout is for the result. */
 export function progress(text: string): void {

@@ -1,10 +1,16 @@
 // A whole run as text: tables for a terminal, and the page RESULTS.md.
 
-import { aboutLines, type Circumstances, number, table } from "./harness.ts";
+import { aboutLines, type Circumstances, number, percent, table } from "./harness.ts";
 import { type Goal, type Headline, isReached, type Measured, type Section } from "./section.ts";
 
 /** The results of one section. */
-export type Result = Measured & Pick<Section, "title" | "meaning">;
+export interface Result extends Measured, Pick<Section, "title" | "meaning"> {
+  /** What other programs used of all cores just before or after it, 0 to 1. */
+  readonly usedByOthers: number;
+}
+
+/** What others may use of a machine that is quiet. */
+export const QUIET = 0.1;
 
 export interface Run {
   readonly about: Circumstances;
@@ -26,6 +32,7 @@ export function terminalOf(run: Run): string {
     aboutLines(run.about, workOf(run)),
     ...run.results.map(({ title, work, tables }) => [`## ${title}: ${work}`, ...tables.map(textOf)].join("\n\n")),
     goalTable(goalsOf(run)),
+    quietness(run),
     ...run.skipped.map(({ name, reason }) => `skipped: ${name}, ${reason}`),
     ...run.failed.map(({ name, reason }) => `failed: ${name}, ${reason}`),
   ].join("\n\n");
@@ -52,6 +59,8 @@ ${headOf(
 
 ${aboutLines(about, workOf(run))}
 
+${quietness(run)}
+
 One run of this command writes the whole page. In each section all contenders take turns, round after round, and each
 round begins with another contender; a first round only warms up. Each contender gets a new state and new strings in
 each round. The run fails when a contender admits another number of calls than its own rule allows. A speed is the median
@@ -71,6 +80,15 @@ ${goalTable(goalsOf(run))}
 
 ${missedOf(goalsOf(run))}
 `;
+}
+
+/** Whether other programs have disturbed the run, and which sections. */
+function quietness({ results }: Run): string {
+  const busy = results.filter(({ usedByOthers }) => usedByOthers > QUIET);
+  if (busy.length === 0)
+    return `The machine was quiet: before and after each section, other programs used at most ${percent(QUIET)} of it.`;
+  const named = busy.map(({ title, usedByOthers }) => `${title} (${percent(usedByOthers)})`);
+  return `The machine was busy: other programs used more than ${percent(QUIET)} of it before or after ${named.join(", ")}.`;
 }
 
 /** What a reader wants to know first: how fast, compared with what, on what machine. */
