@@ -4,8 +4,18 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
-import { type LimitSpec, StoreError, type Step, type StoreRequest, TermsError } from "tollgate/store";
+import postgres from "postgres";
+import {
+  type LimitSpec,
+  type Step,
+  type Store,
+  StoreError,
+  type StoreReply,
+  type StoreRequest,
+  TermsError,
+} from "tollgate/store";
 import { migrate, postgresStore } from "tollgate/stores/postgres";
 import { encodeState } from "../../src/kernel/encoding/state.ts";
 import { decodeState, type ReadState } from "../../src/store/check.ts";
@@ -110,7 +120,11 @@ const turn: fc.Arbitrary<Turn> = fc.oneof(
   {
     arbitrary: fc.record({
       type: fc.constant("ask" as const),
-      steps: fc.uniqueArray(step, { minLength: 1, maxLength: 3, selector: (each) => each.bucket }),
+      steps: fc.oneof(
+        { arbitrary: fc.uniqueArray(step, { minLength: 1, maxLength: 3, selector: (each) => each.bucket }), weight: 9 },
+        // Several limits that share a bucket.
+        { arbitrary: fc.array(step, { minLength: 2, maxLength: 3 }), weight: 1 },
+      ),
       mode: fc.oneof(
         { arbitrary: fc.constant("judge" as const), weight: 10 },
         { arbitrary: fc.constantFrom("force" as const, "peek" as const), weight: 1 },
@@ -232,5 +246,91 @@ describe("charges that go alone", () => {
     );
     context.diagnostic(`${asked} requests, of which ${tried} were tried as one statement`);
     assert.ok(tried > asked / 4);
+  });
+
+  const limit: LimitSpec = { algorithm: "budget", quota: 100, ttlMs: 60_000, ttlFrom: "first" };
+  const chargeOf = (by: LimitSpec, ...buckets: string[]): StoreRequest => ({
+    mode: "judge",
+    steps: buckets.map((bucket) => ({ bucket, limit: by, event: { type: "charge", cost: 1 } })),
+  });
+  const answerOf = async (store: Store, request: StoreRequest) => {
+    const [answer] = await store.apply([request]);
+    if (answer === undefined || StoreError.isInstance(answer)) throw answer;
+    return answer;
+  };
+  const rowOf = async (key: string) =>
+    (await pool.query("SELECT value, expires_at_ms FROM tollgate_buckets WHERE key = $1", [key])).rows[0];
+
+  it("are decided on what another transaction leaves, at the instant when it ends", async () => {
+    const store = postgresStore(pool);
+    const cases = [
+      { bucket: "waits", left: 98, allowed: true, value: "99" },
+      { bucket: "waits-in-vain", left: 100, allowed: false, value: "100" },
+    ];
+    for (const { bucket, left, allowed, value } of cases) {
+      await answerOf(store, chargeOf(limit, bucket));
+      const other = await pool.connect();
+      await other.query("BEGIN");
+      await other.query("UPDATE tollgate_buckets SET value = $2 WHERE key = $1", [bucket, left]);
+      const answering = answerOf(store, chargeOf(limit, `${bucket}-first`, bucket));
+      await sleep(300);
+      const { rows } = await other.query("SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now_ms");
+      await other.query("COMMIT");
+      other.release();
+      const answer = await answering;
+      assert.deepEqual([answer.allowed, (await rowOf(bucket)).value], [allowed, value]);
+      assert.equal((await rowOf(`${bucket}-first`)).value, allowed ? "1" : "");
+      assert.ok(answer.nowMs >= Math.floor(Number(rows[0].now_ms)));
+    }
+  });
+
+  it("are decided on a row that another transaction makes, or takes away", async () => {
+    const store = postgresStore(pool);
+    const make = "INSERT INTO tollgate_buckets VALUES ('made', '100', 9007199254740991)";
+    const remove = "DELETE FROM tollgate_buckets WHERE key = 'removed'";
+    await answerOf(store, chargeOf({ ...limit, quota: 1 }, "removed"));
+    for (const [bucket, text, allowed] of [["made", make, false] as const, ["removed", remove, true] as const]) {
+      const other = await pool.connect();
+      await other.query("BEGIN");
+      await other.query(text);
+      const answering = answerOf(store, chargeOf({ ...limit, quota: 1 }, bucket));
+      await sleep(200);
+      await other.query("COMMIT");
+      other.release();
+      assert.equal((await answering).allowed, allowed);
+    }
+  });
+
+  it("are decided once, at one instant of a clock that never stands still", async () => {
+    let nowMs = START_MS;
+    const store = postgresStore(pool, { clock: { nowMs: () => nowMs++ } });
+    await answerOf(store, chargeOf(limit, "moving"));
+    await pool.query("UPDATE tollgate_buckets SET expires_at_ms = 0 WHERE key = 'moving'");
+    const answer = await answerOf(store, chargeOf(limit, "moving"));
+    assert.equal(Number((await rowOf("moving")).expires_at_ms), answer.nowMs + limit.ttlMs);
+  });
+
+  it("never fail for the isolation level that the database has as its default", async () => {
+    const calls = 400;
+    const scarce: LimitSpec = { ...limit, quota: calls / 2 };
+    const settings = { options: "-c default_transaction_isolation=serializable", max: 1 };
+    const sql = postgres(server.url, { connection: { default_transaction_isolation: "serializable" }, max: 2 });
+    const stores = [...Array.from({ length: 6 }, () => server.pool(settings)), sql, sql].map((client) =>
+      postgresStore(client),
+    );
+    let admitted = 0;
+    const asking = stores.map(async (store, place) => {
+      for (let n = 0; n < calls / stores.length; n++) {
+        // One request goes in one statement; two go in two round trips.
+        const requests = [chargeOf(scarce, "shared"), chargeOf(limit, `own-${place}`)].slice(0, 1 + (n % 2));
+        const answers = await store.apply(requests);
+        for (const answer of answers) assert.ok(!StoreError.isInstance(answer), String(answer));
+        if ((answers[0] as StoreReply).allowed) admitted++;
+      }
+    });
+    await Promise.all(asking);
+    await sql.end();
+    assert.equal(admitted, scarce.quota);
+    assert.equal((await rowOf("shared")).value, String(scarce.quota));
   });
 });

@@ -55,6 +55,10 @@ export function patienceMs(deadlineMs: number): number {
 /** The last one is for a client that went silent amid its transaction: others wait for its locks. */
 const TIMEOUTS = ["lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"];
 
+/** The database may have another default, under which a batch fails that waits for the locks of another. */
+export const READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
+export const BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
 /** Statements that set the server's deadlines until the transaction ends. */
 export function setTimeouts(deadlineMs: number): string {
   return TIMEOUTS.map((name) => `SET LOCAL ${name} = ${deadlineMs}`).join("; ");

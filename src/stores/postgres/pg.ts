@@ -2,7 +2,7 @@
 
 import { LateError, monotonicClock, within } from "../../clock.ts";
 import { StoreError } from "../../store/error.ts";
-import { answered, connectTimeoutCheck, firstColumns, patienceMs, setTimeouts } from "./database.ts";
+import { answered, BEGIN, connectTimeoutCheck, firstColumns, patienceMs, setTimeouts } from "./database.ts";
 import type { Database, Query } from "./database.ts";
 import { Plans } from "./plans.ts";
 import { isConnectionLost, isReadOnly, postgresError, SilentError } from "./errors.ts";
@@ -39,7 +39,7 @@ export function pgDatabase(pool: PgPool, deadlineMs: number): Database {
   const rollBack = (ask: Query) => ask("ROLLBACK");
   const transaction: Database["transaction"] = (run) => {
     const inTransaction = async (ask: Query) => {
-      await ask(`BEGIN; ${timeouts}`);
+      await ask(`${BEGIN}; ${timeouts}`);
       const value = await run(ask);
       await ask("COMMIT");
       return value;
@@ -61,7 +61,7 @@ export function pgDatabase(pool: PgPool, deadlineMs: number): Database {
     exchange(asked, write, decide) {
       const inTransaction = async (ask: Query, client: object) => {
         await plans.prepare(client, timeouts, [...asked, { statement: write }], ask);
-        const [value, written] = decide(await ask(plans.first(`BEGIN; ${timeouts}`, asked)));
+        const [value, written] = decide(await ask(plans.first(`${BEGIN}; ${timeouts}`, asked)));
         await ask(plans.last(written === null ? [] : [{ statement: write, values: written }]));
         return value;
       };

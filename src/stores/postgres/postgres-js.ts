@@ -1,7 +1,7 @@
 // What `postgres()` of postgres.js returns. It does not allow to destroy a connection: its own `socket` option has to do that.
 
 import { monotonicClock } from "../../clock.ts";
-import { answered, connectTimeoutCheck, firstColumns, patienceMs, setTimeouts } from "./database.ts";
+import { answered, connectTimeoutCheck, firstColumns, patienceMs, READ_COMMITTED, setTimeouts } from "./database.ts";
 import type { Database, Query } from "./database.ts";
 import { SilentError } from "./errors.ts";
 import type { Asked } from "./statement.ts";
@@ -28,7 +28,7 @@ export function postgresJsDatabase(sql: PostgresJs, deadlineMs: number): Databas
     const transacted = sql.begin(async (on: PostgresJs) => {
       if (monotonicClock.nowMs() >= endsAtMs) throw new SilentError("", transactionMs);
       // They go ahead of the first statement on the same connection, which need not wait for their answer.
-      const timeouts = ask(on, setTimeouts(deadlineMs));
+      const timeouts = ask(on, `${READ_COMMITTED}; ${setTimeouts(deadlineMs)}`);
       const query: Query = async (text, values = []) => firstColumns(await ask(on, text, [...values]));
       const [value] = await Promise.all([run(query), timeouts]);
       return value;

@@ -61,7 +61,7 @@ export class Table {
 
   /** How keys stand, without a lock. */
   async look(keys: readonly string[]): Promise<Seen> {
-    return this.#seenIn(await this.database.often([{ statement: this.#look, values: [arrayOf(keys)] }]));
+    return seenIn(await this.database.often([{ statement: this.#look, values: [arrayOf(keys)] }]), this.clock);
   }
 
   /**
@@ -75,7 +75,8 @@ export class Table {
     const charge = { statement: this.#charge, values };
     const answer = await this.database.often([...this.#making(keys, unsure), charge]);
     this.#made += unsure;
-    const seen = this.#seenIn(answer);
+    // The clock is not read again: SQL has decided at the instant that it answers.
+    const seen = seenIn(answer, undefined);
     this.#learn(keys, seen);
     return listIn(answer)[3] === true ? seen : null;
   }
@@ -96,7 +97,7 @@ export class Table {
     const read = { statement: unsure === 0 ? this.#lock : this.#look, values };
     const asked = [...this.#making(keys, unsure), read];
     const decided: Decide<{ readonly seen: Seen; readonly value: Value | null }> = (answer) => {
-      const seen = this.#seenIn(answer);
+      const seen = seenIn(answer, this.clock);
       if (keys.some((key) => !seen.states.has(key))) return [{ seen, value: null }, null];
       const value = decide(seen);
       return [{ seen, value }, value.changed.size === 0 ? null : columnsOf(value.changed)];
@@ -114,15 +115,6 @@ export class Table {
 
   #making(keys: readonly string[], unsure: number): Asked[] {
     return unsure === 0 ? [] : [{ statement: this.#make, values: [arrayOf(keys)] }];
-  }
-
-  #seenIn(answer: readonly unknown[]): Seen {
-    const [serverMs, mark, rows] = listIn(answer) as [number, Row | null, Row[] | null];
-    const nowMs = this.clock === undefined ? serverMs : this.clock.nowMs();
-    const stateIn = (value: string, expiresAtMs: number) =>
-      value === "" ? undefined : decodeState(value, expiresAtMs, nowMs);
-    const found = mark === null ? (rows ?? []) : [...(rows ?? []), mark];
-    return { states: new Map(found.map(([key, value, expiresAtMs]) => [key, stateIn(value, expiresAtMs)])), nowMs };
   }
 
   /** Notes which keys have rows. */
@@ -195,6 +187,16 @@ function writingIn(buckets: string): string {
   return `INSERT INTO ${buckets} (key, value, expires_at_ms)
     SELECT * FROM unnest($1::text::text[], $2::text::text[], $3::text::bigint[])
     ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at_ms = excluded.expires_at_ms`;
+}
+
+/** @param clock absent: the instant is the one in the answer */
+function seenIn(answer: readonly unknown[], clock: Clock | undefined): Seen {
+  const [answeredMs, mark, rows] = listIn(answer) as [number, Row | null, Row[] | null];
+  const nowMs = clock === undefined ? answeredMs : clock.nowMs();
+  const stateIn = (value: string, expiresAtMs: number) =>
+    value === "" ? undefined : decodeState(value, expiresAtMs, nowMs);
+  const found = mark === null ? (rows ?? []) : [...(rows ?? []), mark];
+  return { states: new Map(found.map(([key, value, expiresAtMs]) => [key, stateIn(value, expiresAtMs)])), nowMs };
 }
 
 function columnsOf(changed: Changes): string[] {

@@ -72,9 +72,15 @@ async function addPlainly(table: Table, requests: readonly StoreRequest[], terms
   if (receipt === null) return null;
   const nowMs = table.clock === undefined ? undefined : validTime(table.clock.nowMs());
   const values = plainChargesOf(request, terms, receipt, nowMs);
-  const seen = values === null ? null : await table.charge(keys, values);
+  const seen = values === null ? null : await table.charge(keys, values).catch(noneIfEnded);
   // SQL has seen to the other terms.
   return seen === null ? null : decided(requests, seen, terms.receipt === undefined ? {} : { receipt: terms.receipt });
+}
+
+/** Nothing, after an error with which nothing was added, and the same in two round trips can pass. */
+function noneIfEnded(error: unknown): null {
+  if (isRetryable(error)) return null;
+  throw error;
 }
 
 function decided(requests: readonly StoreRequest[], { states, nowMs }: Seen, terms: Terms): DecidedBatch {
