@@ -138,3 +138,15 @@ describe("a plain counter", () => {
     assert.equal(fixedWindow.asCounter(firstUse, NOW_MS), null);
   });
 });
+
+describe("a sum", () => {
+  it("lives for the window or the ttl, and a calendar has none", () => {
+    assert.deepEqual(fixedWindow.asSum(epoch), { lifeMs: 60_000, endsAfter: "multiple" });
+    assert.deepEqual(fixedWindow.asSum(firstUse), { lifeMs: 60_000, endsAfter: "first" });
+    assert.equal(fixedWindow.asSum(calendar), null);
+    for (const ttlFrom of ["first", "last"] as const) {
+      const limit = { algorithm: "budget", quota: 9, ttlMs: 500, ttlFrom } as const;
+      assert.deepEqual(budget.asSum(limit), { lifeMs: 500, endsAfter: ttlFrom });
+    }
+  });
+});
