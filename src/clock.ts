@@ -23,6 +23,8 @@ export interface Timer {
   cancel(): void;
   /** From now on the timer does not keep the process alive. */
   unref?(): void;
+  /** From now on it does again. */
+  ref?(): void;
 }
 
 /** A clock as an option. */
@@ -52,11 +54,11 @@ const runtime: Machine = {
   monotonicMs: () => performance.now(),
   startTimer(ms, run) {
     const timer = setTimeout(run, ms);
-    return { cancel: () => clearTimeout(timer), unref: () => unref(timer) };
+    return { cancel: () => clearTimeout(timer), ref: () => ref(timer), unref: () => unref(timer) };
   },
   startInterval(ms, run) {
     const timer = setInterval(run, ms);
-    return { cancel: () => clearInterval(timer), unref: () => unref(timer) };
+    return { cancel: () => clearInterval(timer), ref: () => ref(timer), unref: () => unref(timer) };
   },
   nextTurn(run) {
     if (typeof setImmediate === "function") setImmediate(run);
@@ -127,6 +129,49 @@ export function setTimer(clock: Clock, ms: number, run: () => void): Timer {
   return machine.startTimer(delayOf(Math.ceil(Math.max(0, ms)) + 1), run);
 }
 
+/** Calls back when what has arrived was read; at once where the runtime cannot say. */
+export function afterReads(run: () => void): void {
+  machine.afterReads(run);
+}
+
+/** A timer for many instants, set to the first of them. It keeps no process alive unless it is told to. */
+export class Alarm {
+  readonly #clock: Clock;
+  readonly #ring: (atMs: number) => void;
+  #isKeeping = false;
+  #set: { readonly atMs: number; readonly timer: Timer } | null = null;
+
+  /** @param ring called with the instant for which it was set; it is not set any more then */
+  constructor(clock: Clock, ring: (atMs: number) => void) {
+    this.#clock = clock;
+    this.#ring = ring;
+  }
+
+  /** Rings at an instant of the clock, or before, where it is set to an earlier one. */
+  setBy(atMs: number): void {
+    if (this.#set !== null && this.#set.atMs <= atMs) return;
+    this.cancel();
+    const timer = setTimer(this.#clock, atMs - this.#clock.nowMs(), () => {
+      this.#set = null;
+      this.#ring(atMs);
+    });
+    if (!this.#isKeeping) timer.unref?.();
+    this.#set = { atMs, timer };
+  }
+
+  cancel(): void {
+    this.#set?.timer.cancel();
+    this.#set = null;
+  }
+
+  /** Whether the process stays alive until it rings. */
+  keepAlive(isKeeping: boolean): void {
+    this.#isKeeping = isKeeping;
+    if (isKeeping) this.#set?.timer.ref?.();
+    else this.#set?.timer.unref?.();
+  }
+}
+
 /** Calls back once after so many ms of real time. It keeps no process alive. */
 export function inBackground(ms: number, run: () => void): Timer {
   const timer = machine.startTimer(delayOf(ms), run);
@@ -149,75 +194,16 @@ export function timeoutSignal(ms: number): { readonly signal: AbortSignal; cance
   return { signal: controller.signal, cancel: () => timer.cancel() };
 }
 
-interface WithinOptions {
-  /** Whether a caller waits for it, so that the process must stay alive until then. Default `true`. */
-  readonly isAwaited?: boolean;
-  /** Default: the machine's. */
-  readonly clock?: Clock;
-  /** What the error calls the deadline, where `ms` is only what is left of it. */
-  readonly deadlineMs?: number;
-}
-
-/** What `within` fails with when its time is over. */
-export class LateError extends Error {
-  constructor(deadlineMs: number | undefined) {
-    super(`no answer within ${deadlineMs} ms`);
-  }
-}
-
-/** A timer that fires later than this says that the process stood still. */
-export const STOOD_STILL_MS = 50;
-
-/**
- * What a promise comes to, or a `LateError` when that takes longer than `ms` of the clock. What it waits for goes on. If this
- * process stood still, that time is added, at most `ms`, because nothing could answer then.
- */
-export function within<Value>(ms: number, promise: Promise<Value>, options: WithinOptions = {}): Promise<Value> {
-  const { isAwaited = true, clock = monotonicClock, deadlineMs = ms } = options;
-  return new Promise((resolve, reject) => {
-    const late = () => reject(new LateError(deadlineMs));
-    let addableMs = ms;
-    let timer: Timer;
-    const setFor = (leftMs: number) => {
-      const endsAtMs = clock.nowMs() + leftMs;
-      timer = setTimer(clock, leftMs, () => {
-        const stoodStillMs = Math.min(addableMs, clock.nowMs() - endsAtMs);
-        addableMs -= stoodStillMs;
-        if (stoodStillMs > STOOD_STILL_MS) setFor(stoodStillMs);
-        // The answer may be here, and unread.
-        else machine.afterReads(late);
-      });
-      if (!isAwaited) timer.unref?.();
-    };
-    setFor(ms);
-    const settled = (value: Value) => {
-      timer.cancel();
-      resolve(value);
-    };
-    promise.then(settled, (error) => {
-      timer.cancel();
-      reject(error);
-    });
-  });
-}
-
 /** Calls back in another turn of the event loop, when everything else has had its turn. */
 export function inNextTurn(run: () => void): void {
   machine.nextTurn(run);
 }
 
+function ref(timer: unknown): void {
+  (timer as { ref?: () => void }).ref?.();
+}
+
 /** Lets a timer keep no process alive. Timers of other runtimes than Node keep nothing alive, and are numbers. */
 function unref(timer: unknown): void {
   (timer as { unref?: () => void }).unref?.();
-}
-
-/** Whether a promise is fulfilled within `ms`; what it is rejected with is thrown. */
-export async function isWithin(ms: number, promise: Promise<unknown>, options?: WithinOptions): Promise<boolean> {
-  try {
-    await within(ms, promise, options);
-    return true;
-  } catch (error) {
-    if (error instanceof LateError) return false;
-    throw error;
-  }
 }

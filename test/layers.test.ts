@@ -23,8 +23,10 @@ const NETWORK = /^src\/layers\/network\.ts$/;
 /** What a program says about failover, and what it is told. */
 const FAILOVER = /^src\/layers\/failover\/options\.ts$/;
 /** Where the time, timers, random numbers and ids come from. */
-const CLOCK = /^src\/(clock|ids)\.ts$/;
-/** What only these two files may use, so that a simulator decides what it does. A method of another object is no such call. */
+const CLOCK = /^src\/(clock|deadlines|ids)\.ts$/;
+/** What alone may ask the runtime for them. */
+const OF_RUNTIME = /^src\/(clock|ids)\.ts$/;
+/** What only they may use, so that a simulator decides what it does. A method of another object is no such call. */
 const RUNTIME =
   /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b|(?<![.\w])set(Timeout|Interval|Immediate)\b|\bMath\.random\b|\brandomUUID\b|\bAbortSignal\.timeout\b/;
 const METRICS = /^src\/metrics\//;
@@ -45,7 +47,7 @@ const layers: Record<string, Layer> = {
     ],
   },
   "store and clock": {
-    files: /^src\/(store\/(?!api)|(clock|ids)\.ts$)/,
+    files: /^src\/(store\/(?!api)|(clock|deadlines|ids)\.ts$)/,
     may: [KERNEL, CLOCK, FAILOVER, /^src\/store\//],
   },
   "store entry": { files: /^src\/store\/api\.ts$/, may: [KERNEL, CLOCK, NETWORK, /^src\/store\//] },
@@ -231,7 +233,7 @@ describe("layers", () => {
   }
 
   it("ask the runtime for the time, timers, random numbers and ids in two files alone", () => {
-    const others = files.filter(({ path }) => !CLOCK.test(path));
+    const others = files.filter(({ path }) => !OF_RUNTIME.test(path));
     const asking = others.filter((file) => RUNTIME.test(codeOf(file)));
     assert.deepEqual(
       asking.map(({ path }) => path),

@@ -2,7 +2,8 @@
 // imported when a URL asks for it.
 
 import type { PoolClient } from "pg";
-import { inBackground, pauseAfter, type Timer, within } from "../clock.ts";
+import { inBackground, pauseAfter, type Timer } from "../clock.ts";
+import { within } from "../deadlines.ts";
 import { StoreError } from "../store/error.ts";
 import { databaseThrough } from "../stores/postgres/client.ts";
 import { postgresError } from "../stores/postgres/errors.ts";

@@ -2,7 +2,8 @@
 // therefore closes. ioredis is an optional peer, so it is imported when a URL asks for it.
 
 import type { Cluster, Redis } from "ioredis";
-import { monotonicClock, pauseAfter, setTimer, within } from "../clock.ts";
+import { monotonicClock, pauseAfter, setTimer } from "../clock.ts";
+import { within } from "../deadlines.ts";
 import { redisError, saysUnfit } from "../stores/redis/errors.ts";
 import { eventsOf } from "../stores/redis/client-events.ts";
 import type { RedisClient } from "../stores/redis.ts";

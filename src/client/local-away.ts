@@ -1,7 +1,8 @@
 // Decides while the service is unreachable, by this process's share of what was left of each bucket when it was last seen. The
 // service gets these calls as bookings when it is back. layers/failover/outage.ts says when that is, as for a limiter.
 
-import { isWithin, monotonicClock } from "../clock.ts";
+import { monotonicClock } from "../clock.ts";
+import { isWithin } from "../deadlines.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";

@@ -1,6 +1,6 @@
 // What Cloudflare's runtime throws, as this store's errors.
 
-import { LateError } from "../clock.ts";
+import { LateError } from "../deadlines.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { StoreError, type StoreErrorCode } from "../store/error.ts";
 

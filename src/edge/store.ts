@@ -2,7 +2,8 @@
 // calls in one step; what a call over several objects does is in store/wide-request.ts.
 
 import { waitUntil } from "cloudflare:workers";
-import { type Clock, clockOption, LateError, monotonicClock, systemClock, within } from "../clock.ts";
+import { type Clock, clockOption, monotonicClock, systemClock } from "../clock.ts";
+import { LateError, within } from "../deadlines.ts";
 import {
   checked,
   having,

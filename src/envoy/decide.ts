@@ -1,7 +1,7 @@
 // Decides the descriptors of one request: all of them are charged, or none when one is denied. mapping.ts makes calls of
 // descriptors, and answer.ts an answer of decisions.
 
-import { isWithin } from "../clock.ts";
+import { isWithin } from "../deadlines.ts";
 import type { Decision, Denied } from "../kernel/decision.ts";
 import type { Hold, Limiter, Reserved } from "../limiter.ts";
 import type { Asked } from "./mapping.ts";

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import type * as Grpc from "@grpc/grpc-js";
 import type * as Loader from "@grpc/proto-loader";
-import { isWithin } from "../clock.ts";
+import { isWithin } from "../deadlines.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { StoreError } from "../store/error.ts";

@@ -1,7 +1,7 @@
 // A store that wraps a store for which one big request is cheaper than many: what one tick asks, and what gathers
 // while batches are under way, goes in one `apply`. It changes no answer.
 
-import { type Clock, inNextTurn, monotonicClock, setTimer, type Timer } from "../clock.ts";
+import { Alarm, type Clock, inNextTurn, monotonicClock } from "../clock.ts";
 import type { StoreRequest } from "../kernel/request.ts";
 import type { Batching, Layer, StoreAnswer } from "../store/store.ts";
 import { StoreError, tooFewReplies } from "../store/error.ts";
@@ -15,6 +15,9 @@ export const MAX_QUEUED = 10_000;
  * comes with less than its whole deadline has waited already.
  */
 const PATIENCE = 0.25;
+
+/** So many requests go in a batch of their own while others are under way. */
+const LEAST = 8;
 
 interface Asked {
   readonly request: StoreRequest;
@@ -37,11 +40,12 @@ export class BatchLayer implements Layer {
   readonly #store: Layer;
   readonly #size: number;
   readonly #underWay: number;
+  readonly #least: number;
   readonly #clock: Clock;
   #queue: Asked[] = [];
   /** Those of this tick, whose deadlines have not begun. */
   #fresh: Asked[] = [];
-  #timer: { readonly atMs: number; readonly timer: Timer } | null = null;
+  readonly #alarm: Alarm;
   /** Loops that send one batch after the other: at most `underWay`. */
   readonly #lanes = new Set<Promise<void>>();
   /** Batches that are given to the store with no time left. */
@@ -52,7 +56,10 @@ export class BatchLayer implements Layer {
     this.#store = store;
     this.#size = size;
     this.#underWay = underWay;
+    this.#least = Math.min(size, LEAST);
     this.#clock = clock;
+    // Where this process itself stood still, an answer may be here, and unread.
+    this.#alarm = new Alarm(clock, () => inNextTurn(() => this.#lookAfterQueue()));
     if (store.deadlineMs !== undefined) this.deadlineMs = store.deadlineMs;
   }
 
@@ -82,9 +89,10 @@ export class BatchLayer implements Layer {
     return new Promise((resolve, reject) => {
       const asked = { request, leftMs, resolve, reject, dueMs: Number.POSITIVE_INFINITY };
       this.#queue.push(asked);
-      if (this.deadlineMs !== undefined && this.#fresh.push(asked) === 1) inNextTurn(() => this.#beginDeadlines());
+      this.#fresh.push(asked);
       const lanes = this.#lanes.size;
-      if (lanes === 0 || (lanes < this.#underWay && this.#queue.length >= this.#size)) this.#openLane();
+      if (lanes === 0 || (lanes < this.#underWay && this.#queue.length >= this.#least)) this.#openLane();
+      else if (this.deadlineMs !== undefined && this.#fresh.length === 1) inNextTurn(() => this.#beginDeadlines());
     });
   }
 
@@ -97,26 +105,15 @@ export class BatchLayer implements Layer {
     if (deadlineMs === undefined || this.#fresh.length === 0) return;
     const nowMs = this.#clock.nowMs();
     for (const asked of this.#fresh) asked.dueMs = nowMs + (asked.leftMs ?? deadlineMs);
-    this.#wakeAt(dueOf(this.#fresh) - deadlineMs * (1 - PATIENCE));
+    this.#alarm.setBy(dueOf(this.#fresh) - deadlineMs * (1 - PATIENCE));
     this.#fresh = [];
   }
 
-  /** Looks after the queue at an instant, unless it will do so before. */
-  #wakeAt(atMs: number): void {
-    if (this.#timer !== null && this.#timer.atMs <= atMs) return;
-    this.#timer?.timer.cancel();
-    const timer = setTimer(this.#clock, atMs - this.#clock.nowMs(), () => {
-      // Where this process itself stood still, an answer may be here, and unread.
-      inNextTurn(() => {
-        this.#timer = null;
-        this.#giveBackLate();
-        if (this.#queue.length === 0) return;
-        if (this.#lanes.size < this.#underWay) this.#openLane();
-        this.#wakeAt(dueOf(this.#queue));
-      });
-    });
-    timer.unref?.();
-    this.#timer = { atMs, timer };
+  #lookAfterQueue(): void {
+    this.#giveBackLate();
+    if (this.#queue.length === 0) return;
+    if (this.#lanes.size < this.#underWay) this.#openLane();
+    this.#alarm.setBy(dueOf(this.#queue));
   }
 
   /** Gives those to the store that must not be sent any more. */
@@ -144,7 +141,7 @@ export class BatchLayer implements Layer {
    */
   async #runLane(end: () => void): Promise<void> {
     for (;;) {
-      await new Promise<void>(inNextTurn);
+      await null;
       this.#beginDeadlines();
       this.#giveBackLate();
       if (this.#queue.length === 0) return end();

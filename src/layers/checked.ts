@@ -17,23 +17,27 @@ export interface Watch {
  * layer, and the limiter checks its replies (limiter/ask.ts).
  */
 export function checkedLayer(store: Store, watch: Watch | null = null): Store | SharedStore {
-  const asked = forward(store, (ask) => {
-    const answer = ask();
-    answer.then(
-      () => watch?.answered(),
-      () => watch?.failed(),
-    );
-    return answer;
-  });
+  const asked = forward(store, (ask) => ask());
+  async function checkedAnswer<Answer>(answer: Promise<Answer>, check: (answer: Answer) => Answer): Promise<Answer> {
+    let found: Answer;
+    try {
+      found = await answer;
+    } catch (error) {
+      watch?.failed();
+      throw error;
+    }
+    watch?.answered();
+    return check(found);
+  }
   const checked: Store = {
     ...asked,
-    apply: async (requests, leftMs) => validReplies(requests, await asked.apply(requests, leftMs)),
+    apply: (requests, leftMs) => checkedAnswer(asked.apply(requests, leftMs), (found) => validReplies(requests, found)),
   };
   if (!isShared(asked)) return checked;
   return {
     ...checked,
     layers: asked.layers,
-    book: async (requests, terms) => validReplies(requests, await asked.book(requests, terms)),
-    beat: async (member) => validBeat(await asked.beat(member), member),
+    book: (requests, terms) => checkedAnswer(asked.book(requests, terms), (found) => validReplies(requests, found)),
+    beat: (member) => checkedAnswer(asked.beat(member), (found) => validBeat(found, member)),
   };
 }

@@ -8,7 +8,8 @@
 //     local-decisions.ts  what is decided here (fallback.ts), and remembered (backlog.ts)
 //     recovery.ts         what is made good afterwards
 
-import { type Clock, isWithin, LateError, monotonicClock, within } from "../clock.ts";
+import { type Clock, monotonicClock } from "../clock.ts";
+import { Deadlines, isWithin, LateError, within } from "../deadlines.ts";
 import type { StoreRequest } from "../kernel/request.ts";
 import type { Batching, Layer, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
@@ -42,6 +43,7 @@ export class FailoverLayer implements Layer, OutageWork {
   readonly #outage: Outage;
   readonly #local: LocalDecisions;
   /** Batches that are under way, and what they ask. */
+  readonly #deadlines: Deadlines;
   readonly #sent = new Map<Promise<unknown>, readonly StoreRequest[]>();
 
   /**
@@ -58,6 +60,7 @@ export class FailoverLayer implements Layer, OutageWork {
     this.batching = store.batching ?? BATCHING;
     this.deadlineMs = deadlineMs;
     this.#clock = clock;
+    this.#deadlines = new Deadlines(clock);
     this.#tell = tell;
     this.#journal = journal;
     const names = instanceNames(group);
@@ -78,7 +81,7 @@ export class FailoverLayer implements Layer, OutageWork {
     this.#local = new LocalDecisions(this.#link, this.#backlog, this.#members, this.#outage);
   }
 
-  async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly StoreAnswer[]> {
+  apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly StoreAnswer[]> {
     const dueMs = this.#clock.nowMs() + leftMs;
     if (this.#outage.state === "new" && !this.#outage.isHeld) this.#outage.hold(this.#open());
     return this.#answer(requests, dueMs);
@@ -134,19 +137,20 @@ export class FailoverLayer implements Layer, OutageWork {
 
   /** Answers by an instant of the clock: as the store says, or without it. */
   async #answer(requests: readonly StoreRequest[], dueMs: number, isAgain = false): Promise<readonly StoreAnswer[]> {
-    const leftMs = await this.#outage.pass(dueMs);
+    const leftMs = this.#outage.isHeld ? await this.#outage.pass(dueMs) : dueMs - this.#clock.nowMs();
     if (this.#outage.state === "closed") throw storeClosed();
     if (leftMs <= 0) this.#leave(this.#link.failureOf(new LateError(this.deadlineMs)));
     if (this.#outage.state === "away") return requests.map((request) => this.#local.admit(request));
     const receipt = requests.some(({ mode }) => mode !== "peek") ? this.#backlog.nextReceipt() : undefined;
     const number = receipt?.number ?? null;
-    const sent = this.#link.send(requests, { receipt, leftMs, clock: this.#clock });
-    const asked: Promise<readonly StoreAnswer[]> = sent.finally(() => this.#sent.delete(asked));
-    this.#sent.set(asked, requests);
+    const sent = this.#link.send(requests, { receipt, leftMs, deadlines: this.#deadlines });
+    this.#sent.set(sent, requests);
     let replies: readonly StoreAnswer[];
     try {
-      replies = await asked;
+      replies = await sent;
+      this.#sent.delete(sent);
     } catch (error) {
+      this.#sent.delete(sent);
       const failure = this.#link.failureOf(error);
       const mayAskAgain = !isAgain && TermsError.refusalOf(failure) === "other-incarnation";
       if (isOutage(failure) && !mayAskAgain) {

@@ -1,7 +1,8 @@
 // Questions to a function of the program, such as a database lookup. A bounded number is waited for at a time, each until a timeout.
 // A Worker may end a request, with its timers, before the question is answered that it asked: such a question is lost.
 
-import { LateError, monotonicClock, within } from "../clock.ts";
+import { monotonicClock } from "../clock.ts";
+import { LateError, within } from "../deadlines.ts";
 import { limiterClosed } from "./closed.ts";
 
 export const MAX_IN_FLIGHT = 64;

@@ -1,7 +1,8 @@
 // The quota of a bucket of a limit with `quota: { from: call }`: the one that came with the call, else the answer of the program's
 // resolver, which is asked once per bucket and cached for a while, else the policy's default.
 
-import { type Clock, within } from "../clock.ts";
+import type { Clock } from "../clock.ts";
+import { within } from "../deadlines.ts";
 import type { Bucket } from "../kernel/charge.ts";
 import { claimFault, takesClaims } from "../kernel/claims.ts";
 import { MisuseError } from "../kernel/errors.ts";

@@ -1,7 +1,8 @@
 // Whether a load balancer should send requests here. An instance that decides by its share is ready: otherwise an outage of the
 // store would take out all instances. An instance that knows no share denies every call, and is not ready.
 
-import { LateError, monotonicClock, within } from "../clock.ts";
+import { monotonicClock } from "../clock.ts";
+import { LateError, within } from "../deadlines.ts";
 import type { readySchema } from "../http/answers.ts";
 import type { Output } from "../kernel/policy/schema-kinds.ts";
 import { reasonOf } from "../kernel/reason.ts";

@@ -1,7 +1,8 @@
 // One JSON value for each partition, in a place that a program has already: a column of its own session table. All
 // buckets of a session are in that value, so one row lock makes them atomic.
 
-import { type Clock, clockOption, LateError, monotonicClock, systemClock, within } from "../clock.ts";
+import { type Clock, clockOption, monotonicClock, systemClock } from "../clock.ts";
+import { LateError, within } from "../deadlines.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { isSettledKey, tagOf, valueOfPart, withTag } from "../kernel/key.ts";
 import { readOptions, type TableOf } from "../kernel/options.ts";

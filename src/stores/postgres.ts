@@ -1,6 +1,7 @@
 // Postgres, through the client that a program has already: `pg`, postgres.js or Prisma. Each batch is one transaction.
 
-import { type Clock, clockOption, LateError, monotonicClock, within } from "../clock.ts";
+import { type Clock, clockOption, monotonicClock } from "../clock.ts";
+import { LateError, within } from "../deadlines.ts";
 import { readOptions, type TableOf, unchecked, whole } from "../kernel/options.ts";
 import type { StoreRequest } from "../kernel/request.ts";
 import { networkLayers } from "../layers/network.ts";

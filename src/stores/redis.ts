@@ -1,7 +1,8 @@
 // Limits shared by all instances through the Redis that they already run: one script call a batch, Redis' own time.
 // redis/script/apply.lua documents KEYS, ARGV and the answer of the script, which mirrors the kernel.
 
-import { type Clock, clockOption, LateError, monotonicClock, within } from "../clock.ts";
+import { type Clock, clockOption, monotonicClock } from "../clock.ts";
+import { LateError, within } from "../deadlines.ts";
 import { readOptions, type TableOf, whole } from "../kernel/options.ts";
 import type { StoreRequest } from "../kernel/request.ts";
 import { networkLayers } from "../layers/network.ts";

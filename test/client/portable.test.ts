@@ -9,7 +9,7 @@ import { importsOf, sources } from "../sources.ts";
 const NODE_ALONE = /\b(Buffer|setImmediate|require|__dirname)\b|\bprocess\./;
 /** Where a word of Node's stands that is not reached, or asked for first. */
 const KNOWN: Readonly<Record<string, string>> = {
-  "src/clock.ts": "within: for the stores of Node",
+  "src/clock.ts": "asks first whether setImmediate is there",
   "src/layers/batch.ts": "gathers by setImmediate: for the stores of Node",
   "src/layers/breath.ts": "waits by setImmediate: before the stores of Node",
   "src/limiter/listener.ts": "warns by process where there is one",

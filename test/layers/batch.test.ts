@@ -68,8 +68,15 @@ describe("the batch layer", () => {
     assert.deepEqual(sizes, [2, 2, 1]);
   });
 
-  it("starts another batch only when a full one waits, within its bound of batches in flight", async () => {
+  it("starts another batch only when a full one waits, or one of eight, within its bound of batches in flight", async () => {
     const { store, sizes, waiting } = recordingStore();
+    const large = new BatchLayer(store, { size: 64, underWay: 2 });
+    const of = (count: number) => large.apply(Array.from({ length: count }, () => request));
+    const [one, seven, eighth] = [of(1), turns(1).then(() => of(7)), turns(2).then(() => of(1))];
+    await turns(4);
+    assert.deepEqual(sizes.splice(0), [1, 8]);
+    for (const { resolve } of waiting.splice(0)) resolve();
+    await Promise.all([one, seven, eighth]);
     const layer = new BatchLayer(store, { size: 3, underWay: 2 });
     const ask = (count: number) => Array.from({ length: count }, () => layer.apply([request]));
     const asked = ask(2);
@@ -127,6 +134,8 @@ describe("the batch layer", () => {
   it("accepts ends of calls also when its queue is full of calls, up to as many again", async () => {
     const { store, waiting } = recordingStore();
     const layer = new BatchLayer(store, { size: 1_024, underWay: 1 });
+    const first = layer.apply([request]);
+    await turns(1);
     const many = layer.apply(Array.from({ length: MAX_QUEUED }, () => request));
     const limit = { algorithm: "concurrency", quota: 1 } as const;
     const settle: StoreRequest = {
@@ -137,25 +146,29 @@ describe("the batch layer", () => {
     await assert.rejects(layer.apply([request]), isOverloaded);
     const ends = layer.apply(Array.from({ length: MAX_QUEUED }, () => settle));
     await assert.rejects(layer.apply([settle]), isOverloaded);
-    for (let sent = 0; sent < Math.ceil((2 * MAX_QUEUED) / 1_024); sent++) {
+    for (let sent = 0; sent < 1 + Math.ceil((2 * MAX_QUEUED) / 1_024); sent++) {
       await turns(2);
       waiting[sent]?.resolve();
     }
+    await first;
     assert.deepEqual([(await many).length, (await ends).length], [MAX_QUEUED, MAX_QUEUED]);
   });
 
   it("refuses requests beyond its queue, and accepts work again afterwards", async () => {
     const { store, waiting } = recordingStore();
     const layer = new BatchLayer(store, { size: 1_024, underWay: 1 });
+    const first = layer.apply([request]);
+    await turns(1);
     const many = layer.apply(Array.from({ length: MAX_QUEUED }, () => request));
     await assert.rejects(
       layer.apply([request]),
       (error) => StoreError.isInstance(error) && error.code === "overloaded",
     );
-    for (let sent = 0; sent < Math.ceil(MAX_QUEUED / 1_024); sent++) {
+    for (let sent = 0; sent < 1 + Math.ceil(MAX_QUEUED / 1_024); sent++) {
       await turns(2);
       waiting[sent]?.resolve();
     }
+    await first;
     assert.equal((await many).length, MAX_QUEUED);
     const again = layer.apply([request]);
     await turns(2);

@@ -1,6 +1,6 @@
 // The store as a limiter has it: a connection through the simulated network, with the errors and the deadline of the Redis store.
 
-import { within } from "../../src/clock.ts";
+import { within } from "../../src/deadlines.ts";
 import {
   type Batching,
   type Beat,

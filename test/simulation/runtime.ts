@@ -41,6 +41,7 @@ function timerOf(timer: { readonly event: Event }): Required<Timer> {
     cancel() {
       timer.event.run = null;
     },
+    ref() {},
     unref() {},
   };
 }

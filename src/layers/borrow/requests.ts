@@ -1,7 +1,8 @@
 // What the borrowing layer asks the store, and what it reads off steps and replies. No state.
 
 import { algorithmOf, inUseLimit } from "../../kernel/algorithms/registry.ts";
-import { isWithin, monotonicClock } from "../../clock.ts";
+import { monotonicClock } from "../../clock.ts";
+import { isWithin } from "../../deadlines.ts";
 import type { Degraded } from "../../kernel/decision.ts";
 import { borrowedKey } from "../../kernel/key.ts";
 import type { Step, StepEvent, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";

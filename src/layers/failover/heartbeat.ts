@@ -1,7 +1,8 @@
 // Tells the store again and again that this instance lives, and learns from the answers how many instances there are and
 // whether the store still has what it held. What follows from that is for the failover layer to decide.
 
-import { inBackground, monotonicClock, spread, type Timer, within } from "../../clock.ts";
+import { inBackground, monotonicClock, spread, type Timer } from "../../clock.ts";
+import { within } from "../../deadlines.ts";
 import type { Beat, Member } from "../../store/shared-store.ts";
 import type { InstanceNames, Members } from "./members.ts";
 import { beatEachMs, livesMs } from "./pace.ts";

@@ -20,7 +20,8 @@
 // The gate is beside the states: calls wait at it for one promise, each until its own deadline.
 
 import { random } from "../../ids.ts";
-import { type Clock, isWithin, STOOD_STILL_MS } from "../../clock.ts";
+import type { Clock } from "../../clock.ts";
+import { isWithin, STOOD_STILL_MS } from "../../deadlines.ts";
 import { asStoreError, StoreError, type StoreErrorCode } from "../../store/error.ts";
 import { longestProbeMs, Pause, probeAfterMs } from "./pace.ts";
 

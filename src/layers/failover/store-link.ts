@@ -1,7 +1,8 @@
 // The link to a shared store. It sends batches on terms, each with a deadline, and learns from every reply the store's time and how
 // buckets stand. It knows the incarnation of the store, and nothing of outages.
 
-import { type Clock, LateError, monotonicClock, within } from "../../clock.ts";
+import { monotonicClock } from "../../clock.ts";
+import { Deadlines, LateError } from "../../deadlines.ts";
 import { reasonOf } from "../../kernel/reason.ts";
 import type { StoreRequest } from "../../kernel/request.ts";
 import type { StoreAnswer } from "../../store/store.ts";
@@ -16,8 +17,8 @@ export interface Sending {
   readonly incarnation?: string;
   /** How long its answer may take, ms. Default: the whole deadline. */
   readonly leftMs?: number;
-  /** By which that is counted. Default: the machine's. */
-  readonly clock?: Clock;
+  /** By which that is counted. Default: by the machine's clock. */
+  readonly deadlines?: Deadlines;
 }
 
 export class StoreLink {
@@ -25,6 +26,7 @@ export class StoreLink {
   readonly deadlineMs: number;
   readonly time = new StoreTime();
   readonly views = new Views();
+  readonly #deadlines = new Deadlines();
   /** The incarnation of the store that this instance knows; `undefined` before its first beat. */
   incarnation: string | undefined;
 
@@ -34,22 +36,25 @@ export class StoreLink {
   }
 
   /** Sends a batch. Throws `LateError`, or what the store fails with. */
-  async send(requests: readonly StoreRequest[], sending: Sending = {}): Promise<readonly StoreAnswer[]> {
-    const { receipt, incarnation = this.incarnation, leftMs = this.deadlineMs, clock = monotonicClock } = sending;
+  send(requests: readonly StoreRequest[], sending: Sending = {}): Promise<readonly StoreAnswer[]> {
+    const { receipt, incarnation = this.incarnation, leftMs = this.deadlineMs, deadlines = this.#deadlines } = sending;
     const terms = {
       notAfterMs: this.time.nowMs() + Math.ceil(leftMs),
       ...(incarnation === undefined ? {} : { incarnation }),
       ...(receipt === undefined ? {} : { receipt }),
     };
     const sentMs = monotonicClock.nowMs();
-    const replies = await within(leftMs, this.store.book(requests, terms), { clock, deadlineMs: this.deadlineMs });
-    const trip = { sentMs, heardMs: monotonicClock.nowMs() };
-    for (const [i, reply] of replies.entries()) {
-      if (StoreError.isInstance(reply)) continue;
-      this.views.learn(requests[i] as StoreRequest, reply, trip);
-      if (reply.replay === undefined) this.time.learn(reply.nowMs, sentMs);
-    }
-    return replies;
+    const booked = deadlines.within(leftMs, this.store.book(requests, terms), { deadlineMs: this.deadlineMs });
+    return booked.then((replies) => {
+      const trip = { sentMs, heardMs: monotonicClock.nowMs() };
+      for (let i = 0; i < replies.length; i++) {
+        const reply = replies[i] as StoreAnswer;
+        if (StoreError.isInstance(reply)) continue;
+        this.views.learn(requests[i] as StoreRequest, reply, trip);
+        if (reply.replay === undefined) this.time.learn(reply.nowMs, sentMs);
+      }
+      return replies;
+    });
   }
 
   /** An error as the store's. When the store did not answer, and knows why it has no connection, the error has that reason. */

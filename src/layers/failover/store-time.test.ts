@@ -11,7 +11,7 @@ afterEach(() => runOn(null));
 /** A machine whose wall clock may jump. */
 function machine() {
   const clocks = { wallMs: NOON_MS, monotonicMs: 100.5 };
-  const none = { cancel() {}, unref() {} };
+  const none = { cancel() {}, ref() {}, unref() {} };
   runOn({
     wallMs: () => clocks.wallMs,
     monotonicMs: () => clocks.monotonicMs,

@@ -1,7 +1,8 @@
 // What the stores ask of a database, whatever client is between them: statements that each have an end, also where the
 // connection has none.
 
-import { type Clock, LateError, within } from "../../clock.ts";
+import type { Clock } from "../../clock.ts";
+import { LateError, within } from "../../deadlines.ts";
 import { validTime } from "../../store/check.ts";
 import type { SetupCheck } from "../../store/store.ts";
 import { SilentError } from "./errors.ts";

@@ -1,6 +1,7 @@
 // A pool of `pg`. A connection that is no good any more is destroyed, and so are those that were made before it.
 
-import { LateError, monotonicClock, within } from "../../clock.ts";
+import { monotonicClock } from "../../clock.ts";
+import { LateError, within } from "../../deadlines.ts";
 import { StoreError } from "../../store/error.ts";
 import { answered, BEGIN, connectTimeoutCheck, firstColumns, patienceMs, setTimeouts } from "./database.ts";
 import type { Database, Query } from "./database.ts";

@@ -1,7 +1,8 @@
 // Which client the commands go through: the user's, or a spare that the store makes while the user's client gives no answers
 // or its server has become a replica. The user's client is never touched: its other commands go on.
 
-import { inBackground, inNextTurn, monotonicClock, spread, type Timer, within } from "../../clock.ts";
+import { inBackground, inNextTurn, monotonicClock, spread, type Timer } from "../../clock.ts";
+import { within } from "../../deadlines.ts";
 import { MARK_KEY } from "../../kernel/receipts.ts";
 import { type Connection, connectionOf, type RedisClient, type Send } from "./client.ts";
 import { wordOf } from "./errors.ts";

@@ -1,7 +1,8 @@
 // Runs a script on the server that has its keys: by its digest, by its text where the server does not know it, and again
 // while a slot of a cluster moves.
 
-import { type Clock, pauseAfter, sleep, within } from "../../clock.ts";
+import { type Clock, pauseAfter, sleep } from "../../clock.ts";
+import { within } from "../../deadlines.ts";
 import { reasonOf } from "../../kernel/reason.ts";
 import { StoreError } from "../../store/error.ts";
 import type { Send } from "./client.ts";
@@ -51,16 +52,14 @@ export function scriptOf(name: keyof typeof DIGESTS, clock: Clock | undefined, l
  * @param onUnknownScript what happens when the server does not know the script: it is loaded, or what this function makes is
  *   thrown; the function may note that the server has forgotten
  */
-export async function runScript(
+export function runScript(
   script: Script,
   send: Send,
   args: readonly (string | number)[],
   onUnknownScript: "load" | (() => Error),
 ): Promise<unknown> {
   const key = args[0] === 0 ? undefined : String(args[1]);
-  try {
-    return await send(key, "EVALSHA", script.sha, ...args);
-  } catch (error) {
+  return send(key, "EVALSHA", script.sha, ...args).catch(async (error) => {
     // In both cases nothing has run.
     if (wordOf(error) === "NOSCRIPT") {
       if (onUnknownScript !== "load") throw onUnknownScript();
@@ -71,7 +70,7 @@ export async function runScript(
     if (wordOf(error) !== MOVING.word) throw error;
     const text = await script.text();
     return askAgain(() => send(key, "EVAL", text, ...args));
-  }
+  });
 }
 
 /** Asks until all keys of the slot are on one server: some of them are on the next one already, and some are not. */
