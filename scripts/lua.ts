@@ -19,7 +19,7 @@ import { limitsLua } from "./lua/wire.ts";
 
 const TIMES = {
   server: `local time = redis.call("TIME") local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)\n`,
-  clock: "local now_ms = tonumber(ARGV[2])\n",
+  clock: "local now_ms = tonumber(table.remove(ARGV))\n",
 };
 
 /** What is made, by its path in the folder of the sources. */

@@ -10,6 +10,7 @@ import {
   MODE_FLAGS,
   STEP_FLAGS,
   MODES,
+  PLACES,
   REFUSALS,
   REPLIES,
 } from "../../src/stores/redis/wire.ts";
@@ -18,6 +19,7 @@ const HEAD = "Made from wire.ts by `npm run lua`. Do not edit.";
 
 const codes = Object.fromEntries(Object.entries(FORMS).map(([name, { code }]) => [name, code]));
 const CONSTANTS = [
+  PLACES,
   MODES,
   MODE_FLAGS,
   STEP_FLAGS,

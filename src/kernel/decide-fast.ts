@@ -5,59 +5,61 @@ import { type AnyAlgorithm, algorithmOf, type LimitSpec, type SpentState } from 
 import { liveAt } from "./bucket/expiry.ts";
 import { spentFreeAfterMs } from "./bucket/free-after.ts";
 import type { Step, StepEvent, StepReply, StoreRequest } from "./request.ts";
-import type { Outcome, States, StoredState } from "./state.ts";
-
-type ChargeStep = Step & { readonly event: Extract<StepEvent, { readonly type: "charge" }> };
+import type { BucketState, Outcome, States, StoredState } from "./state.ts";
 
 /** Decides a request of charges alone; `null` where decide.ts has to. */
 export function decidePlain(request: StoreRequest, states: States, nowMs: number): Outcome | null {
   const { mode, steps, once, wait } = request;
-  if (mode !== "judge" || once !== undefined || wait !== undefined) return null;
-  for (let i = 0; i < steps.length; i++) if (!isPlain(steps[i] as Step, states[i], nowMs)) return null;
+  return mode === "judge" && once === undefined && wait === undefined ? decideSteps(steps, states, nowMs, true) : null;
+}
+
+/** @param allowed false: some step does not fit, and nothing is charged */
+function decideSteps(steps: readonly Step[], states: States, nowMs: number, allowed: boolean): Outcome | null {
   const replies = new Array<StepReply>(steps.length);
   const next = new Array<StoredState | undefined>(steps.length);
   let isSame = true;
+  let isFirm = !allowed;
   for (let i = 0; i < steps.length; i++) {
-    const { limit, event, shadow } = steps[i] as ChargeStep;
+    const { limit, event, shadow } = steps[i] as Step;
     const algorithm = algorithmOf(limit);
-    const capacity = algorithm.capacity(limit);
     const live = liveOf(algorithm, states[i], nowMs);
-    const fits = unitsFor(event.cost) <= capacity - algorithm.used(limit, live, nowMs);
-    if (!fits && shadow !== true) return denied(steps as readonly ChargeStep[], states, nowMs);
-    const isCharged = event.cost > 0 || !algorithm.needsCost;
-    const after = isCharged ? liveAt(algorithm.book(limit, live, event.cost, nowMs), nowMs) : live;
-    replies[i] = replyOf(algorithm, limit, after, event.cost, capacity, fits, nowMs);
+    if (!isPlainCharge(event) || !isPlainBucket(algorithm, limit, live, nowMs)) return null;
+    const { cost } = event;
+    const capacity = algorithm.capacity(limit);
+    const fits = unitsFor(cost) <= capacity - algorithm.used(limit, live, nowMs);
+    if (!fits && shadow !== true) {
+      if (allowed) return decideSteps(steps, states, nowMs, false);
+      isFirm &&= algorithm.isFirm;
+    }
+    const isCharged = allowed && (cost > 0 || !algorithm.needsCost);
+    const after = isCharged ? liveAt(algorithm.book(limit, live, cost, nowMs), nowMs) : live;
+    replies[i] = replyOf(algorithm, limit, after, cost, capacity, fits, nowMs);
     next[i] = isCharged ? after : states[i];
     isSame &&= next[i] === states[i];
   }
-  return { reply: { allowed: true, nowMs, steps: replies }, next: isSame ? null : next };
+  const reply = { allowed, nowMs, steps: replies };
+  return { reply: isFirm ? { ...reply, firm: true } : reply, next: isSame ? null : next };
 }
 
-function denied(steps: readonly ChargeStep[], states: States, nowMs: number): Outcome {
-  let isFirm = true;
-  const replies = steps.map(({ limit, event, shadow }, i) => {
-    const algorithm = algorithmOf(limit);
-    const capacity = algorithm.capacity(limit);
-    const live = liveOf(algorithm, states[i], nowMs);
-    const fits = unitsFor(event.cost) <= capacity - algorithm.used(limit, live, nowMs);
-    isFirm &&= fits || shadow === true || algorithm.isFirm;
-    return replyOf(algorithm, limit, live, event.cost, capacity, fits, nowMs);
-  });
-  const reply = { allowed: false, nowMs, steps: replies };
-  return { reply: isFirm ? { ...reply, firm: true } : reply, next: null };
+function isPlainCharge(event: StepEvent): event is Extract<StepEvent, { readonly type: "charge" }> {
+  return event.type === "charge" && event.seen === undefined;
 }
 
-/** Whether a step charges units, and its bucket has no entries. */
-function isPlain({ event, limit }: Step, state: StoredState | undefined, nowMs: number): boolean {
-  if (event.type !== "charge" || event.seen !== undefined) return false;
-  if (state?.kind === "held" && nowMs < state.expiresAtMs) return false;
-  const { isStale } = algorithmOf(limit);
-  return isStale === undefined || !isStale(limit, nowMs);
+/** Whether a bucket has no entries, and neither its state nor its limit's windows are of another time. */
+function isPlainBucket(
+  algorithm: AnyAlgorithm,
+  limit: LimitSpec,
+  live: BucketState | undefined,
+  nowMs: number,
+): live is SpentState | undefined {
+  if (algorithm.isStale?.(limit, nowMs) === true) return false;
+  return live === undefined || (live.kind !== "held" && algorithm.notAhead(limit, live, nowMs) === live);
 }
 
-/** What is spent in a bucket, by the algorithm that judges it. */
-function liveOf({ kind }: AnyAlgorithm, state: StoredState | undefined, nowMs: number): SpentState | undefined {
-  return state !== undefined && nowMs < state.expiresAtMs && state.kind === kind ? (state as SpentState) : undefined;
+/** What lies in a bucket: entries, or what the algorithm that judges it has counted. */
+function liveOf({ kind }: AnyAlgorithm, state: StoredState | undefined, nowMs: number): BucketState | undefined {
+  if (state === undefined || nowMs >= state.expiresAtMs) return undefined;
+  return state.kind === kind || state.kind === "held" ? (state as BucketState) : undefined;
 }
 
 /** Free units that a charge needs: an unknown cost (0) needs one, so that a spent budget stops it. */

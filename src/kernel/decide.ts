@@ -46,8 +46,10 @@ const EMPTIED: Contents = { spent: undefined, entries: [] };
  * @param nowMs the store's time, an integer, read once for all requests of a batch
  */
 export function decide(request: StoreRequest, states: States, nowMs: number): Outcome {
+  const plain = decidePlain(request, states, nowMs);
+  if (plain !== null) return plain;
   const corrected = correctedAt(request, states, nowMs);
-  const outcome = decidePlain(request, corrected, nowMs) ?? decideAny(request, corrected, nowMs);
+  const outcome = decideAny(request, corrected, nowMs);
   const { reply, next } = outcome;
   const writesNoMore = next !== null || request.mode === "peek" || reply === null || reply.stale === true;
   // A denial, too, writes what it corrected: else each request would correct the bucket again, and it would never expire.

@@ -1,7 +1,7 @@
 // A batch on terms: whether it may be booked at all, and what was booked of it before. The receipt that says so is written
 // in the same transaction as the buckets. How a request is decided is in batch.ts.
 
-import { MARK_KEY, MAX_RECEIPTS, RECEIPTS_KEPT_MS, receiptsKey } from "../kernel/receipts.ts";
+import { MARK_KEY, MAX_RECEIPTS, receiptsEndMs, receiptsKey } from "../kernel/receipts.ts";
 import { FOUND, NAMING, type Step, type StepReply, type StoreRequest } from "../kernel/request.ts";
 import type { ReceiptsState } from "../kernel/state.ts";
 import { type DecidedBatch, decideBatch } from "./batch.ts";
@@ -72,7 +72,7 @@ function decideWithReceipt(
   // A batch is one transaction here: it has one part.
   const found = closes ? "" : (before?.found ?? foundIn(replies.filter((_, i) => isBooked[i])));
   const receipts = [...others, { number, part: 0, atMs, booked, found, closed: closes }];
-  const written: ReceiptsState = { kind: "receipts", expiresAtMs: nowMs + RECEIPTS_KEPT_MS, from, receipts };
+  const written: ReceiptsState = { kind: "receipts", expiresAtMs: receiptsEndMs(nowMs), from, receipts };
   const founds = before === undefined || closes ? [] : foundBy(before.found, requests);
   const answers = replies.map((reply, i) => {
     const steps = founds[i];

@@ -2,7 +2,7 @@
 // redis/script/apply.lua documents KEYS, ARGV and the answer of the script, which mirrors the kernel.
 
 import { type Clock, clockOption, monotonicClock } from "../clock.ts";
-import { LateError, within } from "../deadlines.ts";
+import { Deadlines, LateError } from "../deadlines.ts";
 import { readOptions, type TableOf, whole } from "../kernel/options.ts";
 import type { StoreRequest } from "../kernel/request.ts";
 import { networkLayers } from "../layers/network.ts";
@@ -11,7 +11,7 @@ import { closedError, type StoreError } from "../store/error.ts";
 import { type SharedStore, type Terms, TermsError } from "../store/shared-store.ts";
 import type { Batching, SetupCheck, Store, StoreAnswer } from "../store/store.ts";
 import { decideInShards } from "../store/wide-request.ts";
-import { type Part, partsOf, type ScriptCall, scriptCall } from "./redis/arguments.ts";
+import { type Part, partsOf, type ScriptCall, ScriptCalls } from "./redis/arguments.ts";
 import { beatThrough } from "./redis/beat.ts";
 import type { RedisClient, Send } from "./redis/client.ts";
 import { eventsOf, type LastFault } from "./redis/client-events.ts";
@@ -102,6 +102,8 @@ class RedisStore implements Store {
   readonly deadlineMs: number;
   readonly clock: Clock | undefined;
   readonly #apply: Script;
+  readonly #calls = new ScriptCalls();
+  readonly #deadlines = new Deadlines();
   /** Whether the server may not know the script: the next beat loads it. */
   #mustLoadScript = true;
   /** Work that goes on after a decision. */
@@ -118,7 +120,8 @@ class RedisStore implements Store {
     if (this.#route.isCluster) return;
     this.book = async (requests, terms) => {
       this.#checkOpen();
-      return this.#runAll(requests, this.#sendWithin(deadlineMs), terms);
+      // No deadline of its own, as for a beat.
+      return this.#runAll(requests, this.#route.send, terms);
     };
     const script = scriptOf("beat", clock);
     this.beat = async (member) => {
@@ -146,7 +149,9 @@ class RedisStore implements Store {
       settle: (_, each) => this.#runAll(each, this.#sendWithin(this.deadlineMs)),
       runLater: (settled) => this.#settleLater(settled),
       inTime: (work) =>
-        within(endsAtMs - monotonicClock.nowMs(), work, { deadlineMs: this.deadlineMs }).catch(this.#fail),
+        this.#deadlines
+          .within(endsAtMs - monotonicClock.nowMs(), work, { deadlineMs: this.deadlineMs })
+          .catch(this.#fail),
     });
   }
 
@@ -172,10 +177,10 @@ class RedisStore implements Store {
   #sendWithin(leftMs: number, isAwaited = true): Send {
     const { deadlineMs } = this;
     const endsAtMs = monotonicClock.nowMs() + leftMs;
-    return async (...command) => {
+    return (...command) => {
       const ms = endsAtMs - monotonicClock.nowMs();
-      if (ms <= 0) throw new LateError(deadlineMs);
-      return within(ms, this.#route.send(...command), { deadlineMs, isAwaited });
+      if (ms <= 0) return Promise.reject(new LateError(deadlineMs));
+      return this.#deadlines.within(ms, this.#route.send(...command), { deadlineMs, isAwaited });
     };
   }
 
@@ -189,11 +194,14 @@ class RedisStore implements Store {
     this.#unsettled.add(ended);
   }
 
-  async #runAll(requests: readonly StoreRequest[], send: Send, terms?: Terms): Promise<StoreAnswer[]> {
+  #runAll(requests: readonly StoreRequest[], send: Send, terms?: Terms): Promise<StoreAnswer[]> {
     const parts = partsOf(requests);
     // A receipt is written for an empty batch too.
-    if (parts.length === 1 || (parts.length === 0 && terms !== undefined))
-      return this.#run({ requests, terms, part: 0 }, send);
+    const isOne = parts.length === 1 || (parts.length === 0 && terms !== undefined);
+    return isOne ? this.#run({ requests, terms, part: 0 }, send) : this.#runParts(parts, send, terms);
+  }
+
+  async #runParts(parts: readonly (readonly StoreRequest[])[], send: Send, terms?: Terms): Promise<StoreAnswer[]> {
     // Each part is a script of its own: when one fails, the others may have been booked.
     const results = await Promise.allSettled(
       parts.map((each, part) => this.#run({ requests: each, terms, part }, send)),
@@ -207,21 +215,26 @@ class RedisStore implements Store {
     );
   }
 
-  async #run(part: Part, send: Send): Promise<StoreAnswer[]> {
-    const call = scriptCall(part);
+  #run(part: Part, send: Send): Promise<StoreAnswer[]> {
+    const call = this.#calls.of(part);
     const onUnknownScript = part.terms?.incarnation === undefined ? "load" : this.#serverHasForgotten;
-    return scriptReplies(part, call.keys, await this.#call(this.#apply, call, send, onUnknownScript));
+    const answered = this.#ask(this.#apply, call, send, onUnknownScript);
+    return answered.then((answer) => scriptReplies(part, call.keys, answer as unknown[]), this.#fail);
   }
 
-  async #call(
+  #call(script: Script, call: ScriptCall, send: Send): Promise<unknown[]> {
+    return this.#ask(script, call, send).catch(this.#fail) as Promise<unknown[]>;
+  }
+
+  #ask(
     script: Script,
-    { keys, values }: ScriptCall,
+    { keys, args }: ScriptCall,
     send: Send,
     onUnknownScript: "load" | (() => Error) = "load",
-  ): Promise<unknown[]> {
-    const args = [keys.length, ...keys, JSON.stringify(values)];
-    if (this.clock !== undefined) args.push(validTime(this.clock.nowMs()));
-    return (await runScript(script, send, args, onUnknownScript).catch(this.#fail)) as unknown[];
+  ): Promise<unknown> {
+    const all = [keys.length, ...keys, ...args];
+    if (this.clock !== undefined) all.push(validTime(this.clock.nowMs()));
+    return runScript(script, send, all, onUnknownScript);
   }
 
   /**

@@ -16,7 +16,7 @@ import { ownServers, startRedis } from "../servers.ts";
 const quota: LimitSpec = { algorithm: "budget", quota: 1_000, ttlMs: 600_000, ttlFrom: "last" };
 const first: LimitSpec = { ...quota, ttlFrom: "first" };
 const sliding: LimitSpec = { algorithm: "sliding-window", quota: 1_000, windowMs: 600_000 };
-const tokenBucket: LimitSpec = { algorithm: "token-bucket", burst: 1_000, levelPerUnit: 600, levelPerMs: 1 };
+const tokenBucket: LimitSpec = { algorithm: "token-bucket", burst: 1_000, levelPerUnit: 600_000, levelPerMs: 1 };
 const step = (bucket: string, limit: LimitSpec, event: StepEvent = { type: "charge", cost: 1 }): Step => {
   return { bucket, limit, event };
 };
@@ -47,28 +47,41 @@ describe("a server that refuses some of the script's commands", ownServers, () =
   for (const right of ["set", "incrby", "pexpireat"]) {
     it(`writes nothing of a batch without the right to ${right}, and answers unauthorized`, async () => {
       const server = await startRedis();
-      const store = redisStore(server.ioredis());
+      const store = asShared(redisStore(server.ioredis()));
       await store.apply([judge(step("gone", first)), judge(step("fixed", first)), judge(step("counter", quota))]);
       const dump = () => {
         const keys = server.cli("KEYS", "*").split("\n").sort();
         return keys.map((key) => [key, server.cli("GET", key), server.cli("PEXPIRETIME", key)]);
       };
-      for (const [i, batch] of BATCHES.entries()) {
+      let refused = 0;
+      const apply = async (name: string, ask: () => Promise<unknown>) => {
         const before = dump();
         server.cli("ACL", "SETUSER", "default", `-${right}`);
-        const failed = await store.apply(batch).then(
+        const failed = await ask().then(
           () => null,
           (error) => error,
         );
         server.cli("ACL", "SETUSER", "default", `+${right}`);
         // A batch that does not need the command is written.
-        if (failed === null) continue;
+        if (failed === null) return;
+        refused++;
         assert.ok(
           StoreError.isInstance(failed) && failed.code === "unauthorized" && !failed.transient,
-          `${i} ${failed}`,
+          `${name} ${failed}`,
         );
-        assert.deepEqual(dump(), before, `batch ${i}`);
+        assert.deepEqual(dump(), before, name);
+      };
+      for (const [i, batch] of BATCHES.entries()) {
+        await apply(`batch ${i}`, () => store.apply(batch));
+        // The first receipt of an instance gets an end, those after it keep that.
+        for (const number of [1, 2]) {
+          const receipt = { instance: `i${i}`, number, from: number };
+          const book = () => store.book(batch, { notAfterMs: Number.MAX_SAFE_INTEGER, receipt });
+          await apply(`batch ${i} with receipt ${number}`, book);
+          await book();
+        }
       }
+      assert.ok(refused > 0);
     });
   }
 

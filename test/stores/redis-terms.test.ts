@@ -25,6 +25,7 @@ import { fakeClock } from "tollgate/testing";
 import { cases } from "../length.ts";
 import { anyRedis, ownServers, startRedis } from "../servers.ts";
 import { asShared } from "./store-suite.ts";
+import { receiptsEndMs } from "../../src/kernel/receipts.ts";
 import { NOW_MS, Pair } from "./redis-pair.ts";
 import { type TermsTurn, termsSchedule } from "./redis-terms-schedules.ts";
 
@@ -216,7 +217,7 @@ describe("a batch with terms", () => {
     assert.ok(typeof replies === "object" && replies.every((reply) => typeof reply === "object" && reply.allowed));
     assert.deepEqual([server.cli("GET", "b"), server.cli("EXISTS", "held")], ["3", "1"]);
     assert.equal(server.cli("GET", receiptsKey("one")), `r1 1 1.0,${NOW_MS},1111,c`);
-    assert.equal(server.cli("PEXPIRETIME", receiptsKey("one")), `${NOW_MS + 60_000 + 86_400_000}`);
+    assert.equal(server.cli("PEXPIRETIME", receiptsKey("one")), `${receiptsEndMs(NOW_MS + 60_000)}`);
   });
 
   it("is undone once as far as it was booked, and refused after its number is closed", async () => {

@@ -4,7 +4,7 @@ import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts
 import { MARK_KEY, receiptsKey } from "../../kernel/receipts.ts";
 import type { Step, StepEvent, StoreRequest } from "../../kernel/request.ts";
 import type { Terms } from "../../store/shared-store.ts";
-import { ABSENT, BOUNDS, EVENTS, LIMIT_NUMBERS, MODE_FLAGS, MODES, STEP_FLAGS } from "./wire.ts";
+import { ABSENT, BOUNDS, EVENTS, LIMIT_NUMBERS, MODE_FLAGS, MODES, PLACES, STEP_FLAGS } from "./wire.ts";
 
 /** A batch, or a part of one, which goes to one script. */
 export interface Part {
@@ -17,8 +17,7 @@ export interface Part {
 /** KEYS and ARGV of a script call. */
 export interface ScriptCall {
   readonly keys: readonly string[];
-  /** What goes as one JSON text. */
-  readonly values: readonly (number | string | readonly (number | string)[])[];
+  readonly args: readonly (number | string)[];
 }
 
 /** With how many of the last shapes a request is compared: most batches have one, or a few. */
@@ -48,26 +47,66 @@ export function partsOf(requests: readonly StoreRequest[]): (readonly StoreReque
   return parts;
 }
 
-/** Each key, each limit and each shape stands once, and is named by its number. */
-export function scriptCall({ requests, terms, part }: Part): ScriptCall {
-  const keys = new Numbering<string>();
-  const limits = new Numbering<LimitSpec>();
-  const head = termValues(keys, terms, part);
-  const shapes = new Shapes(limits);
-  const values: (number | string)[] = [];
-  for (const request of requests) {
-    const shape = shapes.offsetOf(request);
-    values.push(shape);
-    if (shape === ABSENT.noShape) pushRequest(values, request, keys, limits);
-    else for (const { bucket } of request.steps) values.push(keys.numberOf(bucket));
-  }
-  return { keys: keys.items, values: [head, limits.items.flatMap(limitNumbers), shapes.values, values] };
+/** Most arguments that go by themselves: as JSON, more of them are read faster. */
+const MAX_ARGUMENTS = 64;
+
+/** What follows the terms of one request that is plain. */
+interface Plan {
+  readonly steps: readonly Step[];
+  readonly firstKey: number;
+  readonly rest: readonly (number | string)[];
 }
 
+/** Makes script calls. It remembers plans, because most requests come alone, and ask what another one has asked. */
+export class ScriptCalls {
+  readonly #plans: Plan[] = [];
+
+  of(part: Part): ScriptCall {
+    return this.#ofOne(part) ?? scriptCall(part);
+  }
+
+  #ofOne({ requests, terms, part }: Part): ScriptCall | null {
+    const [request] = requests;
+    if (request === undefined || requests.length > 1 || !isJudged(request)) return null;
+    const { steps } = request;
+    const keys = termKeys(terms);
+    const firstKey = keys.length + 1;
+    const plan =
+      this.#plans.find((each) => each.firstKey === firstKey && isAlike(each.steps, steps)) ??
+      this.#plan(request, firstKey);
+    if (plan === null) return null;
+    for (let i = 0; i < steps.length; i++) keys.push((steps[i] as Step).bucket);
+    return { keys, args: [...termValues(terms, part), ...plan.rest] };
+  }
+
+  #plan({ steps, ...request }: StoreRequest, firstKey: number): Plan | null {
+    // Each of its buckets has a key of its own.
+    const named = steps.map((step, i) => ({ ...step, bucket: String(i) }));
+    const batch = new BatchValues(Array.from({ length: firstKey - 1 }, (_, i) => `term ${i}`));
+    if (!batch.push({ ...request, steps: named })) return null;
+    const plan = { steps, firstKey, rest: batch.values };
+    this.#plans.unshift(plan);
+    this.#plans.length = Math.min(this.#plans.length, MAX_COMPARED);
+    return plan;
+  }
+}
+
+/** Each key, each limit and each shape stands once, and is named by its number. */
+function scriptCall({ requests, terms, part }: Part): ScriptCall {
+  const batch = new BatchValues(termKeys(terms));
+  let isPlain = true;
+  for (const request of requests) isPlain = batch.push(request) && isPlain;
+  const args = [...termValues(terms, part), ...batch.values];
+  return { keys: batch.keys, args: isPlain && args.length <= MAX_ARGUMENTS ? args : [JSON.stringify(args)] };
+}
 /** Gives each item a number, from 1, in the order of first use. */
 class Numbering<Item> {
   readonly items: Item[] = [];
   readonly #numbers = new Map<Item, number>();
+
+  constructor(items: readonly Item[] = []) {
+    for (const item of items) this.numberOf(item);
+  }
 
   numberOf(item: Item): number {
     const known = this.#numbers.get(item);
@@ -75,6 +114,39 @@ class Numbering<Item> {
     const number = this.items.push(item);
     this.#numbers.set(item, number);
     return number;
+  }
+}
+
+/** The limits, shapes and requests of a batch, and the keys that they name. */
+class BatchValues {
+  readonly #keys: Numbering<string>;
+  readonly #limits = new Numbering<LimitSpec>();
+  readonly #shapes = new Shapes(this.#limits);
+  readonly #requests: (number | string)[] = [];
+
+  constructor(keys: readonly string[]) {
+    this.#keys = new Numbering(keys);
+  }
+
+  get keys(): readonly string[] {
+    return this.#keys.items;
+  }
+
+  /** All of them, and in front of them where they begin. */
+  get values(): (number | string)[] {
+    const limits = this.#limits.items.flatMap(limitNumbers);
+    const firstShape = PLACES.firstLimitAt + limits.length;
+    const shapes = this.#shapes.values;
+    return [firstShape, firstShape + shapes.length, ...limits, ...shapes, ...this.#requests];
+  }
+
+  /** Adds a request. Returns whether it is plain. */
+  push(request: StoreRequest): boolean {
+    const shape = this.#shapes.offsetOf(request);
+    this.#requests.push(shape);
+    if (shape === ABSENT.noShape) pushRequest(this.#requests, request, this.#keys, this.#limits);
+    else for (const { bucket } of request.steps) this.#requests.push(this.#keys.numberOf(bucket));
+    return shape !== ABSENT.noShape;
   }
 }
 
@@ -90,11 +162,12 @@ class Shapes {
   }
 
   /** The offset of a request's shape; `ABSENT.noShape` when it is not plain. */
-  offsetOf({ mode, steps, once, wait, atMs }: StoreRequest): number {
-    if (mode !== "judge" || once !== undefined || wait !== undefined || atMs !== undefined) return ABSENT.noShape;
+  offsetOf(request: StoreRequest): number {
+    const { steps } = request;
+    if (!isJudged(request)) return ABSENT.noShape;
     const known = this.#last.find((shape) => isAlike(shape.steps, steps));
     if (known !== undefined) return known.offset;
-    if (!steps.every(isPlain)) return ABSENT.noShape;
+    if (steps.length === 0 || !steps.every(isPlain)) return ABSENT.noShape;
     const offset = this.values.push(steps.length);
     for (const { limit, event, shadow } of steps) {
       const number = this.#limits.numberOf(limit);
@@ -104,6 +177,11 @@ class Shapes {
     this.#last.length = Math.min(this.#last.length, MAX_COMPARED);
     return offset;
   }
+}
+
+/** Whether a request is only judged, at once. */
+function isJudged({ mode, once, wait, atMs }: StoreRequest): boolean {
+  return mode === "judge" && once === undefined && wait === undefined && atMs === undefined;
 }
 
 /** Whether a step charges a limit that the script's fast path knows, with numbers that are far from where sums saturate. */
@@ -127,13 +205,19 @@ function costOf(event: StepEvent): number {
   return event.type === "charge" ? event.cost : 0;
 }
 
-function termValues(keys: Numbering<string>, terms: Terms | undefined, part: number): (number | string)[] {
-  if (terms === undefined) return [];
-  const { notAfterMs = Number.MAX_SAFE_INTEGER, incarnation, receipt } = terms;
-  const mark = incarnation === undefined ? [ABSENT.noKey, ""] : [keys.numberOf(MARK_KEY), incarnation];
-  if (receipt === undefined) return [notAfterMs, ...mark, ABSENT.noKey, 0, 0, 0, 0];
-  const { instance, number, from, closes = false } = receipt;
-  return [notAfterMs, ...mark, keys.numberOf(receiptsKey(instance)), number, part, from, closes ? 1 : 0];
+/** The keys that terms name, which come first. */
+function termKeys({ incarnation, receipt }: Terms = {}): string[] {
+  const keys = incarnation === undefined ? [] : [MARK_KEY];
+  if (receipt !== undefined) keys.push(receiptsKey(receipt.instance));
+  return keys;
+}
+
+/** Terms in the order of `PLACES`. */
+function termValues(terms: Terms | undefined, part: number): (number | string)[] {
+  const { notAfterMs = Number.MAX_SAFE_INTEGER, incarnation = "", receipt } = terms ?? {};
+  if (receipt === undefined) return [notAfterMs, incarnation, "", "", part];
+  const { number, from, closes = false } = receipt;
+  return [notAfterMs, incarnation, number, from, closes ? -1 - part : part];
 }
 
 function pushRequest(

@@ -32,6 +32,6 @@ export async function beatThrough(
 function beatCall({ group, instance, livesMs, seen }: Member, named: readonly string[]): ScriptCall {
   return {
     keys: [MARK_KEY, SERVER_KEY, `tollgate:1:$names:${group}`, `tollgate:1:$ends:${group}`, ...named],
-    values: [instance, livesMs, randomId(), seen.length === 0 ? 0 : 1],
+    args: [JSON.stringify([instance, livesMs, randomId(), seen.length === 0 ? 0 : 1])],
   };
 }

@@ -70,7 +70,7 @@ export function connectionOf(client: RedisClient): Connection {
       return { kind: "valkey-glide", family: "glide", isCluster, send };
     }
     if ("call" in client && typeof client.call === "function") {
-      const send: Send = async (_, command, ...args) => client.call(command, ...args);
+      const send: Send = (_, command, ...args) => client.call(command, ...args);
       const isCluster = client.isCluster === true;
       const kind = isCluster ? "ioredis or iovalkey, a cluster" : "ioredis or iovalkey";
       return { kind, family: "ioredis", isCluster, send };

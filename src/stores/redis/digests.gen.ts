@@ -3,11 +3,11 @@
 /** The SHA-1 of each script. They are made here, because runtimes without Node have no SHA-1 at hand. */
 export const DIGESTS = {
   "apply": {
-    "server": "47dd2474b1c20121394f9bcde0fc9d624a40a1c0",
-    "clock": "4e85261dc534aa75970c9ebd5cc3338c3f84eebc"
+    "server": "8bf2c79eee1bbadd65c3fa5b6664ae5fb3a65a66",
+    "clock": "684e240eda3ec3a211af1b42544fd466747882a7"
   },
   "beat": {
-    "server": "f7e3afe8e42f2072ffdba4189d28ded56d531ece",
-    "clock": "58095143c8765cb854be133fcd20cb8d43adc308"
+    "server": "c6ab13f507ab5ad4dcd46705d33f309af3f19c9b",
+    "clock": "b12173a738578999a09bcc8db57f4b9f1c37d5fc"
   }
 } as const;

@@ -6,9 +6,25 @@ import { ALGORITHMS, MAX_SEEN, SUB_WINDOWS, VALUE_LENGTH } from "../../kernel/al
 import { MAX_ENTRIES, REMEMBERED_MS } from "../../kernel/bucket/entries.ts";
 import { MAX_QUEUED } from "../../kernel/bucket/queue.ts";
 import { MAX_ID_LENGTH } from "../../kernel/encoding/scan.ts";
-import { MAX_RECEIPTS, RECEIPTS_KEPT_MS } from "../../kernel/receipts.ts";
+import { MAX_RECEIPTS, RECEIPTS_KEPT_MS, RECEIPTS_STEP_MS } from "../../kernel/receipts.ts";
 import type { StepEvent, StepReply, StoreRequest } from "../../kernel/request.ts";
 import { ENDED_MEMBERS_PER_BEAT, LONGEST_LIFE_MS } from "../../store/shared-store.ts";
+
+/** Where in a batch what stands. The limits, the shapes of requests and the requests follow one another. */
+export const PLACES = {
+  /** Until when the batch may be booked, epoch ms. */
+  notAfterAt: 1,
+  /** That the sender knows; "": it knows none. */
+  incarnationAt: 2,
+  /** The number of the batch, "" where it has no receipt, and below which number all batches are settled. */
+  numberAt: 3,
+  fromAt: 4,
+  /** Which part of the batch this is; -1 less the part where this settles its own number. */
+  partAt: 5,
+  firstShapeAt: 6,
+  firstRequestAt: 7,
+  firstLimitAt: 8,
+} as const;
 
 /** The mode of a request. The flags of `MODE_FLAGS` are added to it. */
 export const MODES = { judge: 0, peek: 1, force: 2, undo: 3 } as const satisfies Record<StoreRequest["mode"], number>;
@@ -121,6 +137,7 @@ export const BOUNDS = {
   maxIdLength: MAX_ID_LENGTH,
   maxReceipts: MAX_RECEIPTS,
   receiptsKeptMs: RECEIPTS_KEPT_MS,
+  receiptsStepMs: RECEIPTS_STEP_MS,
   maxSeen: MAX_SEEN,
   valueHashLength: VALUE_LENGTH,
   subWindows: SUB_WINDOWS,

@@ -1,15 +1,14 @@
 -- The batch as it came, how far it has been read, and the answer as far as it has been written.
 
-local terms, limit_numbers, shapes, requests = unpack(cjson.decode(ARGV[1]))
--- The last of `requests` that was read. fast/decide.lua and steps.lua move it on, too.
-local position = 0
+-- A short batch comes as arguments of its own, which are texts: to read JSON takes longer than to read these as numbers.
+local args = #ARGV == 1 and cjson.decode(ARGV[1]) or ARGV
+local last_arg = #args
+-- Shapes of requests are numbered from behind this place.
+local before_shapes = args[FIRST_SHAPE_AT] - 1
+-- The last argument that was read. quick/charge.lua and general.lua move it on.
+local position = args[FIRST_REQUEST_AT] - 1
 
-local replies = { now_ms }
--- The last of `replies` that was written. fast/decide.lua and answers.lua move it on.
+-- As long as the shortest: a table that grows is made again.
+local replies = { now_ms, nil, nil, nil }
+-- The last of `replies` that was written. quick/charge.lua and answers.lua move it on.
 local replied = 1
-
--- The next number or name of a request.
-local function argument()
-  position = position + 1
-  return requests[position]
-end

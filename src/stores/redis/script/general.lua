@@ -1,8 +1,45 @@
 -- The general path: any request on any key.
 -- Mirrors decide: decideAny; store/receipts: decideWithReceipt
--- Uses answers: reply, reply_fast_step, reply_step, reply_text; batch: argument, position, requests; bucket/contents:
---   state_of; keys: states; once: once_of, replayed_once; states: claim_state, is_broken, kept_answer_in, put; steps:
---   booked, is_firm, judge, read_steps, steps, wait_for; terms: founds; undo: undo
+-- Uses answers: reply, reply_fast_step, reply_step, reply_text; batch: args, last_arg, position; bucket/contents:
+--   state_of; counters: charge_counter, counter_used, used_unknown; keys: changed, counts, ends, expiries, levels,
+--   states, values; once: once_of, replayed_once; quick/limits: charge_level, level_used, limits; quick/terms: earlier,
+--   receipts_head; states: claim_state, is_broken, kept_answer_in, put; steps: booked, is_firm, judge, read_steps,
+--   steps, wait_for; terms: founds; undo: undo
+
+-- A short batch came as texts. Only an incarnation may be a text that looks like a number.
+if #ARGV > 1 then
+  for at = 1, last_arg do
+    args[at] = at ~= INCARNATION_AT and tonumber(args[at]) or args[at]
+  end
+end
+
+states, expiries = {}, {}
+for key, end_ms in pairs(ends) do
+  expiries[key] = changed[key] ~= true and end_ms or nil
+end
+
+-- MGET shows a key of another type as absent.
+for key = 1, #keys do
+  if not values[key] and not counts[key] and not levels[key] and call("EXISTS", keys[key]) == 1 then
+    states[key] = WRONG_TYPE
+  end
+end
+
+-- The next number or name of a request.
+local function argument()
+  position = position + 1
+  return args[position]
+end
+
+for _, limit in ipairs(limits) do
+  if limit.code == TOKEN_BUCKET then
+    limit.used, limit.charge = level_used, charge_level
+  elseif limit.new_end_ms then
+    limit.used, limit.charge = counter_used, charge_counter
+  else
+    limit.used = used_unknown
+  end
+end
 
 -- In this order, because a local is visible only below its declaration.
 -- @include algorithms/counter.lua
@@ -188,13 +225,12 @@ end
 
 -- Decides the next request, which has this number in the batch. Returns whether it is booked. With a receipt, an undo
 -- acts only on what was booked at the earlier try, and any other request only on what was not: else the buckets are only read.
-local function decide(receipt, number)
-  if not receipt then
+local function decide(number)
+  if not receipts_head then
     return decide_next(false, nil)
   end
-  local earlier = receipt.earlier
   local was_booked = earlier ~= nil and sub(earlier.booked, number, number) == "1"
-  local is_undo = requests[position + 1] == 0 and requests[position + 2] % WITH_ONCE == UNDO
+  local is_undo = args[position + 1] == NO_SHAPE and args[position + 2] % WITH_ONCE == UNDO
   if is_undo ~= was_booked then
     decide_next(true, nil)
     return was_booked

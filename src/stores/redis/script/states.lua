@@ -2,8 +2,8 @@
 -- Mirrors encoding/state: decodeState; decide: correctedAt; bucket/contents: contentsAt, ownState; bucket/ahead: notAhead
 -- Uses algorithms/counter: counter; algorithms/registry: decode_spent; algorithms/token-bucket: token_bucket;
 --   bucket/contents: contents_at; bucket/entries: NO_ENTRIES; bucket/expiry: end_of_held; bucket/held: held_state;
---   bucket/not-ahead: held_not_ahead; fast/token-buckets: base_instants, unit_sizes; keys: changed, counts, ends,
---   expiries, levels, states, values; mark: incarnation_in; once: once_state; terms: receipts_in
+--   bucket/not-ahead: held_not_ahead; keys: base_instants, changed, counts, ends, expiries, levels, states, unit_sizes,
+--   values; mark: incarnation_in; once: once_state; terms: receipts_in
 
 local NOT_A_BUCKET = { algorithm = {} }
 

@@ -1,9 +1,9 @@
 -- The steps of a request: what they ask, whether they may be booked, and what their buckets hold when they are.
 -- Mirrors decide: booked, isFirm, judge, namedIn, stepFits, unitsNeeded, waitFor; bucket/contents: afterReport
--- Uses batch: argument, position, requests, shapes; bucket/charges: charged_at, charged_for_value, is_seen, raised;
+-- Uses batch: args, before_shapes, position; bucket/charges: charged_at, charged_for_value, is_seen, raised;
 --   bucket/contents: used_in; bucket/entries: NO_ENTRIES, entry_in, granted_in; bucket/grants: granted, revoked;
---   bucket/queue: held_from, queued, turn_after_ms; bucket/reservations: extended, held, settled; limits: limits;
---   states: claim_state, contents_of, is_broken, put; terms: next_found
+--   bucket/queue: held_from, queued, turn_after_ms; bucket/reservations: extended, held, settled; general: argument;
+--   quick/limits: limits; states: claim_state, contents_of, is_broken, put; terms: next_found
 
 -- One record for each step of a request, which the next request uses again: to make new ones takes time.
 --   What the step asks: key; limit; own_at_ms, its instant, where that is not the request's; event; is_shadow; units, of the event; needed,
@@ -62,13 +62,14 @@ end
 --   shows      whether the buckets are only read
 --   may_be_fast  whether the fast path may make a charge of the request
 local function read_steps(shape, may_reset, shows, may_be_fast)
-  local count = shape > 0 and shapes[shape] or argument()
+  shape = shape > 0 and shape + before_shapes or shape
+  local count = shape > 0 and args[shape] or argument()
   local broken, hold
   for index = 1, count do
     local step, units, needed = steps[index], nil, nil
-    local key, number, event = requests[position + 1], requests[position + 2], requests[position + 3]
+    local key, number, event = args[position + 1], args[position + 2], args[position + 3]
     if shape > 0 then
-      number, event = shapes[shape + 2 * index - 1], shapes[shape + 2 * index]
+      number, event = args[shape + 2 * index - 1], args[shape + 2 * index]
       position = position + 1
     else
       position = position + 3

@@ -1,7 +1,8 @@
 -- The terms of a batch: its deadline, the store's incarnation, and the receipts of the instance's last batches. A batch may
 -- come in parts: each part has a receipt of its own, and all of them count as one batch.
 -- Mirrors store/receipts: bookBatch, decideWithReceipt; encoding/receipts: decodeReceipts, encodeReceipts
--- Uses keys: values; mark: incarnation_in; texts: instant_of, text_of, whole_of
+-- Uses batch: args; keys: values; mark: incarnation_in; quick/terms: batch_number, earlier, incarnation, receipts_key,
+--   receipts_tail; texts: instant_of, text_of, whole_of
 
 -- How steps find the holds and grants that they name, a digit for each: earlier, those of an earlier try of this part; shown, how many
 -- of them were replied again; the digits of what is booked now are in the list itself.
@@ -60,39 +61,36 @@ local function split_receipts(receipts, number, part, from)
   return earlier, others, count
 end
 
--- Returns why the terms refuse the batch, or nil and the batch's receipt, where it has one: key; from, below which number all
--- batches are settled; number, part, at_ms and is_closed; earlier, the receipt of an earlier try; others, those that stay.
-local function open_terms(terms)
-  if #terms == 0 then
-    return nil
-  end
-  local not_after_ms, mark_key, incarnation, key, number, part, from, closes = unpack(terms)
-  if now_ms > not_after_ms then
+-- Returns why the terms refuse the batch; or nil, what is written of the receipts in front of the batch's digits, nil where it has
+-- none, and behind them, and the receipt of an earlier try.
+local function open_terms()
+  if now_ms > args[NOT_AFTER_AT] then
     return TOO_LATE
-  end
-  if mark_key ~= NO_KEY and incarnation ~= incarnation_in(values[mark_key] or "") then
+  elseif incarnation ~= "" and incarnation ~= incarnation_in(values[1] or "") then
     return OTHER_INCARNATION
-  end
-  if key == NO_KEY then
+  elseif batch_number == "" then
     return nil
   end
+  local number = args[NUMBER_AT]
+  -- A batch that closes its number has its part below 0.
+  local part, closes = args[PART_AT], args[PART_AT] < 0
+  part = closes and -1 - part or part
   -- A damaged text counts as none, as in the kernel: else the instance could book nothing any more.
-  local receipts, kept_from = receipts_in(values[key] or "")
-  from = max(from, kept_from or 1)
+  local receipts, kept_from = receipts_in(values[receipts_key] or "")
+  local from = max(args[FROM_AT], kept_from or 1)
   local earlier, others, count = split_receipts(receipts or {}, number, part, from)
   -- The sender may have heard of a denial already: no caller would use what passes now.
-  if number < from or (earlier and closes == 0 and (earlier.is_closed or find(earlier.booked, "0", 1, true))) then
+  if number < from or (earlier and not closes and (earlier.is_closed or find(earlier.booked, "0", 1, true))) then
     return SETTLED
   end
   -- A batch that closes its number makes room.
-  if count >= MAX_RECEIPTS and closes == 0 then
+  if count >= MAX_RECEIPTS and not closes then
     return TOO_MANY_OPEN
   end
-  local at_ms = earlier and earlier.at_ms or now_ms
-  local receipt = { key = key, from = from, number = number, part = part, at_ms = at_ms, is_closed = closes == 1 }
-  receipt.earlier, receipt.others = earlier, others
-  founds.earlier = earlier and closes == 0 and earlier.found or ""
-  return nil, receipt
+  founds.earlier = earlier and not closes and earlier.found or ""
+  local own = text_of[number] .. "." .. text_of[part] .. "," .. text_of[earlier and earlier.at_ms or now_ms] .. ","
+  others[#others + 1] = own
+  return nil, "r1 " .. text_of[from] .. " " .. concat(others, ";"), closes and ",c" or ",o", earlier
 end
 
 -- How an earlier try of this part found the next hold or grant.
@@ -101,12 +99,8 @@ local function next_found()
   return tonumber(sub(founds.earlier, founds.shown, founds.shown)) or NOT_FOUND
 end
 
--- Keeps a batch's receipt. `booked` has a digit for each request.
-local function write_receipt(receipt, booked)
-  local texts = receipt.others
-  receipt.booked = booked
-  receipt.found = receipt.is_closed and "" or receipt.earlier and founds.earlier or concat(founds)
-  texts[#texts + 1] = text_of_receipt(receipt)
-  local text = "r1 " .. text_of[receipt.from] .. " " .. concat(texts, ";")
-  call("SET", keys[receipt.key], text, "PXAT", text_of[now_ms + RECEIPTS_KEPT_MS])
+-- What is written of the receipts behind the batch's digits.
+local function end_of_receipts()
+  local found = receipts_tail == ",c" and "" or earlier and founds.earlier or concat(founds)
+  return found == "" and receipts_tail or receipts_tail .. "," .. found
 end

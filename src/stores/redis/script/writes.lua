@@ -1,7 +1,7 @@
 -- Writes at the end of a batch what it has changed: all of it or nothing. Redis does not roll back a script that fails, so the
 -- script finds out before the first value is written whether the server refuses a write, for lack of a right or of memory.
--- Uses fast/counters: number_of; fast/token-buckets: write_level; keys: changed, counts, ends, expiries, levels,
---   states, values; terms: write_receipt; texts: text_of
+-- Uses counters: number_of; keys: changed, counts, ends, expiries, levels, states, values; quick/limits: level_text;
+--   quick/terms: receipts_head, receipts_key; terms: end_of_receipts; texts: text_of
 
 -- Units and end of a state that is a plain counter; nil for any other.
 local function counter_in(state)
@@ -22,7 +22,7 @@ end
 local function write_other(key)
   local state = states[key]
   if levels[key] then
-    write_level(key)
+    call("SET", keys[key], level_text(key), "PXAT", ends[key])
   elseif not state then
     -- Removes the key, and needs no right of its own for that.
     call("PEXPIREAT", keys[key], 1)
@@ -33,8 +33,8 @@ local function write_other(key)
   end
 end
 
--- Writes the changed keys, and the batch's receipt where it has one: `booked` has a digit for each request.
-local function write_keys(booked, receipt)
+-- Writes the changed keys, and the batch's receipt where it has one. `digits`: one for each request.
+local function write_keys(digits)
   -- Keys of counters, and by how much they are raised: that costs Redis a third of what writing a new value costs. Those whose
   -- end changes, and to when. All other keys.
   local raised, by, count, moved, to_ms, others = {}, {}, 0, {}, {}, {}
@@ -57,7 +57,7 @@ local function write_keys(booked, receipt)
       end
     end
   end
-  local first = moved[1] or others[1] or receipt and receipt.key
+  local first = moved[1] or others[1] or receipts_head and receipts_key
   -- Where only counters are raised, the first command that fails has nothing written before it.
   if first then
     check_rights(first)
@@ -72,7 +72,8 @@ local function write_keys(booked, receipt)
   for _, key in ipairs(others) do
     write_other(key)
   end
-  if receipt then
-    write_receipt(receipt, booked)
+  if receipts_head then
+    local text = receipts_head .. digits .. end_of_receipts()
+    call("SET", keys[receipts_key], text, "PXAT", text_of[now_ms - now_ms % RECEIPTS_STEP_MS + RECEIPTS_STEP_MS + RECEIPTS_KEPT_MS])
   end
 end

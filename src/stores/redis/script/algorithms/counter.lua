@@ -1,7 +1,7 @@
 -- Units spent until an instant: budgets, windows and windows of a calendar.
 -- Mirrors algorithms/counter: counterFacts, endedBy, hasSeen, withSeen, withSpent; algorithms/budget: budget;
 --   algorithms/fixed-window: fixedWindow
--- Uses fast/counters: number_of; limits: window_end; texts: canonical_of, text_of
+-- Uses counters: number_of; limits: window_end; texts: canonical_of, text_of
 
 local counter = { letter = "c", is_firm = true, end_of = window_end }
 

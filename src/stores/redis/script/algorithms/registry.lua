@@ -2,7 +2,7 @@
 -- Mirrors algorithms/registry: algorithmOf, decodeSpent
 -- Uses algorithms/concurrency: concurrency; algorithms/cooldown: cooldown; algorithms/counter: counter;
 --   algorithms/elapsed: elapsed; algorithms/sliding-window: sliding_window; algorithms/streak: streak;
---   algorithms/token-bucket: token_bucket; limits: limits
+--   algorithms/token-bucket: token_bucket; quick/limits: limits
 
 local algorithms = {
   [BUDGET] = counter,

@@ -1,6 +1,6 @@
 -- A token bucket in whole numbers: the general path's part of it.
 -- Mirrors algorithms/token-bucket: flow, levelAt, tokenBucket
--- Uses fast/token-buckets: level_left, rise_of; texts: instant_of, text_of
+-- Uses quick/limits: level_left, rise_of; texts: instant_of, text_of
 
 local token_bucket = { letter = "g", is_firm = true, queues = true, flows = true }
 

@@ -13,6 +13,10 @@ local number_of = setmetatable({}, {
   end,
 })
 
+local function used_unknown()
+  return nil
+end
+
 -- Units used of a counter, or nil where the fast path cannot tell. The first request that asks for a key takes it for the fast
 -- path.
 local function counter_used(limit, key)
