@@ -2,7 +2,7 @@
 // Whatever else may be meant (a denial, a hold, a row that holds another text) is left to the kernel, and nothing is written.
 
 import { algorithmOf } from "../../kernel/algorithms/registry.ts";
-import { MARK_KEY, RECEIPTS_KEPT_MS } from "../../kernel/receipts.ts";
+import { MARK_KEY, RECEIPTS_KEPT_MS, RECEIPTS_STEP_MS } from "../../kernel/receipts.ts";
 import type { Step, StoreRequest } from "../../kernel/request.ts";
 import type { Terms } from "../../store/shared-store.ts";
 import type { ReceiptTexts } from "./receipt-texts.ts";
@@ -100,7 +100,7 @@ export function chargingIn(buckets: string, serverNowMs: string): string {
       INSERT INTO ${buckets} (key, value, expires_at_ms)
       SELECT key, CASE WHEN cost IS NULL THEN $8::text || now_ms || $9::text
           WHEN is_live THEN (value::bigint + cost)::text ELSE cost::text END,
-        CASE WHEN cost IS NULL THEN now_ms + ${RECEIPTS_KEPT_MS}
+        CASE WHEN cost IS NULL THEN now_ms - now_ms % ${RECEIPTS_STEP_MS} + ${RECEIPTS_STEP_MS + RECEIPTS_KEPT_MS}
           WHEN is_live AND ends_after <> 'last' THEN expires_at_ms
           WHEN ends_after = 'multiple' THEN now_ms - now_ms % life_ms + life_ms
           ELSE now_ms + life_ms END
