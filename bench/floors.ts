@@ -58,15 +58,15 @@ export function leanMap(limits: readonly Limit[]): (call: Call) => Promise<{ rea
   };
 }
 
-// As many calls as Tollgate's SQLite store takes at once.
-const CALLS_A_TRANSACTION = 256;
+/** As many calls as Tollgate's stores take at once. */
+export const CALLS_A_TRANSACTION = 256;
 
 /** Reads and writes the rows that Tollgate does, in the same transactions, by prepared statements. */
 export function bareStatements(limits: readonly Limit[], path: string): Opened {
   const database = new DatabaseSync(path);
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
   database.exec(
-    "CREATE TABLE t (key TEXT PRIMARY KEY, value TEXT NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS t (key TEXT PRIMARY KEY, value TEXT NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
   );
   const read = database.prepare("SELECT value, at FROM t WHERE key = ?");
   const write = database.prepare("INSERT OR REPLACE INTO t VALUES (?, ?, ?)");

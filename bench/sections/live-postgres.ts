@@ -1,7 +1,8 @@
-// A Postgres table with a million live sessions, beside one with a thousand.
+// A Postgres table with a million live sessions, beside one with a thousand, and beside bare statements on such tables.
 
 import { migrate, postgresStore } from "tollgate/stores/postgres";
-import { BUCKET, endOfWindowMs, keysOf, liveSection } from "../live-sessions.ts";
+import { BUCKET, endOfWindowMs, keysOf, LIMIT, liveSection } from "../live-sessions.ts";
+import { bareTable, bareTransactions } from "../postgres-bare.ts";
 import { startPostgres } from "../servers.ts";
 
 const AT_ONCE = 100_000;
@@ -9,14 +10,12 @@ const AT_ONCE = 100_000;
 export const section = liveSection({
   name: "Postgres",
   needs: "postgres",
-  note: "Each number of sessions has a schema of its own on one server.",
+  note: `Each number of sessions has a schema of its own on one server. The bare statements have a table with the same rows. They
+lock, read and write the same rows in the same transactions of 256 calls, two at a time, by prepared statements, and have no policy,
+checks, expiry, verdicts or receipts.`,
   async start(stack) {
     const { control, pool } = stack.use(await startPostgres());
-    return async (sessions) => {
-      const schema = `sessions_${sessions}`;
-      const table = `${schema}.tollgate_buckets`;
-      await control.query(`CREATE SCHEMA ${schema}`);
-      await migrate(control, { schema });
+    const fill = async (table: string, sessions: number) => {
       const endMs = endOfWindowMs();
       for (let first = 0; first < sessions; first += AT_ONCE) {
         const keys = keysOf(first, Math.min(AT_ONCE, sessions - first));
@@ -24,12 +23,26 @@ export const section = liveSection({
       }
       await control.query(`VACUUM ANALYZE ${table}`);
       await control.query("CHECKPOINT");
-      return {
-        async open() {
-          const own = pool();
-          return { store: postgresStore(own, { schema }), close: () => own.end() };
-        },
-      };
+    };
+    return {
+      async store(sessions) {
+        const schema = `sessions_${sessions}`;
+        await control.query(`CREATE SCHEMA ${schema}`);
+        await migrate(control, { schema });
+        await fill(`${schema}.tollgate_buckets`, sessions);
+        return {
+          async open() {
+            const own = pool();
+            return { store: postgresStore(own, { schema }), close: () => own.end() };
+          },
+        };
+      },
+      async bare(sessions) {
+        const table = `bare_${sessions}`;
+        await control.query(bareTable(table));
+        await fill(table, sessions);
+        return async () => bareTransactions(LIMIT, table, pool());
+      },
     };
   },
 });
