@@ -108,6 +108,28 @@ describe("what the Postgres store keeps", () => {
     assert.deepEqual(asked, ["charge", "BEGIN; lock", "COMMIT"]);
   });
 
+  it("makes no rows once it has found all that it did not know for a while, until one is not there", async () => {
+    const buckets = Array.from({ length: 30 }, (_, i) => `live-${i}`);
+    await postgresStore(pool).apply(buckets.map((bucket) => charge(bucket)));
+    const asked: string[] = [];
+    const store = postgresStore(listening(asked));
+    const waysOf = async (...requests: StoreRequest[]) => {
+      asked.length = 0;
+      const replies = await store.apply(requests);
+      assert.ok(replies.every((reply) => "allowed" in reply && reply.allowed));
+      return asked.filter((words) => !words.startsWith("PREPARE"));
+    };
+    for (const bucket of buckets.slice(0, 8)) await waysOf(charge(bucket));
+    assert.deepEqual(await waysOf(charge("live-8")), ["charge"]);
+    assert.deepEqual(await waysOf(charge("live-9"), charge("live-10")), ["BEGIN; lock", "write; COMMIT"]);
+    const made = ["BEGIN; make; look", "write; COMMIT"];
+    assert.deepEqual(await waysOf(charge("live-11"), charge("new-1")), ["BEGIN; lock", "COMMIT", ...made]);
+    assert.deepEqual(await waysOf(charge("live-12"), charge("new-2")), made);
+    for (const bucket of buckets.slice(13, 21)) await waysOf(charge(bucket));
+    assert.deepEqual(await waysOf(charge("new-3")), ["charge", ...made]);
+    assert.deepEqual(await waysOf(charge("new-4")), ["make; charge"]);
+  });
+
   it("finds rows by the primary key, also where its plans were made for a small table", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const own = server.pool({ max: 1 });

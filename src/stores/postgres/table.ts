@@ -17,6 +17,11 @@ const UNWRITTEN_MS = 60_000;
 /** Half of the most keys that are known to have rows: all of them take about 10 MB. */
 const MAX_YOUNG_KEYS = 50_000;
 const ROWS_PER_SWEEP = 1_000;
+/**
+ * After so many batches in a row that found what they did not know, the next one expects to find its rows, too. With many live
+ * sessions nearly all of them do, and a row is locked for half of what it takes to make or lock it.
+ */
+const FOUND_BEFORE_TRUST = 8;
 
 type Row = readonly [key: string, value: string, expiresAtMs: number];
 type Changes = ReadonlyMap<string, StoredState | undefined>;
@@ -43,6 +48,8 @@ export class Table {
   #old = new Set<string>();
   /** Rows that were made since the last sweep, or a few more. */
   #made = 0;
+  /** How many batches in a row found a row that holds something for each key that was not known to have one. */
+  #foundInRow = 0;
   /** Up to which key rows were looked at for expiry. */
   #hand = "";
   #isSweeping = false;
@@ -73,11 +80,10 @@ export class Table {
   async charge(keys: readonly string[], values: readonly string[]): Promise<Seen | null> {
     const unsure = this.#unsure(keys);
     const charge = { statement: this.#charge, values };
-    const answer = await this.database.often([...this.#making(keys, unsure), charge]);
-    this.#made += unsure;
+    const answer = await this.database.often([...this.#making(keys, this.#makes(unsure)), charge]);
     // The clock is not read again: SQL has decided at the instant that it answers.
     const seen = seenIn(answer, undefined);
-    this.#learn(keys, seen);
+    this.#learn(keys, unsure, seen);
     return listIn(answer)[3] === true ? seen : null;
   }
 
@@ -85,17 +91,19 @@ export class Table {
    * Locks the rows of keys, decides, and writes what changed, in one transaction. Rows that may not be there are made before
    * the others are locked, and all of them are locked in that statement: so every transaction locks in the order of the keys.
    *
-   * @returns `null` where a row was removed that was known
+   * @param mustMake makes rows that are not known to be there, also where they are expected to be
+   * @returns `null` where a row is not there that was known, or expected
    */
   async exchange<Value extends { readonly changed: Changes }>(
     keys: readonly string[],
     decide: (seen: Seen) => Value,
+    mustMake: boolean,
   ): Promise<Value | null> {
     const unsure = this.#unsure(keys);
-    const values = [arrayOf(keys)];
+    const makes = this.#makes(unsure, mustMake);
     // Rows that were just made, or found in their places, are locked.
-    const read = { statement: unsure === 0 ? this.#lock : this.#look, values };
-    const asked = [...this.#making(keys, unsure), read];
+    const read = { statement: makes ? this.#look : this.#lock, values: [arrayOf(keys)] };
+    const asked = [...this.#making(keys, makes), read];
     const decided: Decide<{ readonly seen: Seen; readonly value: Value | null }> = (answer) => {
       const seen = seenIn(answer, this.clock);
       if (keys.some((key) => !seen.states.has(key))) return [{ seen, value: null }, null];
@@ -103,22 +111,30 @@ export class Table {
       return [{ seen, value }, value.changed.size === 0 ? null : columnsOf(value.changed)];
     };
     const { seen, value } = await this.database.exchange(asked, this.#write, decided);
-    this.#made += unsure;
-    this.#learn(keys, seen);
+    this.#learn(keys, unsure, seen);
     return value;
   }
 
-  /** How many keys are not known to have rows. */
-  #unsure(keys: readonly string[]): number {
-    return keys.filter((key) => !this.#young.has(key) && !this.#old.has(key)).length;
+  /** The keys that are not known to have rows. */
+  #unsure(keys: readonly string[]): readonly string[] {
+    return keys.filter((key) => !this.#young.has(key) && !this.#old.has(key));
   }
 
-  #making(keys: readonly string[], unsure: number): Asked[] {
-    return unsure === 0 ? [] : [{ statement: this.#make, values: [arrayOf(keys)] }];
+  /** Whether rows are made where there are none. */
+  #makes({ length }: readonly string[], mustMake = false): boolean {
+    return length > 0 && (mustMake || this.#foundInRow < FOUND_BEFORE_TRUST);
   }
 
-  /** Notes which keys have rows. */
-  #learn(keys: readonly string[], { states }: Seen): void {
+  #making(keys: readonly string[], makes: boolean): Asked[] {
+    return makes ? [{ statement: this.#make, values: [arrayOf(keys)] }] : [];
+  }
+
+  /** Notes which keys have rows, and how many of those that were not known to have one held nothing. */
+  #learn(keys: readonly string[], unsure: readonly string[], { states }: Seen): void {
+    const empty = unsure.filter((key) => states.get(key) === undefined).length;
+    this.#made += empty;
+    if (empty > 0) this.#foundInRow = 0;
+    else if (unsure.length > 0) this.#foundInRow++;
     if (this.#young.size >= MAX_YOUNG_KEYS) {
       this.#old = this.#young;
       this.#young = new Set();
@@ -143,11 +159,12 @@ export class Table {
     this.#made = 0;
     try {
       const { buckets } = this;
+      const nowMs = sqlNowMs(this.clock);
       // It skips rows that are locked.
       const text = `WITH visited AS MATERIALIZED (
-          SELECT key FROM ${buckets} WHERE key > $1 ORDER BY key LIMIT ${ROWS_PER_SWEEP}),
-        expired AS MATERIALIZED (SELECT key FROM ${buckets} WHERE key IN (SELECT key FROM visited)
-          AND expires_at_ms <= ${sqlNowMs(this.clock)} FOR UPDATE SKIP LOCKED),
+          SELECT key, expires_at_ms <= ${nowMs} AS is_over FROM ${buckets} WHERE key > $1 ORDER BY key LIMIT ${ROWS_PER_SWEEP}),
+        expired AS MATERIALIZED (SELECT key FROM ${buckets} WHERE key = ANY (ARRAY(SELECT key FROM visited WHERE is_over))
+          AND expires_at_ms <= ${nowMs} FOR UPDATE SKIP LOCKED),
         gone AS (DELETE FROM ${buckets} WHERE key IN (SELECT key FROM expired))
         SELECT json_build_array(max(key), count(*))::text FROM visited`;
       const answer = listIn(await this.database.query(text, [this.#hand]));

@@ -30,7 +30,7 @@ export async function transact(
   endsAtMs: number,
 ): Promise<readonly StoreAnswer[]> {
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-    const answers = await book(table, requests, terms).catch((error) => {
+    const answers = await book(table, requests, terms, attempt > 1).catch((error) => {
       if (attempt === MAX_ATTEMPTS || !isRetryable(error) || monotonicClock.nowMs() >= endsAtMs) throw error;
       return null;
     });
@@ -39,11 +39,12 @@ export async function transact(
   throw new StoreError("busy", "Postgres: others remove rows as fast as they are made", { transient: true });
 }
 
-/** Decides a batch in one transaction; `null` where one of its rows was removed before it was locked. */
+/** Decides a batch in one transaction; `null` where one of its rows was removed before it was locked, or was not there. */
 async function book(
   table: Table,
   requests: readonly StoreRequest[],
   terms: Terms,
+  mustMake: boolean,
 ): Promise<readonly StoreAnswer[] | null> {
   const { receipt, ...withoutReceipt } = terms;
   const buckets = requests.flatMap(keysOf);
@@ -54,7 +55,7 @@ async function book(
   }
   const keys = [...new Set(receipt === undefined ? buckets : [...buckets, receiptsKey(receipt.instance)])];
   const added = await addPlainly(table, requests, terms, keys);
-  const booked = added ?? (await table.exchange(keys, (seen) => decided(requests, seen, terms)));
+  const booked = added ?? (await table.exchange(keys, (seen) => decided(requests, seen, terms), mustMake));
   void table.sweep();
   if (booked === null) return null;
   table.receipts.learn(booked.changed);
