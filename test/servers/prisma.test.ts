@@ -160,7 +160,7 @@ describe("a fault of Postgres through Prisma", () => {
 
   it("is reported: a read-only server, a lock that is held, an unreachable server", async () => {
     await rejects(connect(server.url, { options: "-c default_transaction_read_only=on" }), "read-only", /read-only/);
-    const limiter = limiterOf(postgresStore(prisma, { deadlineMs: 50 }));
+    const limiter = limiterOf(postgresStore(prisma, { deadlineMs: 200 }));
     await limiter.consume(call("locked"));
     const holder = await pool.connect();
     await holder.query("BEGIN; SELECT 1 FROM tollgate_buckets WHERE key LIKE '%locked%' FOR UPDATE");

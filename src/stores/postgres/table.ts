@@ -191,12 +191,15 @@ function makingIn(buckets: string): string {
 /**
  * Reads rows, and the mark. An aggregate is there when all of its rows are: the clock beside it is read after the last lock,
  * where they are locked. The mark is never locked: every batch reads it, and none must wait for another there.
+ *
+ * The keys are a query of their own, so that their text is read once: a row that another transaction has changed meanwhile is
+ * compared with them again.
  */
 function readingIn(buckets: string, lock: "ORDER BY key FOR UPDATE" | ""): string {
   return `SELECT json_build_array(${SERVER_NOW_MS},
       (SELECT json_build_array(key, value, expires_at_ms) FROM ${buckets} WHERE key = '${MARK_KEY}'),
       json_agg(json_build_array(key, value, expires_at_ms)))::text
-    FROM (SELECT key, value, expires_at_ms FROM ${buckets} WHERE key = ANY($1::text::text[]) ${lock}) AS found`;
+    FROM (SELECT key, value, expires_at_ms FROM ${buckets} WHERE key = ANY((SELECT $1::text::text[])::text[]) ${lock}) AS found`;
 }
 
 /** Writes rows that are locked. It finds them as an insert does: by the primary key, whatever the server knows of the table. */
