@@ -4,6 +4,7 @@
 import { type AnyAlgorithm, algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
 import { liveAt } from "./bucket/expiry.ts";
 import { spentFreeAfterMs } from "./bucket/free-after.ts";
+import { unitsFor } from "./decide/judge.ts";
 import type { Step, StepEvent, StepReply, StoreRequest } from "./request.ts";
 import type { BucketState, Outcome, States, StoredState } from "./state.ts";
 
@@ -60,11 +61,6 @@ function isPlainBucket(
 function liveOf({ kind }: AnyAlgorithm, state: StoredState | undefined, nowMs: number): BucketState | undefined {
   if (state === undefined || nowMs >= state.expiresAtMs) return undefined;
   return state.kind === kind || state.kind === "held" ? (state as BucketState) : undefined;
-}
-
-/** Free units that a charge needs: an unknown cost (0) needs one, so that a spent budget stops it. */
-export function unitsFor(cost: number): number {
-  return Math.max(1, cost);
 }
 
 function replyOf(

@@ -38,11 +38,15 @@ export type StepEvent =
 
 /** How a hold or a grant was found, in the order of the digits that receipts have for it. */
 export const FOUND = ["live", "late", "unknown"] as const;
-/** Events whose replies say how the hold or the grant was found. */
-export const NAMING: ReadonlySet<StepEvent["type"]> = new Set(["grant", "settle", "extend", "revoke"]);
+/** Whether the replies to an event say how the hold or the grant was found. */
+export function namesEntry(type: StepEvent["type"]): boolean {
+  return type === "settle" || type === "extend" || type === "grant" || type === "revoke";
+}
 
-/** Events whose replies list the grants: those that read a bucket, or change it by hand. */
-export const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset", "grant", "revoke"]);
+/** Whether the replies to an event list the grants: it reads a bucket, or changes it by hand. */
+export function listsGrants(type: StepEvent["type"]): boolean {
+  return type === "read" || type === "reset" || type === "grant" || type === "revoke";
+}
 
 /** One event on one bucket under one limit. */
 export interface Step {

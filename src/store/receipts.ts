@@ -2,7 +2,7 @@
 // in the same transaction as the buckets. How a request is decided is in batch.ts.
 
 import { MARK_KEY, MAX_RECEIPTS, receiptsEndMs, receiptsKey } from "../kernel/receipts.ts";
-import { FOUND, NAMING, type Step, type StepReply, type StoreRequest } from "../kernel/request.ts";
+import { FOUND, namesEntry, type Step, type StepReply, type StoreRequest } from "../kernel/request.ts";
 import type { ReceiptsState } from "../kernel/state.ts";
 import { type DecidedBatch, decideBatch } from "./batch.ts";
 import { type ReadState, validTime } from "./check.ts";
@@ -104,7 +104,7 @@ function foundIn(replies: readonly StoreAnswer[]): string {
 function foundBy(digits: string, requests: readonly StoreRequest[]): Found[][] {
   let read = 0;
   const next = () => FOUND[Number(digits[read++])];
-  return requests.map(({ steps }) => steps.map(({ event }) => (NAMING.has(event.type) ? next() : undefined)));
+  return requests.map(({ steps }) => steps.map(({ event }) => (namesEntry(event.type) ? next() : undefined)));
 }
 
 function withFound(reply: StoreAnswer, founds: readonly Found[]): StoreAnswer {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type ConcurrencyLimit, concurrency } from "./concurrency.ts";
+import { concurrency } from "./concurrency.ts";
+import type { ConcurrencyLimit } from "./rules/concurrency.ts";
 
 const LIMIT: ConcurrencyLimit = { algorithm: "concurrency", quota: 5 };
 

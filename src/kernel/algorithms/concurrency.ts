@@ -3,41 +3,18 @@
 import { type About, goOn, ofSubject, scopeOf } from "../phrases.ts";
 import { amount, durationInWords, grouped } from "../words.ts";
 import { defineAlgorithm } from "./define.ts";
-
-/** At most `quota` units held at once: 0 to 1,000 in a policy, more where borrowed units are counted. */
-export interface ConcurrencyLimit {
-  readonly algorithm: "concurrency";
-  readonly quota: number;
-}
-
-/** Never a live state: a bucket has holds, or nothing. */
-export interface ConcurrencyState {
-  readonly kind: "concurrency";
-  readonly expiresAtMs: number;
-}
+import { type ConcurrencyLimit, concurrencyRules, type ConcurrencyState, CONCURRENCY_FORM } from "./rules/concurrency.ts";
 
 /** The largest quota of a policy: each unit in use is a hold, and a bucket keeps no more of them. */
 const MAX_IN_USE = 1_000;
 const FAULTS = { quota: `at most ${MAX_IN_USE} units in use at once` };
 
-const FORM = { code: 5, fields: ["quota"] };
-
 /**
  * Bound: at most `quota` units in live holds at any instant. A holder that goes on after its hold has expired, because it
  * did not extend the hold, is at work in addition.
  */
-export const concurrency = defineAlgorithm<ConcurrencyLimit, ConcurrencyState>({
-  kind: "concurrency",
-  letter: "n",
-  isFirm: false,
+export const concurrency = defineAlgorithm<ConcurrencyLimit, ConcurrencyState>(concurrencyRules, {
   isHeldOnly: true,
-  capacity: (limit) => limit.quota,
-  used: () => 0,
-  freeAfterMs: () => 0,
-  book: (_limit, _state, _cost, nowMs) => ({ kind: "concurrency", expiresAtMs: nowMs }),
-  notAhead: (_limit, state) => state,
-  encode: () => "",
-  decode: () => null,
   policy: {
     specOf: (_limit, quota) => ({ algorithm: "concurrency", quota }),
     isUnlimitedCounted: false,
@@ -67,7 +44,7 @@ export const concurrency = defineAlgorithm<ConcurrencyLimit, ConcurrencyState>({
       return usedTogether(`${some} ${count === 1 ? "was" : "were"}`, about);
     },
   },
-  wire: { forms: { concurrency: FORM }, numbersOf: ({ quota }) => [FORM, quota] },
+  wire: { forms: { concurrency: CONCURRENCY_FORM }, numbersOf: ({ quota }) => [CONCURRENCY_FORM, quota] },
 });
 
 function usedTogether(some: string, { limit, verdict: { unit } }: About): string {

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { About } from "../phrases.ts";
-import { type CooldownLimit, type CooldownState, cooldown } from "./cooldown.ts";
+import { cooldown } from "./cooldown.ts";
+import type { CooldownLimit, CooldownState } from "./rules/cooldown.ts";
 
 const LIMIT: CooldownLimit = { algorithm: "cooldown", quota: 1, pauseMs: 100 };
 const LONGER: CooldownLimit = { ...LIMIT, pauseMs: 250 };

@@ -3,22 +3,15 @@
 import type { Words } from "../phrases.ts";
 import type { AlgorithmPolicy } from "../policy/algorithm-policy.ts";
 import { periodInWords } from "../words.ts";
-import type { Algorithm, AlgorithmState, Outage, Wire } from "./algorithm.ts";
+import type { Algorithm, Outage, Wire } from "./algorithm.ts";
+import type { AlgorithmState, Rules } from "./rules/rules.ts";
 
-type Optional =
-  | "refills"
-  | "isFirm"
-  | "comesBack"
-  | "countsUnits"
-  | "needsCost"
-  | "isHeldOnly"
-  | "queues"
-  | "asSum"
-  | "asCounter";
+type Optional = "refills" | "countsUnits" | "isHeldOnly" | "overwrite" | "asSum" | "asCounter";
+type Written = "policy" | "outage" | "words" | "wire";
 
-/** An algorithm as its file writes it: what is not said is the default. */
+/** What the file of an algorithm says beside its rules: what is not said is the default. */
 interface AlgorithmFacts<Limit, State extends AlgorithmState>
-  extends Omit<Algorithm<Limit, State>, Optional | "policy" | "outage" | "words" | "wire">,
+  extends Omit<Algorithm<Limit, State>, keyof Rules<Limit, State> | Optional | Written>,
     Partial<Pick<Algorithm<Limit, State>, Optional>> {
   readonly policy: Partial<AlgorithmPolicy<Limit>> & Pick<AlgorithmPolicy<Limit>, "specOf">;
   readonly outage?: Partial<Outage<Limit, State>>;
@@ -28,35 +21,16 @@ interface AlgorithmFacts<Limit, State extends AlgorithmState>
 
 /** An algorithm with all defaults. Each has its members in the same order: one hidden class, which the engine finds quickly. */
 export function defineAlgorithm<Limit extends { readonly algorithm: string }, State extends AlgorithmState>(
+  rules: Rules<Limit, State>,
   facts: AlgorithmFacts<Limit, State>,
 ): Algorithm<Limit, State> {
   const bookedAtMs = facts.outage?.bookedAtMs ?? ((_limit, seenAtMs) => seenAtMs);
   return {
-    kind: facts.kind,
-    capacity: facts.capacity,
-    used: facts.used,
-    freeAfterMs: facts.freeAfterMs,
-    isStale: facts.isStale,
+    ...rules,
     refills: facts.refills ?? (() => true),
-    isFirm: facts.isFirm ?? true,
-    comesBack: facts.comesBack ?? true,
     countsUnits: facts.countsUnits ?? true,
-    needsCost: facts.needsCost ?? true,
     isHeldOnly: facts.isHeldOnly ?? false,
-    queues: facts.queues ?? false,
-    book: facts.book,
-    flow: facts.flow,
-    takeBack: facts.takeBack,
-    windowEndsAtMs: facts.windowEndsAtMs,
-    isInWindow: facts.isInWindow,
-    report: facts.report,
-    hasSeen: facts.hasSeen,
-    withSeen: facts.withSeen,
-    notAhead: facts.notAhead,
     overwrite: facts.overwrite,
-    letter: facts.letter,
-    encode: facts.encode,
-    decode: facts.decode,
     policy: { ...POLICY, ...facts.policy },
     outage: {
       isUseKnown: true,
@@ -72,7 +46,7 @@ export function defineAlgorithm<Limit extends { readonly algorithm: string }, St
       bookedAtMs,
       sliceOf: ({ algorithm }) => algorithm,
       stateOf: (seen, { used, seenAtMs, endsAtMs }) =>
-        facts.book(seen, undefined, used, bookedAtMs(seen, seenAtMs, endsAtMs)),
+        rules.book(seen, undefined, used, bookedAtMs(seen, seenAtMs, endsAtMs)),
       ...facts.outage,
     },
     words: { ...WORDS, ...facts.words },

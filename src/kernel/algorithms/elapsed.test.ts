@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type ElapsedLimit, type ElapsedState, elapsed } from "./elapsed.ts";
+import { elapsed } from "./elapsed.ts";
+import type { ElapsedLimit, ElapsedState } from "./rules/elapsed.ts";
 
 const LIMIT: ElapsedLimit = { algorithm: "elapsed", quota: 50, ttlMs: 100 };
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { CounterState } from "./counter.ts";
-import { type CalendarWindowLimit, endOf, type FixedWindowLimit, fixedWindow } from "./fixed-window.ts";
+import { fixedWindow } from "./fixed-window.ts";
+import { type CalendarWindowLimit, endOf, type FixedWindowLimit } from "./rules/fixed-window.ts";
 
 const EPOCH: FixedWindowLimit = { algorithm: "fixed-window", quota: 5, windowMs: 100, align: "epoch" };
 const MAX = Number.MAX_SAFE_INTEGER;

@@ -6,13 +6,15 @@ import { concurrency } from "./concurrency.ts";
 import { cooldown } from "./cooldown.ts";
 import { elapsed } from "./elapsed.ts";
 import { fixedWindow } from "./fixed-window.ts";
+import type { LimitSpec, SpentState } from "./rules/registry.ts";
 import { slidingWindow } from "./sliding-window.ts";
 import { streak } from "./streak.ts";
 import { tokenBucket } from "./token-bucket.ts";
 
 // Exported again, because only this file imports the files of algorithms (test/algorithms-at-home.test.ts).
-export { MAX_SEEN, VALUE_LENGTH } from "./counter.ts";
-export { SUB_WINDOWS } from "./sliding-window.ts";
+export { MAX_SEEN, VALUE_LENGTH } from "./rules/counter.ts";
+export { decodeSpent, encodeSpent, type LimitSpec, type SpentState } from "./rules/registry.ts";
+export { SUB_WINDOWS } from "./rules/sliding-window.ts";
 
 /** All algorithms, by the name that a policy gives them. */
 export const ALGORITHMS = {
@@ -27,14 +29,6 @@ export const ALGORITHMS = {
 };
 
 export type AlgorithmName = keyof typeof ALGORITHMS;
-type EachAlgorithm = (typeof ALGORITHMS)[AlgorithmName];
-
-/** A limit as its algorithm takes it: a name and numbers, resolved for one call. */
-export type LimitSpec = Parameters<EachAlgorithm["capacity"]>[0];
-
-/** What was spent in one bucket, as its algorithm counts it. */
-export type SpentState = ReturnType<EachAlgorithm["book"]>;
-
 /** The algorithm of some limit. It must be given only its own limits and, by `kind`, its own states. */
 export type AnyAlgorithm = Algorithm<LimitSpec, SpentState>;
 
@@ -60,9 +54,8 @@ export function impliedAlgorithm(limit: Readonly<Record<string, unknown>>): Algo
   return names.find((name) => ALGORITHMS[name].policy.isImplied(limit)) ?? "budget";
 }
 
-// Algorithms that share a kind of states share its letter and its text.
+// Algorithms that share a kind of states are one of several.
 const BY_KIND = new Map<string, AnyAlgorithm>(Object.values(ANY).map((each) => [each.kind, each]));
-const BY_LETTER = new Map(Object.values(ANY).map((each) => [each.letter, each]));
 
 /** The algorithm whose states are of a kind, or one of several. Other kinds are of no algorithm. */
 export function algorithmOfKind(kind: SpentState["kind"]): AnyAlgorithm;
@@ -71,21 +64,6 @@ export function algorithmOfKind(kind: string): AnyAlgorithm | undefined {
   // The most frequent ones first: faster than a look-up.
   if (kind === budget.kind) return BUDGET;
   return kind === tokenBucket.kind ? TOKEN_BUCKET : BY_KIND.get(kind);
-}
-
-/** The algorithm whose states have a letter, or one of several. */
-export function algorithmOfLetter(letter: string): AnyAlgorithm | undefined {
-  return BY_LETTER.get(letter);
-}
-
-/** A state as text: a plain integer, or `<letter><version> <numbers>`. */
-export function encodeSpent(state: SpentState): string {
-  return algorithmOfKind(state.kind).encode(state);
-}
-
-/** The state that `encodeSpent` wrote, or `null` when the text is damaged. */
-export function decodeSpent(text: string, expiresAtMs: number): SpentState | null {
-  return (BY_LETTER.get(text.charAt(0)) ?? BUDGET).decode(text, expiresAtMs);
 }
 
 /** A `concurrency` limit that counts the units that instances have borrowed and not used (layers/borrow). */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type StreakLimit, type StreakState, streak } from "./streak.ts";
+import type { StreakLimit, StreakState } from "./rules/streak.ts";
+import { streak } from "./streak.ts";
 
 const LIMIT: StreakLimit = { algorithm: "streak", quota: 3, ttlMs: 100 };
 const MAX = Number.MAX_SAFE_INTEGER;

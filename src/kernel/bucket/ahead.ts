@@ -1,29 +1,48 @@
 // A state that a clock wrote which was ahead of the store's time now.
 
-import { algorithmOf, type LimitSpec, type SpentState } from "../algorithms/registry.ts";
-import type { BucketState, Entry } from "../state.ts";
+import { type LimitSpec, rulesOf, type SpentState } from "../algorithms/rules/registry.ts";
+import type { BucketState, Entry, HeldState } from "../state.ts";
 import { keptUntilMs } from "./expiry.ts";
+import { endingAt, withLevelAfter } from "./make.ts";
 
 /**
  * The state of a bucket without instants that nothing written at `nowMs` could name. An entry lives at the latest for its
  * lease from now. The same object where nothing changes.
  */
 export function notAhead(limit: LimitSpec, state: BucketState, nowMs: number): BucketState {
-  const algorithm = algorithmOf(limit);
-  if (state.kind !== "held") return algorithm.notAhead(limit, state, nowMs);
-  const spent = state.spent === undefined ? undefined : algorithm.notAhead(limit, state.spent, nowMs);
-  const entries = state.entries.map((entry) => entryNotAhead(limit, entry, state.spent, nowMs));
-  if (spent === state.spent && entries.every((entry, i) => entry === state.entries[i])) return state;
-  entries.sort((one, other) => one.expiresAtMs - other.expiresAtMs);
-  return { ...state, expiresAtMs: keptUntilMs(limit, spent, entries), spent, entries };
+  const rules = rulesOf(limit);
+  if (state.kind !== "held") return rules.notAhead(limit, state, nowMs);
+  const spent = state.spent === undefined ? undefined : rules.notAhead(limit, state.spent, nowMs);
+  if (spent === state.spent && areRight(limit, state, nowMs)) return state;
+  const entries: Entry[] = [];
+  for (const entry of state.entries) insertByEnd(entries, entryNotAhead(limit, entry, state.spent, nowMs));
+  return { kind: "held", expiresAtMs: keptUntilMs(limit, spent, entries), of: state.of, spent, entries };
+}
+
+/** Whether all entries stay as they are. */
+function areRight(limit: LimitSpec, state: HeldState, nowMs: number): boolean {
+  for (const entry of state.entries) if (entryNotAhead(limit, entry, state.spent, nowMs) !== entry) return false;
+  return true;
+}
+
+/** Puts an entry into a list behind those that end before it or together with it. */
+function insertByEnd(entries: Entry[], entry: Entry): void {
+  let i = entries.length;
+  entries.push(entry);
+  while (i > 0 && (entries[i - 1] as Entry).expiresAtMs > entry.expiresAtMs) {
+    entries[i] = entries[i - 1] as Entry;
+    i--;
+  }
+  entries[i] = entry;
 }
 
 function entryNotAhead(limit: LimitSpec, entry: Entry, spent: SpentState | undefined, nowMs: number): Entry {
-  const latestMs = entry.leaseMs === undefined ? entry.expiresAtMs : nowMs + entry.leaseMs;
-  const expiresAtMs = Math.min(entry.expiresAtMs, latestMs);
-  if (entry.kind !== "reservation") return expiresAtMs === entry.expiresAtMs ? entry : { ...entry, expiresAtMs };
-  const { levelAfter: before } = entry;
-  const { flow } = algorithmOf(limit);
-  const levelAfter = before === null || flow === undefined ? before : flow.notAhead(before, spent, nowMs);
-  return expiresAtMs === entry.expiresAtMs && levelAfter === before ? entry : { ...entry, expiresAtMs, levelAfter };
+  const { leaseMs } = entry;
+  const isAhead = leaseMs !== undefined && entry.expiresAtMs > nowMs + leaseMs;
+  const right = isAhead ? endingAt(entry, nowMs + leaseMs, leaseMs) : entry;
+  if (right.kind !== "reservation" || right.levelAfter === null) return right;
+  const { flow } = rulesOf(limit);
+  if (flow === undefined) return right;
+  const levelAfter = flow.notAhead(right.levelAfter, spent, nowMs);
+  return levelAfter === right.levelAfter ? right : withLevelAfter(right, levelAfter);
 }

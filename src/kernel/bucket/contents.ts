@@ -1,10 +1,12 @@
 // What lies in a bucket at an instant, and what of it counts now: units spent, as the algorithm counts them, and entries.
-// When an event may happen is decided in ../decide.ts, and how a bucket is written as text in ../encoding.
+// When an event may happen is decided in ../decide-any.ts, and how a bucket is written as text in ../encoding.
 
-import { algorithmOf, type LimitSpec, type SpentState } from "../algorithms/registry.ts";
+import { type LimitSpec, rulesOf, type SpentState } from "../algorithms/rules/registry.ts";
+import { MAX_UNITS } from "../algorithms/rules/rules.ts";
 import type { BucketState, Entry, StoredState } from "../state.ts";
-import { heldUnits, REMEMBERED_MS } from "./entries.ts";
-import { endAllBy, keptUntilMs, entryAt, expiryOf, liveAt } from "./expiry.ts";
+import { heldUnits, NO_ENTRIES, REMEMBERED_MS } from "./entries.ts";
+import { endAllBy, entryAt, expiryOf, keptUntilMs, liveAt } from "./expiry.ts";
+import { expiredAt } from "./make.ts";
 
 /** What lies in a bucket at an instant: no state that has ended, and no entry that should have ended. */
 export interface Contents {
@@ -12,28 +14,51 @@ export interface Contents {
   readonly entries: readonly Entry[];
 }
 
-const NO_ENTRIES: readonly Entry[] = [];
-const NOTHING: Contents = { spent: undefined, entries: NO_ENTRIES };
-
 /** A live state of a limit's bucket. A state of another algorithm is none. */
 export function ownState(limit: LimitSpec, state: StoredState | undefined, nowMs: number): BucketState | undefined {
   if (state === undefined || nowMs >= state.expiresAtMs) return undefined;
   const kind = state.kind === "held" ? state.of : state.kind;
-  return kind === algorithmOf(limit).kind ? (state as BucketState) : undefined;
+  return kind === rulesOf(limit).kind ? (state as BucketState) : undefined;
 }
 
 export function contentsAt(limit: LimitSpec, state: StoredState | undefined, nowMs: number): Contents {
+  const found = { spent: undefined, entries: NO_ENTRIES };
+  readContents(found, limit, state, nowMs);
+  return found;
+}
+
+/** Contents that are written over. */
+interface Record {
+  spent: SpentState | undefined;
+  entries: readonly Entry[];
+}
+
+/** Writes into a record what lies in a bucket: so a decision makes no object for each of its buckets. */
+export function readContents(into: Record, limit: LimitSpec, state: StoredState | undefined, nowMs: number): void {
+  into.spent = undefined;
+  into.entries = NO_ENTRIES;
   const own = ownState(limit, state, nowMs);
-  if (own === undefined) return NOTHING;
-  if (own.kind !== "held") return { spent: own, entries: NO_ENTRIES };
-  const expiry = expiryOf(own.spent, own.entries, false);
+  if (own === undefined) return;
+  if (own.kind !== "held") {
+    into.spent = own;
+    return;
+  }
+  const { spent, entries } = own;
+  // They are in the order of their ends.
+  if (nowMs < (entries[0] as Entry).expiresAtMs) {
+    into.spent = liveAt(spent, nowMs);
+    into.entries = entries;
+    return;
+  }
+  const expiry = expiryOf(spent, entries);
   endAllBy(limit, expiry, nowMs);
-  const entries: Entry[] = [];
+  const remembered: Entry[] = [];
   for (let i = 0; i < expiry.entries.length; i++) {
     const entry = rememberedAt(entryAt(expiry, i), nowMs);
-    if (entry !== null) entries.push(entry);
+    if (entry !== null) remembered.push(entry);
   }
-  return { spent: liveAt(expiry.spent, nowMs), entries };
+  into.spent = liveAt(expiry.spent, nowMs);
+  into.entries = remembered;
 }
 
 /** An entry as far as it is live or remembered; `null` once it is forgotten. */
@@ -41,51 +66,66 @@ function rememberedAt(entry: Entry, nowMs: number): Entry | null {
   const { expiresAtMs } = entry;
   if (nowMs < expiresAtMs) return entry;
   if (entry.kind === "queued" || nowMs >= expiresAtMs + REMEMBERED_MS) return null;
-  return entry.kind === "late" || entry.expired ? entry : { ...entry, expired: true };
+  return entry.kind === "late" || entry.expired ? entry : expiredAt(entry, expiresAtMs);
 }
 
-/** What a store keeps: `undefined` when there is nothing to keep. */
-export function stateOf(limit: LimitSpec, { spent, entries }: Contents, nowMs: number): BucketState | undefined {
+/**
+ * What a store keeps: `undefined` when there is nothing to keep.
+ *
+ * @param endMs when a bucket with entries ends, where that is known
+ */
+export function stateOf(
+  limit: LimitSpec,
+  contents: Contents,
+  endMs: number | null,
+  nowMs: number,
+): BucketState | undefined {
+  const { spent, entries } = contents;
   if (entries.length === 0) return liveAt(spent, nowMs);
-  const expiresAtMs = keptUntilMs(limit, spent, entries);
-  return { kind: "held", expiresAtMs, of: algorithmOf(limit).kind, spent: liveAt(spent, nowMs), entries };
+  const expiresAtMs = endMs === null ? keptUntilMs(limit, spent, entries) : endMs;
+  return { kind: "held", expiresAtMs, of: rulesOf(limit).kind, spent: liveAt(spent, nowMs), entries };
 }
 
-export function usedIn(limit: LimitSpec, { spent, entries }: Contents, nowMs: number): number {
-  const spentUnits = algorithmOf(limit).used(limit, spent, nowMs);
-  return entries.length === 0 ? spentUnits : Math.min(spentUnits + heldUnits(entries), Number.MAX_SAFE_INTEGER);
+export function usedIn(limit: LimitSpec, contents: Contents, nowMs: number): number {
+  const { spent, entries } = contents;
+  const spentUnits = rulesOf(limit).used(limit, spent, nowMs);
+  return entries.length === 0 ? spentUnits : Math.min(spentUnits + heldUnits(entries), MAX_UNITS);
 }
 
 /** Whether nothing may pass, whatever was granted or seen before: a quota of 0. */
 export function isStopped(limit: LimitSpec): boolean {
-  return algorithmOf(limit).capacity(limit) === 0;
+  return rulesOf(limit).capacity(limit) === 0;
 }
 
-export function entryIn({ entries }: Contents, id: string): Entry | undefined {
-  return entries.find((entry) => entry.id === id);
+export function entryIn(contents: Contents, id: string): Entry | undefined {
+  for (const entry of contents.entries) if (entry.id === id) return entry;
+  return undefined;
 }
 
 /** The contents after `cost` units were spent. */
 export function charged(limit: LimitSpec, contents: Contents, cost: number, nowMs: number): Contents {
-  const algorithm = algorithmOf(limit);
-  if (cost === 0 && algorithm.needsCost) return contents;
-  const spent = algorithm.book(limit, contents.spent, cost, nowMs);
-  return spent === contents.spent ? contents : { ...contents, spent };
+  const rules = rulesOf(limit);
+  if (cost === 0 && rules.needsCost) return contents;
+  const spent = rules.book(limit, contents.spent, cost, nowMs);
+  return spent === contents.spent ? contents : { spent, entries: contents.entries };
 }
 
-export function isSeen(limit: LimitSpec, { spent }: Contents, value: string | undefined): boolean {
-  return value !== undefined && spent !== undefined && algorithmOf(limit).hasSeen?.(spent, value) === true;
+export function isSeen(limit: LimitSpec, contents: Contents, value: string | undefined): boolean {
+  const { spent } = contents;
+  if (value === undefined || spent === undefined) return false;
+  const { hasSeen } = rulesOf(limit);
+  return hasSeen !== undefined && hasSeen(spent, value);
 }
 
 export function withSeen(limit: LimitSpec, after: Contents, value: string): Contents {
-  const { withSeen } = algorithmOf(limit);
-  if (withSeen === undefined || after.spent === undefined) return after;
-  return { ...after, spent: withSeen(after.spent, value) };
+  const rules = rulesOf(limit);
+  if (rules.withSeen === undefined || after.spent === undefined) return after;
+  return { spent: rules.withSeen(after.spent, value), entries: after.entries };
 }
 
 export function afterReport(limit: LimitSpec, contents: Contents, outcome: string | null, nowMs: number): Contents {
-  const { report } = algorithmOf(limit);
+  const { report } = rulesOf(limit);
   // The same contents where nothing changes, so that nothing is written.
   if (report === undefined || (outcome === null && contents.spent === undefined)) return contents;
-  return { ...contents, spent: report(limit, contents.spent, outcome, nowMs) };
+  return { spent: report(limit, contents.spent, outcome, nowMs), entries: contents.entries };
 }

@@ -1,59 +1,81 @@
 // The list of a bucket's entries: by the end of each; of equal ends the earlier one first.
 
-import type { Level } from "../algorithms/algorithm.ts";
-import { isAbove } from "./levels.ts";
+import type { Level } from "../algorithms/rules/rules.ts";
 import type { Entry } from "../state.ts";
+import { isAbove } from "./levels.ts";
+import { withLevelAfter } from "./make.ts";
 
 /** How long an entry that has ended is remembered for a late settle, and an answer for a call that is sent again, ms. */
 export const REMEMBERED_MS = 600_000;
 /** Most entries of one bucket. Those that have ended are forgotten earlier where there is no room for new ones. */
 export const MAX_ENTRIES = 1_000;
 
+export const NO_ENTRIES: readonly Entry[] = [];
+
 /** Whether an entry has not ended. Late usage is only remembered. */
 export function isLive(entry: Entry): boolean {
   return entry.kind === "queued" || (entry.kind !== "late" && !entry.expired);
 }
 
-/** Units that an entry keeps from other calls beside what is spent. */
-export function heldBy(entry: Entry): number {
-  if (entry.kind === "reservation") return entry.expired || entry.levelAfter !== null ? 0 : entry.units;
-  return entry.kind === "queued" ? entry.units : 0;
-}
-
+/** Units that entries keep from other calls beside what is spent. */
 export function heldUnits(entries: readonly Entry[]): number {
   let units = 0;
-  for (const entry of entries) units += heldBy(entry);
+  for (const entry of entries) {
+    const { kind } = entry;
+    if (kind === "reservation") {
+      if (!entry.expired && entry.levelAfter === null) units += entry.units;
+    } else if (kind === "queued") units += entry.units;
+  }
   return units;
 }
 
-/** The index of the first entry from `from` on that ends later. */
-export function indexAfter(entries: readonly Entry[], expiresAtMs: number, from = 0): number {
-  let i = from;
-  while (i < entries.length && (entries[i] as Entry).expiresAtMs <= expiresAtMs) i++;
-  return i;
+export function withEntry(entries: readonly Entry[], entry: Entry): readonly Entry[] {
+  return withEntryFrom(entries, 0, entry);
 }
 
-export function withEntry(entries: readonly Entry[], entry: Entry): readonly Entry[] {
-  const at = indexAfter(entries, entry.expiresAtMs);
-  return at === entries.length ? [...entries, entry] : [...entries.slice(0, at), entry, ...entries.slice(at)];
+/** The entries from an index on, and one more, which comes behind those that end at the same instant. */
+function withEntryFrom(entries: readonly Entry[], first: number, entry: Entry): readonly Entry[] {
+  const list: Entry[] = [];
+  let i = first;
+  while (i < entries.length && (entries[i] as Entry).expiresAtMs <= entry.expiresAtMs) {
+    list.push(entries[i] as Entry);
+    i++;
+  }
+  list.push(entry);
+  for (; i < entries.length; i++) list.push(entries[i] as Entry);
+  return list;
 }
 
 /** The entries and a new one, without the first one if that has ended and there is no room for one more. */
 export function withNewEntry(entries: readonly Entry[], entry: Entry): readonly Entry[] {
+  if (entries.length === 0) return [entry];
   const isFull = entries.length >= MAX_ENTRIES && !isLive(entries[0] as Entry);
-  return withEntry(isFull ? entries.slice(1) : entries, entry);
+  return withEntryFrom(entries, isFull ? 1 : 0, entry);
 }
 
 /** The entries after a bucket that flows was lowered: their levels sink with it, or only those above the level `below`. */
-export function sunk(entries: readonly Entry[], by: number, below?: Level): Entry[] {
-  return entries.map((entry) => {
-    if (entry.kind !== "reservation" || entry.levelAfter === null) return entry;
-    const { baseMs, level } = entry.levelAfter;
-    if (below !== undefined && !isAbove(baseMs, level, below)) return entry;
-    return { ...entry, levelAfter: { ...entry.levelAfter, level: Math.max(0, level - by) } };
-  });
+export function sunk(entries: readonly Entry[], by: number, below: Level | undefined): readonly Entry[] {
+  const list: Entry[] = [];
+  for (const entry of entries) list.push(sunkEntry(entry, by, below));
+  return list;
 }
 
-export function withoutId(entries: readonly Entry[], id: string): Entry[] {
-  return entries.filter((entry) => entry.id !== id);
+function sunkEntry(entry: Entry, by: number, below: Level | undefined): Entry {
+  if (entry.kind !== "reservation" || entry.levelAfter === null) return entry;
+  const { baseMs, level, levelPerUnit } = entry.levelAfter;
+  if (below !== undefined && !isAbove(baseMs, level, below)) return entry;
+  return withLevelAfter(entry, { baseMs, level: Math.max(0, level - by), levelPerUnit });
+}
+
+export function withoutId(entries: readonly Entry[], id: string): readonly Entry[] {
+  const list: Entry[] = [];
+  for (const entry of entries) if (entry.id !== id) list.push(entry);
+  return list;
+}
+
+/** The entries without one of them. */
+export function withoutEntry(entries: readonly Entry[], other: Entry | undefined): readonly Entry[] {
+  const list: Entry[] = [];
+  for (const entry of entries) if (entry !== other) list.push(entry);
+  return list;
 }

@@ -1,6 +1,7 @@
 // The levels right after the holds of a bucket that flows (`Flow`): when one of them is given back, those above it sink.
 
-import type { Level } from "../algorithms/algorithm.ts";
+import type { Level } from "../algorithms/rules/rules.ts";
+import { moveItem } from "./lists.ts";
 
 /** Whether a level was booked on top of another one. */
 export function isAbove(baseMs: number, level: number, other: Level): boolean {
@@ -17,27 +18,11 @@ export interface SinkingLevels {
   sunk: number;
 }
 
-/**
- * @param list the levels that may sink
- * @param lowest a level below which none of the list sinks, if the list rises; `null` where that is not known
- */
-export function sinkingLevels(list: readonly (Level | null)[], lowest: Level | null): SinkingLevels {
-  let isRising = lowest !== null;
-  let last = lowest;
-  for (const level of list) {
-    if (level === null || last === null) continue;
-    isRising &&= isAbove(level.baseMs, level.level, last);
-    last = level;
-  }
-  const bases = list.map((level) => level?.baseMs ?? -1);
-  const levels = list.map((level) => level?.level ?? -1);
-  return { bases, levels, isRising, sunk: 0 };
-}
-
 /** Where a level stands by now. */
-export function standing({ levels, sunk }: SinkingLevels, i: number, level: Level): Level {
-  const height = Math.max(0, (levels[i] as number) - sunk);
-  return height === level.level ? level : { ...level, level: height };
+export function standing(all: SinkingLevels, i: number, level: Level): Level {
+  const height = Math.max(0, (all.levels[i] as number) - all.sunk);
+  if (height === level.level) return level;
+  return { baseMs: level.baseMs, level: height, levelPerUnit: level.levelPerUnit };
 }
 
 /** Lets all levels sink that are above one that gives back. Those before `from` are over. */
@@ -47,9 +32,12 @@ export function sink(all: SinkingLevels, below: Level, by: number, from: number)
     return;
   }
   const { bases, levels } = all;
+  const { baseMs, level } = below;
   for (let i = from; i < levels.length; i++) {
-    const level = levels[i] as number;
-    if (isAbove(bases[i] as number, level, below)) levels[i] = Math.max(0, level - by);
+    const base = bases[i] as number;
+    const height = levels[i] as number;
+    // `isAbove`, written out, because this runs for each pair of entries.
+    if (base > baseMs || (base === baseMs && height > level)) levels[i] = Math.max(0, height - by);
   }
 }
 
@@ -60,8 +48,6 @@ export function replace(all: SinkingLevels, from: number, to: number, level: Lev
   // Those behind it are below it.
   all.isRising = false;
   all.sunk = 0;
-  bases.splice(from, 1);
-  levels.splice(from, 1);
-  bases.splice(to, 0, level?.baseMs ?? -1);
-  levels.splice(to, 0, level?.level ?? -1);
+  moveItem(bases, from, to, level === null ? -1 : level.baseMs);
+  moveItem(levels, from, to, level === null ? -1 : level.level);
 }

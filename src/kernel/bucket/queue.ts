@@ -1,11 +1,12 @@
 // Calls that wait for their turn. Their units are kept from other calls until then, and spent then.
 
-import { algorithmOf, type LimitSpec } from "../algorithms/registry.ts";
+import { type LimitSpec, rulesOf } from "../algorithms/rules/registry.ts";
 import type { NewHold } from "../request.ts";
-import type { Entry, QueuedCall } from "../state.ts";
+import type { Entry } from "../state.ts";
 import { type Contents, charged } from "./contents.ts";
 import { withNewEntry } from "./entries.ts";
 import { freeAfterMs } from "./free-after.ts";
+import { type Becomes, queuedCallOf } from "./make.ts";
 import { held } from "./reservations.ts";
 
 /** Most calls that wait in one bucket: each decision on it looks at them all. */
@@ -21,21 +22,22 @@ export interface Turn {
  * Milliseconds until `units` are free behind all calls that wait, whatever becomes of holds; `Infinity` where they never will
  * be, or where no more calls may wait.
  */
-export function turnAfterMs(limit: LimitSpec, { spent, entries }: Contents, units: number, nowMs: number): number {
+export function turnAfterMs(limit: LimitSpec, contents: Contents, units: number, nowMs: number): number {
   const queue: Entry[] = [];
-  for (const entry of entries) {
-    if (entry.kind !== "queued") continue;
-    const { becomes, ...charge } = entry;
-    queue.push(becomes === undefined ? entry : charge);
+  for (const entry of contents.entries) {
+    if (entry.kind === "queued") {
+      const { id, units, expiresAtMs, leaseMs, becomes } = entry;
+      queue.push(becomes === undefined ? entry : queuedCallOf(id, units, expiresAtMs, leaseMs, undefined));
+    }
   }
   if (queue.length >= MAX_QUEUED) return Number.POSITIVE_INFINITY;
-  return freeAfterMs(limit, { spent, entries: queue }, units, nowMs);
+  return freeAfterMs(limit, { spent: contents.spent, entries: queue }, units, nowMs);
 }
 
 /** The contents after units were kept for a call that is charged at its turn. */
 export function queued(limit: LimitSpec, contents: Contents, units: number, turn: Turn, nowMs: number): Contents {
-  if (units === 0 || !algorithmOf(limit).needsCost) return charged(limit, contents, units, nowMs);
-  return withQueued(contents, { id: turn.id, units, expiresAtMs: turn.atMs }, nowMs);
+  if (units === 0 || !rulesOf(limit).needsCost) return charged(limit, contents, units, nowMs);
+  return withQueued(contents, turn.id, units, turn.atMs, undefined, nowMs);
 }
 
 /**
@@ -44,14 +46,20 @@ export function queued(limit: LimitSpec, contents: Contents, units: number, turn
  */
 export function heldFrom(limit: LimitSpec, contents: Contents, hold: NewHold, atMs: number, nowMs: number): Contents {
   const { id, units, leaseMs, onExpiry } = hold;
-  if (algorithmOf(limit).flow === undefined) {
-    return held(limit, contents, { ...hold, leaseMs: atMs - nowMs + leaseMs }, nowMs);
+  if (rulesOf(limit).flow === undefined) {
+    return held(limit, contents, { id, units, onExpiry, leaseMs: atMs - nowMs + leaseMs }, nowMs);
   }
-  if (units === 0) return contents;
-  return withQueued(contents, { id, units, expiresAtMs: atMs, becomes: { onExpiry, leaseMs } }, nowMs);
+  return units === 0 ? contents : withQueued(contents, id, units, atMs, { onExpiry, leaseMs }, nowMs);
 }
 
-function withQueued({ spent, entries }: Contents, call: Omit<QueuedCall, "kind">, nowMs: number): Contents {
-  const leaseMs = call.expiresAtMs - nowMs;
-  return { spent, entries: withNewEntry(entries, { kind: "queued", ...call, leaseMs }) };
+function withQueued(
+  contents: Contents,
+  id: string,
+  units: number,
+  atMs: number,
+  becomes: Becomes | undefined,
+  nowMs: number,
+): Contents {
+  const call = queuedCallOf(id, units, atMs, atMs - nowMs, becomes);
+  return { spent: contents.spent, entries: withNewEntry(contents.entries, call) };
 }

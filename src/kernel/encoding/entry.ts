@@ -3,70 +3,121 @@
 // (These letters have nothing to do with those of algorithms.)
 // Behind it are the level after a hold, `<baseMs>,<level>,<levelPerUnit>`, or what a call in the queue becomes, `c|r<leaseMs>`.
 
-import { isInstant, type Level } from "../algorithms/algorithm.ts";
-import { isLevel } from "../algorithms/algorithm.ts";
-import type { Entry, QueuedCall } from "../state.ts";
-import { isId, numberIn, wholeIn } from "./scan.ts";
+import { isInstant, isLevel, isUnits, type Level } from "../algorithms/rules/rules.ts";
+import { type Becomes, grantOf, lateUsageOf, queuedCallOf, reservationOf } from "../bucket/make.ts";
+import type { Entry } from "../state.ts";
+import { codeAt, find, keepText, knownText, numberOf, partOf, textOf } from "../text.ts";
+import { isCanonical, MAX_ID_LENGTH } from "./digits.ts";
 
-const FIELDS = 4;
+const ENTRY = "^([%w_-]+),(%d+),(%d+),([crgpCRGM])(%d*)";
+const LEVEL = "^,(%d+),(%d+),([1-9]%d*)";
+const BECOMES = "^,([cr])(%d+)";
+const COMMA = 44;
 
 export function encodeEntry(entry: Entry): string {
-  const text = `${entry.id},${entry.units},${entry.expiresAtMs},${letterOf(entry)}${entry.leaseMs ?? ""}`;
-  if (entry.kind === "queued" && entry.becomes !== undefined) {
-    return `${text},${entry.becomes.onExpiry.charAt(0)}${entry.becomes.leaseMs}`;
-  }
-  if (entry.kind !== "reservation" || entry.levelAfter === null) return text;
-  const { baseMs, level, levelPerUnit } = entry.levelAfter;
-  return `${text},${baseMs},${level},${levelPerUnit}`;
+  const known = knownText(entry);
+  if (known !== undefined) return known;
+  const { leaseMs } = entry;
+  const lease = leaseMs === undefined ? "" : textOf(leaseMs);
+  const text = `${entry.id},${textOf(entry.units)},${textOf(entry.expiresAtMs)},${letterOf(entry)}${lease}${restOf(entry)}`;
+  keepText(entry, text);
+  return text;
 }
 
 function letterOf(entry: Entry): string {
-  if (entry.kind === "queued") return "p";
-  if (entry.kind === "late") return "M";
-  const letter = entry.kind === "grant" ? "g" : entry.onExpiry.charAt(0);
-  return entry.expired ? letter.toUpperCase() : letter;
-}
-
-export function decodeEntry(text: string): Entry | null {
-  const parts = text.split(",");
-  const id = parts[0];
-  const units = numberIn(parts[1]);
-  const expiresAtMs = numberIn(parts[2]);
-  const letterAndLease = parts[3] ?? "";
-  const hasLease = letterAndLease.length > 1;
-  const leaseMs = hasLease ? wholeIn(letterAndLease.slice(1)) : 0;
-  if (!isId(id) || !Number.isSafeInteger(units) || !isInstant(expiresAtMs) || !isInstant(leaseMs)) return null;
-  const base = hasLease ? { id, units, expiresAtMs, leaseMs } : { id, units, expiresAtMs };
-  const letter = letterAndLease.charAt(0);
-  if (letter === "p") return queuedIn(base, parts);
-  const onExpiry = onExpiryOf(letter.toLowerCase());
-  const expired = letter !== letter.toLowerCase();
-  if (onExpiry !== null) {
-    const levelAfter = parts.length === FIELDS ? null : levelIn(parts);
-    return levelAfter === undefined ? null : { kind: "reservation", ...base, onExpiry, expired, levelAfter };
+  if (entry.kind === "reservation") {
+    if (entry.onExpiry === "charge") return entry.expired ? "C" : "c";
+    return entry.expired ? "R" : "r";
   }
-  if (parts.length > FIELDS) return null;
-  if (letter === "M") return { kind: "late", ...base };
-  return letter === "g" || letter === "G" ? { kind: "grant", ...base, expired } : null;
+  if (entry.kind === "grant") return entry.expired ? "G" : "g";
+  return entry.kind === "queued" ? "p" : "M";
 }
 
-/** What happens to the units of a hold at its end, by its letter; `null` where it is none of a hold. */
-function onExpiryOf(letter: string): "charge" | "refund" | null {
-  if (letter === "c") return "charge";
-  return letter === "r" ? "refund" : null;
+/** What is behind the letter and the lease. */
+function restOf(entry: Entry): string {
+  if (entry.kind === "reservation") {
+    const level = entry.levelAfter;
+    if (level === null) return "";
+    return `,${textOf(level.baseMs)},${textOf(level.level)},${textOf(level.levelPerUnit)}`;
+  }
+  if (entry.kind !== "queued" || entry.becomes === undefined) return "";
+  return `,${entry.becomes.onExpiry === "charge" ? "c" : "r"}${textOf(entry.becomes.leaseMs)}`;
 }
 
-/** The level behind the fields of an entry; `undefined` where there is none. */
-function levelIn(parts: readonly string[]): Level | undefined {
-  const level = { baseMs: numberIn(parts[4]), level: numberIn(parts[5]), levelPerUnit: wholeIn(parts[6]) };
-  return parts.length === FIELDS + 3 && level.levelPerUnit > 0 && isLevel(level) ? level : undefined;
+/** An entry that was read, and the position of its last character. */
+export interface ReadEntry {
+  entry: Entry;
+  last: number;
 }
 
-function queuedIn(base: Omit<QueuedCall, "kind" | "becomes">, parts: readonly string[]): QueuedCall | null {
-  const then = parts[FIELDS];
-  if (then === undefined) return { kind: "queued", ...base };
-  const onExpiry = onExpiryOf(then.charAt(0));
-  const leaseMs = wholeIn(then.slice(1));
-  if (parts.length > FIELDS + 1 || onExpiry === null || !isInstant(base.expiresAtMs + leaseMs)) return null;
-  return { kind: "queued", ...base, becomes: { onExpiry, leaseMs } };
+/**
+ * Reads the entry that begins at a position of a text.
+ *
+ * @param into where the entry and its last position are written
+ * @param isExact whether no number has a zero before other digits: then the entry would be written as it was read
+ * @returns whether there is an entry
+ */
+export function readEntry(into: ReadEntry, text: string, first: number, isExact: boolean): boolean {
+  const [head, end, id, unitsText, endText, letter, leaseText] = find(text, ENTRY, first);
+  if (head === undefined || end === undefined || id === undefined || unitsText === undefined) return false;
+  if (endText === undefined || letter === undefined || leaseText === undefined) return false;
+  const units = numberOf(unitsText);
+  const expiresAtMs = numberOf(endText);
+  const leaseMs = leaseText === "" ? undefined : numberOf(leaseText);
+  if (id.length > MAX_ID_LENGTH || !isUnits(units) || !isInstant(expiresAtMs)) return false;
+  if (leaseMs !== undefined && (!isCanonical(leaseText) || !isInstant(leaseMs))) return false;
+  into.last = end;
+  if (codeAt(text, end + 1) === COMMA) {
+    if (!readLong(into, text, id, units, expiresAtMs, leaseMs, letter)) return false;
+  } else into.entry = entryOf(id, units, expiresAtMs, leaseMs, letter, null);
+  if (isExact) keepText(into.entry, partOf(text, first, into.last));
+  return true;
+}
+
+/** Reads what is behind the lease: the level after a hold, or what a queued call becomes. */
+function readLong(
+  into: ReadEntry,
+  text: string,
+  id: string,
+  units: number,
+  expiresAtMs: number,
+  leaseMs: number | undefined,
+  letter: string,
+): boolean {
+  const first = into.last + 1;
+  if (letter === "p") {
+    const [head, end, then, lease] = find(text, BECOMES, first);
+    if (head === undefined || end === undefined || then === undefined || lease === undefined) return false;
+    const becomes: Becomes = { onExpiry: then === "c" ? "charge" : "refund", leaseMs: numberOf(lease) };
+    if (!isCanonical(lease) || !isInstant(expiresAtMs + becomes.leaseMs)) return false;
+    into.entry = queuedCallOf(id, units, expiresAtMs, leaseMs, becomes);
+    into.last = end;
+    return true;
+  }
+  if (letter === "g" || letter === "G" || letter === "M") return false;
+  const [head, end, base, height, size] = find(text, LEVEL, first);
+  if (head === undefined || end === undefined || base === undefined) return false;
+  if (height === undefined || size === undefined) return false;
+  const level = { baseMs: numberOf(base), level: numberOf(height), levelPerUnit: numberOf(size) };
+  if (!isLevel(level.baseMs, level.level, level.levelPerUnit)) return false;
+  into.entry = entryOf(id, units, expiresAtMs, leaseMs, letter, level);
+  into.last = end;
+  return true;
+}
+
+function entryOf(
+  id: string,
+  units: number,
+  expiresAtMs: number,
+  leaseMs: number | undefined,
+  letter: string,
+  levelAfter: Level | null,
+): Entry {
+  if (letter === "c") return reservationOf(id, units, expiresAtMs, leaseMs, "charge", false, levelAfter);
+  if (letter === "r") return reservationOf(id, units, expiresAtMs, leaseMs, "refund", false, levelAfter);
+  if (letter === "C") return reservationOf(id, units, expiresAtMs, leaseMs, "charge", true, levelAfter);
+  if (letter === "R") return reservationOf(id, units, expiresAtMs, leaseMs, "refund", true, levelAfter);
+  if (letter === "p") return queuedCallOf(id, units, expiresAtMs, leaseMs, undefined);
+  if (letter === "M") return lateUsageOf(id, units, expiresAtMs, leaseMs);
+  return grantOf(id, units, expiresAtMs, leaseMs, letter === "G");
 }

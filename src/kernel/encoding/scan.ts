@@ -1,15 +1,12 @@
 // Reads the parts of a text.
 
-export const MAX_ID_LENGTH = 64;
+import { MAX_ID_LENGTH } from "./digits.ts";
+
+export { MAX_ID_LENGTH };
 
 /** The number that digits are, exact up to 2^53; `NaN` for any other text. */
 export function numberIn(text: string | undefined): number {
   return text !== undefined && /^[0-9]+$/.test(text) ? Number(text) : Number.NaN;
-}
-
-/** As `numberIn`, without a zero before other digits: what is written again must be the same text. */
-export function wholeIn(text: string | undefined): number {
-  return text !== undefined && text.length > 1 && text.startsWith("0") ? Number.NaN : numberIn(text);
 }
 
 /** Whether a text is 1 to 64 letters, digits, `_` or `-`. */

@@ -3,7 +3,7 @@
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import { isStopped } from "../../kernel/bucket/contents.ts";
-import { LISTING, type Raise, type Step, type StepReply } from "../../kernel/request.ts";
+import { listsGrants, type Raise, type Step, type StepReply } from "../../kernel/request.ts";
 import type { StoreReply, StoreRequest } from "../../kernel/request.ts";
 import type { Beat } from "../../store/shared-store.ts";
 
@@ -134,7 +134,7 @@ function viewOf(step: Step, found: StepReply, before: View | undefined, nowMs: n
 function grantedBy({ limit, event }: Step, found: StepReply, before: View | undefined, nowMs: number): number {
   const { granted = 0, grants = [] } = found;
   if (!isStopped(limit)) return granted;
-  if (!LISTING.has(event.type)) return before === undefined ? 0 : grantedIn(before, nowMs);
+  if (!listsGrants(event.type)) return before === undefined ? 0 : grantedIn(before, nowMs);
   return Math.min(
     grants.reduce((sum, { units }) => sum + units, 0),
     Number.MAX_SAFE_INTEGER,

@@ -2,8 +2,8 @@
 
 import { randomId } from "../../ids.ts";
 import {
-  LISTING,
-  NAMING,
+  listsGrants,
+  namesEntry,
   type Step,
   type StepEvent,
   type StepReply,
@@ -212,8 +212,8 @@ export class WideRequest {
         const { found, grants, ...step } = reply.steps[i] as StepReply;
         const { type } = (this.#request.steps[index] as Step).event;
         // What was only ended or read on the way names no hold, and lists no grants.
-        const isFound = found !== undefined && NAMING.has(type);
-        const isListed = grants !== undefined && LISTING.has(type);
+        const isFound = found !== undefined && namesEntry(type);
+        const isListed = grants !== undefined && listsGrants(type);
         steps[index] = { ...step, ...(isFound ? { found } : {}), ...(isListed ? { grants } : {}) };
       }
     }

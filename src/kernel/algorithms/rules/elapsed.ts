@@ -1,0 +1,67 @@
+// The rules of elapsed time: time on the wall clock since a scope was first seen, whether or not it made calls meanwhile.
+
+import { find, numberOf, textOf } from "../../text.ts";
+import { isEnd, isInstant, type Rules } from "./rules.ts";
+
+/** `quota` ms (0 to 2^53 - 1) from the first call on; a scope that was idle for `ttlMs` begins again. */
+export interface ElapsedLimit {
+  readonly algorithm: "elapsed";
+  readonly quota: number;
+  readonly ttlMs: number;
+}
+
+/** When the scope was first seen, epoch ms. */
+export interface ElapsedState {
+  readonly kind: "elapsed";
+  readonly firstMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** How the script gets these limits. */
+export const ELAPSED_FORM = { code: 7, fields: ["quota_ms", "ttl_ms"] };
+
+export const elapsedRules: Rules<ElapsedLimit, ElapsedState> = {
+  kind: "elapsed",
+  letter: "e",
+  isFirm: false,
+  comesBack: false,
+  needsCost: false,
+  queues: false,
+  capacity: (limit) => limit.quota,
+  used: usedAt,
+  freeAfterMs: (limit, state, units, nowMs) =>
+    units <= limit.quota - usedAt(limit, state, nowMs) ? 0 : state.expiresAtMs - nowMs,
+  isStale: undefined,
+  book(limit, state, _cost, nowMs) {
+    const endMs = nowMs + limit.ttlMs;
+    if (state === undefined) return { kind: "elapsed", firstMs: nowMs, expiresAtMs: endMs };
+    return { kind: "elapsed", firstMs: state.firstMs, expiresAtMs: Math.max(state.expiresAtMs, endMs) };
+  },
+  scratch: undefined,
+  flow: undefined,
+  takeBack: undefined,
+  windowEndsAtMs: undefined,
+  isInWindow: undefined,
+  report: undefined,
+  hasSeen: undefined,
+  withSeen: undefined,
+  notAhead(limit, state, nowMs) {
+    const firstMs = Math.min(state.firstMs, nowMs);
+    const expiresAtMs = Math.min(state.expiresAtMs, nowMs + limit.ttlMs);
+    if (firstMs === state.firstMs && expiresAtMs === state.expiresAtMs) return state;
+    return { kind: "elapsed", firstMs, expiresAtMs };
+  },
+  encode: (state) => `e1 ${textOf(state.firstMs)}`,
+  decode(text, expiresAtMs) {
+    const [head, , digits] = find(text, "^e1 (%d+)$");
+    if (head === undefined || digits === undefined) return null;
+    const firstMs = numberOf(digits);
+    if (!isEnd(expiresAtMs) || !isInstant(firstMs) || firstMs > expiresAtMs) return null;
+    return { kind: "elapsed", firstMs, expiresAtMs };
+  },
+  limitOf: (_code, quota, ttlMs) => ({ algorithm: "elapsed", quota, ttlMs }),
+};
+
+function usedAt(_limit: ElapsedLimit, state: ElapsedState | undefined, nowMs: number): number {
+  return state === undefined ? 0 : Math.max(0, nowMs - state.firstMs);
+}
