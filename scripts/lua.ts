@@ -1,7 +1,7 @@
 // Makes the scripts of the Redis store, and what they share with TypeScript:
 //
 //     src/stores/redis/wire.ts            what the numbers on the wire mean, each by a name
-//       -> script/limits.gen.lua          a limit's numbers by their names
+//     src/kernel                          the part of it that lua/compile.ts compiles
 //     src/stores/redis/script/*.lua       the sources, which use the names of wire.ts in capitals
 //       -> script.gen.ts                  the scripts as they are sent: without comments, and with numbers for those names
 //       -> digests.gen.ts                 the digests by which a server knows the scripts
@@ -15,7 +15,6 @@ import { join } from "node:path";
 import { faultsIn } from "./lua/check.ts";
 import { namesOf } from "./lua/names.ts";
 import { FOLDER, linesOf } from "./lua/sources.ts";
-import { limitsLua } from "./lua/wire.ts";
 
 const TIMES = {
   server: `local time = redis.call("TIME") local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)\n`,
@@ -24,9 +23,8 @@ const TIMES = {
 
 /** What is made, by its path in the folder of the sources. */
 export function generatedFiles(): ReadonlyMap<string, string> {
-  const made = new Map([["limits.gen.lua", limitsLua()]]);
-  const apply = minifiedScript("apply.lua", made);
-  const beat = minifiedScript("beat.lua", made);
+  const apply = minifiedScript("apply.lua");
+  const beat = minifiedScript("beat.lua");
   const texts = [
     "// Made from the sources in script/ by `npm run lua`. Do not edit.",
     "",
@@ -44,7 +42,10 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     `export const DIGESTS = ${JSON.stringify({ apply: digestsOf(apply), beat: digestsOf(beat) }, null, 2)} as const;`,
     "",
   ];
-  return new Map([...made, ["../script.gen.ts", texts.join("\n")], ["../digests.gen.ts", digests.join("\n")]]);
+  return new Map([
+    ["../script.gen.ts", texts.join("\n")],
+    ["../digests.gen.ts", digests.join("\n")],
+  ]);
 }
 
 /** The digests by which a server knows a script, with each first line. */
@@ -57,8 +58,8 @@ function digestsOf(body: string): Record<keyof typeof TIMES, string> {
 }
 
 /** A script as it is sent. */
-function minifiedScript(file: string, made: ReadonlyMap<string, string>): string {
-  const lines = linesOf(file, made)
+function minifiedScript(file: string): string {
+  const lines = linesOf(file, new Map())
     .map(({ text }) => text.trim())
     .filter((line) => line !== "" && !line.startsWith("--"));
   return withNumbers(lines.map((line) => line.replace(/ -- .*$/, "")).join("\n"));

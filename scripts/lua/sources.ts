@@ -2,6 +2,7 @@
 
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { kernelLua } from "./kernel.ts";
 import { wireLua } from "./wire.ts";
 
 export const FOLDER = join(import.meta.dirname, "../../src/stores/redis/script");
@@ -11,6 +12,9 @@ export const ENTRIES = ["apply.lua", "beat.lua"] as const;
 
 /** What an include names that stands for the constants of wire.ts, in Lua. */
 export const WIRE = "../wire.ts";
+
+/** What an include names that stands for the compiled kernel. */
+export const KERNEL = "kernel.lua";
 
 export interface Line {
   readonly file: string;
@@ -27,6 +31,7 @@ export type Replaced = ReadonlyMap<string, string>;
 
 export function textOf(file: string, replaced: Replaced): string {
   if (file === WIRE) return wireLua();
+  if (file === KERNEL) return kernelLua();
   return replaced.get(file) ?? readFileSync(join(FOLDER, file), "utf8");
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { CounterState } from "./algorithms/counter.ts";
+import type { CounterState } from "./algorithms/rules/counter.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { decide } from "./decide.ts";
 import type { Step, StepEvent, StepReply, StoreRequest } from "./request.ts";

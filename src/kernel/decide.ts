@@ -1,7 +1,7 @@
 // The decision itself: states in, a reply and states out. Memory and SQLite run it; every other store must equal it.
 // It knows no call, no policy and no clock: a request names buckets, limits and costs, and the store names the time.
 
-import { decideRight } from "./decide-any.ts";
+import { decideAny } from "./decide-any.ts";
 import { decidePlain } from "./decide-fast.ts";
 import type { StoreRequest } from "./request.ts";
 import type { Outcome, States } from "./state.ts";
@@ -23,5 +23,5 @@ export function keysOf({ mode, steps, once }: StoreRequest): string[] {
  * @param nowMs the store's time, an integer, read once for all requests of a batch
  */
 export function decide(request: StoreRequest, states: States, nowMs: number): Outcome {
-  return decidePlain(request, states, nowMs) ?? decideRight(request, states, nowMs);
+  return decidePlain(request, states, nowMs) ?? decideAny(request, states, nowMs);
 }

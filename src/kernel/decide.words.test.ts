@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type CounterState, MAX_SEEN } from "./algorithms/counter.ts";
+import { type CounterState, MAX_SEEN } from "./algorithms/rules/counter.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { decide } from "./decide.ts";
 import { REMEMBERED_MS } from "./bucket/entries.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { contentsAt } from "./bucket/contents.ts";
-import { receiptsKey } from "./receipts.ts";
+import { ownState } from "./bucket/contents.ts";
+import { receiptsEndMs, receiptsKey } from "./receipts.ts";
 import type { MarkState, ReceiptsState } from "./state.ts";
 import { decodeState, encodeState } from "./encoding/state.ts";
 
@@ -50,7 +50,13 @@ describe("the receipts of a store", () => {
     assert.equal(receiptsKey("i1"), "tollgate:1:$receipts:i1");
     const limit = { algorithm: "budget", quota: 1, ttlMs: 1, ttlFrom: "last" } as const;
     for (const state of [receipts, mark]) {
-      assert.deepEqual(contentsAt(limit, state, 0), { spent: undefined, entries: [] });
+      assert.equal(ownState(limit, state, 0), undefined);
     }
+  });
+
+  it("ends at a full hour, a day after the last batch at least", () => {
+    const hourMs = 3_600_000;
+    for (const nowMs of [0, 1, hourMs - 1]) assert.equal(receiptsEndMs(nowMs), 25 * hourMs);
+    assert.equal(receiptsEndMs(hourMs), 26 * hourMs);
   });
 });

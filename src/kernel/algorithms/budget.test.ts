@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { CounterState } from "./counter.ts";
+import type { CounterState } from "./rules/counter.ts";
 import { type BudgetLimit, budget } from "./budget.ts";
 
 const FROM_LAST: BudgetLimit = { algorithm: "budget", quota: 5, ttlMs: 100, ttlFrom: "last" };

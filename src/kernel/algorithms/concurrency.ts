@@ -3,7 +3,12 @@
 import { type About, goOn, ofSubject, scopeOf } from "../phrases.ts";
 import { amount, durationInWords, grouped } from "../words.ts";
 import { defineAlgorithm } from "./define.ts";
-import { type ConcurrencyLimit, concurrencyRules, type ConcurrencyState, CONCURRENCY_FORM } from "./rules/concurrency.ts";
+import {
+  type ConcurrencyLimit,
+  concurrencyRules,
+  type ConcurrencyState,
+  CONCURRENCY_FORM,
+} from "./rules/concurrency.ts";
 
 /** The largest quota of a policy: each unit in use is a hold, and a bucket keeps no more of them. */
 const MAX_IN_USE = 1_000;

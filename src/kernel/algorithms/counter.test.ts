@@ -4,9 +4,9 @@ import {
   type CounterState,
   decodeCounter,
   encodeCounter,
-  hasSeen,
+  counterHasSeen,
   MAX_SEEN,
-  withSeen,
+  counterWithSeen,
   withSpent,
 } from "./rules/counter.ts";
 
@@ -25,22 +25,22 @@ function markOf(i: number): string {
 
 describe("a counter that has seen values", () => {
   it("knows the values that it has seen, and no others", () => {
-    assert.equal(hasSeen(state(5), A), false);
-    assert.equal(hasSeen(state(5, A), A), true);
-    assert.equal(hasSeen(state(5, A), B), false);
-    assert.deepEqual([hasSeen(state(5, B, A), A), hasSeen(state(5, B, A), B)], [true, true]);
+    assert.equal(counterHasSeen(state(5), A), false);
+    assert.equal(counterHasSeen(state(5, A), A), true);
+    assert.equal(counterHasSeen(state(5, A), B), false);
+    assert.deepEqual([counterHasSeen(state(5, B, A), A), counterHasSeen(state(5, B, A), B)], [true, true]);
     // The end of one mark and the beginning of the next are no mark.
-    assert.equal(hasSeen(state(5, A, B), "000000000000aabb"), false);
+    assert.equal(counterHasSeen(state(5, A, B), "000000000000aabb"), false);
   });
 
   it("remembers 1,000 values, and no more", () => {
-    assert.deepEqual(withSeen(state(5), A), state(5, A));
-    assert.deepEqual(withSeen(state(5, A), B), state(5, A, B));
+    assert.deepEqual(counterWithSeen(state(5), A), state(5, A));
+    assert.deepEqual(counterWithSeen(state(5, A), B), state(5, A, B));
     const marks = Array.from({ length: MAX_SEEN }, (_, i) => markOf(i));
     const last = marks.at(-1) ?? "";
-    const full = withSeen(state(5, ...marks.slice(0, -1)), last);
+    const full = counterWithSeen(state(5, ...marks.slice(0, -1)), last);
     assert.deepEqual(full, state(5, ...marks));
-    assert.equal(withSeen(full, markOf(MAX_SEEN)), full);
+    assert.equal(counterWithSeen(full, markOf(MAX_SEEN)), full);
     assert.equal(MAX_SEEN, 1_000);
   });
 

@@ -2,8 +2,6 @@
 
 import type { CounterState } from "./rules/counter.ts";
 
-export { type CounterState, MAX_SEEN, VALUE_LENGTH } from "./rules/counter.ts";
-
 export function overwriteCounter(target: CounterState, source: CounterState): boolean {
   if (target.seen !== source.seen) return false;
   const own: { spent: number; expiresAtMs: number } = target;

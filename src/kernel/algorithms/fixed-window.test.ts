@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { CounterState } from "./counter.ts";
+import type { CounterState } from "./rules/counter.ts";
 import { fixedWindow } from "./fixed-window.ts";
 import { type CalendarWindowLimit, endOf, type FixedWindowLimit } from "./rules/fixed-window.ts";
 

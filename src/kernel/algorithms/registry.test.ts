@@ -6,7 +6,8 @@ import { elapsed } from "./elapsed.ts";
 import { fixedWindow } from "./fixed-window.ts";
 import { tokenBucket } from "./token-bucket.ts";
 import { budget } from "./budget.ts";
-import { ALGORITHMS, algorithmOf, decodeSpent, encodeSpent, type SpentState } from "./registry.ts";
+import { ALGORITHMS, algorithmOf, algorithmOfKind, decodeSpent, encodeSpent, type SpentState } from "./registry.ts";
+import { rulesOfKind, rulesOfLetter } from "./rules/registry.ts";
 import { slidingWindow } from "./sliding-window.ts";
 import { streak } from "./streak.ts";
 
@@ -30,6 +31,17 @@ describe("registry", () => {
     assert.equal(algorithmOf({ algorithm: "elapsed", quota: 1, ttlMs: 1 }), elapsed);
     assert.equal(algorithmOf({ algorithm: "streak", quota: 1, ttlMs: 1 }), streak);
     assert.equal(algorithmOf({ algorithm: "cooldown", quota: 1, pauseMs: 1 }), cooldown);
+  });
+
+  it("knows an algorithm and its rules by the kind and the letter of its states", () => {
+    for (const algorithm of Object.values(ALGORITHMS)) {
+      const { kind, letter } = algorithm;
+      assert.equal(algorithmOfKind(kind).kind, kind);
+      assert.equal(rulesOfKind(kind).kind, kind);
+      assert.equal(rulesOfLetter(letter.charCodeAt(0))?.kind, kind);
+    }
+    assert.equal(algorithmOfKind("held"), undefined);
+    assert.equal(rulesOfLetter("h".charCodeAt(0)), null);
   });
 
   it("has one letter for each kind of states, and one code and name for each form on the wire", () => {

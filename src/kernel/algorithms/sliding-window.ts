@@ -3,7 +3,13 @@
 import { toMs } from "../policy/amounts.ts";
 import type { Algorithm } from "./algorithm.ts";
 import { defineAlgorithm } from "./define.ts";
-import {   type SlidingWindowLimit,   type SlidingWindowState,   slidingWindowRules,   subWindowOf, SLIDING_WINDOW_FORM } from "./rules/sliding-window.ts";
+import {
+  type SlidingWindowLimit,
+  type SlidingWindowState,
+  slidingWindowRules,
+  subWindowOf,
+  SLIDING_WINDOW_FORM,
+} from "./rules/sliding-window.ts";
 
 export type { SlidingWindowLimit, SlidingWindowState };
 
@@ -29,5 +35,8 @@ export const slidingWindow: Algorithm<SlidingWindowLimit, SlidingWindowState> = 
       return { ...slidingWindow.book(seen, undefined, used, Math.max(atMs, seenAtMs)), expiresAtMs };
     },
   },
-  wire: { forms: { sliding_window: SLIDING_WINDOW_FORM }, numbersOf: ({ quota, windowMs }) => [SLIDING_WINDOW_FORM, quota, windowMs] },
+  wire: {
+    forms: { sliding_window: SLIDING_WINDOW_FORM },
+    numbersOf: ({ quota, windowMs }) => [SLIDING_WINDOW_FORM, quota, windowMs],
+  },
 });

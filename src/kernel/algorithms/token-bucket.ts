@@ -3,7 +3,13 @@
 import { toMs, unitsOf } from "../policy/amounts.ts";
 import { amount, grouped, isMoney } from "../words.ts";
 import { defineAlgorithm } from "./define.ts";
-import { drainMs, type TokenBucketLimit, type TokenBucketState, tokenBucketRules, TOKEN_BUCKET_FORM } from "./rules/token-bucket.ts";
+import {
+  drainMs,
+  type TokenBucketLimit,
+  type TokenBucketState,
+  tokenBucketRules,
+  TOKEN_BUCKET_FORM,
+} from "./rules/token-bucket.ts";
 
 export type { TokenBucketLimit, TokenBucketState };
 

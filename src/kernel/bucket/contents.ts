@@ -1,10 +1,11 @@
 // What lies in a bucket at an instant, and what of it counts now: units spent, as the algorithm counts them, and entries.
 // When an event may happen is decided in ../decide-any.ts, and how a bucket is written as text in ../encoding.
 
+import { shortList } from "../lua.ts";
 import { type LimitSpec, rulesOf, type SpentState } from "../algorithms/rules/registry.ts";
 import { MAX_UNITS } from "../algorithms/rules/rules.ts";
 import type { BucketState, Entry, StoredState } from "../state.ts";
-import { heldUnits, NO_ENTRIES, REMEMBERED_MS } from "./entries.ts";
+import { NO_ENTRIES, REMEMBERED_MS, sumsOf } from "./entries.ts";
 import { endAllBy, entryAt, expiryOf, keptUntilMs, liveAt } from "./expiry.ts";
 import { expiredAt } from "./make.ts";
 
@@ -21,24 +22,17 @@ export function ownState(limit: LimitSpec, state: StoredState | undefined, nowMs
   return kind === rulesOf(limit).kind ? (state as BucketState) : undefined;
 }
 
-export function contentsAt(limit: LimitSpec, state: StoredState | undefined, nowMs: number): Contents {
-  const found = { spent: undefined, entries: NO_ENTRIES };
-  readContents(found, limit, state, nowMs);
-  return found;
-}
-
 /** Contents that are written over. */
 interface Record {
   spent: SpentState | undefined;
   entries: readonly Entry[];
 }
 
-/** Writes into a record what lies in a bucket: so a decision makes no object for each of its buckets. */
-export function readContents(into: Record, limit: LimitSpec, state: StoredState | undefined, nowMs: number): void {
+/** Writes into a record what lies in a bucket by its own state: so a decision makes no object for each of its buckets. */
+export function readContents(into: Record, limit: LimitSpec, own: BucketState | undefined, nowMs: number): void {
   into.spent = undefined;
   into.entries = NO_ENTRIES;
-  const own = ownState(limit, state, nowMs);
-  if (own === undefined) return;
+  if (own === undefined || nowMs >= own.expiresAtMs) return;
   if (own.kind !== "held") {
     into.spent = own;
     return;
@@ -52,7 +46,7 @@ export function readContents(into: Record, limit: LimitSpec, state: StoredState 
   }
   const expiry = expiryOf(spent, entries);
   endAllBy(limit, expiry, nowMs);
-  const remembered: Entry[] = [];
+  const remembered = shortList<Entry>();
   for (let i = 0; i < expiry.entries.length; i++) {
     const entry = rememberedAt(entryAt(expiry, i), nowMs);
     if (entry !== null) remembered.push(entry);
@@ -89,7 +83,7 @@ export function stateOf(
 export function usedIn(limit: LimitSpec, contents: Contents, nowMs: number): number {
   const { spent, entries } = contents;
   const spentUnits = rulesOf(limit).used(limit, spent, nowMs);
-  return entries.length === 0 ? spentUnits : Math.min(spentUnits + heldUnits(entries), MAX_UNITS);
+  return entries.length === 0 ? spentUnits : Math.min(spentUnits + sumsOf(entries).held, MAX_UNITS);
 }
 
 /** Whether nothing may pass, whatever was granted or seen before: a quota of 0. */
@@ -114,7 +108,7 @@ export function isSeen(limit: LimitSpec, contents: Contents, value: string | und
   const { spent } = contents;
   if (value === undefined || spent === undefined) return false;
   const { hasSeen } = rulesOf(limit);
-  return hasSeen !== undefined && hasSeen(spent, value);
+  return hasSeen?.(spent, value) === true;
 }
 
 export function withSeen(limit: LimitSpec, after: Contents, value: string): Contents {

@@ -1,6 +1,7 @@
 // The list of a bucket's entries: by the end of each; of equal ends the earlier one first.
 
-import type { Level } from "../algorithms/rules/rules.ts";
+import { shortList } from "../lua.ts";
+import { type Level, MAX_UNITS } from "../algorithms/rules/rules.ts";
 import type { Entry } from "../state.ts";
 import { isAbove } from "./levels.ts";
 import { withLevelAfter } from "./make.ts";
@@ -17,16 +18,31 @@ export function isLive(entry: Entry): boolean {
   return entry.kind === "queued" || (entry.kind !== "late" && !entry.expired);
 }
 
-/** Units that entries keep from other calls beside what is spent. */
-export function heldUnits(entries: readonly Entry[]): number {
-  let units = 0;
+/** Units of the entries of a bucket. */
+export interface Sums {
+  /** What they keep from other calls beside what is spent. */
+  held: number;
+  /** What they add to the capacity. */
+  granted: number;
+}
+
+/** The one record of all sums: each decision makes several, and reads their numbers at once. */
+const SUMS: Sums = { held: 0, granted: 0 };
+
+/** The sums of entries, until it is called again. */
+export function sumsOf(entries: readonly Entry[]): Sums {
+  let held = 0;
+  let granted = 0;
   for (const entry of entries) {
     const { kind } = entry;
     if (kind === "reservation") {
-      if (!entry.expired && entry.levelAfter === null) units += entry.units;
-    } else if (kind === "queued") units += entry.units;
+      if (!entry.expired && entry.levelAfter === null) held += entry.units;
+    } else if (kind === "queued") held += entry.units;
+    else if (kind === "grant" && !entry.expired) granted += entry.units;
   }
-  return units;
+  SUMS.held = held;
+  SUMS.granted = granted < MAX_UNITS ? granted : MAX_UNITS;
+  return SUMS;
 }
 
 export function withEntry(entries: readonly Entry[], entry: Entry): readonly Entry[] {
@@ -35,7 +51,7 @@ export function withEntry(entries: readonly Entry[], entry: Entry): readonly Ent
 
 /** The entries from an index on, and one more, which comes behind those that end at the same instant. */
 function withEntryFrom(entries: readonly Entry[], first: number, entry: Entry): readonly Entry[] {
-  const list: Entry[] = [];
+  const list = shortList<Entry>();
   let i = first;
   while (i < entries.length && (entries[i] as Entry).expiresAtMs <= entry.expiresAtMs) {
     list.push(entries[i] as Entry);
@@ -55,7 +71,7 @@ export function withNewEntry(entries: readonly Entry[], entry: Entry): readonly 
 
 /** The entries after a bucket that flows was lowered: their levels sink with it, or only those above the level `below`. */
 export function sunk(entries: readonly Entry[], by: number, below: Level | undefined): readonly Entry[] {
-  const list: Entry[] = [];
+  const list = shortList<Entry>();
   for (const entry of entries) list.push(sunkEntry(entry, by, below));
   return list;
 }
@@ -68,14 +84,15 @@ function sunkEntry(entry: Entry, by: number, below: Level | undefined): Entry {
 }
 
 export function withoutId(entries: readonly Entry[], id: string): readonly Entry[] {
-  const list: Entry[] = [];
+  if (entries.length === 1 && (entries[0] as Entry).id === id) return NO_ENTRIES;
+  const list = shortList<Entry>();
   for (const entry of entries) if (entry.id !== id) list.push(entry);
   return list;
 }
 
 /** The entries without one of them. */
 export function withoutEntry(entries: readonly Entry[], other: Entry | undefined): readonly Entry[] {
-  const list: Entry[] = [];
+  const list = shortList<Entry>();
   for (const entry of entries) if (entry !== other) list.push(entry);
   return list;
 }

@@ -1,6 +1,6 @@
 // What happens when entries end, each at its own instant: for real, or as a forecast of when units will be free.
 
-import { type LimitSpec, rulesOf, type SpentState } from "../algorithms/rules/registry.ts";
+import { type AnyRules, type LimitSpec, rulesOf, type SpentState } from "../algorithms/rules/registry.ts";
 import type { Level } from "../algorithms/rules/rules.ts";
 import type { Entry, QueuedCall, Reservation } from "../state.ts";
 import { isLive, REMEMBERED_MS } from "./entries.ts";
@@ -41,10 +41,11 @@ export function liveAt(spent: SpentState | undefined, nowMs: number): SpentState
 
 /** Lets all entries end whose time has come. */
 export function endAllBy(limit: LimitSpec, expiry: Expiry, nowMs: number): void {
+  const rules = rulesOf(limit);
   for (let i = 0; i < expiry.entries.length; i++) {
     const entry = expiry.entries[i] as Entry;
     // Where one is replaced, another entry has moved to this index.
-    if (isLive(entry) && nowMs >= entry.expiresAtMs && endEntry(limit, expiry, i, entry)) i--;
+    if (isLive(entry) && nowMs >= entry.expiresAtMs && endEntry(rules, limit, expiry, i, entry)) i--;
   }
 }
 
@@ -53,7 +54,7 @@ export function endAllBy(limit: LimitSpec, expiry: Expiry, nowMs: number): void 
  *
  * @returns whether it was replaced by one that ends later, so that another entry is at its index
  */
-export function endEntry(limit: LimitSpec, expiry: Expiry, i: number, entry: Entry): boolean {
+export function endEntry(rules: AnyRules, limit: LimitSpec, expiry: Expiry, i: number, entry: Entry): boolean {
   const { expiresAtMs } = entry;
   const { spent } = expiry;
   if (spent !== undefined && expiresAtMs >= spent.expiresAtMs) expiry.spent = undefined;
@@ -62,25 +63,22 @@ export function endEntry(limit: LimitSpec, expiry: Expiry, i: number, entry: Ent
   if (entry.levelAfter !== null) {
     if (entry.onExpiry === "refund") giveBack(limit, expiry, i, entry, entry.levelAfter);
   } else if (entry.onExpiry === "charge") {
-    book(limit, expiry, entry.units, expiresAtMs);
+    const scratch = expiry.isForecast ? rules.scratch : undefined;
+    expiry.spent = rules.book(limit, expiry.spent, entry.units, expiresAtMs, scratch);
   }
   return false;
-}
-
-function book(limit: LimitSpec, expiry: Expiry, units: number, atMs: number): void {
-  const rules = rulesOf(limit);
-  const scratch = expiry.isForecast ? rules.scratch : undefined;
-  expiry.spent = rules.book(limit, expiry.spent, units, atMs, scratch);
 }
 
 /** Spends the units of a call whose turn has come, and replaces the entry by the hold that it was queued for. */
 function takeTurn(limit: LimitSpec, expiry: Expiry, i: number, entry: QueuedCall): boolean {
   const { id, units, expiresAtMs: atMs, becomes } = entry;
-  book(limit, expiry, units, atMs);
+  const rules = rulesOf(limit);
+  const { flow } = rules;
+  const scratch = expiry.isForecast ? rules.scratch : undefined;
+  expiry.spent = rules.book(limit, expiry.spent, units, atMs, scratch);
   // A forecast needs no hold that is charged when it ends: its units are spent already.
   if (becomes === undefined || (expiry.isForecast && becomes.onExpiry === "charge")) return false;
   const { onExpiry, leaseMs } = becomes;
-  const { flow } = rulesOf(limit);
   const levelAfter = flow === undefined || expiry.spent === undefined ? null : flow.levelOf(expiry.spent);
   const expiresAtMs = atMs + leaseMs;
   const entries = ownEntries(expiry);
@@ -160,11 +158,12 @@ export function keptUntilMs(limit: LimitSpec, spent: SpentState | undefined, ent
 
 /** When a bucket ends whose entries will all have ended, where `spent` is what is spent then. */
 export function endAfter(spent: SpentState | undefined, entries: readonly Entry[]): number {
-  let lastMs = 0;
+  let lastMs = (entries[entries.length - 1] as Entry).expiresAtMs;
   for (const entry of entries) {
-    const thenMs = entry.kind === "queued" && entry.becomes !== undefined ? entry.becomes.leaseMs : 0;
-    lastMs = Math.max(lastMs, entry.expiresAtMs + thenMs);
+    if (entry.kind === "queued" && entry.becomes !== undefined) {
+      lastMs = Math.max(lastMs, entry.expiresAtMs + entry.becomes.leaseMs);
+    }
   }
   const keptMs = lastMs + REMEMBERED_MS;
-  return spent === undefined ? keptMs : Math.max(spent.expiresAtMs, keptMs);
+  return spent !== undefined && spent.expiresAtMs > keptMs ? spent.expiresAtMs : keptMs;
 }

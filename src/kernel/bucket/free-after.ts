@@ -3,9 +3,8 @@
 import { type AnyRules, type LimitSpec, rulesOf, type SpentState } from "../algorithms/rules/registry.ts";
 import type { Entry } from "../state.ts";
 import { type Contents, isStopped } from "./contents.ts";
-import { heldUnits, isLive } from "./entries.ts";
+import { isLive, sumsOf } from "./entries.ts";
 import { endAfter, endEntry, forecastOf } from "./expiry.ts";
-import { grantedIn } from "./grants.ts";
 
 /** When the bucket of the last forecast ends; `null` where the forecast was over before all entries had ended. */
 let endMs: number | null = null;
@@ -22,6 +21,22 @@ export function forecastEndMs(): number | null {
  * Milliseconds until `units` are free, if nothing else happens than that entries end; `Infinity` where they never will be.
  */
 export function freeAfterMs(limit: LimitSpec, contents: Contents, units: number, nowMs: number): number {
+  const { held, granted } = sumsOf(contents.entries);
+  return freeBesideMs(limit, contents, isStopped(limit) ? held : held - granted, units, nowMs);
+}
+
+/**
+ * The same, where it is known what is taken from the capacity beside what is spent.
+ *
+ * @param takenNow what entries keep from other calls, less what is granted
+ */
+export function freeBesideMs(
+  limit: LimitSpec,
+  contents: Contents,
+  takenNow: number,
+  units: number,
+  nowMs: number,
+): number {
   const rules = rulesOf(limit);
   const capacity = rules.capacity(limit);
   const { spent, entries } = contents;
@@ -30,8 +45,7 @@ export function freeAfterMs(limit: LimitSpec, contents: Contents, units: number,
     return units > capacity ? Number.POSITIVE_INFINITY : spentFreeAfterMs(rules, limit, spent, units, nowMs);
   }
   const later = forecastOf(spent, entries);
-  /** What other calls hold takes from the capacity, and what is granted adds to it. */
-  let taken = heldUnits(entries) - grantedIn(limit, contents);
+  let taken = takenNow;
   let atMs = nowMs;
   for (let i = 0; i < later.entries.length; i++) {
     const entry = later.entries[i] as Entry;
@@ -42,22 +56,16 @@ export function freeAfterMs(limit: LimitSpec, contents: Contents, units: number,
         if (freeAtMs < entry.expiresAtMs) return freeAtMs - nowMs;
       }
       // Another entry has moved to this index.
-      if (endEntry(limit, later, i, entry)) i--;
-      taken = takenAfter(limit, taken, entry);
+      if (endEntry(rules, limit, later, i, entry)) i--;
+      if (entry.kind === "grant") {
+        if (capacity > 0) taken += entry.units;
+      } else if (entry.kind !== "reservation" || entry.levelAfter === null) taken -= entry.units;
       atMs = entry.expiresAtMs;
     }
   }
   endMs = endAfter(later.spent, entries);
   if (units > capacity) return Number.POSITIVE_INFINITY;
   return atMs - nowMs + spentFreeAfterMs(rules, limit, later.spent, units, atMs);
-}
-
-/** What is taken from the capacity after a live entry has ended. */
-function takenAfter(limit: LimitSpec, taken: number, entry: Entry): number {
-  const { kind } = entry;
-  if (kind === "reservation") return entry.levelAfter === null ? taken - entry.units : taken;
-  if (kind === "grant") return isStopped(limit) ? taken : taken + entry.units;
-  return taken - entry.units;
 }
 
 /**
@@ -72,5 +80,7 @@ export function spentFreeAfterMs(
   nowMs: number,
 ): number {
   if (spent === undefined) return 0;
-  return Math.min(rules.freeAfterMs(limit, spent, units, nowMs), spent.expiresAtMs - nowMs);
+  const waitMs = rules.freeAfterMs(limit, spent, units, nowMs);
+  const leftMs = spent.expiresAtMs - nowMs;
+  return waitMs < leftMs ? waitMs : leftMs;
 }

@@ -1,25 +1,15 @@
 // Units that an operator grants on top of the capacity.
 
 import { type LimitSpec, rulesOf } from "../algorithms/rules/registry.ts";
-import { MAX_UNITS } from "../algorithms/rules/rules.ts";
 import type { UsageGrant } from "../decision.ts";
 import type { NewHold } from "../request.ts";
 import type { Entry, Grant } from "../state.ts";
-import { type Contents, entryIn, isStopped } from "./contents.ts";
+import { type Contents, entryIn } from "./contents.ts";
 import { sunk, withEntry, withNewEntry, withoutEntry } from "./entries.ts";
 import { expiredAt, grantOf } from "./make.ts";
 
 /** What is granted, once for an id. */
 type NewGrant = Pick<NewHold, "id" | "units" | "leaseMs">;
-
-/** Units that grants add to the capacity. They add nothing to a capacity of 0, which is a stop; they stay in the bucket. */
-export function grantedIn(limit: LimitSpec, contents: Contents): number {
-  const { entries } = contents;
-  if (entries.length === 0) return 0;
-  let units = 0;
-  for (const entry of entries) if (entry.kind === "grant" && !entry.expired) units += entry.units;
-  return units === 0 || isStopped(limit) ? 0 : Math.min(units, MAX_UNITS);
-}
 
 /** Grants that are still there, the first that ends first. */
 export function grantsIn(contents: Contents, nowMs: number): UsageGrant[] {

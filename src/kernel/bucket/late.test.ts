@@ -225,6 +225,16 @@ describe("use that was lost", () => {
     assert.equal(bucket.state, undefined);
   });
 
+  it("is remembered for as long as it was to be, by a clock that was set back, too", () => {
+    const bucket = bucketOf(quota);
+    bucket.ask(raise(5, NOW_MS), NOW_MS);
+    bucket.ask({ type: "read" }, NOW_MS - 400);
+    const entries = bucket.state?.kind === "held" ? bucket.state.entries : [];
+    assert.deepEqual(entries, [
+      { kind: "late", id: "i1", units: 5, expiresAtMs: NOW_MS - 400 + WINDOW_MS, leaseMs: WINDOW_MS },
+    ]);
+  });
+
   it("is not given back where no units are counted", () => {
     for (const limit of [slots, elapsed, { algorithm: "streak", quota: 3, ttlMs: WINDOW_MS }] as const) {
       const bucket = bucketOf(limit);

@@ -1,5 +1,6 @@
 // An answer that is kept, so that a request that is sent again gets it once more and is booked once.
 
+import { shortList } from "../lua.ts";
 import type { Step, StepEvent, StepReply, StoreReply, StoreRequest } from "../request.ts";
 import type { OnceState } from "../state.ts";
 import type { Writable } from "../writable.ts";
@@ -8,8 +9,8 @@ import { REMEMBERED_MS } from "./entries.ts";
 export function onceOf(request: StoreRequest, fingerprint: string, reply: StoreReply): OnceState {
   const { nowMs, allowed } = reply;
   const waitMs = reply.waitMs === undefined ? 0 : reply.waitMs;
-  const units: number[] = [];
-  const steps: StepReply[] = [];
+  const units = shortList<number>();
+  const steps = shortList<StepReply>();
   let hold: string | null = null;
   for (let i = 0; i < request.steps.length; i++) {
     const { event } = request.steps[i] as Step;

@@ -1,9 +1,11 @@
 // Whether the steps of a request may be booked.
 
 import { type LimitSpec, rulesOf } from "../algorithms/rules/registry.ts";
-import { type Contents, entryIn, isSeen, isStopped, readContents, usedIn } from "../bucket/contents.ts";
-import { isLive, NO_ENTRIES } from "../bucket/entries.ts";
-import { grantedIn, grantIn } from "../bucket/grants.ts";
+import { MAX_UNITS } from "../algorithms/rules/rules.ts";
+import { notAhead } from "../bucket/ahead.ts";
+import { type Contents, entryIn, isSeen, isStopped, ownState, readContents } from "../bucket/contents.ts";
+import { isLive, NO_ENTRIES, sumsOf } from "../bucket/entries.ts";
+import { grantIn } from "../bucket/grants.ts";
 import { turnAfterMs } from "../bucket/queue.ts";
 import type { Step, StepEvent, Wait } from "../request.ts";
 import type { Entry, StoredState } from "../state.ts";
@@ -14,6 +16,8 @@ const NEVER = Number.POSITIVE_INFINITY;
 /** A step, what its bucket holds before it, and whether it may be booked. */
 export interface Judged extends Writable<Contents> {
   step: Step;
+  /** The bucket's state, as far as a right clock can have written it. */
+  state: StoredState | undefined;
   /** Whether it may be booked, at once or at its turn. */
   fits: boolean;
   /**
@@ -27,20 +31,23 @@ export interface Judged extends Writable<Contents> {
   endMs: number | null;
 }
 
-const NO_STEP: Step = { bucket: "", limit: { algorithm: "concurrency", quota: 0 }, event: { type: "read" } };
-
 /**
  * The steps of the request that is decided. Each request writes over them: to make a record and the contents of each bucket
  * takes longer than to judge them. Nothing of them is in a reply or in a state.
  */
 const records: Judged[] = [];
 
-/** The record of the step at an index. */
+/** The record of the step at an index, which has been judged. */
 export function judgedAt(i: number): Judged {
+  return records[i] as Judged;
+}
+
+function recordFor(i: number, step: Step): Judged {
   const known = records[i];
   if (known !== undefined) return known;
   const made: Judged = {
-    step: NO_STEP,
+    step,
+    state: undefined,
     spent: undefined,
     entries: NO_ENTRIES,
     fits: false,
@@ -52,6 +59,24 @@ export function judgedAt(i: number): Judged {
   return made;
 }
 
+/** The record of the step at an index, with what lies in its bucket. */
+export function readStep(i: number, step: Step, state: StoredState | undefined, nowMs: number): Judged {
+  const judged = recordFor(i, step);
+  const { limit } = step;
+  judged.step = step;
+  judged.state = state;
+  if (state === undefined) {
+    judged.spent = undefined;
+    judged.entries = NO_ENTRIES;
+    return judged;
+  }
+  const own = ownState(limit, state, nowMs);
+  const right = own === undefined ? undefined : notAhead(limit, own, nowMs);
+  if (right !== own) judged.state = right;
+  readContents(judged, limit, right, nowMs);
+  return judged;
+}
+
 /** Judges the step at an index. */
 export function judge(
   i: number,
@@ -60,9 +85,7 @@ export function judge(
   wait: Wait | undefined,
   nowMs: number,
 ): Judged {
-  const judged = judgedAt(i);
-  judged.step = step;
-  readContents(judged, step.limit, state, nowMs);
+  const judged = readStep(i, step, state, nowMs);
   judged.entry = judged.entries.length === 0 ? undefined : namedIn(judged, step.event);
   judged.fits = stepFits(step, judged, judged.entry, nowMs);
   judged.waitMs = 0;
@@ -93,9 +116,15 @@ function stepFits(step: Step, before: Contents, entry: Entry | undefined, nowMs:
   const { limit, event } = step;
   if (event.type === "extend") return entry !== undefined && isLive(entry);
   if (event.type === "charge" && event.seen !== undefined && isCounted(limit, before, event.seen)) return true;
-  // Grants lower the need and do not raise the capacity, so that no sum passes 2^53.
-  const needed = unitsNeeded(event) - grantedIn(limit, before);
-  return needed <= rulesOf(limit).capacity(limit) - usedIn(limit, before, nowMs);
+  const rules = rulesOf(limit);
+  const capacity = rules.capacity(limit);
+  const needed = unitsNeeded(event);
+  const spentUnits = rules.used(limit, before.spent, nowMs);
+  if (before.entries.length === 0) return needed <= capacity - spentUnits;
+  // Grants lower the need and do not raise the capacity, so that no sum passes 2^53. They add nothing to a capacity of 0,
+  // which is a stop.
+  const { held, granted } = sumsOf(before.entries);
+  return (capacity === 0 ? needed : needed - granted) <= capacity - Math.min(spentUnits + held, MAX_UNITS);
 }
 
 /** Whether a value is counted already, and may be used once more. */

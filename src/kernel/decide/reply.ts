@@ -1,10 +1,11 @@
 // What is replied of a step.
 
 import { rulesOf } from "../algorithms/rules/registry.ts";
-import { type Contents, usedIn } from "../bucket/contents.ts";
-import { isLive } from "../bucket/entries.ts";
-import { forecastEndMs, freeAfterMs } from "../bucket/free-after.ts";
-import { grantedIn, grantsIn, isSameGrant } from "../bucket/grants.ts";
+import { MAX_UNITS } from "../algorithms/rules/rules.ts";
+import type { Contents } from "../bucket/contents.ts";
+import { isLive, sumsOf } from "../bucket/entries.ts";
+import { forecastEndMs, freeAfterMs, freeBesideMs } from "../bucket/free-after.ts";
+import { grantsIn, isSameGrant } from "../bucket/grants.ts";
 import { listsGrants, namesEntry, type StepReply } from "../request.ts";
 import type { Writable } from "../writable.ts";
 import { type Judged, unitsNeeded } from "./judge.ts";
@@ -14,17 +15,22 @@ export function stepReply(judged: Judged, after: Contents, nowMs: number): StepR
   const { limit, event } = judged.step;
   const { type } = event;
   const shown = type === "reset" ? judged : after;
-  const resetAfterMs = freeAfterMs(limit, shown, rulesOf(limit).capacity(limit), nowMs);
+  const rules = rulesOf(limit);
+  const capacity = rules.capacity(limit);
+  const { held, granted } = sumsOf(shown.entries);
+  // Grants add nothing to a capacity of 0, which is a stop.
+  const extra = capacity === 0 ? 0 : granted;
+  const used = rules.used(limit, shown.spent, nowMs) + held;
+  const resetAfterMs = freeBesideMs(limit, shown, held - extra, capacity, nowMs);
   judged.endMs = type === "reset" ? null : forecastEndMs();
-  const retryAfterMs = judged.fits ? 0 : retryAfter(judged, shown, nowMs);
   const reply: Writable<StepReply> = {
     allowed: judged.fits,
-    used: usedIn(limit, shown, nowMs),
+    used: used < MAX_UNITS ? used : MAX_UNITS,
     resetAfterMs,
-    retryAfterMs,
+    retryAfterMs: judged.fits ? 0 : retryAfter(judged, shown, nowMs),
   };
-  const extra = grantedIn(limit, shown);
   if (extra !== 0) reply.granted = extra;
+  if (type === "hold" || type === "charge") return reply;
   if (listsGrants(type)) {
     const grants = grantsIn(shown, nowMs);
     if (grants.length > 0) reply.grants = grants;

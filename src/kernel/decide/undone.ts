@@ -1,11 +1,12 @@
 // Takes back what a request booked whose sender never got the answer. An answer that was given again since then stays.
 
-import { type Contents, entryIn, readContents, stateOf } from "../bucket/contents.ts";
+import { shortList } from "../lua.ts";
+import { type Contents, entryIn, stateOf } from "../bucket/contents.ts";
 import { takenBack } from "../bucket/late.ts";
 import { ended } from "../bucket/reservations.ts";
 import type { Step, StepReply, StoreRequest, Wait } from "../request.ts";
 import type { OnceState, Outcome, States, StoredState } from "../state.ts";
-import { judgedAt } from "./judge.ts";
+import { readStep } from "./judge.ts";
 import { stepReply } from "./reply.ts";
 
 export function undone(request: StoreRequest, states: States, nowMs: number): Outcome {
@@ -13,20 +14,18 @@ export function undone(request: StoreRequest, states: States, nowMs: number): Ou
   const atMs = request.atMs === undefined ? 0 : request.atMs;
   const answer = states[steps.length];
   const own = ownAnswer(request, answer, atMs);
-  const replies: StepReply[] = [];
-  const next: (StoredState | undefined)[] = [];
+  const replies = shortList<StepReply>();
+  const next = shortList<StoredState | undefined>();
   let isSame = true;
   for (let i = 0; i < steps.length; i++) {
     const step = steps[i] as Step;
-    const judged = judgedAt(i);
-    judged.step = step;
+    const judged = readStep(i, step, states[i], nowMs);
     judged.fits = true;
     judged.entry = undefined;
-    readContents(judged, step.limit, states[i], nowMs);
-    const isKept = own !== null && own.isTold;
+    const isKept = own?.isTold === true;
     const after = isKept ? judged : withoutBooking(step, judged, wait, atMs, nowMs);
     replies[i] = stepReply(judged, after, nowMs);
-    const state = after === judged ? states[i] : stateOf(step.limit, after, judged.endMs, nowMs);
+    const state = after === judged ? judged.state : stateOf(step.limit, after, judged.endMs, nowMs);
     if (state !== states[i]) isSame = false;
     next[i] = state;
   }

@@ -1,6 +1,6 @@
 // Rules of what is written: ids and digits.
 
-import { codeAt } from "../text.ts";
+import { codeAt } from "../lua.ts";
 
 /** Of ids, fingerprints and outcomes. */
 export const MAX_ID_LENGTH = 64;

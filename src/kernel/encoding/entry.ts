@@ -3,10 +3,10 @@
 // (These letters have nothing to do with those of algorithms.)
 // Behind it are the level after a hold, `<baseMs>,<level>,<levelPerUnit>`, or what a call in the queue becomes, `c|r<leaseMs>`.
 
-import { isInstant, isLevel, isUnits, type Level } from "../algorithms/rules/rules.ts";
+import { isLevel, type Level, MAX_INSTANT_MS, MAX_UNITS } from "../algorithms/rules/rules.ts";
 import { type Becomes, grantOf, lateUsageOf, queuedCallOf, reservationOf } from "../bucket/make.ts";
 import type { Entry } from "../state.ts";
-import { codeAt, find, keepText, knownText, numberOf, partOf, textOf } from "../text.ts";
+import { codeAt, find, keepText, knownText, numberOf, partOf, textOf } from "../lua.ts";
 import { isCanonical, MAX_ID_LENGTH } from "./digits.ts";
 
 const ENTRY = "^([%w_-]+),(%d+),(%d+),([crgpCRGM])(%d*)";
@@ -54,55 +54,63 @@ export interface ReadEntry {
  * Reads the entry that begins at a position of a text.
  *
  * @param into where the entry and its last position are written
- * @param isExact whether no number has a zero before other digits: then the entry would be written as it was read
  * @returns whether there is an entry
  */
-export function readEntry(into: ReadEntry, text: string, first: number, isExact: boolean): boolean {
+export function readEntry(into: ReadEntry, text: string, first: number): boolean {
   const [head, end, id, unitsText, endText, letter, leaseText] = find(text, ENTRY, first);
   if (head === undefined || end === undefined || id === undefined || unitsText === undefined) return false;
   if (endText === undefined || letter === undefined || leaseText === undefined) return false;
   const units = numberOf(unitsText);
   const expiresAtMs = numberOf(endText);
   const leaseMs = leaseText === "" ? undefined : numberOf(leaseText);
-  if (id.length > MAX_ID_LENGTH || !isUnits(units) || !isInstant(expiresAtMs)) return false;
-  if (leaseMs !== undefined && (!isCanonical(leaseText) || !isInstant(leaseMs))) return false;
+  if (id.length > MAX_ID_LENGTH || units > MAX_UNITS || expiresAtMs > MAX_INSTANT_MS) return false;
+  if (leaseMs !== undefined && (!isCanonical(leaseText) || leaseMs > MAX_INSTANT_MS)) return false;
   into.last = end;
-  if (codeAt(text, end + 1) === COMMA) {
-    if (!readLong(into, text, id, units, expiresAtMs, leaseMs, letter)) return false;
-  } else into.entry = entryOf(id, units, expiresAtMs, leaseMs, letter, null);
-  if (isExact) keepText(into.entry, partOf(text, first, into.last));
+  const isExact = isCanonical(unitsText) && isCanonical(endText);
+  if (codeAt(text, end + 1) === COMMA)
+    return readMore(into, text, first, id, units, expiresAtMs, leaseMs, letter, isExact);
+  into.entry = entryOf(id, units, expiresAtMs, leaseMs, letter, null);
+  // A zero before other digits would not be written again.
+  if (isExact) keepText(into.entry, partOf(text, first, end));
   return true;
 }
 
 /** Reads what is behind the lease: the level after a hold, or what a queued call becomes. */
-function readLong(
+function readMore(
   into: ReadEntry,
   text: string,
+  first: number,
   id: string,
   units: number,
   expiresAtMs: number,
   leaseMs: number | undefined,
   letter: string,
+  isExact: boolean,
 ): boolean {
-  const first = into.last + 1;
+  const from = into.last + 1;
   if (letter === "p") {
-    const [head, end, then, lease] = find(text, BECOMES, first);
+    const [head, end, then, lease] = find(text, BECOMES, from);
     if (head === undefined || end === undefined || then === undefined || lease === undefined) return false;
     const becomes: Becomes = { onExpiry: then === "c" ? "charge" : "refund", leaseMs: numberOf(lease) };
-    if (!isCanonical(lease) || !isInstant(expiresAtMs + becomes.leaseMs)) return false;
+    if (!isCanonical(lease) || expiresAtMs + becomes.leaseMs > MAX_INSTANT_MS) return false;
     into.entry = queuedCallOf(id, units, expiresAtMs, leaseMs, becomes);
     into.last = end;
-    return true;
+  } else {
+    const [head, end, base, height, size] = find(text, LEVEL, from);
+    if (head === undefined || end === undefined || base === undefined) return false;
+    if (height === undefined || size === undefined || !isHold(letter)) return false;
+    const level = { baseMs: numberOf(base), level: numberOf(height), levelPerUnit: numberOf(size) };
+    if (!isLevel(level.baseMs, level.level, level.levelPerUnit)) return false;
+    into.entry = entryOf(id, units, expiresAtMs, leaseMs, letter, level);
+    into.last = end;
+    if (!isCanonical(base) || !isCanonical(height)) return true;
   }
-  if (letter === "g" || letter === "G" || letter === "M") return false;
-  const [head, end, base, height, size] = find(text, LEVEL, first);
-  if (head === undefined || end === undefined || base === undefined) return false;
-  if (height === undefined || size === undefined) return false;
-  const level = { baseMs: numberOf(base), level: numberOf(height), levelPerUnit: numberOf(size) };
-  if (!isLevel(level.baseMs, level.level, level.levelPerUnit)) return false;
-  into.entry = entryOf(id, units, expiresAtMs, leaseMs, letter, level);
-  into.last = end;
+  if (isExact) keepText(into.entry, partOf(text, first, into.last));
   return true;
+}
+
+function isHold(letter: string): boolean {
+  return letter === "c" || letter === "r" || letter === "C" || letter === "R";
 }
 
 function entryOf(

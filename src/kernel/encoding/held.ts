@@ -3,7 +3,7 @@
 import { decodeSpent, encodeSpent, rulesOfKind, rulesOfLetter, type SpentState } from "../algorithms/rules/registry.ts";
 import { isEnd } from "../algorithms/rules/rules.ts";
 import type { Entry, HeldState } from "../state.ts";
-import { codeAt, find, numberOf, textOf } from "../text.ts";
+import { codeAt, find, numberOf, shortList, textOf } from "../lua.ts";
 import { encodeEntry, type ReadEntry, readEntry } from "./entry.ts";
 
 const SEMICOLON = 59;
@@ -30,7 +30,7 @@ export function decodeHeld(text: string, expiresAtMs: number): HeldState | null 
   if (head === undefined || !isEnd(expiresAtMs)) return null;
   const rules = rulesOfLetter(codeAt(text, LETTER_AT));
   if (rules === null) return null;
-  const entries: Entry[] = [];
+  const entries = shortList<Entry>();
   const last = readEntries(entries, text, rules.flow !== undefined);
   if (last === 0) return null;
   if (last === text.length) return { kind: "held", expiresAtMs, of: rules.kind, spent: undefined, entries };
@@ -51,24 +51,18 @@ const READ: ReadEntry = { entry: NO_ENTRY, last: 0 };
 
 /** Reads all entries of a text into a list. Returns the position of their last character; 0 where one is damaged. */
 function readEntries(entries: Entry[], text: string, flows: boolean): number {
-  const isExact = !hasPaddedNumber(text);
   let endMs = 0;
   let first = ENTRIES_AT;
   for (;;) {
-    if (!readEntry(READ, text, first, isExact)) return 0;
+    if (!readEntry(READ, text, first)) return 0;
     const { entry, last } = READ;
     if (entry.expiresAtMs < endMs || (!flows && needsFlow(entry))) return 0;
     entries.push(entry);
     endMs = entry.expiresAtMs;
-    if (codeAt(text, last + 1) !== SEMICOLON) return last === text.length || codeAt(text, last + 1) === SPACE ? last : 0;
+    if (codeAt(text, last + 1) !== SEMICOLON)
+      return last === text.length || codeAt(text, last + 1) === SPACE ? last : 0;
     first = last + 2;
   }
-}
-
-/** Whether another program wrote a zero before other digits of a number. */
-function hasPaddedNumber(text: string): boolean {
-  const [padded] = find(text, "^.*,0%d");
-  return padded !== undefined;
 }
 
 /** Whether an entry is only in buckets that flow. */

@@ -4,7 +4,7 @@
 import { isEnd, isInstant, isUnits } from "../algorithms/rules/rules.ts";
 import type { StepReply } from "../request.ts";
 import type { OnceState } from "../state.ts";
-import { codeAt, find, numberOf, partOf, textOf } from "../text.ts";
+import { codeAt, find, numberOf, partOf, shortList, textOf } from "../lua.ts";
 import type { Writable } from "../writable.ts";
 import { isCanonical, MAX_ID_LENGTH } from "./digits.ts";
 
@@ -15,7 +15,7 @@ const PLUS = "+";
 
 export function encodeOnce(state: OnceState): string {
   const { hold, waitMs, units, steps } = state;
-  const texts: string[] = [];
+  const texts = shortList<string>();
   for (let i = 0; i < steps.length; i++) texts.push(encodeStep(steps[i] as StepReply, units[i] as number));
   const head = `${state.isTold ? "o1t " : "o1 "}${state.request} ${hold === null ? "." : hold} ${textOf(state.nowMs)}`;
   const wait = waitMs === 0 ? "" : `+${textOf(waitMs)}`;

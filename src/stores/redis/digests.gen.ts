@@ -3,11 +3,11 @@
 /** The SHA-1 of each script. They are made here, because runtimes without Node have no SHA-1 at hand. */
 export const DIGESTS = {
   "apply": {
-    "server": "8bf2c79eee1bbadd65c3fa5b6664ae5fb3a65a66",
-    "clock": "684e240eda3ec3a211af1b42544fd466747882a7"
+    "server": "3bf735b0da5a1ed7f1147be74ab4c4e5cf256e5d",
+    "clock": "ea13eebc899dba694738cc877d7189e295af3dd7"
   },
   "beat": {
-    "server": "c6ab13f507ab5ad4dcd46705d33f309af3f19c9b",
-    "clock": "b12173a738578999a09bcc8db57f4b9f1c37d5fc"
+    "server": "03a0b022b6d50fdbb12e4dc39ba05d19d9136ac9",
+    "clock": "d3b66d584806ff7796ea067c4304bae35cfa26dc"
   }
 } as const;

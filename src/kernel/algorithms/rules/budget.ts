@@ -3,15 +3,15 @@
 import {
   type CounterState,
   counterFreeAfterMs,
+  counterHasSeen,
+  counterWithSeen,
   decodeCounter,
   encodeCounter,
   endedBy,
   firstSpent,
-  hasSeen,
   SCRATCH_COUNTER,
   spentIn,
   withoutSpent,
-  withSeen,
   withSpent,
 } from "./counter.ts";
 import type { Rules } from "./rules.ts";
@@ -56,8 +56,8 @@ export const budgetRules: Rules<BudgetLimit, CounterState> = {
     return beganMs >= nowMs ? nowMs - atMs < limit.ttlMs : atMs >= beganMs;
   },
   report: undefined,
-  hasSeen,
-  withSeen,
+  hasSeen: counterHasSeen,
+  withSeen: counterWithSeen,
   notAhead: (limit, state, nowMs) => endedBy(state, nowMs + limit.ttlMs),
   encode: encodeCounter,
   decode: decodeCounter,

@@ -1,7 +1,7 @@
 // The rules of a cooldown: a call passes when its pause has gone by since the last allowed call began.
 
-import { find, numberOf, textOf } from "../../text.ts";
-import { isEnd, isInstant, type Rules } from "./rules.ts";
+import { textOf } from "../../lua.ts";
+import { instantIn, type Rules } from "./rules.ts";
 
 export interface CooldownLimit {
   readonly algorithm: "cooldown";
@@ -55,11 +55,8 @@ export const cooldownRules: Rules<CooldownLimit, CooldownState> = {
   },
   encode: (state) => `p1 ${textOf(state.beganMs)}`,
   decode(text, expiresAtMs) {
-    const [head, , digits] = find(text, "^p1 (%d+)$");
-    if (head === undefined || digits === undefined) return null;
-    const beganMs = numberOf(digits);
-    if (!isEnd(expiresAtMs) || !isInstant(beganMs) || beganMs > expiresAtMs) return null;
-    return { kind: "cooldown", beganMs, expiresAtMs };
+    const beganMs = instantIn(text, "^p1 (%d+)$", expiresAtMs);
+    return beganMs === null ? null : { kind: "cooldown", beganMs, expiresAtMs };
   },
   limitOf: (_code, quota, pauseMs) => ({ algorithm: "cooldown", quota, pauseMs }),
 };

@@ -1,6 +1,7 @@
 // The state that budgets and fixed windows share: units spent until an instant. As text it is a plain integer.
 
-import { codeAt, contains, find, numberOf, partOf, textOf } from "../../text.ts";
+import { codeAt, contains, find, numberOf, partOf, textOf } from "../../lua.ts";
+import type { Writable } from "../../writable.ts";
 import { isEnd, isUnits, MAX_UNITS } from "./rules.ts";
 
 /** Units spent until `expiresAtMs` (epoch ms). */
@@ -11,9 +12,6 @@ export interface CounterState {
   /** Of a limit that counts values: their hashes, joined by commas. */
   readonly seen?: string;
 }
-
-/** A counter that is written over. */
-type ScratchCounter = { -readonly [Key in keyof CounterState]: CounterState[Key] };
 
 /** Most values that a bucket remembers. One more is counted again each time it comes. */
 export const MAX_SEEN = 1_000;
@@ -49,7 +47,7 @@ export function withSpent(
   return seen === undefined ? { kind: "counter", spent, expiresAtMs } : { kind: "counter", spent, expiresAtMs, seen };
 }
 
-function written(scratch: ScratchCounter, spent: number, expiresAtMs: number): CounterState {
+function written(scratch: Writable<CounterState>, spent: number, expiresAtMs: number): CounterState {
   scratch.spent = spent;
   scratch.expiresAtMs = expiresAtMs;
   return scratch;
@@ -78,11 +76,11 @@ export function withoutSpent(_limit: unknown, state: CounterState, _alone: Count
   return counterOf(Math.max(0, state.spent - cost), state.expiresAtMs, state.seen);
 }
 
-export function hasSeen(state: CounterState, value: string): boolean {
+export function counterHasSeen(state: CounterState, value: string): boolean {
   return state.seen !== undefined && contains(state.seen, value);
 }
 
-export function withSeen(state: CounterState, value: string): CounterState {
+export function counterWithSeen(state: CounterState, value: string): CounterState {
   const { spent, expiresAtMs, seen } = state;
   if (seen === undefined) return { kind: "counter", spent, expiresAtMs, seen: value };
   if (seen.length >= MAX_SEEN * (VALUE_LENGTH + 1) - 1) return state;

@@ -1,7 +1,7 @@
 // The rules of elapsed time: time on the wall clock since a scope was first seen, whether or not it made calls meanwhile.
 
-import { find, numberOf, textOf } from "../../text.ts";
-import { isEnd, isInstant, type Rules } from "./rules.ts";
+import { textOf } from "../../lua.ts";
+import { instantIn, type Rules } from "./rules.ts";
 
 /** `quota` ms (0 to 2^53 - 1) from the first call on; a scope that was idle for `ttlMs` begins again. */
 export interface ElapsedLimit {
@@ -33,9 +33,8 @@ export const elapsedRules: Rules<ElapsedLimit, ElapsedState> = {
     units <= limit.quota - usedAt(limit, state, nowMs) ? 0 : state.expiresAtMs - nowMs,
   isStale: undefined,
   book(limit, state, _cost, nowMs) {
-    const endMs = nowMs + limit.ttlMs;
-    if (state === undefined) return { kind: "elapsed", firstMs: nowMs, expiresAtMs: endMs };
-    return { kind: "elapsed", firstMs: state.firstMs, expiresAtMs: Math.max(state.expiresAtMs, endMs) };
+    const endMs = Math.max(state === undefined ? 0 : state.expiresAtMs, nowMs + limit.ttlMs);
+    return { kind: "elapsed", firstMs: state === undefined ? nowMs : state.firstMs, expiresAtMs: endMs };
   },
   scratch: undefined,
   flow: undefined,
@@ -53,11 +52,8 @@ export const elapsedRules: Rules<ElapsedLimit, ElapsedState> = {
   },
   encode: (state) => `e1 ${textOf(state.firstMs)}`,
   decode(text, expiresAtMs) {
-    const [head, , digits] = find(text, "^e1 (%d+)$");
-    if (head === undefined || digits === undefined) return null;
-    const firstMs = numberOf(digits);
-    if (!isEnd(expiresAtMs) || !isInstant(firstMs) || firstMs > expiresAtMs) return null;
-    return { kind: "elapsed", firstMs, expiresAtMs };
+    const firstMs = instantIn(text, "^e1 (%d+)$", expiresAtMs);
+    return firstMs === null ? null : { kind: "elapsed", firstMs, expiresAtMs };
   },
   limitOf: (_code, quota, ttlMs) => ({ algorithm: "elapsed", quota, ttlMs }),
 };

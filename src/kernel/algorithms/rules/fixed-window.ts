@@ -3,15 +3,15 @@
 import {
   type CounterState,
   counterFreeAfterMs,
+  counterHasSeen,
+  counterWithSeen,
   decodeCounter,
   encodeCounter,
   endedBy,
   firstSpent,
-  hasSeen,
   SCRATCH_COUNTER,
   spentIn,
   withoutSpent,
-  withSeen,
   withSpent,
 } from "./counter.ts";
 import type { Rules } from "./rules.ts";
@@ -71,8 +71,8 @@ export const fixedWindowRules: Rules<FixedWindowLimit, CounterState> = {
     return isCut(limit, expiresAtMs, nowMs) ? nowMs - atMs < lengthMsOf(limit) : atMs >= startOf(limit, expiresAtMs);
   },
   report: undefined,
-  hasSeen,
-  withSeen,
+  hasSeen: counterHasSeen,
+  withSeen: counterWithSeen,
   notAhead: (limit, state, nowMs) => endedBy(state, nowMs + lengthMsOf(limit)),
   encode: encodeCounter,
   decode: decodeCounter,

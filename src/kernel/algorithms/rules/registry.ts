@@ -1,6 +1,6 @@
 // The rules of all algorithms: those of a limit, of a state, and of a state's text. A new algorithm's rules are listed here.
 
-import { codeAt } from "../../text.ts";
+import { codeAt } from "../../lua.ts";
 import { BUDGET_FORM, budgetRules } from "./budget.ts";
 import { CONCURRENCY_FORM, concurrencyRules } from "./concurrency.ts";
 import { COOLDOWN_FORM, cooldownRules } from "./cooldown.ts";
@@ -87,17 +87,23 @@ export function rulesOfCode(code: number): AnyRules {
   return BY_CODE[code] as AnyRules;
 }
 
-const LETTERS = { c: 99, e: 101, g: 103, k: 107, n: 110, p: 112, s: 115 };
+const LETTER_C = 99;
+const LETTER_E = 101;
+const LETTER_G = 103;
+const LETTER_K = 107;
+const LETTER_N = 110;
+const LETTER_P = 112;
+const LETTER_S = 115;
 
 /** The rules whose states have a letter, by its code; `null` where there are none. */
 export function rulesOfLetter(code: number): AnyRules | null {
-  if (code === LETTERS.c) return BUDGET;
-  if (code === LETTERS.g) return TOKEN_BUCKET;
-  if (code === LETTERS.n) return ANY.concurrency;
-  if (code === LETTERS.s) return SLIDING_WINDOW;
-  if (code === LETTERS.e) return ANY.elapsed;
-  if (code === LETTERS.k) return ANY.streak;
-  return code === LETTERS.p ? ANY.cooldown : null;
+  if (code === LETTER_C) return BUDGET;
+  if (code === LETTER_G) return TOKEN_BUCKET;
+  if (code === LETTER_N) return ANY.concurrency;
+  if (code === LETTER_S) return SLIDING_WINDOW;
+  if (code === LETTER_E) return ANY.elapsed;
+  if (code === LETTER_K) return ANY.streak;
+  return code === LETTER_P ? ANY.cooldown : null;
 }
 
 /** A state as text: a plain integer, or `<letter><version> <numbers>`. */

@@ -1,6 +1,8 @@
 // The contract of an algorithm's rules: how it judges, what becomes of its states, and how these are written as text. They are
 // compiled for the Redis script, too. What else is to be said of an algorithm is in ../algorithm.ts.
 
+import { find, numberOf } from "../../lua.ts";
+
 /** The largest number of units, and the largest sum. */
 export const MAX_UNITS = Number.MAX_SAFE_INTEGER;
 /**
@@ -30,7 +32,7 @@ export interface AlgorithmState {
  * computes the same to the last unit. Its functions get only live states (`nowMs < expiresAtMs`) of their own kind. All rules
  * have their members in the same order: one hidden class, which the engine finds quickly.
  *
- * @noSelf
+ * @noSelf In Lua, its functions do not get the object that they are called on.
  */
 export interface Rules<Limit, State extends AlgorithmState> {
   /** The `kind` of its states. A state of another kind counts as a new bucket. */
@@ -64,7 +66,7 @@ export interface Rules<Limit, State extends AlgorithmState> {
 
   /**
    * Milliseconds from `nowMs` until `units` (0 to the capacity) are free by this limit's own window or rate, if nothing
-   * else happens; 0 if they are free. A state that another window or rate wrote may end earlier (../../decide.ts).
+   * else happens; 0 if they are free. A state that another window or rate wrote may end earlier (../../bucket/free-after.ts).
    */
   freeAfterMs(limit: Limit, state: State, units: number, nowMs: number): number;
 
@@ -177,4 +179,12 @@ export function isUnits(units: number): boolean {
 /** Whether a number that was read may be the end of a state. */
 export function isEnd(expiresAtMs: number): boolean {
   return isUnits(expiresAtMs);
+}
+
+/** The instant that is captured in the text of a state, which ends at the earliest then; `null` where there is none. */
+export function instantIn(text: string, pattern: string, expiresAtMs: number): number | null {
+  const [head, , digits] = find(text, pattern);
+  if (head === undefined || digits === undefined) return null;
+  const atMs = numberOf(digits);
+  return isEnd(expiresAtMs) && isInstant(atMs) && atMs <= expiresAtMs ? atMs : null;
 }

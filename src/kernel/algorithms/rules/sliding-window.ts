@@ -1,6 +1,6 @@
 // The rules of a sliding window: units in any window of a length, counted in ten sub-windows and the current one.
 
-import { codeAt, find, numberOf, textOf } from "../../text.ts";
+import { codeAt, find, numberOf, textOf } from "../../lua.ts";
 import { isEnd, MAX_INSTANT_MS, MAX_UNITS, type Rules } from "./rules.ts";
 
 /** `quota` units (0 to 2^53 - 1) in any `windowMs`. */
@@ -78,7 +78,7 @@ export const slidingWindowRules: Rules<SlidingWindowLimit, SlidingWindowState> =
   isStale: undefined,
   book(limit, state, cost, nowMs) {
     const subWindowMs = subWindowMsOf(limit);
-    const current = Math.floor(nowMs / subWindowMs);
+    const current = Math.max(Math.floor(nowMs / subWindowMs), 0);
     if (state === undefined) {
       const expiresAtMs = freeAtMs(limit, current);
       return { kind: "sliding-window", expiresAtMs, subWindowMs, newest: current, counts: [cost] };

@@ -1,6 +1,6 @@
 // The rules of streaks: how often in a row the same outcome was reported. Calls are judged by it and do not change it.
 
-import { find, numberOf, textOf } from "../../text.ts";
+import { find, numberOf, textOf } from "../../lua.ts";
 import { isEnd, isUnits, MAX_UNITS, type Rules } from "./rules.ts";
 
 /** Calls pass until the same outcome was reported `quota` times in a row, and again `ttlMs` after the last report. */

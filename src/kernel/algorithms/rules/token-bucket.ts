@@ -1,6 +1,6 @@
 // The rules of a token bucket: a steady rate with a burst, as the generic cell rate algorithm (ITU-T I.371) in whole numbers.
 
-import { find, numberOf, textOf } from "../../text.ts";
+import { find, numberOf, textOf } from "../../lua.ts";
 import { type Flow, isEnd, isLevel, type Level, MAX_LEVEL, type Rules } from "./rules.ts";
 
 /**
@@ -97,7 +97,7 @@ export const tokenBucketRules: Rules<TokenBucketLimit, TokenBucketState> = {
   },
   isStale: undefined,
   book(limit, state, cost, nowMs) {
-    const baseMs = state === undefined ? nowMs : Math.max(state.baseMs, nowMs);
+    const baseMs = Math.max(state === undefined ? 0 : state.baseMs, nowMs);
     const before = levelAt(limit, state, nowMs);
     const level = before + riseOf(limit, cost, before);
     return stateOf(baseMs, level, limit.levelPerUnit, baseMs + drainMs(limit, level));

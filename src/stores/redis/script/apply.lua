@@ -41,7 +41,6 @@ while true do
       -- @include texts.lua
       -- @include mark.lua
       -- @include terms.lua
-      -- @include limits.lua
       -- @include counters.lua
       -- @include general.lua
       -- @include writes.lua

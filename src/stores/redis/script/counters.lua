@@ -1,5 +1,5 @@
 -- Counters as the fast path has them: units and an end, both plain numbers.
--- Mirrors algorithms/counter: counterFacts, withSpent
+-- Mirrors algorithms/rules/counter: counterFreeAfterMs, spentIn, withSpent
 -- Uses keys: changed, counts, ends, expiries, levels, states, values
 
 -- Whole numbers by their texts; false for any other text. Each text is understood once, because the same ones come again and

@@ -1,16 +1,15 @@
--- What keys hold as the general path has it: contents of buckets, and answers that are kept.
--- Mirrors encoding/state: decodeState; decide: correctedAt; bucket/contents: contentsAt, ownState; bucket/ahead: notAhead
--- Uses algorithms/counter: counter; algorithms/registry: decode_spent; algorithms/token-bucket: token_bucket;
---   bucket/contents: contents_at; bucket/entries: NO_ENTRIES; bucket/expiry: end_of_held; bucket/held: held_state;
---   bucket/not-ahead: held_not_ahead; keys: base_instants, changed, counts, ends, expiries, levels, states, unit_sizes,
---   values; mark: incarnation_in; once: once_state; terms: receipts_in
+-- What keys hold as the kernel has it: states of buckets, and answers that are kept.
+-- Mirrors encoding/state: decodeState, encodeState
+-- Uses compiled: decode_held, decode_once, decode_spent, encode_held, encode_once, encode_spent, kept_until_ms;
+--   counters: number_of; keys: base_instants, changed, counts, ends, expiries, levels, states, unit_sizes, values;
+--   mark: incarnation_in; terms: receipts_in
 
-local NOT_A_BUCKET = { algorithm = {} }
+local NOT_A_BUCKET = { kind = "other", expiresAtMs = 0 }
 
 -- By the first letter of a text. Of receipts and marks it only matters that they are not damaged.
 local decoders = {
-  h = held_state.decode,
-  o = once_state.decode,
+  h = decode_held,
+  o = decode_once,
   r = function(text)
     return receipts_in(text) and NOT_A_BUCKET
   end,
@@ -19,24 +18,53 @@ local decoders = {
   end,
 }
 
-local function decode(text, expires_at_ms)
-  if expires_at_ms > MAX_SAFE_INTEGER then
-    return nil
-  end
-  return (decoders[sub(text, 1, 1)] or decode_spent)(text, expires_at_ms == -1 and INFINITY or expires_at_ms)
+local encoders = { held = encode_held, once = encode_once }
+
+local function encode_state(state)
+  return (encoders[state.kind] or encode_spent)(state)
 end
+
+local function counter_state(units, end_ms)
+  return { kind = "counter", spent = units, expiresAtMs = end_ms }
+end
+
+-- The state of a text, or nil where it is damaged. One without an expiry, which another program wrote, never ends so far.
+local function decode(text, end_ms)
+  local known_end_ms, state = end_ms == -1 and MAX_SAFE_INTEGER or end_ms, nil
+  if known_end_ms > MAX_SAFE_INTEGER then
+    return nil
+  elseif number_of[text] then
+    state = counter_state(number_of[text], known_end_ms)
+  else
+    state = (decoders[sub(text, 1, 1)] or decode_spent)(text, known_end_ms)
+  end
+  if state and end_ms == -1 and state ~= NOT_A_BUCKET then
+    state.expiresAtMs = INFINITY
+  end
+  return state
+end
+
+local function level_state(key)
+  return {
+    kind = "token-bucket",
+    expiresAtMs = ends[key],
+    baseMs = base_instants[key],
+    level = levels[key],
+    levelPerUnit = unit_sizes[key],
+  }
+end
+
+-- What has ended, and is still there.
+local ENDED = counter_state(0, 0)
 
 -- What a key holds: a state, false where it holds nothing, or DAMAGED or WRONG_TYPE. From now on the general path has the key.
 local function claim_state(key)
   local state, units, text = states[key], counts[key], values[key]
   if state ~= nil then
     return state
-  elseif units then
-    state = ends[key] > 0 and counter.state(units, ends[key])
-    counts[key] = nil
-  elseif levels[key] then
-    state = ends[key] > 0 and token_bucket.state(levels[key], base_instants[key], unit_sizes[key], ends[key])
-    levels[key] = nil
+  elseif units or levels[key] then
+    state = ends[key] > 0 and (units and counter_state(units, ends[key]) or level_state(key)) or text and ENDED or false
+    counts[key], levels[key] = nil, nil
   elseif text then
     expiries[key] = expiries[key] or call("PEXPIRETIME", keys[key])
     state = decode(text, expiries[key]) or DAMAGED
@@ -56,40 +84,32 @@ local function is_broken(state)
   return state == DAMAGED or state == WRONG_TYPE
 end
 
--- What a bucket holds, and its corrected state where a clock was ahead. A state that has ended, or is of another algorithm, is
--- no state. A state without an expiry, which another program wrote, gets that of a new one, or what its entries say.
-local function contents_of(limit, key)
-  local state = claim_state(key)
-  if not state or (state.of or state.algorithm) ~= limit.algorithm then
-    return nil, NO_ENTRIES
+-- When a bucket ends without an expiry: as a new one would, or as its entries say.
+local function end_of(spec, state)
+  local rules = spec.rules
+  if state.kind == "held" then
+    return kept_until_ms(spec, state.spent, state.entries)
+  elseif rules.report then
+    return rules.report(spec, nil, "-", now_ms).expiresAtMs
   end
-  if state.expires_at_ms == INFINITY then
-    state.expires_at_ms = state.of and end_of_held(limit, state.spent, state.entries) or limit.algorithm.end_of(limit, now_ms)
-    changed[key] = true
-  end
-  if now_ms >= state.expires_at_ms then
-    return nil, NO_ENTRIES
-  end
-  local right = (state.of and held_not_ahead or limit.algorithm.not_ahead)(limit, state, now_ms)
-  local corrected = right ~= state and right or nil
-  if now_ms >= right.expires_at_ms then
-    return nil, NO_ENTRIES, corrected
-  elseif right.of then
-    local spent, entries = contents_at(limit, right, now_ms)
-    return spent, entries, corrected
-  end
-  return right, NO_ENTRIES, corrected
+  return rules.book(spec, nil, rules.capacity(spec), now_ms).expiresAtMs
 end
 
--- The text of an answer that is kept and has not ended, or nil.
+-- Gives a bucket an end where it has none.
+local function give_end(spec, key)
+  local state = states[key]
+  if state and state.expiresAtMs == INFINITY and (state.of or state.kind) == spec.rules.kind then
+    state.expiresAtMs, changed[key] = end_of(spec, state), true
+  end
+end
+
+-- The answer that a key keeps, which has not ended, or nil.
 local function kept_answer_in(key)
   local state = claim_state(key)
-  if not state or is_broken(state) or state.algorithm ~= once_state then
+  if not state or is_broken(state) or state.kind ~= "once" then
     return nil
+  elseif state.expiresAtMs == INFINITY then
+    state.expiresAtMs, changed[key] = state.nowMs + state.waitMs + REMEMBERED_MS, true
   end
-  if state.expires_at_ms == INFINITY then
-    state.expires_at_ms = state.answered_ms + state.wait_ms + REMEMBERED_MS
-    changed[key] = true
-  end
-  return now_ms < state.expires_at_ms and state.text or nil
+  return now_ms < state.expiresAtMs and state or nil
 end

@@ -1,4 +1,5 @@
 -- Whole numbers as texts, and texts as whole numbers.
+-- Mirrors lua: contains, textOf
 
 -- The text of a whole number. `tostring` would round it to 14 digits. Each text is made once, because the same numbers come
 -- again and again.
@@ -22,9 +23,6 @@ local function instant_of(digits)
   return number and number <= MAX_INSTANT_MS and number or nil
 end
 
-local ZERO = byte("0")
-
--- The whole number of a text of digits that is just what `text_of` writes; nil for any other text of digits, and without one.
-local function canonical_of(digits)
-  return digits and (digits == "0" or byte(digits) ~= ZERO) and whole_of(digits) or nil
+local function contains(text, other)
+  return find(text, other, 1, true) ~= nil
 end

@@ -1,5 +1,5 @@
 -- Token buckets as the fast path has them: a level, the instant of that level, and the size of a unit in it.
--- Mirrors algorithms/token-bucket: levelAt, riseOf, tokenBucket
+-- Mirrors algorithms/rules/token-bucket: levelAt, riseOf, tokenBucketRules
 -- Uses keys: base_instants, changed, counts, ends, levels, states, unit_sizes, values; quick/limits: charge_level,
 --   level_left, level_text, level_used, rise_of
 

@@ -1,12 +1,12 @@
 -- Writes at the end of a batch what it has changed: all of it or nothing. Redis does not roll back a script that fails, so the
 -- script finds out before the first value is written whether the server refuses a write, for lack of a right or of memory.
 -- Uses counters: number_of; keys: changed, counts, ends, expiries, levels, states, values; quick/limits: level_text;
---   quick/terms: receipts_head, receipts_key; terms: end_of_receipts; texts: text_of
+--   quick/terms: receipts_head, receipts_key; states: encode_state; terms: end_of_receipts; texts: text_of
 
 -- Units and end of a state that is a plain counter; nil for any other.
 local function counter_in(state)
-  if state and state.algorithm.letter == "c" and not state.seen then
-    return state.spent, state.expires_at_ms
+  if state and state.kind == "counter" and not state.seen then
+    return state.spent, state.expiresAtMs
   end
   return nil
 end
@@ -26,10 +26,10 @@ local function write_other(key)
   elseif not state then
     -- Removes the key, and needs no right of its own for that.
     call("PEXPIREAT", keys[key], 1)
-  elseif state.expires_at_ms == expiries[key] then
-    call("SET", keys[key], state.algorithm.encode(state), "KEEPTTL")
+  elseif state.expiresAtMs == expiries[key] then
+    call("SET", keys[key], encode_state(state), "KEEPTTL")
   else
-    call("SET", keys[key], state.algorithm.encode(state), "PXAT", text_of[state.expires_at_ms])
+    call("SET", keys[key], encode_state(state), "PXAT", text_of[state.expiresAtMs])
   end
 end
 

@@ -1,5 +1,5 @@
 -- Replies to a request that the quick way can decide, and charges it where it is allowed.
--- Mirrors decide-fast: decidePlain; algorithms/counter: counterFacts, withSpent
+-- Mirrors decide-fast: decidePlain; algorithms/rules/counter: counterFreeAfterMs, spentIn, withSpent
 -- Uses apply: shape_steps, step_count; batch: args, before_shapes, position, replied, replies; keys: changed, counts,
 --   ends; quick/decide: allowed, fits, shape; quick/limits: charge_level, limits
 

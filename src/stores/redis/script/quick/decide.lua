@@ -1,6 +1,6 @@
 -- The quick way for one request: it charges counters and token buckets that are there as numbers, or nothing is there. Nearly all
 -- requests are such. In Lua a function takes as long to make as a request to decide: so this is none, and stands in a loop.
--- Mirrors decide-fast: decidePlain; algorithms/counter: counterFacts, withSpent
+-- Mirrors decide-fast: decidePlain; algorithms/rules/counter: counterFreeAfterMs, spentIn, withSpent
 -- Uses apply: shape_read, shape_steps, step_count; batch: args, before_shapes, position; keys: counts, ends, levels,
 --   states, values; quick/limits: level_used, limits; quick/terms: earlier
 

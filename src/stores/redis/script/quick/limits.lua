@@ -1,5 +1,5 @@
 -- The batch's limits, as far as the quick way looks at them.
--- Mirrors algorithms/fixed-window: endOf, fixedWindow, lengthMsOf; algorithms/budget: budget
+-- Mirrors algorithms/rules/fixed-window: endOf, fixedWindowRules, lengthMsOf; algorithms/rules/budget: budgetRules
 -- Uses batch: args
 
 -- A limit: code, of its algorithm; capacity. Of counters also: new_end_ms, when a counter ends that begins now; latest_end_ms, the

@@ -1,6 +1,6 @@
-// How the compiled part of the kernel reads and writes texts. The Redis script has the same functions in Lua
-// (stores/redis/script/texts.lua): there they are the server's own. So positions are counted from 1 here, and patterns are what
-// Lua and regular expressions share: literals, `%d` and `%w` as `\d` and `\w`, sets, repetitions and captures.
+// What the compiled part of the kernel has of Lua's own library in the Redis script (scripts/lua/kernel.ts puts it there). So
+// positions are counted from 1, and patterns are what Lua and regular expressions share: literals, `%d` and `%w` as `\d` and
+// `\w`, sets, repetitions and captures.
 
 type Found = readonly [first: number, last: number, ...captures: string[]];
 
@@ -59,3 +59,8 @@ export function knownText(_entry: object): string | undefined {
 
 /** Keeps the text of an entry. */
 export function keepText(_entry: object, _text: string): void {}
+
+/** An empty list. In Lua it has room for a few items, because a list that grows is made again each time. */
+export function shortList<Item>(): Item[] {
+  return [];
+}
