@@ -125,6 +125,26 @@ describe("undo", () => {
     });
   }
 
+  it("takes nothing from a window that began at this instant", () => {
+    for (const limit of [first, { ...epoch, align: "first-use" } as const]) {
+      const bucket = bucketOf(limit);
+      bucket.ask(charge(1), NOW_MS);
+      bucket.ask(charge(3), NOW_MS + 10);
+      const nextMs = NOW_MS + WINDOW_MS;
+      bucket.ask(charge(4), nextMs);
+      assert.equal(bucket.ask(charge(3), nextMs, { mode: "undo", atMs: NOW_MS + 10 }), 4);
+    }
+  });
+
+  it("leaves nothing of a cooldown that the call began", () => {
+    const limit: LimitSpec = { algorithm: "cooldown", quota: 1, pauseMs: WINDOW_MS };
+    const { next } = decide({ mode: "judge", steps: [{ bucket: "b", limit, event: charge(1) }] }, [undefined], NOW_MS);
+    const undo = { mode: "undo", atMs: NOW_MS, steps: [{ bucket: "b", limit, event: charge(1) }] } as const;
+    const outcome = decide(undo, next ?? [], NOW_MS + 1);
+    assert.deepEqual(outcome.reply?.steps, [{ allowed: true, used: 0, resetAfterMs: 0, retryAfterMs: 0 }]);
+    assert.deepEqual(outcome.next, [undefined]);
+  });
+
   it("gives back to a token bucket no more than what cannot have flowed back", () => {
     const bucket = bucketOf(tokenBucket);
     bucket.ask(charge(9), NOW_MS);

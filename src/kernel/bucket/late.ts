@@ -29,7 +29,10 @@ export function takenBack(limit: LimitSpec, contents: Contents, cost: number, at
   const { book, takeBack } = rulesOf(limit);
   const alone = book(limit, undefined, cost, atMs);
   if (nowMs >= alone.expiresAtMs) return contents;
-  return { spent: takeBack === undefined ? spent : takeBack(limit, spent, alone, cost, nowMs), entries };
+  // What is taken back may have been all: then nothing is spent any more.
+  return takeBack === undefined
+    ? contents
+    : { spent: liveAt(takeBack(limit, spent, alone, cost, nowMs), nowMs), entries };
 }
 
 /** The contents after lost use was given back. The entry remembers how much, so that it is not given back twice. */

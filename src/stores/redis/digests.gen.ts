@@ -3,8 +3,8 @@
 /** The SHA-1 of each script. They are made here, because runtimes without Node have no SHA-1 at hand. */
 export const DIGESTS = {
   "apply": {
-    "server": "3bf735b0da5a1ed7f1147be74ab4c4e5cf256e5d",
-    "clock": "ea13eebc899dba694738cc877d7189e295af3dd7"
+    "server": "4fb034d30468f66d76432ac514fbf6b8349c104c",
+    "clock": "dd9b543c5b3d69fc2747dbd0757a49f99c68ef1b"
   },
   "beat": {
     "server": "03a0b022b6d50fdbb12e4dc39ba05d19d9136ac9",

@@ -12,6 +12,7 @@ import {
   SCRATCH_COUNTER,
   spentIn,
   withoutSpent,
+  withoutSpentInWindow,
   withSpent,
 } from "./counter.ts";
 import type { Rules } from "./rules.ts";
@@ -47,7 +48,8 @@ export const budgetRules: Rules<BudgetLimit, CounterState> = {
   },
   scratch: SCRATCH_COUNTER,
   flow: undefined,
-  takeBack: withoutSpent,
+  takeBack: (limit, state, alone, cost) =>
+    limit.ttlFrom === "first" ? withoutSpentInWindow(limit, state, alone, cost) : withoutSpent(state, cost),
   windowEndsAtMs: undefined,
   isInWindow(limit, state, atMs, nowMs) {
     if (limit.ttlFrom === "last" || state === undefined) return true;

@@ -72,7 +72,20 @@ export function counterFreeAfterMs(
   return units <= limit.quota - state.spent ? 0 : state.expiresAtMs - nowMs;
 }
 
-export function withoutSpent(_limit: unknown, state: CounterState, _alone: CounterState, cost: number): CounterState {
+/**
+ * The counter of a window without units that alone would make another one. One that ends later than that began after them, or
+ * has been cut.
+ */
+export function withoutSpentInWindow(
+  _limit: unknown,
+  state: CounterState,
+  alone: CounterState,
+  cost: number,
+): CounterState {
+  return state.expiresAtMs > alone.expiresAtMs ? state : withoutSpent(state, cost);
+}
+
+export function withoutSpent(state: CounterState, cost: number): CounterState {
   return counterOf(Math.max(0, state.spent - cost), state.expiresAtMs, state.seen);
 }
 

@@ -11,7 +11,7 @@ import {
   firstSpent,
   SCRATCH_COUNTER,
   spentIn,
-  withoutSpent,
+  withoutSpentInWindow,
   withSpent,
 } from "./counter.ts";
 import type { Rules } from "./rules.ts";
@@ -63,7 +63,7 @@ export const fixedWindowRules: Rules<FixedWindowLimit, CounterState> = {
   },
   scratch: SCRATCH_COUNTER,
   flow: undefined,
-  takeBack: withoutSpent,
+  takeBack: withoutSpentInWindow,
   windowEndsAtMs: (limit, endsAtMs, nowMs) => (endsAtMs === undefined ? endOf(limit, nowMs) : endsAtMs),
   isInWindow(limit, state, atMs, nowMs) {
     if (state === undefined) return true;
