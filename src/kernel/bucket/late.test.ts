@@ -136,6 +136,14 @@ describe("undo", () => {
     }
   });
 
+  it("takes nothing back at the instant at which it would have ended alone", () => {
+    const bucket = bucketOf(quota);
+    bucket.ask(charge(3), NOW_MS);
+    bucket.ask(charge(1), NOW_MS + 10);
+    assert.equal(bucket.ask(charge(3), NOW_MS + WINDOW_MS, { mode: "undo", atMs: NOW_MS }), 4);
+    assert.equal(bucket.ask(charge(3), NOW_MS + WINDOW_MS - 1, { mode: "undo", atMs: NOW_MS }), 1);
+  });
+
   it("leaves nothing of a cooldown that the call began", () => {
     const limit: LimitSpec = { algorithm: "cooldown", quota: 1, pauseMs: WINDOW_MS };
     const { next } = decide({ mode: "judge", steps: [{ bucket: "b", limit, event: charge(1) }] }, [undefined], NOW_MS);
