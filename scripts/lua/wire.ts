@@ -11,6 +11,7 @@ import {
   STEP_FLAGS,
   MODES,
   PLACES,
+  TERM_PLACES,
   REFUSALS,
   REPLIES,
 } from "../../src/stores/redis/wire.ts";
@@ -18,6 +19,7 @@ import {
 const codes = Object.fromEntries(Object.entries(FORMS).map(([name, { code }]) => [name, code]));
 const CONSTANTS = [
   PLACES,
+  TERM_PLACES,
   MODES,
   MODE_FLAGS,
   STEP_FLAGS,

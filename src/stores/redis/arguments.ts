@@ -47,14 +47,11 @@ export function partsOf(requests: readonly StoreRequest[]): (readonly StoreReque
   return parts;
 }
 
-/** Most arguments that go by themselves: as JSON, more of them are read faster. */
-const MAX_ARGUMENTS = 64;
-
-/** What follows the terms of one request that is plain. */
+/** The batch of one request that is plain, as the script takes it. */
 interface Plan {
   readonly steps: readonly Step[];
   readonly firstKey: number;
-  readonly rest: readonly (number | string)[];
+  readonly text: string;
 }
 
 /** Makes script calls. It remembers plans, because most requests come alone, and ask what another one has asked. */
@@ -76,7 +73,7 @@ export class ScriptCalls {
       this.#plan(request, firstKey);
     if (plan === null) return null;
     for (let i = 0; i < steps.length; i++) keys.push((steps[i] as Step).bucket);
-    return { keys, args: [...termValues(terms, part), ...plan.rest] };
+    return { keys, args: [...termValues(terms, part), plan.text] };
   }
 
   #plan({ steps, ...request }: StoreRequest, firstKey: number): Plan | null {
@@ -84,7 +81,7 @@ export class ScriptCalls {
     const named = steps.map((step, i) => ({ ...step, bucket: String(i) }));
     const batch = new BatchValues(Array.from({ length: firstKey - 1 }, (_, i) => `term ${i}`));
     if (!batch.push({ ...request, steps: named })) return null;
-    const plan = { steps, firstKey, rest: batch.values };
+    const plan = { steps, firstKey, text: batch.text };
     this.#plans.unshift(plan);
     this.#plans.length = Math.min(this.#plans.length, MAX_COMPARED);
     return plan;
@@ -94,11 +91,10 @@ export class ScriptCalls {
 /** Each key, each limit and each shape stands once, and is named by its number. */
 function scriptCall({ requests, terms, part }: Part): ScriptCall {
   const batch = new BatchValues(termKeys(terms));
-  let isPlain = true;
-  for (const request of requests) isPlain = batch.push(request) && isPlain;
-  const args = [...termValues(terms, part), ...batch.values];
-  return { keys: batch.keys, args: isPlain && args.length <= MAX_ARGUMENTS ? args : [JSON.stringify(args)] };
+  for (const request of requests) batch.push(request);
+  return { keys: batch.keys, args: [...termValues(terms, part), batch.text] };
 }
+
 /** Gives each item a number, from 1, in the order of first use. */
 class Numbering<Item> {
   readonly items: Item[] = [];
@@ -132,12 +128,12 @@ class BatchValues {
     return this.#keys.items;
   }
 
-  /** All of them, and in front of them where they begin. */
-  get values(): (number | string)[] {
+  /** All of them as JSON, and in front of them where they begin. */
+  get text(): string {
     const limits = this.#limits.items.flatMap(limitNumbers);
     const firstShape = PLACES.firstLimitAt + limits.length;
     const shapes = this.#shapes.values;
-    return [firstShape, firstShape + shapes.length, ...limits, ...shapes, ...this.#requests];
+    return JSON.stringify([firstShape, firstShape + shapes.length, ...limits, ...shapes, ...this.#requests]);
   }
 
   /** Adds a request. Returns whether it is plain. */
@@ -152,7 +148,7 @@ class BatchValues {
 
 /** Shapes: the limits and costs of plain requests, which only charge. A batch has each shape once. */
 class Shapes {
-  readonly values: number[] = [];
+  readonly values: (number | string)[] = [];
   readonly #limits: Numbering<LimitSpec>;
   /** The last ones, latest first: their offsets in `values`, and a request of each. */
   readonly #last: { readonly offset: number; readonly steps: readonly Step[] }[] = [];
@@ -171,7 +167,8 @@ class Shapes {
     const offset = this.values.push(steps.length);
     for (const { limit, event, shadow } of steps) {
       const number = this.#limits.numberOf(limit);
-      this.values.push(shadow === true ? -number : number, costOf(event));
+      // As text, because a number is written slower.
+      this.values.push(shadow === true ? -number : number, String(costOf(event)));
     }
     this.#last.unshift({ offset, steps });
     this.#last.length = Math.min(this.#last.length, MAX_COMPARED);
@@ -212,7 +209,7 @@ function termKeys({ incarnation, receipt }: Terms = {}): string[] {
   return keys;
 }
 
-/** Terms in the order of `PLACES`. */
+/** Terms in the order of `TERM_PLACES`. */
 function termValues(terms: Terms | undefined, part: number): (number | string)[] {
   const { notAfterMs = Number.MAX_SAFE_INTEGER, incarnation = "", receipt } = terms ?? {};
   if (receipt === undefined) return [notAfterMs, incarnation, "", "", part];

@@ -3,8 +3,8 @@
 /** The SHA-1 of each script. They are made here, because runtimes without Node have no SHA-1 at hand. */
 export const DIGESTS = {
   "apply": {
-    "server": "4fb034d30468f66d76432ac514fbf6b8349c104c",
-    "clock": "dd9b543c5b3d69fc2747dbd0757a49f99c68ef1b"
+    "server": "78fbe38987ad6ae51c0603cb2db4845ad5694bb3",
+    "clock": "22faa70975055a257f47d802e19340f5381dbc95"
   },
   "beat": {
     "server": "03a0b022b6d50fdbb12e4dc39ba05d19d9136ac9",

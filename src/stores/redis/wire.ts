@@ -10,8 +10,8 @@ import { MAX_RECEIPTS, RECEIPTS_KEPT_MS, RECEIPTS_STEP_MS } from "../../kernel/r
 import type { StepEvent, StepReply, StoreRequest } from "../../kernel/request.ts";
 import { ENDED_MEMBERS_PER_BEAT, LONGEST_LIFE_MS } from "../../store/shared-store.ts";
 
-/** Where in a batch what stands. The limits, the shapes of requests and the requests follow one another. */
-export const PLACES = {
+/** Where the terms stand among the arguments, and the batch itself behind them. */
+export const TERM_PLACES = {
   /** Until when the batch may be booked, epoch ms. */
   notAfterAt: 1,
   /** That the sender knows; "": it knows none. */
@@ -21,9 +21,14 @@ export const PLACES = {
   fromAt: 4,
   /** Which part of the batch this is; -1 less the part where this settles its own number. */
   partAt: 5,
-  firstShapeAt: 6,
-  firstRequestAt: 7,
-  firstLimitAt: 8,
+  batchAt: 6,
+} as const;
+
+/** Where in the batch what stands. The limits, the shapes of requests and the requests follow one another. */
+export const PLACES = {
+  firstShapeAt: 1,
+  firstRequestAt: 2,
+  firstLimitAt: 3,
 } as const;
 
 /** The mode of a request. The flags of `MODE_FLAGS` are added to it. */

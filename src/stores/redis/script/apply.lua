@@ -2,12 +2,12 @@
 --
 -- KEYS  The mark and the instance's receipts, where the terms name them; then every bucket and every key of a kept answer
 --       that the batch names. Each key stands once, and is named by its number from 1.
--- ARGV  Whole numbers and names, each an argument; or, where they are many, one argument: a JSON list of them. What they mean is in
---       ../wire.ts; the script has its names in capitals: `WITH_ONCE` is `withOnce` there.
---       1. The terms (PLACES), and where the shapes and the requests begin.
+-- ARGV  The terms (TERM_PLACES), and behind them the batch: a JSON list of whole numbers and names. What they mean is in ../wire.ts;
+--       the script has its names in capitals: `WITH_ONCE` is `withOnce` there.
+--       1. Where the shapes and the requests begin (PLACES).
 --       2. The limits, five numbers each (FORMS).
 --       3. Shapes of requests that only judge charges below 2^40 units on counters and token buckets: how many steps, then
---          for each step the number of its limit (negative: in shadow) and the cost.
+--          for each step the number of its limit (negative: in shadow) and the cost, as text.
 --       4. The requests. With a shape: where the shape begins among the shapes, from 1, then the key of each step. Without: 0, the
 --          mode with what belongs to its flags (MODES, MODE_FLAGS), how many steps, then for each step its key, the number of its
 --          limit (negative: in shadow), and its event with what belongs to it (EVENTS).

@@ -1,7 +1,6 @@
 -- The batch as it came, how far it has been read, and the answer as far as it has been written.
 
--- A short batch comes as arguments of its own, which are texts: to read JSON takes longer than to read these as numbers.
-local args = #ARGV == 1 and cjson.decode(ARGV[1]) or ARGV
+local args = cjson.decode(ARGV[BATCH_AT])
 local last_arg = #args
 -- Shapes of requests are numbered from behind this place.
 local before_shapes = args[FIRST_SHAPE_AT] - 1

@@ -15,6 +15,6 @@ end
 -- The limits as the kernel has them.
 for number, limit in ipairs(limits) do
   local at, rules = FIRST_LIMIT_AT + LIMIT_NUMBERS * (number - 1), rules_of_code(limit.code)
-  limit.spec = rules.limitOf(limit.code, limit.capacity, args[at + 2] + 0, args[at + 3] + 0, args[at + 4] + 0)
+  limit.spec = rules.limitOf(limit.code, limit.capacity, args[at + 2], args[at + 3], args[at + 4])
   limit.spec.rules = rules
 end

@@ -1,18 +1,11 @@
 -- The general path: any request on any key. It reads requests and states, lets the compiled kernel decide, replies, and notes what
 -- has to be written.
 -- Mirrors store/batch: decideBatch; store/receipts: decideWithReceipt
--- Uses answers: FOUND_CODES, reply, reply_fast_step, reply_step, reply_text; batch: args, last_arg, position; compiled:
+-- Uses answers: FOUND_CODES, reply, reply_fast_step, reply_step, reply_text; batch: args, position; compiled:
 --   decide_request, encode_once, rules_of_code; counters: charge_counter, counter_used, used_unknown; keys: changed,
 --   counts, ends, expiries, levels, states, values; quick/limits: charge_level, level_used, limits; quick/terms:
 --   earlier, receipts_head; requests: all_steps, found, kernel_states, kernel_steps, read_head, read_steps, request;
 --   states: claim_state, give_end, is_broken, kept_answer_in, put; terms: founds
-
--- A short batch came as texts. Only an incarnation may be a text that looks like a number.
-if #ARGV > 1 then
-  for at = 1, last_arg do
-    args[at] = at ~= INCARNATION_AT and tonumber(args[at]) or args[at]
-  end
-end
 
 states, expiries = {}, {}
 for key, end_ms in pairs(ends) do

@@ -115,7 +115,7 @@ local function read_steps(shape, may_reset, shows, may_be_fast)
     local step = all_steps[index]
     local key, number, code = args[position + 1], args[position + 2], args[position + 3]
     if shape > 0 then
-      number, code = args[shape + 2 * index - 1], args[shape + 2 * index]
+      number, code = args[shape + 2 * index - 1], args[shape + 2 * index] + 0
       position = position + 1
     else
       position = position + 3

@@ -1,7 +1,7 @@
 -- The terms of a batch: its deadline, the store's incarnation, and the receipts of the instance's last batches. A batch may
 -- come in parts: each part has a receipt of its own, and all of them count as one batch.
 -- Mirrors store/receipts: bookBatch, decideWithReceipt; encoding/receipts: decodeReceipts, encodeReceipts
--- Uses batch: args; keys: values; mark: incarnation_in; quick/terms: batch_number, earlier, incarnation, receipts_key,
+-- Uses keys: values; mark: incarnation_in; quick/terms: batch_number, earlier, incarnation, receipts_key,
 --   receipts_tail; texts: instant_of, text_of, whole_of
 
 -- How steps find the holds and grants that they name, a digit for each: earlier, those of an earlier try of this part; shown, how many
@@ -64,20 +64,21 @@ end
 -- Returns why the terms refuse the batch; or nil, what is written of the receipts in front of the batch's digits, nil where it has
 -- none, and behind them, and the receipt of an earlier try.
 local function open_terms()
-  if now_ms > args[NOT_AFTER_AT] then
+  if now_ms > ARGV[NOT_AFTER_AT] + 0 then
     return TOO_LATE
   elseif incarnation ~= "" and incarnation ~= incarnation_in(values[1] or "") then
     return OTHER_INCARNATION
   elseif batch_number == "" then
     return nil
   end
-  local number = args[NUMBER_AT]
+  local number = batch_number + 0
   -- A batch that closes its number has its part below 0.
-  local part, closes = args[PART_AT], args[PART_AT] < 0
+  local part = ARGV[PART_AT] + 0
+  local closes = part < 0
   part = closes and -1 - part or part
   -- A damaged text counts as none, as in the kernel: else the instance could book nothing any more.
   local receipts, kept_from = receipts_in(values[receipts_key] or "")
-  local from = max(args[FROM_AT], kept_from or 1)
+  local from = max(ARGV[FROM_AT] + 0, kept_from or 1)
   local earlier, others, count = split_receipts(receipts or {}, number, part, from)
   -- The sender may have heard of a denial already: no caller would use what passes now.
   if number < from or (earlier and not closes and (earlier.is_closed or find(earlier.booked, "0", 1, true))) then

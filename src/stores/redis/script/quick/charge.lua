@@ -6,7 +6,7 @@
 replied = replied + 1
 replies[replied] = fits and FITS or allowed and ALLOWED or FIRM
 for step = 1, step_count do
-  local key, number, cost = args[position + 1 + step] + 0, shape_steps[2 * step - 1], shape_steps[2 * step]
+  local key, number, cost = args[position + 1 + step], shape_steps[2 * step - 1], shape_steps[2 * step]
   local limit = limits[number < 0 and -number or number]
   local needed, units, left_ms, retry_ms = cost > 0 and cost or 1, nil, nil, nil
   if not limit.new_end_ms then
@@ -20,7 +20,7 @@ for step = 1, step_count do
         end_ms = limit.new_end_ms
         ends[key], changed[key] = end_ms, true
       end
-      -- A number that is sent as it came, as text, is written faster.
+      -- As text, as the cost came, a number is written faster.
       local raised = changed[key]
       raised = raised == true or raised and raised + cost or args[shape + before_shapes + 2 * step]
       counts[key], changed[key] = units, raised

@@ -5,19 +5,19 @@
 --   states, values; quick/limits: level_used, limits; quick/terms: earlier
 
 -- Where the request's shape is in `args`. `fits`: nil where only the general path can tell.
-local shape, fits, allowed = args[position + 1] + 0, nil, true
+local shape, fits, allowed = args[position + 1], nil, true
 if shape ~= NO_SHAPE and not earlier then
   fits = true
   if shape ~= shape_read then
     local at = shape + before_shapes
-    shape_read, step_count, shape_steps = shape, args[at] + 0, { args[at + 1] + 0, args[at + 2] + 0 }
+    shape_read, step_count, shape_steps = shape, args[at], { args[at + 1], args[at + 2] + 0 }
     for step = 3, 2 * step_count, 2 do
-      shape_steps[step], shape_steps[step + 1] = args[at + step] + 0, args[at + step + 1] + 0
+      shape_steps[step], shape_steps[step + 1] = args[at + step], args[at + step + 1] + 0
     end
   end
 end
 for step = 1, fits and step_count or 0 do
-  local key, number, cost = args[position + 1 + step] + 0, shape_steps[2 * step - 1], shape_steps[2 * step]
+  local key, number, cost = args[position + 1 + step], shape_steps[2 * step - 1], shape_steps[2 * step]
   local limit, units = limits[number < 0 and -number or number], counts[key]
   if not limit.new_end_ms then
     units = limit.code == TOKEN_BUCKET and level_used(limit, key) or nil
