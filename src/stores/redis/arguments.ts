@@ -51,8 +51,13 @@ export function partsOf(requests: readonly StoreRequest[]): (readonly StoreReque
 interface Plan {
   readonly steps: readonly Step[];
   readonly firstKey: number;
-  readonly text: string;
+  /** Whether its answer is kept. Then the request's fingerprint stands between the texts. */
+  readonly isKept: boolean;
+  readonly texts: readonly string[];
 }
+
+/** A fingerprint that no request has. */
+const ANY = "?";
 
 /** Makes script calls. It remembers plans, because most requests come alone, and ask what another one has asked. */
 export class ScriptCalls {
@@ -65,23 +70,26 @@ export class ScriptCalls {
   #ofOne({ requests, terms, part }: Part): ScriptCall | null {
     const [request] = requests;
     if (request === undefined || requests.length > 1 || !isJudged(request)) return null;
-    const { steps } = request;
+    const { steps, once } = request;
     const keys = termKeys(terms);
     const firstKey = keys.length + 1;
+    const isKept = once !== undefined;
     const plan =
-      this.#plans.find((each) => each.firstKey === firstKey && isAlike(each.steps, steps)) ??
+      this.#plans.find((each) => each.firstKey === firstKey && each.isKept === isKept && isAlike(each.steps, steps)) ??
       this.#plan(request, firstKey);
     if (plan === null) return null;
+    if (isKept) keys.push(once.key);
     for (let i = 0; i < steps.length; i++) keys.push((steps[i] as Step).bucket);
-    return { keys, args: [...termValues(terms, part), plan.text] };
+    return { keys, args: [...termValues(terms, part), plan.texts.join(once?.request)] };
   }
 
-  #plan({ steps, ...request }: StoreRequest, firstKey: number): Plan | null {
+  #plan({ steps, once, ...request }: StoreRequest, firstKey: number): Plan | null {
     // Each of its buckets has a key of its own.
     const named = steps.map((step, i) => ({ ...step, bucket: String(i) }));
     const batch = new BatchValues(Array.from({ length: firstKey - 1 }, (_, i) => `term ${i}`));
-    if (!batch.push({ ...request, steps: named })) return null;
-    const plan = { steps, firstKey, text: batch.text };
+    const isKept = once !== undefined;
+    if (!batch.push({ ...request, ...(isKept && { once: { key: "", request: ANY } }), steps: named })) return null;
+    const plan = { steps, firstKey, isKept, texts: isKept ? batch.text.split(ANY) : [batch.text] };
     this.#plans.unshift(plan);
     this.#plans.length = Math.min(this.#plans.length, MAX_COMPARED);
     return plan;
@@ -139,10 +147,16 @@ class BatchValues {
   /** Adds a request. Returns whether it is plain. */
   push(request: StoreRequest): boolean {
     const shape = this.#shapes.offsetOf(request);
-    this.#requests.push(shape);
-    if (shape === ABSENT.noShape) pushRequest(this.#requests, request, this.#keys, this.#limits);
-    else for (const { bucket } of request.steps) this.#requests.push(this.#keys.numberOf(bucket));
-    return shape !== ABSENT.noShape;
+    if (shape === ABSENT.noShape) {
+      this.#requests.push(shape);
+      pushRequest(this.#requests, request, this.#keys, this.#limits);
+      return false;
+    }
+    const { once, steps } = request;
+    if (once === undefined) this.#requests.push(shape);
+    else this.#requests.push(-shape, this.#keys.numberOf(once.key), once.request);
+    for (const { bucket } of steps) this.#requests.push(this.#keys.numberOf(bucket));
+    return true;
   }
 }
 
@@ -176,9 +190,10 @@ class Shapes {
   }
 }
 
-/** Whether a request is only judged, at once. */
-function isJudged({ mode, once, wait, atMs }: StoreRequest): boolean {
-  return mode === "judge" && once === undefined && wait === undefined && atMs === undefined;
+/** Whether a request is only judged, at once, and its answer is kept, where it is, beside its buckets. */
+function isJudged({ mode, steps, once, wait, atMs }: StoreRequest): boolean {
+  if (mode !== "judge" || wait !== undefined || atMs !== undefined) return false;
+  return once === undefined || steps.every(({ bucket }) => bucket !== once.key);
 }
 
 /** Whether a step charges a limit that the script's fast path knows, with numbers that are far from where sums saturate. */

@@ -3,8 +3,8 @@
 /** The SHA-1 of each script. They are made here, because runtimes without Node have no SHA-1 at hand. */
 export const DIGESTS = {
   "apply": {
-    "server": "78fbe38987ad6ae51c0603cb2db4845ad5694bb3",
-    "clock": "22faa70975055a257f47d802e19340f5381dbc95"
+    "server": "209cb58bc0935d6b411ddeb30af705ffc80a9623",
+    "clock": "9429aed97c159c196ea113b496de4d6e79fdf77c"
   },
   "beat": {
     "server": "03a0b022b6d50fdbb12e4dc39ba05d19d9136ac9",

@@ -8,8 +8,8 @@
 --       2. The limits, five numbers each (FORMS).
 --       3. Shapes of requests that only judge charges below 2^40 units on counters and token buckets: how many steps, then
 --          for each step the number of its limit (negative: in shadow) and the cost, as text.
---       4. The requests. With a shape: where the shape begins among the shapes, from 1, then the key of each step. Without: 0, the
---          mode with what belongs to its flags (MODES, MODE_FLAGS), how many steps, then for each step its key, the number of its
+--       4. The requests. With a shape: where the shape begins among the shapes, from 1, then the key of each step. One whose answer
+--          is kept has its shape below 0, then the key of the answer and the request's fingerprint. Without: 0, the mode with what belongs to its flags (MODES, MODE_FLAGS), how many steps, then for each step its key, the number of its
 --          limit (negative: in shadow), and its event with what belongs to it (EVENTS).
 -- Returns whole numbers, the largest as text: the time (epoch ms), then one refusal (REFUSALS), or for each request a reply
 --       (REPLIES). A step's reply: units granted as a negative number, where there are any; units used; ms until all units are

@@ -12,6 +12,8 @@ local expiries = none
 -- the bucket stood at it (epoch ms), and the size of a unit in it.
 local counts, ends = {}, {}
 local levels, base_instants, unit_sizes = none, none, none
+-- Of each answer that the quick way keeps: its text.
+local kept_texts = none
 -- What the general path has: a state, false where the key holds nothing, or DAMAGED or WRONG_TYPE.
 local states = none
 -- Keys that have to be written: true; or by how much a counter is raised, where only the quick way has changed it, and not its end.

@@ -40,7 +40,10 @@ local request = {}
 -- Reads a request up to its steps. Returns its shape, or 0.
 local function read_head()
   local shape = argument()
-  local mode = shape > 0 and JUDGE or argument()
+  local mode = shape == NO_SHAPE and argument() or JUDGE
+  if shape < NO_SHAPE then
+    shape, mode = -shape, JUDGE + WITH_ONCE
+  end
   request.atMs, request.wait, request.once, request.once_key = nil, nil, nil, nil
   if mode >= WITH_TIME then
     mode, request.atMs = mode - WITH_TIME, argument()

@@ -1,8 +1,8 @@
 -- What keys hold as the kernel has it: states of buckets, and answers that are kept.
 -- Mirrors encoding/state: decodeState, encodeState
 -- Uses compiled: decode_held, decode_once, decode_spent, encode_held, encode_once, encode_spent, kept_until_ms;
---   counters: number_of; keys: base_instants, changed, counts, ends, expiries, levels, states, unit_sizes, values;
---   mark: incarnation_in; terms: receipts_in
+--   counters: number_of; keys: base_instants, changed, counts, ends, expiries, kept_texts, levels, states, unit_sizes,
+--   values; mark: incarnation_in; terms: receipts_in
 
 local NOT_A_BUCKET = { kind = "other", expiresAtMs = 0 }
 
@@ -65,6 +65,8 @@ local function claim_state(key)
   elseif units or levels[key] then
     state = ends[key] > 0 and (units and counter_state(units, ends[key]) or level_state(key)) or text and ENDED or false
     counts[key], levels[key] = nil, nil
+  elseif kept_texts[key] then
+    state, kept_texts[key] = decode(kept_texts[key], ends[key]), nil
   elseif text then
     expiries[key] = expiries[key] or call("PEXPIRETIME", keys[key])
     state = decode(text, expiries[key]) or DAMAGED

@@ -1,7 +1,7 @@
 -- Token buckets as the fast path has them: a level, the instant of that level, and the size of a unit in it.
 -- Mirrors algorithms/rules/token-bucket: levelAt, riseOf, tokenBucketRules
--- Uses keys: base_instants, changed, counts, ends, levels, states, unit_sizes, values; quick/limits: charge_level,
---   level_left, level_text, level_used, rise_of
+-- Uses keys: base_instants, changed, counts, ends, kept_texts, levels, states, unit_sizes, values; quick/limits:
+--   charge_level, level_left, level_text, level_used, rise_of
 
 levels, base_instants, unit_sizes = {}, {}, {}
 
@@ -23,7 +23,7 @@ end
 -- Takes a key for the fast path. Returns its level, or nil where the fast path cannot take it.
 local function claim_level(limit, key)
   local text = values[key]
-  if states[key] ~= nil or counts[key] then
+  if states[key] ~= nil or counts[key] or kept_texts[key] then
     return nil
   end
   local level, base_ms, size, end_ms = 0, 0, 0, 0

@@ -1,7 +1,7 @@
 -- Writes at the end of a batch what it has changed: all of it or nothing. Redis does not roll back a script that fails, so the
 -- script finds out before the first value is written whether the server refuses a write, for lack of a right or of memory.
--- Uses counters: number_of; keys: changed, counts, ends, expiries, levels, states, values; quick/limits: level_text;
---   quick/terms: receipts_head, receipts_key; states: encode_state; terms: end_of_receipts; texts: text_of
+-- Uses counters: number_of; keys: changed, counts, ends, expiries, kept_texts, levels, states, values; quick/limits:
+--   level_text; quick/terms: receipts_head, receipts_key; states: encode_state; terms: end_of_receipts; texts: text_of
 
 -- Units and end of a state that is a plain counter; nil for any other.
 local function counter_in(state)
@@ -23,6 +23,8 @@ local function write_other(key)
   local state = states[key]
   if levels[key] then
     call("SET", keys[key], level_text(key), "PXAT", ends[key])
+  elseif kept_texts[key] then
+    call("SET", keys[key], kept_texts[key], "PXAT", ends[key])
   elseif not state then
     -- Removes the key, and needs no right of its own for that.
     call("PEXPIREAT", keys[key], 1)

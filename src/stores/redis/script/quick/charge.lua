@@ -1,12 +1,14 @@
 -- Replies to a request that the quick way can decide, and charges it where it is allowed.
 -- Mirrors decide-fast: decidePlain; algorithms/rules/counter: counterFreeAfterMs, spentIn, withSpent
 -- Uses apply: shape_steps, step_count; batch: args, before_shapes, position, replied, replies; keys: changed, counts,
---   ends; quick/decide: allowed, fits, shape; quick/limits: charge_level, limits
+--   ends, kept_texts, none; quick/decide: allowed, before_keys, fits, once_key, shape; quick/limits: charge_level,
+--   limits
 
 replied = replied + 1
 replies[replied] = fits and FITS or allowed and ALLOWED or FIRM
+local kept_text = once_key and allowed and "o1 " .. args[before_keys] .. " . " .. format("%.0f", now_ms) .. " 1"
 for step = 1, step_count do
-  local key, number, cost = args[position + 1 + step], shape_steps[2 * step - 1], shape_steps[2 * step]
+  local key, number, cost = args[before_keys + step], shape_steps[2 * step - 1], shape_steps[2 * step]
   local limit = limits[number < 0 and -number or number]
   local needed, units, left_ms, retry_ms = cost > 0 and cost or 1, nil, nil, nil
   if not limit.new_end_ms then
@@ -34,5 +36,13 @@ for step = 1, step_count do
     replied = replied + 1
     replies[replied] = retry_ms
   end
+  if kept_text then
+    local retry = retry_ms < 0 and "-" or format("%.0f", retry_ms)
+    kept_text = kept_text .. format("%s%.0f,%.0f,%.0f,%s,-", step > 1 and ";" or " ", cost, units, left_ms, retry)
+  end
 end
-position = position + 1 + step_count
+if kept_text then
+  kept_texts = kept_texts == none and {} or kept_texts
+  kept_texts[once_key], ends[once_key], changed[once_key] = kept_text, now_ms + REMEMBERED_MS, true
+end
+position = before_keys + step_count

@@ -1,11 +1,15 @@
 -- The quick way for one request: it charges counters and token buckets that are there as numbers, or nothing is there. Nearly all
 -- requests are such. In Lua a function takes as long to make as a request to decide: so this is none, and stands in a loop.
 -- Mirrors decide-fast: decidePlain; algorithms/rules/counter: counterFreeAfterMs, spentIn, withSpent
--- Uses apply: shape_read, shape_steps, step_count; batch: args, before_shapes, position; keys: counts, ends, levels,
---   states, values; quick/limits: level_used, limits; quick/terms: earlier
+-- Uses apply: shape_read, shape_steps, step_count; batch: args, before_shapes, position; keys: counts, ends,
+--   kept_texts, levels, states, values; quick/limits: level_used, limits; quick/terms: earlier
 
--- Where the request's shape is in `args`. `fits`: nil where only the general path can tell.
-local shape, fits, allowed = args[position + 1], nil, true
+-- Where the request's shape is in `args`, behind what its keys follow, and the key under which its answer is kept. `fits`: nil where
+-- only the general path can tell.
+local shape, before_keys, once_key, fits, allowed = args[position + 1], position + 1, nil, nil, true
+if shape < NO_SHAPE then
+  shape, before_keys, once_key = -shape, position + 3, args[position + 2]
+end
 if shape ~= NO_SHAPE and not earlier then
   fits = true
   if shape ~= shape_read then
@@ -16,12 +20,18 @@ if shape ~= NO_SHAPE and not earlier then
     end
   end
 end
+-- Another answer may be kept there, or what is none.
+if once_key and (values[once_key] or counts[once_key] or levels[once_key] or kept_texts[once_key] or states[once_key] ~= nil) then
+  fits = nil
+elseif once_key and call("EXISTS", keys[once_key]) == 1 then
+  fits = nil
+end
 for step = 1, fits and step_count or 0 do
-  local key, number, cost = args[position + 1 + step], shape_steps[2 * step - 1], shape_steps[2 * step]
+  local key, number, cost = args[before_keys + step], shape_steps[2 * step - 1], shape_steps[2 * step]
   local limit, units = limits[number < 0 and -number or number], counts[key]
   if not limit.new_end_ms then
     units = limit.code == TOKEN_BUCKET and level_used(limit, key) or nil
-  elseif not units and states[key] == nil and not levels[key] then
+  elseif not units and states[key] == nil and not levels[key] and not kept_texts[key] then
     local text, end_ms = values[key], 0
     if text then
       units = (text == "0" or find(text, "^[1-9]%d*$")) and text + 0

@@ -1,7 +1,7 @@
 -- Writes what the quick way has changed: all of it or nothing. INCRBY comes first, because it costs Redis the least: where it fails,
 -- nothing is written. Where the server then refuses SET, for lack of a right, what INCRBY did is taken back.
--- Uses apply: digits; keys: changed, counts, ends, levels, none; quick/limits: level_text; quick/terms: keeps_end,
---   receipts_head, receipts_key, receipts_tail
+-- Uses apply: digits; keys: changed, counts, ends, kept_texts, levels, none; quick/limits: level_text; quick/terms:
+--   keeps_end, receipts_head, receipts_key, receipts_tail
 
 -- What the server answers that refuses to write.
 local others, refused
@@ -15,7 +15,7 @@ for key = 1, #keys do
   end
 end
 for _, key in ipairs(others or none) do
-  local written = try_call("SET", keys[key], levels[key] and level_text(key) or counts[key], "PXAT", ends[key])
+  local written = try_call("SET", keys[key], levels[key] and level_text(key) or kept_texts[key] or counts[key], "PXAT", ends[key])
   refused = refused or written.err and written
 end
 if receipts_head and not refused then
