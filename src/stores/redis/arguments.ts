@@ -4,7 +4,9 @@ import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts
 import { MARK_KEY, receiptsKey } from "../../kernel/receipts.ts";
 import type { Step, StepEvent, StoreRequest } from "../../kernel/request.ts";
 import type { Terms } from "../../store/shared-store.ts";
-import { ABSENT, BOUNDS, EVENTS, LIMIT_NUMBERS, MODE_FLAGS, MODES, PLACES, STEP_FLAGS } from "./wire.ts";
+import { Numbering } from "./numbering.ts";
+import { pushRequest } from "./request-values.ts";
+import { ABSENT, BOUNDS, LIMIT_NUMBERS, PLACES } from "./wire.ts";
 
 /** A batch, or a part of one, which goes to one script. */
 export interface Part {
@@ -22,8 +24,6 @@ export interface ScriptCall {
 
 /** With how many of the last shapes a request is compared: most batches have one, or a few. */
 const MAX_COMPARED = 4;
-
-type Hold = Extract<StepEvent, { type: "hold" }>;
 
 /** Redis does nothing else while a script runs: a longer batch is sent as several scripts, pipelined. */
 const MAX_KEYS = 256;
@@ -101,24 +101,6 @@ function scriptCall({ requests, terms, part }: Part): ScriptCall {
   const batch = new BatchValues(termKeys(terms));
   for (const request of requests) batch.push(request);
   return { keys: batch.keys, args: [...termValues(terms, part), batch.text] };
-}
-
-/** Gives each item a number, from 1, in the order of first use. */
-class Numbering<Item> {
-  readonly items: Item[] = [];
-  readonly #numbers = new Map<Item, number>();
-
-  constructor(items: readonly Item[] = []) {
-    for (const item of items) this.numberOf(item);
-  }
-
-  numberOf(item: Item): number {
-    const known = this.#numbers.get(item);
-    if (known !== undefined) return known;
-    const number = this.items.push(item);
-    this.#numbers.set(item, number);
-    return number;
-  }
 }
 
 /** The limits, shapes and requests of a batch, and the keys that they name. */
@@ -230,72 +212,6 @@ function termValues(terms: Terms | undefined, part: number): (number | string)[]
   if (receipt === undefined) return [notAfterMs, incarnation, "", "", part];
   const { number, from, closes = false } = receipt;
   return [notAfterMs, incarnation, number, from, closes ? -1 - part : part];
-}
-
-function pushRequest(
-  values: (number | string)[],
-  { mode, steps, once, wait, atMs }: StoreRequest,
-  keys: Numbering<string>,
-  limits: Numbering<LimitSpec>,
-): void {
-  const isOnce = once !== undefined && mode !== "peek";
-  const onceFlag = isOnce ? MODE_FLAGS.withOnce : 0;
-  const waitFlag = wait === undefined ? 0 : MODE_FLAGS.withWait;
-  const timeFlag = atMs === undefined ? 0 : MODE_FLAGS.withTime;
-  values.push(MODES[mode] + onceFlag + waitFlag + timeFlag);
-  if (atMs !== undefined) values.push(atMs);
-  if (wait !== undefined) values.push(wait.id, wait.maxMs);
-  if (isOnce) values.push(keys.numberOf(once.key), once.request);
-  values.push(steps.length);
-  let last: Hold | undefined;
-  for (const { bucket, limit, event, shadow, atMs: ownAtMs } of steps) {
-    const number = limits.numberOf(limit);
-    values.push(keys.numberOf(bucket), shadow === true ? -number : number);
-    if (atMs !== undefined && ownAtMs !== undefined) values.push(STEP_FLAGS.ownTime, ownAtMs);
-    pushEvent(values, event, last);
-    if (event.type === "hold") last = event;
-  }
-}
-
-/** Most requests make the same hold in all their buckets: `last` is the request's last hold. */
-function pushEvent(values: (number | string)[], event: StepEvent, last: Hold | undefined): void {
-  switch (event.type) {
-    case "charge":
-      if (event.seen === undefined) values.push(event.cost);
-      else values.push(EVENTS.chargeValue, event.seen, event.cost);
-      break;
-    case "report":
-      values.push(EVENTS.report, event.outcome ?? ABSENT.noOutcome);
-      break;
-    case "grant":
-      values.push(EVENTS.grant, event.id, event.units, event.leaseMs);
-      break;
-    case "raise":
-      values.push(EVENTS.raise, event.id, event.units, event.atMs, event.keptMs, event.lost === "some" ? 1 : 0);
-      break;
-    case "read":
-    case "reset":
-      values.push(EVENTS[event.type]);
-      break;
-    case "hold":
-      if (last !== undefined && isSame(last, event)) values.push(EVENTS.sameHold);
-      else values.push(EVENTS.hold, event.id, event.units, event.leaseMs, event.onExpiry === "charge" ? 1 : 0);
-      break;
-    case "settle":
-      values.push(EVENTS.settle, event.id, event.units);
-      break;
-    case "extend":
-      values.push(EVENTS.extend, event.id, event.leaseMs);
-      break;
-    case "revoke":
-      values.push(EVENTS.revoke, event.id);
-      break;
-  }
-}
-
-function isSame(one: Hold, other: Hold): boolean {
-  const { id, units, leaseMs, onExpiry } = one;
-  return id === other.id && units === other.units && leaseMs === other.leaseMs && onExpiry === other.onExpiry;
 }
 
 /** The code of a limit's form, and its numbers, padded with zeros to `LIMIT_NUMBERS`. */

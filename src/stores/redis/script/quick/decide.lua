@@ -20,7 +20,7 @@ if shape ~= NO_SHAPE and not earlier then
     end
   end
 end
--- Another answer may be kept there, or what is none.
+-- Where anything is kept there, only the general path knows what it is.
 if once_key and (values[once_key] or counts[once_key] or levels[once_key] or kept_texts[once_key] or states[once_key] ~= nil) then
   fits = nil
 elseif once_key and call("EXISTS", keys[once_key]) == 1 then
