@@ -41,7 +41,7 @@ type Opening = () => Promise<Opened>;
 
 interface LiveStore {
   readonly name: string;
-  readonly needs?: ServerName;
+  readonly needs?: readonly ServerName[];
   /** What the numbers of sessions share. */
   readonly note: string;
   /** Starts what is needed. Resolves with functions that store so many live sessions. */

@@ -15,6 +15,7 @@ import { serverVersions } from "./servers.ts";
 const NAMES = [
   "redis-one-limit",
   "redis-three-limits",
+  "redis-few",
   "redis-inside",
   "redis-bytes",
   "latency",
@@ -24,6 +25,7 @@ const NAMES = [
   "sqlite",
   "postgres",
   "postgres-few",
+  "service",
   "live-redis",
   "live-sqlite",
   "live-postgres",
@@ -60,10 +62,11 @@ async function runAll(): Promise<Run> {
   const [skipped, failed]: [Missing[], Missing[]] = [[], []];
   for (const name of names) {
     const { section }: { readonly section: Section } = await import(`./sections/${name}.ts`);
-    const { title, meaning, needs } = section;
+    const { title, meaning, needs = [] } = section;
     progress(name);
-    if (needs !== undefined && versions[needs] === null) {
-      skipped.push({ name, reason: `${INSTALLED[needs]} is not installed` });
+    const absent = needs.find((server) => versions[server] === null);
+    if (absent !== undefined) {
+      skipped.push({ name, reason: `${INSTALLED[absent]} is not installed` });
       continue;
     }
     const measured = await measuredOrReason(name);

@@ -8,8 +8,8 @@ import type { ServerName } from "./servers.ts";
 /** One question. It is measured in a process of its own, and so with a fresh heap. */
 export interface Section {
   readonly title: string;
-  /** The server without which it is skipped. */
-  readonly needs?: ServerName;
+  /** The servers without which it is skipped. */
+  readonly needs?: readonly ServerName[];
   /** What its figures mean and do not mean, as Markdown. */
   readonly meaning: string;
   measure(isShort: boolean): Promise<Measured>;

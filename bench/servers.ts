@@ -46,6 +46,7 @@ export async function startRedis(): Promise<RedisServer> {
 export const CONNECTIONS = 10;
 
 export interface PostgresServer extends AsyncDisposable {
+  readonly url: string;
   /** For what is done between measurements. No contender uses it. */
   readonly control: pg.Pool;
   /** A pool of `CONNECTIONS`. */
@@ -61,6 +62,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   const pool = () => new pg.Pool({ connectionString: server.url, max: CONNECTIONS });
   const control = pool();
   return {
+    url: server.url,
     control,
     pool,
     async [Symbol.asyncDispose]() {

@@ -38,7 +38,7 @@ const LEASED_POLICY: PolicyInput = {
 
 export const section: Section = {
   title: "Decided in process",
-  needs: "redis",
+  needs: ["redis"],
   meaning: `One caller in a loop, each answer awaited, with the limiter's default options and a Redis on loopback. A leased
 limit is a limit per tool of which the process has borrowed units ahead (\`borrow: "auto"\`); it is measured after one
 second of calls. A used-up bucket is called on and on after its first denial: while it denies, Redis need not be asked for a

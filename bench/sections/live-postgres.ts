@@ -9,7 +9,7 @@ const AT_ONCE = 100_000;
 
 export const section = liveSection({
   name: "Postgres",
-  needs: "postgres",
+  needs: ["postgres"],
   note: `Each number of sessions has a schema of its own on one server. The bare statements have a table with the same rows. They
 lock, read and write the same rows in the same transactions of 256 calls, two at a time, by prepared statements, and have no policy,
 checks, expiry, verdicts or receipts.`,

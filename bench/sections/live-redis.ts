@@ -9,7 +9,7 @@ const AT_ONCE = 10_000;
 
 export const section = liveSection({
   name: "Redis",
-  needs: "redis",
+  needs: ["redis"],
   note: "Each number of sessions has a Redis of its own.",
   start: async (stack) => ({
     async store(sessions) {

@@ -1,14 +1,16 @@
 // In memory: beside the bare form, which answers as much, and beside the memory limiters of peers.
 
-import { type Call, PER_SESSION, scheduleOf, sessionName, THREE, zipfScheduleOf } from "../calls.ts";
+import { type Call, PEER, PER_SESSION, scheduleOf, sessionName, THREE, zipfScheduleOf } from "../calls.ts";
 import { number } from "../harness.ts";
 import { contendersOnOne, contendersOnSeveral } from "../memory-contenders.ts";
 import { race, type Speed } from "../race.ts";
-import { atMost, bestPeer, headline, type Section, speedNamed, speedTables } from "../section.ts";
+import { atLeast, atMost, bestPeer, type Goal, headline, type Section, speedNamed, speedTables } from "../section.ts";
 
 const FULL = { few: 1_000, many: 1_000_000, calls: 80_000, rounds: 5, several: { calls: 80_000, sessions: 10_000 } };
 const SHORT = { few: 100, many: 10_000, calls: 4_000, rounds: 1, several: { calls: 4_000, sessions: 500 } };
 const TIMES_BARE = 2;
+/** How many times as fast as the peer: with one limit, and with three. */
+const TIMES_PEER = { one: 1, three: 1.5 };
 const BARE_FORM = "bare form, with the whole decision";
 
 export const section: Section = {
@@ -43,16 +45,29 @@ asked before it ("in turn"), or with it ("Promise.all").`,
     return {
       tables: speedTables(speeds),
       work: `${number(calls)} calls a round, one limit; ${number(several.calls)} over three limits`,
-      goals: groups.map(({ name }) => {
-        const { ratio } = speedNamed(speeds, name, BARE_FORM);
-        return atMost(`${name}: times as long as the bare form`, TIMES_BARE, ratio, reason);
-      }),
+      goals: [
+        ...groups.map(({ name }) => {
+          const { ratio } = speedNamed(speeds, name, BARE_FORM);
+          return atMost(`${name}: times as long as the bare form`, TIMES_BARE, ratio, reason);
+        }),
+        timesPeer(speeds, groups[0]?.name ?? "", TIMES_PEER.one),
+        timesPeer(speeds, onThree, TIMES_PEER.three),
+      ],
       headlines: [...groups.map(({ name }) => name), onThree].map((group) => {
         return headline(speeds, group, bestPeer(speeds, group));
       }),
     };
   },
 };
+
+/** The goal beside rate-limiter-flexible alone, in the fastest way to use it. */
+function timesPeer(speeds: readonly Speed[], group: string, wanted: number): Goal {
+  const peer = bestPeer(
+    speeds.filter(({ name }) => name.startsWith(PEER)),
+    group,
+  );
+  return atLeast(`${group}: times as fast as ${peer.name}`, wanted, 1 / peer.ratio);
+}
 
 /** The calls of the session that makes most of them. */
 function mostCalls(calls: readonly Call[]): number {

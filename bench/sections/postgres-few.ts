@@ -29,7 +29,7 @@ const LOADS: readonly Load[] = [
 
 export const section: Section = {
   title: "Postgres, few calls in flight",
-  needs: "postgres",
+  needs: ["postgres"],
   meaning: `As in the section before, with one limit and three. A single call of Tollgate is one statement with all limits,
 and with what failover needs; a batch is two round trips. With three limits and \`Promise.all\` ${PEER} uses three connections
 at the same time, and may count a call by some of its limits only.`,

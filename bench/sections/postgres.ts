@@ -17,7 +17,7 @@ const TIMES_THE_PEER = 5;
 
 export const section: Section = {
   title: GROUP,
-  needs: "postgres",
+  needs: ["postgres"],
   meaning: `One Postgres with fsync on this machine's loopback, pools of ${CONNECTIONS} connections, ${IN_FLIGHT} calls
 in flight. All pass, because on parallel connections it is undefined which of two calls is the first. Tollgate decides the
 three limits of a call in one transaction, together with those of other calls. ${PEER} asks three times, each in its own

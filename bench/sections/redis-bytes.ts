@@ -18,7 +18,7 @@ const BYTES_A_HOLD = 500;
 
 export const section: Section = {
   title: "Bytes inside Redis",
-  needs: "redis",
+  needs: ["redis"],
   meaning: `How much \`used_memory\` of \`INFO memory\` grows for each key or call. Tollgate's counters are integers with an
 expiry, so they should take what \`SET key 1 EX\` of the same key takes. A hold is over three limits. Its bytes are those
 beyond its counters, in the same keys. Under an idempotency key Redis also keeps its answer, in a key of its own.`,

@@ -1,7 +1,7 @@
-// Inside Redis: how long decisions take there, in batches of 64. Redis runs one command at a time, so this is the bound of
-// all instances together.
+// Inside Redis: how long decisions take there, alone and in batches of 64. Redis runs one command at a time, so this is the bound
+// of all instances together.
 
-import { arrivingAgain, PEER, scheduleOf, THREE } from "../calls.ts";
+import { arrivingAgain, type Limit, ONE, PEER, roomy, scheduleOf, THREE } from "../calls.ts";
 import { median, number, ratioOf } from "../harness.ts";
 import { inRound, inTurn } from "../race.ts";
 import { ALONE, redisContenders } from "../redis-contenders.ts";
@@ -13,6 +13,8 @@ import { startRedis } from "../servers.ts";
 const FULL = { sessions: 10_000, calls: 80_000, rounds: 4 };
 const SHORT = { sessions: 160, calls: 1_280, rounds: 1 };
 const CHOSEN = ["Tollgate", "Tollgate, failover: false", `${PEER}, Promise.all`, ALONE];
+const CHOSEN_ALONE = ["Tollgate", "Tollgate, failover: false", PEER, ALONE];
+const US_ALONE = 15;
 const US_A_DECISION = 20;
 const TIMES_INCR = 6;
 const US_A_RESERVATION = 35;
@@ -20,35 +22,43 @@ const US_OVER_SEVEN = 50;
 
 export const section: Section = {
   title: "Inside Redis",
-  needs: "redis",
-  meaning: `${BATCH} calls in flight, which Tollgate sends as one script. "µs" is the wall time of the commands that decide,
+  needs: ["redis"],
+  meaning: `Calls that come alone, and ${BATCH} calls in flight, which Tollgate sends as one script. "µs" is the wall time of the commands that decide,
 from \`INFO commandstats\`, so a busy machine makes it longer. "Processor µs" is the time of the whole server, from \`INFO
-cpu\`: it also reads and answers, which many small commands pay for. An INCR here is three, one for each limit. A
+cpu\`: it also reads and answers, which many small commands pay for. With three limits an INCR is three, one for each. A
 reservation is over the same three limits, each under an idempotency key of its own, so Redis also keeps its answer.
 Seven limits are of all kinds: a token bucket, a calendar window, and calls in progress, held while a function runs.`,
 
   async measure(isShort) {
     const { sessions, calls: count, rounds } = isShort ? SHORT : FULL;
     const calls = scheduleOf(sessions, count);
-    await using server = await startRedis();
-    const field = redisContenders("ioredis", "three limits", { server, limits: THREE, inFlight: BATCH });
-    const contenders = CHOSEN.flatMap((name) => field.filter((each) => each.name === name));
-    const costs = await inTurn(contenders, rounds, (contender) =>
-      inRound(contender, calls, (decideAll) => costOf(server, calls.length, decideAll)),
-    );
     const some = calls.slice(0, count >> 2);
+    await using server = await startRedis();
+    const costsOf = (names: readonly string[], limits: readonly Limit[], inFlight: number) => {
+      const field = redisContenders("ioredis", "inside Redis", { server, limits, inFlight });
+      const contenders = names.flatMap((name) => field.filter((each) => each.name === name));
+      const asked = inFlight === 1 ? some : calls;
+      return inTurn(contenders, rounds, (contender) =>
+        inRound(contender, asked, (decideAll) => costOf(server, asked.length, decideAll)),
+      );
+    };
+    const alone = await costsOf(CHOSEN_ALONE, roomy(ONE), 1);
+    const together = await costsOf(CHOSEN, THREE, BATCH);
     const [held = []] = await inTurn([holdTimes], rounds, (times) => times(server, some.map(arrivingAgain)));
     const [seven = []] = await inTurn([sevenLimits], rounds, (times) => times(server, some.map(arrivingAgain)));
 
-    const micros = costs.map((each) => each.map(({ microseconds }) => microseconds));
-    const [own = [], , , incr = []] = micros;
+    const microsOf = (costs: readonly Cost[] = []) => costs.map(({ microseconds }) => microseconds);
+    const [ownAlone] = alone.map(microsOf);
+    const [own = [], , , incr = []] = together.map(microsOf);
     const reserve = median(held.map((each) => each.reserve));
     const settle = median(held.map((each) => each.settle));
     const ofSeven = median(seven.map((each) => each.microseconds));
     const commands = median(seven.map((each) => each.commands)).toFixed(3);
+    const head = ["commands per decision", "µs per decision", "processor µs, with the network"];
     return {
-      work: `${number(count)} calls of ${number(sessions)} sessions in one random order, ${BATCH} in flight`,
+      work: `${number(count)} calls of ${number(sessions)} sessions in one random order, ${BATCH} in flight; a quarter of them alone`,
       goals: [
+        atMost("one limit, inside Redis: µs per decision that comes alone", US_ALONE, median(ownAlone ?? [])),
         atMost("three limits, inside Redis: µs per decision", US_A_DECISION, median(own)),
         atMost("three limits, inside Redis: times three INCRs", TIMES_INCR, ratioOf(own, incr)),
         atMost("three limits, inside Redis: µs per reservation under a key", US_A_RESERVATION, reserve),
@@ -56,14 +66,14 @@ Seven limits are of all kinds: a token bucket, a calendar window, and calls in p
       ],
       tables: [
         {
-          head: [
-            `three limits, inside Redis, ${BATCH} in flight`,
-            "commands per decision",
-            "µs per decision",
-            "processor µs, with the network",
-          ],
+          head: ["one limit, inside Redis, one call after the other", ...head],
           drawn: 2,
-          rows: contenders.map(({ name }, i) => rowOf(name, costs[i] ?? [])),
+          rows: CHOSEN_ALONE.map((name, i) => rowOf(name, alone[i] ?? [])),
+        },
+        {
+          head: [`three limits, inside Redis, ${BATCH} in flight`, ...head],
+          drawn: 2,
+          rows: CHOSEN.map((name, i) => rowOf(name, together[i] ?? [])),
         },
         {
           head: [`reservations, or seven limits, in batches of ${BATCH}`, "µs inside Redis"],

@@ -8,7 +8,7 @@ import { IN_FLIGHT, PIPELINED, raceOnRedis } from "../redis-speed.ts";
 import { atLeast, type Section, speedNamed, speedTables } from "../section.ts";
 
 const ROUNDS = 5;
-const TIMES_THE_PEER = 6;
+const TIMES_THE_PEER = 3;
 const TIMES_INCR = 2;
 /** The server's own benchmark, which uses no client library. */
 const TOOL = "redis-benchmark";
@@ -19,7 +19,7 @@ const TOOL_FLAGS = [
 
 export const section: Section = {
   title: "Redis, one limit",
-  needs: "redis",
+  needs: ["redis"],
   meaning: `All contenders take turns in one process, on one Redis without persistence on loopback, with ${IN_FLIGHT} calls
 in flight. In each round they get new connections, an empty Redis and new strings. Tollgate gets a new limiter each
 round, with its default options and once without failover; it is closed before Redis is emptied.

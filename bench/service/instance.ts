@@ -1,5 +1,5 @@
-// The service of its benchmark: its own routes, and one that does everything but decide. `service-worker.ts LIMITS [PORT]`
-// has so many limits, on the Redis at that port or in memory.
+// The service: its own routes, and one that does everything but decide. `instance.ts LIMITS STORE [WHERE]` has so many limits. WHERE is
+// the port of a Redis, the file of a SQLite or the URL of a Postgres.
 
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -7,16 +7,25 @@ import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono/tiny";
 import { Redis } from "ioredis";
-import { boundsOf } from "../src/service/bounds.ts";
-import type { ServiceContext } from "../src/service/context.ts";
-import { answer } from "../src/service/exchange.ts";
-import { createService } from "../src/service/handler.ts";
-import { prometheusMetrics } from "../src/service/prometheus.ts";
-import { DECIDING } from "../src/service/routes.ts";
-import { memoryStore } from "../src/stores/memory.ts";
-import { redisStore } from "../src/stores/redis.ts";
-import { answerParent } from "./children.ts";
-import type { ServerState } from "./service.bench.ts";
+import pg from "pg";
+import { boundsOf } from "../../src/service/bounds.ts";
+import type { ServiceContext } from "../../src/service/context.ts";
+import { answer } from "../../src/service/exchange.ts";
+import { createService } from "../../src/service/handler.ts";
+import { prometheusMetrics } from "../../src/service/prometheus.ts";
+import { DECIDING } from "../../src/service/routes.ts";
+import type { Store } from "../../src/store/store.ts";
+import { memoryStore } from "../../src/stores/memory.ts";
+import { postgresStore } from "../../src/stores/postgres.ts";
+import { redisStore } from "../../src/stores/redis.ts";
+import { sqliteStore } from "../../src/stores/sqlite.ts";
+import { answerParent } from "../children.ts";
+
+/** A server's port, and how busy its event loop was since the last question. */
+export interface ServerState {
+  readonly port: number;
+  readonly utilization: number;
+}
 
 /** None is ever used up. */
 const LIMITS = [
@@ -25,10 +34,17 @@ const LIMITS = [
   "{ name: tenant-rate, per: [tenant], algorithm: token-bucket, quota: 1000000, window: 1s, burst: 1000000 }",
 ];
 
-const [count, redisPort] = process.argv.slice(2);
+const STORES: Readonly<Record<string, (where: string) => Store>> = {
+  memory: () => memoryStore({ maxBuckets: 1_000_000 }),
+  SQLite: (where) => sqliteStore(where),
+  Redis: (where) => redisStore(new Redis(Number(where))),
+  Postgres: (where) => postgresStore(new pg.Pool({ connectionString: where })),
+};
+
+const [count, kind = "", where = ""] = process.argv.slice(2);
+const store = STORES[kind]?.(where);
+if (store === undefined) throw new Error(`there is no store ${kind}`);
 const policy = `version: 1\nlimits: [${LIMITS.slice(0, Number(count)).join(", ")}]`;
-const store =
-  redisPort === undefined ? memoryStore({ maxBuckets: 1_000_000 }) : redisStore(new Redis(Number(redisPort)));
 const service = createService({ policy, store, keys: false, metrics: prometheusMetrics() });
 
 const decision = await service.limiter.peek({ tool: "web_search", session: "s1", turn: "t1", tenant: "acme" });
