@@ -16,7 +16,7 @@ export const MAX_QUEUED = 10_000;
  */
 const PATIENCE = 0.25;
 
-/** So many requests go in a batch of their own while others are under way. */
+/** So many requests go in a batch of their own while others are under way, unless the store says another number. */
 const LEAST = 8;
 
 interface Asked {
@@ -52,11 +52,11 @@ export class BatchLayer implements Layer {
   readonly #late = new Set<Promise<void>>();
 
   /** @param clock the clock by which requests wait */
-  constructor(store: Layer, { size, underWay }: Batching, clock: Clock = monotonicClock) {
+  constructor(store: Layer, { size, underWay, least = LEAST }: Batching, clock: Clock = monotonicClock) {
     this.#store = store;
     this.#size = size;
     this.#underWay = underWay;
-    this.#least = Math.min(size, LEAST);
+    this.#least = Math.min(size, least);
     this.#clock = clock;
     // Where this process itself stood still, an answer may be here, and unread.
     this.#alarm = new Alarm(clock, () => inNextTurn(() => this.#lookAfterQueue()));
@@ -141,7 +141,8 @@ export class BatchLayer implements Layer {
    */
   async #runLane(end: () => void): Promise<void> {
     for (;;) {
-      await null;
+      // Where only one batch can be under way, others of this turn would wait for it.
+      await (this.#underWay === 1 ? new Promise<void>(inNextTurn) : null);
       this.#beginDeadlines();
       this.#giveBackLate();
       if (this.#queue.length === 0) return end();

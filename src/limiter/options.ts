@@ -9,7 +9,7 @@ import type { ClaimedOf, ClaimsBy, Refused } from "../kernel/policy/typed.ts";
 import type { WrittenPolicy } from "../kernel/policy/typed-keys.ts";
 import { checkFailover, type FailoverOptions } from "../layers/failover/options.ts";
 import type { SharedStore } from "../store/shared-store.ts";
-import type { Store } from "../store/store.ts";
+import type { Batching, Store } from "../store/store.ts";
 import { checkFunctions } from "./call-options.ts";
 import type { LimiterEvent } from "./events.ts";
 import type { QuotaResolver } from "./quotas.ts";
@@ -90,9 +90,10 @@ export function checkLimiterOptions(options: Omit<LimiterOptions, "policy">): vo
   }
   checkFailover(options.failover ?? {});
   checkWhole("denyCacheMs", options.denyCacheMs ?? 0, 0, MAX_DENIED_MS);
-  const { size, underWay } = store.batching ?? { size: 1, underWay: 1 };
+  const { size, underWay, least = 1 }: Batching = store.batching ?? { size: 1, underWay: 1 };
   checkWhole("store.batching.size", size, 1, 1_024);
   checkWhole("store.batching.underWay", underWay, 1, 16);
+  checkWhole("store.batching.least", least, 1, size);
   const needing = (["batching", "setup", "book"] as const).find((name) => (store as Partial<SharedStore>)[name]);
   if (needing !== undefined && store.layers === undefined) {
     throw invalidOption("store.layers", `${LAYERS}, because the store has ${needing}`, undefined);

@@ -85,8 +85,10 @@ export interface Store {
 export interface Batching {
   /** Most requests in one `apply`, 1 to 1,024. */
   readonly size: number;
-  /** Most batches under way at one time, 1 to 16. */
+  /** Most batches under way at one time, 1 to 16. With 1, a batch has all that a turn of the event loop asks. */
   readonly underWay: number;
+  /** So many requests go in a batch of their own while others are under way, 1 to `size`. Default 8. */
+  readonly least?: number;
 }
 
 /** One thing about how a store is set up. */

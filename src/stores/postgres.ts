@@ -41,7 +41,7 @@ const OPTIONS = {
 
 /** A batch makes rows, locks them, writes and commits, and each has one deadline: its own deadline is their sum. */
 const DEADLINES_PER_BATCH = 4;
-const BATCHING: Batching = { size: 256, underWay: 4 };
+const BATCHING: Batching = { size: 256, underWay: 4, least: 32 };
 
 /**
  * Keeps buckets in the table `tollgate_buckets`, which `migrate` makes. All instances with the same database share it.

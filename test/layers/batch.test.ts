@@ -98,6 +98,43 @@ describe("the batch layer", () => {
     assert.deepEqual(sizes, [2, 3, 3, 3, 1]);
   });
 
+  it("waits for the others of a turn where only one batch can be under way", async () => {
+    for (const [underWay, expected] of [[1, [3]] as const, [2, [1]] as const]) {
+      const { store, sizes, waiting } = recordingStore();
+      const layer = new BatchLayer(store, { size: 10, underWay });
+      const asked = [layer.apply([request])];
+      // As the requests of connections come: each in a callback of its own.
+      for (let others = 0; others < 2; others++) {
+        for (let i = 0; i < 5; i++) await null;
+        asked.push(layer.apply([request]));
+      }
+      await turns(2);
+      assert.deepEqual(sizes, expected);
+      for (let sent = 0; sent < 2; sent++) {
+        waiting[sent]?.resolve();
+        await turns(2);
+      }
+      await Promise.all(asked);
+    }
+  });
+
+  it("sends a batch beside another one once as many wait as the store says", async () => {
+    for (const [least, expected] of [[3, [1, 3]] as const, [4, [1]] as const]) {
+      const { store, sizes, waiting } = recordingStore();
+      const layer = new BatchLayer(store, { size: 10, underWay: 2, least });
+      const asked = [layer.apply([request])];
+      await turns(1);
+      asked.push(layer.apply([request, request, request]));
+      await turns(2);
+      assert.deepEqual(sizes, expected);
+      for (let sent = 0; sent < 2; sent++) {
+        waiting[sent]?.resolve();
+        await turns(2);
+      }
+      await Promise.all(asked);
+    }
+  });
+
   it("drops no request that comes just when it becomes idle", async () => {
     const store: Store = {
       apply: async (requests) => requests.map(() => ({ allowed: true, nowMs: 0, steps: [] })),
