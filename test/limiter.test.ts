@@ -391,10 +391,10 @@ describe("close", () => {
 
 describe("createLimiter", () => {
   const good = { policy, store: memoryStore() };
-  const batching = (size: number, underWay: number) => ({
+  const batching = (size: number, underWay: number, least = 1) => ({
     apply: () => [],
     close: () => {},
-    batching: { size, underWay },
+    batching: { size, underWay, least },
   });
   const refused: [string, string, unknown][] = [
     ["invalid-option", "options", null],
@@ -403,6 +403,7 @@ describe("createLimiter", () => {
     ["invalid-option", "store", { ...good, store: new Map() }],
     ["invalid-option", "store.batching.size", { ...good, store: batching(0, 1) }],
     ["invalid-option", "store.batching.underWay", { ...good, store: batching(1, 17) }],
+    ["invalid-option", "store.batching.least", { ...good, store: batching(4, 1, 5) }],
     ["invalid-option", "store.layers", { ...good, store: batching(1, 1) }],
     ["invalid-option", "store.layers", { ...good, store: { apply() {}, close() {}, setup() {} } }],
     ["invalid-option", "store.layers", { ...good, store: { apply() {}, close() {}, book() {}, beat() {} } }],
