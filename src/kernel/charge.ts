@@ -35,38 +35,70 @@ export interface Match extends Omit<Charge, "cost"> {
   readonly price: number | undefined;
 }
 
+/** What is said of a call, for each limit that may match it. */
+export interface CallFacts {
+  readonly policy: CompiledPolicy;
+  readonly call: Call;
+  /** The tool's name, as keys use it. */
+  readonly tool: string;
+  /** What the policy knows of the tool. */
+  readonly about: Partial<Tool>;
+  /** The call's dimensions, with the group of its tool. */
+  readonly dimensions: BucketDimensions;
+  readonly said: Said;
+}
+
 /**
  * The limits that match a call, in policy order.
  *
  * @throws MisuseError `invalid-call`, `missing-dimension`, `invalid-dimension`, `invalid-cost`, `unknown-unit`
  */
 export function resolveMatches(policy: CompiledPolicy, prefix: string, call: Call): Match[] {
+  const facts = factsOf(policy, call);
+  const matches: Match[] = [];
+  for (const limit of policy.limits) {
+    const match = limit.matches(facts.tool) ? matchOf(limit, prefix, facts) : null;
+    if (match !== null) matches.push(match);
+  }
+  return matches;
+}
+
+/**
+ * What a call says, once it was checked.
+ *
+ * @throws MisuseError `invalid-call`, `missing-dimension`, `invalid-dimension`, `invalid-cost`, `unknown-unit`
+ */
+export function factsOf(policy: CompiledPolicy, call: Call): CallFacts {
   checkCall(call, policy.callWords);
   if (call.cost !== undefined) checkCost(policy, call.cost);
   const tool = dimensionValue("tool", call.tool);
-  const { cost: toolCost, group } = policy.toolNamed(tool) ?? UNKNOWN_TOOL;
-  const named = policy.namedTools.has(tool) ? tool : null;
-  const dimensions: BucketDimensions = group === undefined ? call : { ...call, group };
-  const said = saidIn(policy, dimensions);
-  const matches: Match[] = [];
-  for (const limit of policy.limits) {
-    if (!limit.matches(tool) || limit.selects?.(said.textOf) === false) continue;
-    const price = limit.callPrice ?? priceOf(limit.unit, call.cost, toolCost);
-    const missing = missingIn(limit, dimensions, limit.distinct);
-    if (missing !== undefined) {
-      // A free call is not judged by the limit, so it need not say whose it is.
-      const isSkipped = limit.onMissing !== "error" || price === 0 || needsGroup(limit, group);
-      if (!isSkipped) throw missingDimension(limit, missing);
-      continue;
-    }
-    const { key, partitionKey, allotment } = bucketOf(policy, prefix, limit, dimensions, said);
-    const match = { key, limit, partitionKey, allotment, price, tool: limit.per.includes("tool") ? named : null };
-    const { distinct } = limit;
-    // Calls without the value that is counted have the same hash.
-    const hash = distinct === null ? null : digest(said.textOf(distinct) ?? null).slice(0, VALUE_LENGTH);
-    matches.push(hash === null ? match : { ...match, seen: hash });
+  const about = policy.toolNamed(tool) ?? UNKNOWN_TOOL;
+  const dimensions: BucketDimensions = about.group === undefined ? call : { ...call, group: about.group };
+  return { policy, call, tool, about, dimensions, said: saidIn(policy, dimensions) };
+}
+
+/**
+ * A limit for the tool of a call, where it matches the call; else `null`.
+ *
+ * @throws MisuseError `missing-dimension`, `invalid-dimension`
+ */
+export function matchOf(limit: Limit, prefix: string, facts: CallFacts): Match | null {
+  const { policy, call, tool, about, dimensions, said } = facts;
+  if (limit.selects?.(said.textOf) === false) return null;
+  const price = limit.callPrice ?? priceOf(limit.unit, call.cost, about.cost);
+  const missing = missingIn(limit, dimensions, limit.distinct);
+  if (missing !== undefined) {
+    // A free call is not judged by the limit, so it need not say whose it is.
+    const isSkipped = limit.onMissing !== "error" || price === 0 || needsGroup(limit, about.group);
+    if (!isSkipped) throw missingDimension(limit, missing);
+    return null;
   }
-  return matches;
+  const { key, partitionKey, allotment } = bucketOf(policy, prefix, limit, dimensions, said);
+  const named = limit.per.includes("tool") && policy.namedTools.has(tool) ? tool : null;
+  const match = { key, limit, partitionKey, allotment, price, tool: named };
+  const { distinct } = limit;
+  // Calls without the value that is counted have the same hash.
+  return distinct === null ? match : { ...match, seen: digest(said.textOf(distinct) ?? null).slice(0, VALUE_LENGTH) };
 }
 
 /** Whether a limit is per group, and the tool has none: it is not for this tool, whatever else its calls say or lack. */
@@ -110,7 +142,7 @@ interface Said {
 
 function saidIn(policy: CompiledPolicy, dimensions: BucketDimensions): Said {
   let args: string | undefined;
-  const parts = new Map<string, string>();
+  let parts: Map<string, string> | undefined;
   return {
     textOf(dimension) {
       if (dimension !== "args") {
@@ -122,6 +154,7 @@ function saidIn(policy: CompiledPolicy, dimensions: BucketDimensions): Said {
     },
     partOf(value) {
       if (value.length <= MAX_PART_BYTES) return keyPart(value);
+      parts ??= new Map();
       const part = parts.get(value) ?? keyPart(value);
       parts.set(value, part);
       return part;

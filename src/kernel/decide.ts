@@ -7,6 +7,7 @@ import type { StoreRequest } from "./request.ts";
 import type { Outcome, States } from "./state.ts";
 
 export { decideAny, keptAnswer } from "./decide-any.ts";
+export { replyPlain } from "./decide-fast.ts";
 
 /** The keys that a request reads and writes: its buckets in the order of its steps, then that of its answer. */
 export function keysOf({ mode, steps, once }: StoreRequest): string[] {

@@ -3,60 +3,91 @@ import { describe, it } from "node:test";
 import type { Call, Dimensions } from "../kernel/call.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import { compiledPolicy } from "../kernel/policy/parse.ts";
-import type { StoreReply, StoreRequest } from "../kernel/request.ts";
-import { CallCache, MAX_CALLS } from "./call-cache.ts";
+import type { StoreReply } from "../kernel/request.ts";
+import { CallCache } from "./call-cache.ts";
+import { HALF_FULL } from "./step-cache.ts";
 
-const PER_SESSION: PolicyInput["limits"][number] = { name: "per-session", per: ["session", "tool"], quota: 5 };
-const REQUEST: StoreRequest = { mode: "judge", steps: [] };
+type LimitInput = PolicyInput["limits"][number];
 
-function cacheOf(...limits: PolicyInput["limits"]) {
-  const policy = compiledPolicy({ version: 1, limits: limits.length === 0 ? [PER_SESSION] : limits });
-  const cache = new CallCache(policy);
-  const set = (call: Call, bound: Dimensions = {}) => cache.prepare(bound, call, { ...REQUEST }, []);
-  const get = (call: object, bound: Dimensions = {}) => cache.get(bound, call as Call);
-  return { cache, policy, set, get };
+const PER_SESSION: LimitInput = { name: "per-session", per: ["session", "tool"], quota: 5 };
+
+function cacheOf(limits: readonly LimitInput[] = [PER_SESSION], tools: PolicyInput["tools"] = {}) {
+  const cache = new CallCache(compiledPolicy({ version: 1, limits: [...limits], tools }), "rate");
+  const steps = (call: object, bound: Dimensions = {}) => cache.prepare(bound, call as Call)?.request.steps ?? null;
+  const step = (call: object, bound?: Dimensions) => steps(call, bound)?.[0];
+  return { cache, steps, step };
 }
 
 describe("the cache of prepared calls", () => {
-  it("finds a call by the dimensions that limits use, and by nothing else", () => {
-    const { set, get } = cacheOf();
+  it("finds the step of a limit by the dimensions that the limit looks at, and by nothing else", () => {
+    const { step } = cacheOf();
     const call = { tool: "search", session: "s1", user: "u1" };
-    const resolved = set(call);
-    assert.equal(get(call), resolved);
-    assert.equal(get({ user: "u2", session: "s1", tool: "search", turn: 9 }), resolved);
-    assert.equal(get({ tool: "search", session: "s1", toolCallId: "call_1", args: undefined, cost: null }), resolved);
+    const first = step(call);
+    assert.deepEqual(
+      { ...first, limit: 0 },
+      { bucket: "rate:1:{s1}:per-session:search", limit: 0, event: { type: "charge", cost: 1 } },
+    );
+    assert.equal(step(call), first);
+    assert.equal(step({ user: "u2", session: "s1", tool: "search", turn: 9 }), first);
+    assert.equal(step({ tool: "search", session: "s1", toolCallId: "call_1", args: undefined, cost: null }), first);
     for (const other of [
       { ...call, session: "s2" },
       { ...call, tool: "fetch" },
       { ...call, session: 1 },
-      { tool: "search" },
-      { session: "s1" },
     ]) {
-      assert.equal(get(other), undefined, JSON.stringify(other));
+      assert.notEqual(step(other)?.bucket, first?.bucket, JSON.stringify(other));
     }
   });
 
+  it("finds the step of a limit that does not look at tools whatever the tool, unless the tool has a price or a group", () => {
+    const { step } = cacheOf([{ name: "own", per: ["session"], quota: 9 }], { dear: { cost: { calls: 3 } } });
+    const first = step({ tool: "search", session: "s1" });
+    assert.equal(step({ tool: "fetch", session: "s1" }), first);
+    assert.deepEqual(step({ tool: "dear", session: "s1" })?.event, { type: "charge", cost: 3 });
+    assert.equal(step({ tool: "search", session: "s1" }), first);
+  });
+
+  it("makes only the steps that are new", () => {
+    const { steps } = cacheOf([PER_SESSION, { name: "per-user", per: ["user"], quota: 9 }]);
+    const [, ofUser] = steps({ tool: "search", session: "s1", user: "u1" }) ?? [];
+    const [ofSession, again] = steps({ tool: "search", session: "s2", user: "u1" }) ?? [];
+    assert.equal(again, ofUser);
+    assert.equal(ofSession?.bucket, "rate:1:{s2}:per-session:search");
+  });
+
   it("lets a call's own dimensions override those that are bound", () => {
-    const { set, get } = cacheOf();
-    const resolved = set({ tool: "search" }, { session: "s1" });
-    assert.equal(get({ tool: "search", session: "s1" }), resolved);
-    assert.equal(get({ tool: "search", session: undefined }, { session: "s1" }), resolved);
-    assert.equal(get({ tool: "search" }, { session: "s2" }), undefined);
-    assert.equal(get({ tool: "search", session: "s1" }, { session: "s2" }), resolved);
-    assert.equal(get({ tool: "search" }, {}), undefined);
+    const { step } = cacheOf();
+    const first = step({ tool: "search" }, { session: "s1" });
+    assert.notEqual(first, undefined);
+    assert.equal(step({ tool: "search", session: "s1" }), first);
+    assert.equal(step({ tool: "search", session: undefined }, { session: "s1" }), first);
+    assert.notEqual(step({ tool: "search" }, { session: "s2" }), first);
+    assert.equal(step({ tool: "search", session: "s1" }, { session: "s2" }), first);
+    assert.throws(() => step({ tool: "search" }, {}), { code: "missing-dimension" });
   });
 
-  it("finds no call under bound dimensions that the policy does not know", () => {
-    const { set, get } = cacheOf();
-    set({ tool: "search", session: "s1" });
-    assert.equal(get({ tool: "search", session: "s1" }, { region: "eu" }), undefined);
-    assert.notEqual(get({ tool: "search", session: "s1" }, {}), undefined);
+  it("reads the words of calls in any order, and those that say nothing", () => {
+    const { step } = cacheOf();
+    const first = step({ tool: "search", session: "s1" });
+    for (const call of [
+      { session: "s1", tool: "search" },
+      { cost: undefined, tool: "search", idempotencyKey: null, session: "s1", user: null },
+      { tool: "search", session: "s1" },
+    ]) {
+      assert.equal(step(call), first, JSON.stringify(call));
+    }
   });
 
-  it("never finds a call with arguments, a cost or a key, nor one with a typo, nor what is no object", () => {
-    const { set, get } = cacheOf();
+  it("prepares no call under bound dimensions that the policy does not know", () => {
+    const { step } = cacheOf();
+    assert.equal(step({ tool: "search", session: "s1" }, { region: "eu" }), undefined);
+    assert.notEqual(step({ tool: "search", session: "s1" }, {}), undefined);
+  });
+
+  it("prepares no call with arguments, a cost or a key, nor one with a typo, nor what is no object", () => {
+    const { step } = cacheOf();
     const call = { tool: "search", session: "s1" };
-    set(call);
+    step(call);
     const inherited = Object.create({ session: "s1" }, { tool: { value: "search", enumerable: true } });
     const hostile = [
       { ...call, args: {} },
@@ -70,88 +101,111 @@ describe("the cache of prepared calls", () => {
       null,
       [],
     ];
-    for (const other of hostile) assert.equal(get(other), undefined, JSON.stringify(other));
+    for (const other of hostile) assert.equal(step(other), undefined, JSON.stringify(other));
+  });
+
+  it("throws for a call that lacks its tool, or has a wrong value", () => {
+    const { step } = cacheOf();
+    assert.throws(() => step({ session: "s1" }), { code: "missing-dimension" });
+    assert.throws(() => step({ tool: {}, session: "s1" }), { code: "invalid-dimension" });
+    assert.throws(() => step({ tool: "search", session: {} }), { code: "invalid-dimension" });
   });
 
   it("keeps sessions apart whose names contain a separator", () => {
-    const { set, get } = cacheOf({ name: "pairs", per: ["session", "turn"], quota: 5 });
-    set({ tool: "search", session: "a\0b", turn: "c" });
-    for (const [session, turn] of [
+    const { step } = cacheOf([{ name: "pairs", per: ["session", "turn"], quota: 5 }]);
+    const pairs = [
+      ["a\0b", "c"],
       ["a", "b\0c"],
-      ["a\0b\0c", undefined],
       ["a", "b"],
-    ]) {
-      assert.equal(get({ tool: "search", session, turn }), undefined);
-    }
+    ];
+    const buckets = pairs.map(([session, turn]) => step({ tool: "search", session, turn })?.bucket);
+    assert.equal(new Set(buckets).size, 3);
   });
 
   it("uses dimensions of overrides, and dimensions whose values are counted", () => {
-    const { set, get } = cacheOf(
+    const { cache, steps } = cacheOf([
       { ...PER_SESSION, name: "plans", overrides: [{ when: { plan: "pro" }, quota: 9 }] },
       { name: "turns", per: ["session"], algorithm: "fixed-window", window: "1h", distinct: "turn", quota: 5 },
-    );
+    ]);
     const call = { tool: "search", session: "s1", turn: "t1", plan: "pro" };
-    const resolved = set(call);
-    assert.equal(get(call), resolved);
-    assert.equal(get({ ...call, plan: "free" }), undefined);
-    assert.equal(get({ ...call, turn: "t2" }), undefined);
+    const [plan, turn] = steps(call) ?? [];
+    assert.deepEqual(steps(call), [plan, turn]);
+    assert.equal(cache.prepare({}, call as Call)?.charges[0]?.allotment.quota, 9);
+    const [free] = steps({ ...call, plan: "free" }) ?? [];
+    assert.notDeepEqual(free?.limit, plan?.limit);
+    const [, later] = steps({ ...call, turn: "t2" }) ?? [];
+    assert.notDeepEqual(later?.event, turn?.event);
+  });
+
+  it("remembers that a limit is not for a call", () => {
+    const { steps } = cacheOf([
+      { ...PER_SESSION, when: { user: "u1" } },
+      { name: "skips", per: ["user"], quota: 9, onMissing: "skip" },
+    ]);
+    for (const round of [1, 2]) {
+      assert.equal(steps({ tool: "search", session: "s1", user: "u1" })?.length, 2, `round ${round}`);
+      assert.deepEqual(steps({ tool: "search", session: "s1" }), [], `round ${round}`);
+      assert.deepEqual(steps({ tool: "search", session: "s1", user: "u2" })?.length, 1, `round ${round}`);
+    }
+  });
+
+  it("prepares no call of a tool whose calls have to be reserved", () => {
+    const { step } = cacheOf([{ name: "slots", per: ["session"], algorithm: "concurrency", quota: 2 }]);
+    for (const _ of [1, 2]) assert.equal(step({ tool: "search", session: "s1" }), undefined);
   });
 
   it("is off for a policy whose requests change with time", () => {
     assert.equal(cacheOf().cache.isOn, true);
     const calendar = { name: "daily", per: ["session"], window: "day", quota: 5 } as const;
     const fromCall = { name: "monthly", per: ["session"], quota: { from: "call", default: 5, max: 9 } } as const;
-    for (const limit of [calendar, fromCall]) assert.equal(cacheOf(PER_SESSION, limit).cache.isOn, false, limit.name);
+    for (const limit of [calendar, fromCall]) {
+      assert.equal(cacheOf([PER_SESSION, limit]).cache.isOn, false, limit.name);
+    }
   });
 
-  it("forgets all calls when it is full, and then caches few of the new ones", () => {
-    const { set, get } = cacheOf();
-    const call = (i: number) => ({ tool: `tool-${i % 100}`, session: `s${i}` });
-    for (let i = 0; i < MAX_CALLS; i++) set(call(i));
-    assert.notEqual(get(call(0)), undefined);
-    set(call(MAX_CALLS));
-    assert.equal(get(call(0)), undefined);
-    for (let i = 0; i < 100; i++) set(call(MAX_CALLS + 1 + i));
-    const found = Array.from({ length: 101 }, (_, i) => get(call(MAX_CALLS + i))).filter((each) => each !== undefined);
-    assert.equal(found.length, 8);
+  it("forgets the steps that were not used for longest", () => {
+    const { step } = cacheOf();
+    const call = (i: number) => ({ tool: "search", session: `s${i}` });
+    const [first, second] = [step(call(0)), step(call(1))];
+    for (let i = 2; i <= HALF_FULL; i++) step(call(i));
+    assert.equal(step(call(0)), first);
+    for (let i = 1; i < HALF_FULL; i++) step(call(HALF_FULL + i));
+    assert.equal(step(call(0)), first);
+    assert.notEqual(step(call(1)), second);
   });
 
-  it("does not cache long values", () => {
-    const { set, get } = cacheOf();
-    const long = { tool: "search", session: "x".repeat(1_000_000) };
-    set(long);
-    assert.equal(get(long), undefined);
-  });
-
-  it("caches a call with any length of values that no limit uses", () => {
-    const { set, get } = cacheOf();
+  it("keeps no step with long values, but steps of calls with long values that no limit uses", () => {
+    const { step } = cacheOf();
+    const long = { tool: "search", session: "x".repeat(1_000) };
+    assert.notEqual(step(long), step(long));
     const labelled = { tool: "search", session: "s1", toolCallId: "x".repeat(1_000) };
-    const plain = { tool: "search", session: "s2" };
-    for (const call of [labelled, plain]) set(call);
-    for (const call of [labelled, plain]) assert.notEqual(get(call), undefined);
+    assert.equal(step(labelled), step(labelled));
   });
 
-  it("shares the charges of calls of one tool with equal charges", () => {
-    const { cache, policy } = cacheOf();
-    const [limit] = policy.limits;
-    assert.ok(limit);
-    const charges = (cost = 1) => [{ limit, allotment: limit.allotment, cost, tool: null }];
-    const one = cache.prepare({}, { tool: "search", session: "s1" }, REQUEST, charges());
-    cache.prepare({}, { tool: "fetch", session: "s1" }, REQUEST, charges(2));
-    const other = cache.prepare({}, { tool: "search", session: "s2" }, REQUEST, charges());
-    assert.equal(one.charges, other.charges);
-    assert.deepEqual(one.charges, charges());
-    assert.deepEqual(cache.prepare({}, { tool: "search", session: "s3" }, REQUEST, charges(2)).charges, charges(2));
+  it("forgets what limits a tool has when it has seen very many tools", () => {
+    const { step } = cacheOf();
+    for (let i = 0; i < 2_001; i++) assert.notEqual(step({ tool: `t${i}`, session: "s1" }), undefined);
+    assert.equal(step({ tool: "t0", session: "s1" }), step({ tool: "t0", session: "s1" }));
+  });
+
+  it("shares what calls are charged that are charged the same", () => {
+    const { cache } = cacheOf([PER_SESSION], { dear: { cost: { calls: 3 } } });
+    const chargesOf = (tool: string, session: string) => cache.prepare({}, { tool, session })?.charges[0];
+    assert.equal(chargesOf("search", "s1"), chargesOf("search", "s2"));
+    assert.deepEqual(Object.keys(chargesOf("search", "s1") ?? {}), ["limit", "allotment", "cost", "tool"]);
+    assert.equal(chargesOf("dear", "s1")?.cost, 3);
+    assert.equal(chargesOf("search", "s3")?.cost, 1);
+  });
+
+  it("gives a store nothing but what a step has", () => {
+    const { step } = cacheOf([{ ...PER_SESSION, mode: "shadow", onStoreError: "allow" }]);
+    const found = step({ tool: "search", session: "s1" });
+    assert.deepEqual(Object.keys(found ?? {}).toSorted(), ["bucket", "event", "hints", "limit", "shadow"]);
   });
 
   it("repeats the decision for a denial that is repeated, and for no other reply or call", () => {
-    const { cache, policy } = cacheOf();
-    const [limit] = policy.limits;
-    assert.ok(limit);
-    const charges = [{ limit, allotment: limit.allotment, cost: 1, tool: null }];
-    const [one, other] = ["s1", "s2"].map((session) =>
-      cache.prepare({}, { tool: "search", session }, REQUEST, charges),
-    );
+    const { cache } = cacheOf();
+    const [one, other] = ["search", "fetch"].map((tool) => cache.prepare({}, { tool, session: "s1" }));
     assert.ok(one && other);
     const denial = (): StoreReply => ({
       allowed: false,
@@ -163,6 +217,7 @@ describe("the cache of prepared calls", () => {
     assert.equal(decision.allowed, false);
     assert.equal(cache.decide(one, reply), decision);
     assert.notEqual(cache.decide(one, denial()), decision);
-    assert.notEqual(cache.decide(other, reply), decision);
+    const dear = { ...other, charges: other.charges.map((each) => ({ ...each, cost: 2 })) };
+    assert.notEqual(cache.decide(dear, reply), decision);
   });
 });

@@ -5,8 +5,8 @@ import { argsOf, type Bucket, type Match, resolveMatches, valueIn } from "../ker
 import { digest, keyPart, onceKey, tagOf } from "../kernel/key.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
-import type { Once, Step, StepEvent, Wait } from "../kernel/request.ts";
-import { type PlannedCharge, takesNothingYet, VERBS, type Verb } from "./charge-plan.ts";
+import type { Once, Step, Wait } from "../kernel/request.ts";
+import { eventOf, type PlannedCharge, VERBS, type Verb } from "./charge-plan.ts";
 import type { LimiterContext } from "./context.ts";
 import type { HoldNames } from "./hold-id.ts";
 
@@ -27,10 +27,6 @@ export interface CallPlan {
   /** Present when the store may give the call a place in a queue. */
   readonly wait?: Wait | undefined;
 }
-
-/** The event of nearly every charge, shared by all of them. */
-const CHARGE_ONE: StepEvent = { type: "charge", cost: 1 };
-const CHARGE_NOTHING: StepEvent = { type: "charge", cost: 0 };
 
 /** Plans a call with its bound dimensions, by the policy in force. Returns a promise when a quota has to be looked up. */
 export function planCall(
@@ -53,14 +49,6 @@ export function stepsOf(
   leaseMs?: number,
 ): Step[] {
   return charges.map((charge) => calendar.stepOf(charge, eventOf(charge, hold?.name ?? "", leaseMs)));
-}
-
-function eventOf(charge: PlannedCharge, id: string, leaseMs = charge.limit.leaseMs): StepEvent {
-  const { kind, cost, limit, seen } = charge;
-  if (takesNothingYet(charge)) return CHARGE_NOTHING;
-  if (kind === "charge" && seen !== undefined) return { type: "charge", cost, seen };
-  if (kind === "charge") return cost === 1 ? CHARGE_ONE : { type: "charge", cost };
-  return { type: "hold", id, units: cost, leaseMs, onExpiry: limit.onExpiry };
 }
 
 /**

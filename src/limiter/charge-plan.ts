@@ -6,6 +6,7 @@ import type { Bucket, Charge, Match } from "../kernel/charge.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import type { OnError } from "../kernel/policy/input.ts";
+import type { StepEvent } from "../kernel/request.ts";
 import { isMarked, isRunHold, marksIn, marksOf } from "./hold-id.ts";
 
 /** A charge, and whether its units are charged at once or held. */
@@ -71,7 +72,7 @@ export function onErrorOf(policy: CompiledPolicy, { tool }: Call, limit: Limit):
 }
 
 /** Whether a limit counts calls that have not ended: its units can only be held. */
-export function isHeldOnly({ allotment }: Bucket): boolean {
+export function isHeldOnly({ allotment }: Pick<Bucket, "allotment">): boolean {
   return algorithmOf(allotment.spec).isHeldOnly;
 }
 
@@ -81,6 +82,19 @@ export function isHeldOnly({ allotment }: Bucket): boolean {
  */
 export function takesNothingYet({ allotment, kind }: PlannedCharge): boolean {
   return allotment.quota === null && (kind === "hold" || !allotment.isCounted);
+}
+
+/** The event of nearly every charge, shared by all of them. */
+const CHARGE_ONE: StepEvent = { type: "charge", cost: 1 };
+const CHARGE_NOTHING: StepEvent = { type: "charge", cost: 0 };
+
+/** @param id of its hold, where it holds units */
+export function eventOf(charge: PlannedCharge, id: string, leaseMs = charge.limit.leaseMs): StepEvent {
+  const { kind, cost, limit, seen } = charge;
+  if (takesNothingYet(charge)) return CHARGE_NOTHING;
+  if (kind === "charge" && seen !== undefined) return { type: "charge", cost, seen };
+  if (kind === "charge") return cost === 1 ? CHARGE_ONE : { type: "charge", cost };
+  return { type: "hold", id, units: cost, leaseMs, onExpiry: limit.onExpiry };
 }
 
 function runKindOf(bucket: Bucket, marks: string): PlannedCharge["kind"] {

@@ -47,7 +47,7 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
   calendar.load(policy);
   const context: LimiterContext = {
     policy,
-    callCache: new CallCache(policy),
+    callCache: new CallCache(policy, prefix),
     prefix,
     quotaLookup: new QuotaLookup(options.quotas ?? null, clock, emit),
     layers,

@@ -75,13 +75,11 @@ export class StoreLimiter implements HostedLimiter {
   #prepared(call: Call): PreparedCall | null {
     const { callCache } = this.#context;
     if (!callCache.isOn) return null;
-    const cached = callCache.get(this.#bound, call);
-    if (cached !== undefined) return cached;
+    const prepared = callCache.prepare(this.#bound, call);
     // Not checked yet: the call may be anything.
-    if ((call?.idempotencyKey ?? null) !== null) return null;
+    if (prepared !== null || (call?.idempotencyKey ?? null) !== null) return prepared;
     const charges = consumeCharges(this.#matches(this.#whole(call)));
-    const request = { mode: "judge", steps: stepsOf(this.#context, charges, null) } as const;
-    return callCache.prepare(this.#bound, call, request, charges);
+    return { request: { mode: "judge", steps: stepsOf(this.#context, charges, null) }, charges };
   }
 
   #consumed(call: Call, prepared: PreparedCall, found: StoreAnswer | undefined): Decision {
@@ -196,7 +194,7 @@ export class StoreLimiter implements HostedLimiter {
       this.policyRefused(error);
       throw error;
     }
-    context.callCache = new CallCache(context.policy);
+    context.callCache = new CallCache(context.policy, context.prefix);
     context.calendar.load(context.policy);
     notifyPolicy(context.hooks, context.policy);
     emitEvent(context, reloadEvent(before, context.policy));

@@ -1,6 +1,7 @@
 // States in this process's memory, bounded: for the memory store, and for an instance whose store is unreachable.
 
 import { algorithmOfKind, type SpentState } from "../kernel/algorithms/registry.ts";
+import { replyPlain } from "../kernel/decide.ts";
 import { isSettledKey } from "../kernel/key.ts";
 import type { Step, StoreReply, StoreRequest } from "../kernel/request.ts";
 import type { States, StoredState } from "../kernel/state.ts";
@@ -21,6 +22,10 @@ export class BoundedStates {
   #ageing = this.#ends.entries();
   /** The answer that `#ageing` has reached: looked at, and too young to be forgotten. */
   #oldest: readonly [key: string, state: StoredState] | null = null;
+
+  /** What `decidePlain` finds and what it makes of that, in lists that it need not make for each call. */
+  readonly #before: (StoredState | undefined)[] = [];
+  readonly #after: (StoredState | undefined)[] = [];
 
   constructor(max: number) {
     this.max = max;
@@ -50,14 +55,10 @@ export class BoundedStates {
    * @returns whether there was room
    */
   write(request: StoreRequest, before: States, next: States, reply: StoreReply, nowMs: number): boolean {
-    if (isAdding(before, next) && !this.#makeRoom(request, next, reply, nowMs)) return false;
     const { steps, once } = request;
-    for (let i = 0; i < steps.length; i++) {
-      const { bucket } = steps[i] as Step;
-      const state = next[i];
-      if (state === undefined) this.#buckets.delete(bucket);
-      else if (!updateInPlace(before[i], state, nowMs)) this.#buckets.set(bucket, state);
-    }
+    const added = addedIn(before, next, next.length);
+    if (added > 0 && !this.#makeRoom(added, request, next, reply, nowMs)) return false;
+    this.#keep(steps, before, next, nowMs);
     if (once === undefined || next.length === steps.length) return true;
     if (this.#oldest?.[0] === once.key) this.#oldest = null;
     const answer = next[steps.length];
@@ -67,12 +68,45 @@ export class BoundedStates {
     return true;
   }
 
+  /**
+   * The reply to a request of charges alone, which is booked as well; `null` where `read` and `write` have to do it: the request
+   * is another one, or there may be no room for its buckets.
+   */
+  decidePlain(request: StoreRequest, nowMs: number): StoreReply | null {
+    const { steps } = request;
+    if (!this.#hasRoomFor(steps.length)) return null;
+    const before = this.#before;
+    const after = this.#after;
+    for (let i = 0; i < steps.length; i++) before[i] = after[i] = this.#buckets.get((steps[i] as Step).bucket);
+    const reply = replyPlain(request, after, nowMs);
+    if (reply === null || !reply.allowed) return reply;
+    const added = addedIn(before, after, steps.length);
+    if (added > 0) this.#sweep(added * SWEPT_PER_NEW, nowMs);
+    this.#keep(steps, before, after, nowMs);
+    return reply;
+  }
+
+  #keep(steps: readonly Step[], before: States, after: States, nowMs: number): void {
+    for (let i = 0; i < steps.length; i++) {
+      const { bucket } = steps[i] as Step;
+      const state = after[i];
+      if (state === undefined) this.#buckets.delete(bucket);
+      else if (!updateInPlace(before[i], state, nowMs)) this.#buckets.set(bucket, state);
+    }
+  }
+
   #mapOf(key: string): Map<string, StoredState> {
     return isSettledKey(key) ? this.#ends : this.#buckets;
   }
 
-  #makeRoom(request: StoreRequest, next: States, reply: StoreReply, nowMs: number): boolean {
-    this.#sweep(next.length * SWEPT_PER_NEW, nowMs);
+  /** Whether there is room for so many buckets more, without looking for expired ones. */
+  #hasRoomFor(count: number): boolean {
+    return this.#buckets.size + count <= this.max;
+  }
+
+  #makeRoom(added: number, request: StoreRequest, next: States, reply: StoreReply, nowMs: number): boolean {
+    this.#sweep(added * SWEPT_PER_NEW, nowMs);
+    if (this.#hasRoomFor(next.length)) return true;
     const most = roomFor(request, reply, this.max);
     const isThere = (key: string) => this.#buckets.has(key);
     const hasRoom = () => this.#buckets.size + newIn(request, (i) => next[i] !== undefined, isThere) <= most;
@@ -123,7 +157,9 @@ function updateInPlace(before: StoredState | undefined, after: StoredState, nowM
   return algorithmOfKind(before.kind as string)?.overwrite?.(before as SpentState, after as SpentState) ?? false;
 }
 
-function isAdding(before: States, after: States): boolean {
-  for (let i = 0; i < after.length; i++) if (before[i] === undefined && after[i] !== undefined) return true;
-  return false;
+/** How many of the first `count` keys hold something now that held nothing. */
+function addedIn(before: States, after: States, count: number): number {
+  let added = 0;
+  for (let i = 0; i < count; i++) if (before[i] === undefined && after[i] !== undefined) added++;
+  return added;
 }

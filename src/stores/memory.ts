@@ -3,7 +3,7 @@
 import { type Clock, clockOption, systemClock } from "../clock.ts";
 import { readOptions, type TableOf, whole } from "../kernel/options.ts";
 import type { StoreRequest } from "../kernel/request.ts";
-import { decide } from "../store/check.ts";
+import { decide, validTime } from "../store/check.ts";
 import { closedError, StoreError, tooManyHolds } from "../store/error.ts";
 import { BoundedStates } from "../store/states.ts";
 import type { Store, StoreAnswer } from "../store/store.ts";
@@ -71,14 +71,16 @@ class MemoryStore implements Store {
     this.#states.clear();
   }
 
-  /** @throws StoreError `closed` */
+  /** @throws StoreError `closed`, `invalid-reply` */
   #nowMs(): number {
     if (this.#isClosed) throw closedError("memory");
-    return (this.clock ?? systemClock).nowMs();
+    return validTime((this.clock ?? systemClock).nowMs());
   }
 
   /** Not by `decideBatch`: states that are objects are never damaged, and a request that comes alone needs no maps. */
   #decide(request: StoreRequest, nowMs: number): StoreAnswer {
+    const plain = this.#states.decidePlain(request, nowMs);
+    if (plain !== null) return plain;
     const before = this.#states.read(request);
     const { reply, next } = decide(request, before, nowMs);
     if (reply === null) return tooManyHolds();

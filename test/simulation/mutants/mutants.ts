@@ -232,7 +232,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "stop: a reload keeps prepared calls": {
     file: "limiter/store-limiter.ts",
-    find: "    context.callCache = new CallCache(context.policy);\n",
+    find: "    context.callCache = new CallCache(context.policy, context.prefix);\n",
     replace: "",
   },
   "close: it gives up what it admitted alone": {
