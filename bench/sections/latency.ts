@@ -23,6 +23,8 @@ const OTHER = `${PEER}, three limits, Promise.all`;
 const TO_PING = ["Tollgate, one limit", OWN];
 const TO_OTHER = { percentiles: [50, 99], times: 1 };
 const WHY_SLOW = `${PROCESSES} processes, their threads and Redis share the cores, so the slowest calls wait for a core, and a decision needs one for longer than a PING.`;
+const WHY_SLOWER =
+  "Nearly every call comes alone, and after a pause, so that the processor has to fetch all code that decides: decision 74.";
 const PERCENTILES = [50, 99, 99.9];
 
 export const section: Section = {
@@ -74,7 +76,7 @@ are admitted, because calls of several processes have no order.`,
           .map(({ name, ratio }) => atMost(`p99 of ${name}, to that of a PING`, TIMES_PING, ratio, WHY_SLOW)),
         ...TO_OTHER.percentiles.map((percentile) => {
           const ratio = ratioOf(at(percentile, of(OWN)), at(percentile, of(OTHER)));
-          return atMost(`p${percentile} of ${OWN}, to that of ${OTHER}`, TO_OTHER.times, ratio, WHY_SLOW);
+          return atMost(`p${percentile} of ${OWN}, to that of ${OTHER}`, TO_OTHER.times, ratio, WHY_SLOWER);
         }),
       ],
       tables: [

@@ -66,7 +66,8 @@ function timesPeer(speeds: readonly Speed[], group: string, wanted: number): Goa
     speeds.filter(({ name }) => name.startsWith(PEER)),
     group,
   );
-  return atLeast(`${group}: times as fast as ${peer.name}`, wanted, 1 / peer.ratio);
+  const reason = "The peer counts, and a decision has a policy, checks and verdicts: decision 75 has the parts.";
+  return atLeast(`${group}: times as fast as ${peer.name}`, wanted, 1 / peer.ratio, reason);
 }
 
 /** The calls of the session that makes most of them. */
