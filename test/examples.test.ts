@@ -85,8 +85,9 @@ function assertPrints(own: string, code: string, when: string, together: Map<str
   const first = sharesProcess(code) ? together.get(own) : run(own, "example.js");
   assert.ok(first !== undefined, `${when}: it did not run, because an example before it did not end`);
   let printed = first;
-  // On a busy machine a call may miss its deadline at Redis, and is then decided without it.
-  for (let tries = 1; usesRedis(code) && !isRight(printed) && tries < 3; tries++) printed = run(own, "example.js");
+  // On a busy machine a call may miss its deadline at Redis, and is then decided without it. A window may end between two calls.
+  const mayDiffer = usesRedis(code) || code.includes("window:");
+  for (let tries = 1; mayDiffer && !isRight(printed) && tries < 3; tries++) printed = run(own, "example.js");
   assert.notEqual(printed.lines.at(-1), FAILED, `${when}: ${printed.stderr}`);
   assert.equal(printed.status, 0, `${when}: ${printed.stderr}`);
   // An example for the test runner prints only the runner's report.
