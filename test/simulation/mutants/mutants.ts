@@ -137,7 +137,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "loss: lost use is added up": {
     file: "kernel/bucket/late.ts",
-    find: 'const known = before?.units ?? (lost === "some" ? usedIn(limit, contents, nowMs) : 0);',
+    find: "const known = knownUnits(limit, contents, raise, nowMs);",
     replace: "const known = 0;",
   },
   "journal: booked entries stay in it": {
@@ -221,9 +221,9 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: "",
   },
   "stop: a grant outlives it": {
-    file: "kernel/bucket/grants.ts",
-    find: "  if (isStopped(limit)) return 0;\n",
-    replace: "",
+    file: "kernel/decide/judge.ts",
+    find: "(capacity === 0 ? needed : needed - granted)",
+    replace: "needed - granted",
   },
   "stop: `allow` outlives it in an outage": {
     file: "layers/failover/shares.ts",
