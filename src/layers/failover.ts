@@ -42,8 +42,8 @@ export class FailoverLayer implements Layer, OutageWork {
   readonly #recovery: Recovery;
   readonly #outage: Outage;
   readonly #local: LocalDecisions;
-  /** Batches that are under way, and what they ask. */
   readonly #deadlines: Deadlines;
+  /** Batches that are under way, and what they ask. */
   readonly #sent = new Map<Promise<unknown>, readonly StoreRequest[]>();
 
   /**

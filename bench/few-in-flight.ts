@@ -1,0 +1,50 @@
+// A store with few calls in flight, beside rate-limiter-flexible: what redis-few and postgres-few share.
+
+import { type Limit, ONE, roomy, scheduleOf, THREE } from "./calls.ts";
+import { number } from "./harness.ts";
+import { type Contender, race, type Speed } from "./race.ts";
+import { atLeast, type Goal, type Measured, speedTables } from "./section.ts";
+
+// As many calls for each session as in the other sections.
+const CALLS_PER_SESSION = 8;
+
+export interface Load {
+  readonly inFlight: number;
+  /** In a full run. */
+  readonly calls: number;
+  /** How many times as fast as the peer Tollgate should be. */
+  readonly one: number;
+  readonly three: number;
+}
+
+interface Few {
+  /** What the goals call the store. */
+  readonly store: string;
+  readonly loads: readonly Load[];
+  readonly rounds: number;
+  contenders(group: string, limits: readonly Limit[], inFlight: number): Contender[];
+  /** With what Tollgate is compared, and why it may be slower. */
+  peerIn(speeds: readonly Speed[], group: string, limits: readonly Limit[]): { peer: Speed; reason?: string };
+}
+
+export async function measureFew(isShort: boolean, few: Few): Promise<Measured> {
+  const { store, loads } = few;
+  const speeds: Speed[] = [];
+  const goals: Goal[] = [];
+  const compare = async (what: string, given: readonly Limit[], { inFlight, calls }: Load, wanted: number) => {
+    const group = `${what}, ${inFlight} in flight`;
+    const limits = roomy(given);
+    const count = isShort ? calls / 8 : calls;
+    const schedule = scheduleOf(count / CALLS_PER_SESSION, count);
+    speeds.push(...(await race(few.contenders(group, limits, inFlight), schedule, isShort ? 1 : few.rounds)));
+    const { peer, reason } = few.peerIn(speeds, group, limits);
+    goals.push(atLeast(`${store}, ${group}: times as fast as ${peer.name}`, wanted, 1 / peer.ratio, reason));
+  };
+  for (const load of loads) await compare("one limit", ONE, load, load.one);
+  for (const load of loads) await compare("three limits", THREE, load, load.three);
+  return {
+    tables: speedTables(speeds),
+    work: loads.map(({ calls, inFlight }) => `${number(calls)} calls with ${inFlight} in flight`).join(", "),
+    goals,
+  };
+}
