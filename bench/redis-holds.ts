@@ -10,9 +10,12 @@ import { allows, policyOf } from "./tollgate.ts";
 
 export const BATCH = 64;
 
-/** µs inside Redis for a reservation under an idempotency key of its own, and for its settle. */
+/**
+ * µs inside Redis for a reservation under an idempotency key of its own, and for its settle; and `called`, the part of the first
+ * that passes in the commands that the script calls.
+ */
 export async function holdTimes(server: RedisServer, calls: readonly Call[]) {
-  let [reserve, settle, settled] = [0, 0, 0];
+  let [reserve, called, settle, settled] = [0, 0, 0, 0];
   await inBatches(server, policyOf(THREE), calls, async (limiter, batch, first) => {
     const keyed = batch.map((call, i) => ({ ...call, idempotencyKey: `job-${first + i}` }));
     let held: Awaited<ReturnType<Limiter["reserve"]>>[] = [];
@@ -24,10 +27,11 @@ export async function holdTimes(server: RedisServer, calls: readonly Call[]) {
       settled += ends.filter((end) => end?.status === "settled").length;
     });
     reserve += reserved.microseconds;
+    called += reserved.called;
     settle += ended.microseconds;
   });
   if (settled === 0) throw new Error("nothing was settled");
-  return { reserve: reserve / calls.length, settle: settle / settled };
+  return { reserve: reserve / calls.length, called: called / calls.length, settle: settle / settled };
 }
 
 const SEVEN: PolicyInput = {
@@ -57,9 +61,9 @@ const SEVEN: PolicyInput = {
   ],
 };
 
-/** µs and commands inside Redis for a decision over seven limits. */
+/** What a decision over seven limits costs inside Redis, without `processor`. */
 export async function sevenLimits(server: RedisServer, calls: readonly Call[]) {
-  let [microseconds, commands] = [0, 0];
+  let [microseconds, called, commands] = [0, 0, 0];
   await inBatches(server, SEVEN, calls, async (limiter, batch) => {
     const [gate, begun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     let [running, ran]: [number, Promise<unknown>[]] = [0, []];
@@ -73,11 +77,13 @@ export async function sevenLimits(server: RedisServer, calls: readonly Call[]) {
       return begun.promise;
     });
     microseconds += cost.microseconds;
+    called += cost.called;
     commands += cost.commands;
     gate.resolve();
     await Promise.all(ran);
   });
-  return { microseconds: microseconds / calls.length, commands: commands / calls.length };
+  const of = (sum: number) => sum / calls.length;
+  return { microseconds: of(microseconds), called: of(called), commands: of(commands) };
 }
 
 /** On an empty Redis, by one limiter. */
