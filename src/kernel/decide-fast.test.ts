@@ -5,7 +5,7 @@ import type { LimitSpec } from "./algorithms/registry.ts";
 import { notAhead } from "./bucket/ahead.ts";
 import { ownState } from "./bucket/contents.ts";
 import { decide, decideAny } from "./decide.ts";
-import { decidePlain } from "./decide-fast.ts";
+import { decidePlain, replyPlain } from "./decide-fast.ts";
 import type { StoreRequest } from "./request.ts";
 import type { StoredState } from "./state.ts";
 
@@ -103,6 +103,9 @@ describe("the short way of a decision", () => {
       denied += plain.reply?.allowed === false ? 1 : 0;
       firm += plain.reply?.firm === true ? 1 : 0;
       assert.deepEqual(plain, any);
+      const own = structuredClone(states);
+      assert.deepEqual(replyPlain(request, own, NOW_MS, true), any.reply);
+      assert.deepEqual(own, any.next ?? states);
     });
     fc.assert(property, { seed: SEED, numRuns: 20_000 });
     assert.ok(short > 10_000 && denied > 3_000 && firm > 1_000, `${short} ${denied} ${firm}`);

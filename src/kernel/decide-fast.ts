@@ -21,49 +21,48 @@ export function decidePlain(request: StoreRequest, states: States, nowMs: number
  * The reply to a request of charges alone; `null` where decide.ts has to make it.
  *
  * @param states in the order of the steps. What is to be kept instead is put in their places
+ * @param areOwn whether nothing else refers to the states, so that a booking may change them in place
  */
 export function replyPlain(
   { mode, steps, once, wait }: StoreRequest,
   states: (StoredState | undefined)[],
   nowMs: number,
+  areOwn?: boolean,
 ): StoreReply | null {
   if (mode !== "judge" || once !== undefined || wait !== undefined) return null;
   let allowed = true;
+  let isFirm = true;
+  // Of the step that was judged last: a single one is charged without reading it again, 4 % of a call in memory.
+  let rules!: AnyRules;
+  let live: BucketState | undefined;
+  let fits!: boolean;
   for (let i = 0; i < steps.length; i++) {
     const { limit, event, shadow } = steps[i] as Step;
-    const rules = rulesOf(limit);
-    const live = liveOf(rules, states[i], nowMs);
+    rules = rulesOf(limit);
+    live = liveOf(rules, states[i], nowMs);
     if (!isPlainCharge(event) || !isPlainBucket(rules, limit, live, nowMs)) return null;
-    if (shadow !== true && !fitsIn(rules, limit, live, event.cost, nowMs)) allowed = false;
+    fits = fitsIn(rules, limit, live, event.cost, nowMs);
+    if (fits || shadow) continue;
+    allowed = false;
+    isFirm &&= rules.isFirm;
   }
-  return decideSteps(steps, states, nowMs, allowed);
-}
-
-/** @param allowed false: some step does not fit, and nothing is charged */
-function decideSteps(
-  steps: readonly Step[],
-  states: (StoredState | undefined)[],
-  nowMs: number,
-  allowed: boolean,
-): StoreReply {
   const replies = new Array<StepReply>(steps.length);
-  let isFirm = !allowed;
   for (let i = 0; i < steps.length; i++) {
     const { limit, event, shadow } = steps[i] as Step;
     const { cost } = event as PlainCharge;
-    const rules = rulesOf(limit);
-    let live = liveOf(rules, states[i], nowMs) as SpentState | undefined;
-    const mayDeny = shadow !== true;
-    const fits = (allowed && mayDeny) || fitsIn(rules, limit, live, cost, nowMs);
-    if (!fits && mayDeny) isFirm &&= rules.isFirm;
-    if (allowed && (cost > 0 || !rules.needsCost)) {
-      live = liveAt(rules.book(limit, live, cost, nowMs), nowMs);
-      states[i] = live;
+    if (steps.length > 1) {
+      rules = rulesOf(limit);
+      live = liveOf(rules, states[i], nowMs);
+      fits = (allowed && !shadow) || fitsIn(rules, limit, live as SpentState | undefined, cost, nowMs);
     }
-    replies[i] = replyOf(rules, limit, live, cost, fits, nowMs);
+    let spent = live as SpentState | undefined;
+    if (allowed && (cost > 0 || !rules.needsCost)) {
+      spent = states[i] = liveAt(rules.book(limit, spent, cost, nowMs, areOwn ? spent : undefined), nowMs);
+    }
+    replies[i] = replyOf(rules, limit, spent, cost, fits, nowMs);
   }
   // Not by a copy with one key more: the engine forgets its shape, and with it all that it compiled for it.
-  return isFirm ? { allowed, nowMs, steps: replies, firm: true } : { allowed, nowMs, steps: replies };
+  return !allowed && isFirm ? { allowed, nowMs, steps: replies, firm: true } : { allowed, nowMs, steps: replies };
 }
 
 type PlainCharge = Extract<StepEvent, { readonly type: "charge" }>;

@@ -78,8 +78,8 @@ export class BoundedStates {
     const before = this.#before;
     const after = this.#after;
     for (let i = 0; i < steps.length; i++) before[i] = after[i] = this.#buckets.get((steps[i] as Step).bucket);
-    const reply = replyPlain(request, after, nowMs);
-    if (reply === null || !reply.allowed) return reply;
+    const reply = replyPlain(request, after, nowMs, true);
+    if (reply === null || !reply.allowed || isSame(before, after, steps.length)) return reply;
     const added = addedIn(before, after, steps.length);
     if (added > 0) this.#sweep(added * SWEPT_PER_NEW, nowMs);
     this.#keep(steps, before, after, nowMs);
@@ -155,6 +155,12 @@ function updateInPlace(before: StoredState | undefined, after: StoredState, nowM
   // One that has ended may have been swept away by now.
   if (before === undefined || nowMs >= before.expiresAtMs || before.kind !== after.kind) return false;
   return algorithmOfKind(before.kind as string)?.overwrite?.(before as SpentState, after as SpentState) ?? false;
+}
+
+/** Whether the first `count` keys hold the same objects; the counts in them may have changed. */
+function isSame(before: States, after: States, count: number): boolean {
+  for (let i = 0; i < count; i++) if (before[i] !== after[i]) return false;
+  return true;
 }
 
 /** How many of the first `count` keys hold something now that held nothing. */

@@ -78,7 +78,7 @@ export interface Rules<Limit, State extends AlgorithmState> {
   /**
    * The state after `cost` units (1 to 2^53 - 1, also more than are free) were booked at `nowMs`; sums saturate.
    *
-   * @param scratch a state of a forecast, which may be overwritten and returned
+   * @param scratch a state that may be overwritten and returned: of a forecast, or `state` itself
    */
   book(limit: Limit, state: State | undefined, cost: number, nowMs: number, scratch?: State): State;
 
