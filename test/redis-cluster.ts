@@ -18,7 +18,7 @@ export interface RedisCluster {
   cli(...args: string[]): string;
   /** The server of a key's slot, as the others know it now. */
   masterOf(key: string): Promise<RedisServer>;
-  empty(): void;
+  empty(): Promise<void>;
 }
 
 const HOST = "127.0.0.1";
@@ -70,8 +70,12 @@ export async function startCluster(...settings: string[]): Promise<RedisCluster>
       }
       throw new Error(`no node has the slot of ${key}`);
     },
-    empty() {
-      for (const server of servers) server.cli("FLUSHALL");
+    async empty() {
+      const ends = await Promise.allSettled(servers.map((server) => server.empty()));
+      // A replica refuses, and follows its master.
+      const faults = ends.filter((end) => end.status === "rejected").map(({ reason }) => String(reason));
+      const others = faults.filter((fault) => !fault.includes("READONLY"));
+      if (others.length > 0) throw new Error(others.join("; "));
     },
   };
 }

@@ -4,12 +4,12 @@
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import fc from "fast-check";
-import { Cluster } from "ioredis";
 import type { Store } from "tollgate/store";
 import { type DocumentPort, documentStore } from "tollgate/stores/document";
 import { migrate, postgresStore } from "tollgate/stores/postgres";
-import { type RedisClient, redisStore } from "tollgate/stores/redis";
+import { redisStore } from "tollgate/stores/redis";
 import { type Clock, fakeClock } from "tollgate/testing";
+import { clientsOfCluster } from "../cluster-clients.ts";
 import { startPostgres } from "../postgres.ts";
 import { play, type Tallies } from "../properties/play.ts";
 import { createTallies, renamed, rowSchedule, schedule } from "../properties/schedule.ts";
@@ -40,9 +40,7 @@ function mapPort(clock: Clock): DocumentPort {
 
 const pool = (await startPostgres()).pool();
 await migrate(pool);
-const { addresses } = await startCluster("--cluster-node-timeout", "60000");
-const io = new Cluster([...addresses], { redisOptions: { autoResendUnfulfilledCommands: false } });
-after(() => io.disconnect());
+const clients = await clientsOfCluster(await startCluster("--cluster-node-timeout", "60000"));
 
 const count = (otherwise: number) => Number(process.env.TOLLGATE_SCHEDULES ?? otherwise);
 
@@ -57,12 +55,14 @@ const candidates: Record<string, Candidate> = {
     inPartitions: true,
     open: (clock) => documentStore(mapPort(clock), { clock }),
   },
-  "redis cluster": {
+};
+for (const [name, client] of Object.entries(clients)) {
+  candidates[`redis cluster by ${name}`] = {
     schedules: count(300),
     inPartitions: true,
-    open: (clock) => redisStore(io as RedisClient, { clock }),
-  },
-};
+    open: (clock) => redisStore(client, { clock }),
+  };
+}
 
 /** What has to have happened to each algorithm: a few times in 300 schedules. */
 const WORTH = ["expiries", "retries", "holds", "live", "late", "unknown", "charged", "refunded", "replays"] as const;
@@ -91,7 +91,8 @@ for (const [name, { schedules, inPartitions, open }] of Object.entries(candidate
       let played = 0;
       await fc.assert(
         fc.asyncProperty(turns, (each) => {
-          const own = `${prefix}${played++}-`;
+          // The clients of one cluster play the same schedules.
+          const own = `${name.replaceAll(" ", "-")}-${prefix}${played++}-`;
           return play(renamed(each, own), inPartitions ? inPartition(store, own) : store, tallies, clock);
         }),
         { numRuns, seed: SEED },

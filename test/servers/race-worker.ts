@@ -1,16 +1,18 @@
 // One of the processes of race.test.ts: callers that all want the same quota, for a bounded time.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { Cluster, Redis } from "ioredis";
+import { Redis } from "ioredis";
 import pg from "pg";
 import { createLimiter, type PolicyInput, StoreError } from "tollgate";
 import type { Store } from "tollgate/store";
 import { counterStore } from "tollgate/stores/counter";
 import { columnOf, documentStore } from "tollgate/stores/document";
 import { postgresStore } from "tollgate/stores/postgres";
-import { type RedisClient, redisStore } from "tollgate/stores/redis";
+import { redisStore } from "tollgate/stores/redis";
+import { type ClusterClient, connectToCluster } from "../cluster-clients.ts";
 
-export type Kind = "postgres" | "column" | "counter" | "cluster";
+/** On a cluster: by which client. */
+export type Kind = "postgres" | "column" | "counter" | ClusterClient;
 
 export interface Race {
   readonly kind: Kind;
@@ -34,7 +36,7 @@ export interface RaceResult {
 
 const opened: (() => unknown)[] = [];
 
-function storeAt(kind: Kind, home: string): Store {
+async function storeAt(kind: Kind, home: string): Promise<Store> {
   if (kind === "postgres" || kind === "column") {
     const pool = new pg.Pool({ connectionString: home, max: 10 });
     opened.push(() => pool.end());
@@ -52,15 +54,13 @@ function storeAt(kind: Kind, home: string): Store {
     });
   }
   const [host = "", port] = home.split(":");
-  const client = new Cluster([{ host, port: Number(port) }], {
-    redisOptions: { autoResendUnfulfilledCommands: false },
-  });
-  opened.push(() => client.disconnect());
-  return redisStore(client as RedisClient, { deadlineMs: 10_000 });
+  const { client, close } = await connectToCluster(kind, { addresses: [{ host, port: Number(port) }] });
+  opened.push(close);
+  return redisStore(client, { deadlineMs: 10_000 });
 }
 
 async function race({ kind, home, policy, callers, sessions, startMs, forMs }: Race): Promise<RaceResult> {
-  const limiter = createLimiter({ policy, store: storeAt(kind, home), failover: { deadlineMs: 10_000 } });
+  const limiter = createLimiter({ policy, store: await storeAt(kind, home), failover: { deadlineMs: 10_000 } });
   const admitted: Record<string, number> = {};
   const failed: Record<string, number> = {};
   let decisions = 0;

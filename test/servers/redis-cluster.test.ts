@@ -1,33 +1,22 @@
 // The Redis store on a cluster of three masters and three replicas.
 
 import assert from "node:assert/strict";
-import { after, describe, it } from "node:test";
-import { Cluster } from "ioredis";
-import { createCluster } from "redis";
+import { describe, it } from "node:test";
 import { createLimiter, type PolicyInput, StoreError } from "tollgate";
 import type { StoreRequest } from "tollgate/store";
-import { type RedisClient, redisStore } from "tollgate/stores/redis";
+import { redisStore } from "tollgate/stores/redis";
 import { fakeClock } from "tollgate/testing";
+import { clientsOfCluster } from "../cluster-clients.ts";
 import { startCluster } from "../redis-cluster.ts";
 import { CASE_MS, inPartition, testStore } from "../stores/store-suite.ts";
 
 // A replica that takes over because the machine is busy would lose what was not copied yet.
 const cluster = await startCluster("--cluster-node-timeout", "30000");
-const [{ host, port }] = cluster.addresses as [{ host: string; port: number }];
-const io = new Cluster([{ host, port }], {
-  retryDelayOnFailover: 0,
-  redisOptions: { autoResendUnfulfilledCommands: false },
-});
-const node = await createCluster({ rootNodes: [{ url: `redis://${host}:${port}` }] }).connect();
-after(() => {
-  io.disconnect();
-  node.destroy();
-});
-const clients: Record<string, RedisClient> = { ioredis: io as RedisClient, "node-redis": node };
+const clients = await clientsOfCluster(cluster);
 
 for (const [name, client] of Object.entries(clients)) {
-  testStore(`redis cluster by ${name}`, () => {
-    cluster.empty();
+  testStore(`redis cluster by ${name}`, async () => {
+    await cluster.empty();
     const clock = fakeClock();
     return { store: inPartition(redisStore(client, { clock, deadlineMs: CASE_MS }), "s1"), advance: clock.advance };
   });
@@ -146,6 +135,24 @@ for (const [name, client] of Object.entries(clients)) {
     });
   });
 }
+
+describe("a command", () => {
+  for (const [name, client] of Object.entries(clients)) {
+    it(`goes to the server that has its keys, without a redirection: ${name}`, async () => {
+      const limiter = createLimiter({ policy: POLICY, store: redisStore(client, { deadlineMs: CASE_MS }) });
+      const call = () =>
+        Promise.all(
+          Array.from({ length: 60 }, (_, i) => limiter.consume({ tool: "a", session: `moved-${name}-${i}` })),
+        );
+      await call();
+      for (const server of cluster.servers) server.cli("CONFIG", "RESETSTAT");
+      await call();
+      const moved = cluster.servers.map((server) => server.cli("INFO", "errorstats").includes("errorstat_MOVED"));
+      assert.ok(!moved.includes(true), `${moved}`);
+      await limiter.close();
+    });
+  }
+});
 
 describe("a cluster's set-up", () => {
   it("is read from one of its servers", async () => {

@@ -6,7 +6,7 @@ import { describe, it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { GlideClient, GlideClusterClient } from "@valkey/valkey-glide";
 import { Cluster, Redis } from "ioredis";
-import { Redis as IoValkey } from "iovalkey";
+import { Redis as IoValkey, Cluster as ValkeyCluster } from "iovalkey";
 import { createClient, createCluster, createSentinel } from "redis";
 import { createLimiter, type Limiter } from "tollgate";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
@@ -229,13 +229,13 @@ describe("several servers, and serve", { ...ownServers, concurrency: true }, () 
         cluster.servers.every((server) => ports.every((port) => server.cli("CLUSTER", "NODES").includes(`:${port}@`))),
       );
       const addresses = ports.map((port) => ({ host: "127.0.0.1", port }));
-      const io = new Cluster(addresses);
-      io.on("error", () => {});
+      const io = new Cluster(addresses).on("error", () => {});
+      const valkey = new ValkeyCluster(addresses).on("error", () => {});
       const node = createCluster({ rootNodes: addresses.map(({ port }) => ({ url: `redis://127.0.0.1:${port}` })) });
       await node.on("error", () => {}).connect();
       const glide = await GlideClusterClient.createClient({ addresses });
       const sessions = Array.from({ length: 24 }, (_, i) => `s${i}`);
-      const limiters = [io, node, glide].map((client) =>
+      const limiters = [io, valkey, node, glide].map((client) =>
         createLimiter({ policy: POLICY, store: redisStore(client as RedisClient) }),
       );
       const askAll = (limiter: Limiter) => Promise.allSettled(sessions.map((session) => ask(limiter, session)));
@@ -254,6 +254,7 @@ describe("several servers, and serve", { ...ownServers, concurrency: true }, () 
         await limiter.close();
       }
       io.disconnect();
+      valkey.disconnect();
       node.destroy();
       glide.close();
     });

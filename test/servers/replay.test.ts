@@ -6,7 +6,9 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { type CounterPort, counterStore } from "tollgate/stores/counter";
 import { columnOf, documentStore } from "tollgate/stores/document";
+import { redisStore } from "tollgate/stores/redis";
 import { tollgate } from "../e2e/tollgate.ts";
+import { clientsOfCluster } from "../cluster-clients.ts";
 import { startPostgres } from "../postgres.ts";
 import { startCluster, startSentinels } from "../redis-cluster.ts";
 import { anyRedis } from "../servers.ts";
@@ -19,6 +21,7 @@ writeFileSync(join(folder, "policy.json"), JSON.stringify(POLICY));
 
 const postgres = await startPostgres();
 const cluster = await startCluster();
+const clients = await clientsOfCluster(cluster);
 const trio = await startSentinels();
 const hosts = (each: readonly { readonly host: string; readonly port: number }[]) =>
   each.map(({ host, port }) => `${host}:${port}`).join(",");
@@ -65,6 +68,13 @@ describe("the trace by three limiters at once", () => {
     await pool.query("INSERT INTO agent_session SELECT unnest($1::text[])", [sessions]);
     await playTrace(() => documentStore(columnOf(pool, { table: "agent_session", column: "state" })));
   });
+
+  for (const [name, client] of Object.entries(clients)) {
+    it(`equals a sequential count on a cluster, by ${name}`, async () => {
+      await cluster.empty();
+      await playTrace(() => redisStore(client, { deadlineMs: 10_000 }));
+    });
+  }
 
   it("equals a sequential count on a counter port", async () => {
     const client = (await anyRedis()).ioredis();

@@ -41,6 +41,7 @@ export type Send = (key: string | undefined, command: string, ...args: (string |
 /** Which client it is. The names are those of the setup check. */
 export type ClientKind =
   | "valkey-glide"
+  | "valkey-glide, a cluster"
   | "ioredis or iovalkey"
   | "ioredis or iovalkey, a cluster"
   | "node-redis"
@@ -63,15 +64,20 @@ export interface Connection {
 export function connectionOf(client: RedisClient): Connection {
   if (typeof client === "object" && client !== null) {
     if ("customCommand" in client && typeof client.customCommand === "function") {
-      const isCluster = client.constructor.name === "GlideClusterClient";
+      const isCluster = isGlideCluster(client);
+      const kind = isCluster ? "valkey-glide, a cluster" : "valkey-glide";
       const turnstile = turnstileOf(client);
       const send: Send = (_, command, ...args) =>
         turnstile.pass(() => client.customCommand([command, ...args.map(String)]));
-      return { kind: "valkey-glide", family: "glide", isCluster, send };
+      return { kind, family: "glide", isCluster, send };
     }
     if ("call" in client && typeof client.call === "function") {
-      const send: Send = (_, command, ...args) => client.call(command, ...args);
       const isCluster = client.isCluster === true;
+      // iovalkey, and older versions of ioredis, find the keys of a command only if its name is in lower case. Otherwise they
+      // send it to a random server, are redirected, and read all slots after each command.
+      const send: Send = isCluster
+        ? (_, command, ...args) => client.call(command.toLowerCase(), ...args)
+        : (_, command, ...args) => client.call(command, ...args);
       const kind = isCluster ? "ioredis or iovalkey, a cluster" : "ioredis or iovalkey";
       return { kind, family: "ioredis", isCluster, send };
     }
@@ -95,6 +101,13 @@ export function connectionOf(client: RedisClient): Connection {
       "a connected client: new Redis() or new Cluster() from ioredis or iovalkey, createClient(), createSentinel() or createCluster() from redis, or one of valkey-glide",
     got: typeof client === "object" && client !== null ? "an object that is none of them" : formatGot(client),
   });
+}
+
+/** Methods that valkey-glide has for clusters alone. The name of its class changes when a program is minified. */
+const GLIDE_CLUSTER_METHODS = ["pubsubShardChannels", "fcallWithRoute", "invokeScriptWithRoute"];
+
+function isGlideCluster(client: object): boolean {
+  return GLIDE_CLUSTER_METHODS.some((name) => name in client);
 }
 
 /** valkey-glide refuses commands while 1,000 are in flight, those of the program included. */
