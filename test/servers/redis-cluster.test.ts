@@ -142,7 +142,10 @@ describe("a command", () => {
       const limiter = createLimiter({ policy: POLICY, store: redisStore(client, { deadlineMs: CASE_MS }) });
       const call = () =>
         Promise.all(
-          Array.from({ length: 60 }, (_, i) => limiter.consume({ tool: "a", session: `moved-${name}-${i}` })),
+          Array.from({ length: 20 }, (_, i) => {
+            const of = `moved-${name}-${i}`;
+            return limiter.consume({ tool: "a", session: of, user: of, tenant: `tenant-${of}` });
+          }),
         );
       await call();
       for (const server of cluster.servers) server.cli("CONFIG", "RESETSTAT");
