@@ -391,6 +391,7 @@ describe("close", () => {
 
 describe("createLimiter", () => {
   const good = { policy, store: memoryStore() };
+  const spread = { size: 4, underWay: 1, spread: 1 };
   const batching = (size: number, underWay: number, least = 1) => ({
     apply: () => [],
     close: () => {},
@@ -404,6 +405,7 @@ describe("createLimiter", () => {
     ["invalid-option", "store.batching.size", { ...good, store: batching(0, 1) }],
     ["invalid-option", "store.batching.underWay", { ...good, store: batching(1, 17) }],
     ["invalid-option", "store.batching.least", { ...good, store: batching(4, 1, 5) }],
+    ["invalid-option", "store.batching.spread", { ...good, store: { ...batching(4, 1), batching: spread } }],
     ["invalid-option", "store.layers", { ...good, store: batching(1, 1) }],
     ["invalid-option", "store.layers", { ...good, store: { apply() {}, close() {}, setup() {} } }],
     ["invalid-option", "store.layers", { ...good, store: { apply() {}, close() {}, book() {}, beat() {} } }],

@@ -66,7 +66,7 @@ export async function run(url) {
   },
   {
     name: "the limiter with the AI SDK's adapter",
-    maxKB: 59,
+    maxKB: 60,
     targetKB: 35,
     source: `${LIMITER}
 import { aiSdkGuard } from "tollgate/adapters/ai-sdk";

@@ -30,10 +30,10 @@ interface Asked {
 }
 
 /**
- * A batch that fails fails its own callers alone. While batches are under way the next one waits until it is full. Where the
- * store has a deadline, requests that have waited for a quarter of it go in a batch that is not full, if one more may be
- * under way; those that have waited for all of it are given to the store with nothing left of it, so that it can answer them
- * without sending them.
+ * A batch that fails fails its own callers alone. While batches are under way the next one waits until enough requests are there.
+ * Where the store has a deadline, requests that have waited for a quarter of it go in a smaller batch, if one more may be under
+ * way; those that have waited for all of it are given to the store with nothing left of it, so that it can answer them without
+ * sending them.
  */
 export class BatchLayer implements Layer {
   readonly deadlineMs?: number;
@@ -41,6 +41,7 @@ export class BatchLayer implements Layer {
   readonly #size: number;
   readonly #underWay: number;
   readonly #least: number;
+  readonly #spread: boolean;
   readonly #clock: Clock;
   #queue: Asked[] = [];
   /** Those of this tick, whose deadlines have not begun. */
@@ -48,15 +49,22 @@ export class BatchLayer implements Layer {
   readonly #alarm: Alarm;
   /** Loops that send one batch after the other: at most `underWay`. */
   readonly #lanes = new Set<Promise<void>>();
+  /** Batches that the store has not answered. */
+  #sent = 0;
   /** Batches that are given to the store with no time left. */
   readonly #late = new Set<Promise<void>>();
 
   /** @param clock the clock by which requests wait */
-  constructor(store: Layer, { size, underWay, least = LEAST }: Batching, clock: Clock = monotonicClock) {
+  constructor(
+    store: Layer,
+    { size, underWay, least = LEAST, spread = false }: Batching,
+    clock: Clock = monotonicClock,
+  ) {
     this.#store = store;
     this.#size = size;
     this.#underWay = underWay;
     this.#least = Math.min(size, least);
+    this.#spread = spread;
     this.#clock = clock;
     // Where this process itself stood still, an answer may be here, and unread.
     this.#alarm = new Alarm(clock, () => inNextTurn(() => this.#lookAfterQueue()));
@@ -90,8 +98,7 @@ export class BatchLayer implements Layer {
       const asked = { request, leftMs, resolve, reject, dueMs: Number.POSITIVE_INFINITY };
       this.#queue.push(asked);
       this.#fresh.push(asked);
-      const lanes = this.#lanes.size;
-      if (lanes === 0 || (lanes < this.#underWay && this.#queue.length >= this.#least)) this.#openLane();
+      if (this.#mayOpenLane()) this.#openLane();
       else if (this.deadlineMs !== undefined && this.#fresh.length === 1) inNextTurn(() => this.#beginDeadlines());
     });
   }
@@ -130,6 +137,21 @@ export class BatchLayer implements Layer {
     }
   }
 
+  /** The next batch: what waits, or its share of it. */
+  #takeBatch(): Asked[] {
+    const waiting = this.#queue.length;
+    const batches = this.#spread ? Math.min(this.#underWay - this.#sent, Math.floor(waiting / this.#least)) : 1;
+    const count = Math.min(this.#size, Math.ceil(waiting / Math.max(1, batches)));
+    const batch = this.#queue.slice(0, count);
+    this.#queue = this.#queue.slice(count);
+    return batch;
+  }
+
+  #mayOpenLane(): boolean {
+    const lanes = this.#lanes.size;
+    return lanes === 0 || (lanes < this.#underWay && this.#queue.length >= this.#least);
+  }
+
   #openLane(): void {
     const lane: Promise<void> = this.#runLane(() => this.#lanes.delete(lane));
     this.#lanes.add(lane);
@@ -146,10 +168,12 @@ export class BatchLayer implements Layer {
       this.#beginDeadlines();
       this.#giveBackLate();
       if (this.#queue.length === 0) return end();
-      const batch = this.#queue.slice(0, this.#size);
-      this.#queue = this.#queue.slice(this.#size);
+      const batch = this.#takeBatch();
+      if (this.#mayOpenLane()) this.#openLane();
+      this.#sent++;
       const leftMs = this.deadlineMs === undefined ? undefined : Math.max(0, dueOf(batch) - this.#clock.nowMs());
       await send(this.#store, batch, leftMs);
+      this.#sent--;
     }
   }
 }

@@ -90,10 +90,11 @@ export function checkLimiterOptions(options: Omit<LimiterOptions, "policy">): vo
   }
   checkFailover(options.failover ?? {});
   checkWhole("denyCacheMs", options.denyCacheMs ?? 0, 0, MAX_DENIED_MS);
-  const { size, underWay, least = 1 }: Batching = store.batching ?? { size: 1, underWay: 1 };
+  const { size, underWay, least = 1, spread = false }: Batching = store.batching ?? { size: 1, underWay: 1 };
   checkWhole("store.batching.size", size, 1, 1_024);
   checkWhole("store.batching.underWay", underWay, 1, 16);
   checkWhole("store.batching.least", least, 1, size);
+  if (typeof spread !== "boolean") throw invalidOption("store.batching.spread", "true or false", spread);
   const needing = (["batching", "setup", "book"] as const).find((name) => (store as Partial<SharedStore>)[name]);
   if (needing !== undefined && store.layers === undefined) {
     throw invalidOption("store.layers", `${LAYERS}, because the store has ${needing}`, undefined);

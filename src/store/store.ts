@@ -79,7 +79,7 @@ export interface Store {
 
 /**
  * How the limiter gathers requests into batches. One batch takes what one tick asks. While it is out, further requests wait:
- * until it is back, or until `size` of them wait and fewer than `underWay` batches are out. With `deadlineMs` they wait for a
+ * until it is back, or until `least` of them wait and fewer than `underWay` batches are out. With `deadlineMs` they wait for a
  * quarter of it at most, if fewer than `underWay` batches are out.
  */
 export interface Batching {
@@ -89,6 +89,12 @@ export interface Batching {
   readonly underWay: number;
   /** So many requests go in a batch of their own while others are under way, 1 to `size`. Default 8. */
   readonly least?: number;
+  /**
+   * Spreads what waits over the batches that may be under way, `least` in each: while the store decides one, the process
+   * prepares the next. For a store where a batch does not wait for rows that another one has locked. Default `false`: a batch
+   * takes all that waits, up to `size`.
+   */
+  readonly spread?: boolean;
 }
 
 /** One thing about how a store is set up. */

@@ -50,7 +50,7 @@ const OPTIONS = {
 } satisfies TableOf<RedisStoreOptions>;
 
 /** At most 256 requests in a batch, and 4 batches in flight: while Redis decides one, the next ones are prepared. */
-const BATCHING: Batching = { size: 256, underWay: 4 };
+const BATCHING: Batching = { size: 256, underWay: 4, spread: true };
 
 /**
  * Keeps buckets in a Redis (7.0 or newer) or Valkey, through a client that you have and that stays yours: one server, one

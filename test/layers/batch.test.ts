@@ -135,6 +135,28 @@ describe("the batch layer", () => {
     }
   });
 
+  it("spreads what waits over the batches that may be under way, or gives all of it to one", async () => {
+    const batches = [
+      { spread: true, count: 30, expected: [10, 10, 10] },
+      { spread: true, count: 12, expected: [6, 6] },
+      { spread: true, count: 9, expected: [9] },
+      { spread: true, count: 90, expected: [20, 20, 20, 20, 10] },
+      { spread: false, count: 12, expected: [12] },
+      { spread: false, count: 30, expected: [20, 10] },
+    ];
+    for (const { spread, count, expected } of batches) {
+      const { store, sizes, waiting } = recordingStore();
+      const layer = new BatchLayer(store, { size: 20, underWay: 3, least: 5, spread });
+      const asked = layer.apply(Array.from({ length: count }, () => request));
+      for (let sent = 0; sent < expected.length; sent++) {
+        await turns(2);
+        waiting[sent]?.resolve();
+      }
+      assert.equal((await asked).length, count);
+      assert.deepEqual(sizes, expected, `${count} that wait`);
+    }
+  });
+
   it("drops no request that comes just when it becomes idle", async () => {
     const store: Store = {
       apply: async (requests) => requests.map(() => ({ allowed: true, nowMs: 0, steps: [] })),
