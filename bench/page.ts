@@ -62,8 +62,8 @@ ${aboutLines(about, workOf(run))}
 ${quietness(run)}
 
 One run of this command writes the whole page. In each section all contenders take turns, round after round, and each
-round begins with another contender; a first round only warms up. Each contender gets a new state and new strings in
-each round. The run fails when a contender admits another number of calls than its own rule allows. A speed is the median
+round begins with another contender. Before the first round each decides calls for two seconds or more, as a program
+that has run for a while. Each contender gets a new state and new strings in each round. The run fails when a contender admits another number of calls than its own rule allows. A speed is the median
 of the rounds. "To Tollgate" is the median of the ratios within a round, and so is the figure of a goal. Where a peer can
 be used in several ways, a goal is about the fastest of them.
 
