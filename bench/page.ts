@@ -67,7 +67,8 @@ that has run for a while. Each contender gets a new state and new strings in eac
 of the rounds. "To Tollgate" is the median of the ratios within a round, and so is the figure of a goal. Where a peer can
 be used in several ways, a goal is about the fastest of them.
 
-Clients and servers share the cores of one machine. Compare the ratios: the decisions per second of another machine
+Clients and servers share the cores of one machine. Where one process asks one Redis, Redis has a core to itself: otherwise
+the scheduler puts both on one core in some runs and not in others. Compare the ratios: the decisions per second of another machine
 differ. A floor is code that only counts. The difference to it is the price of a policy, checks, expiry and verdicts.
 
 No benchmark library is used. [Decision 61](../docs/decisions/0061-no-benchmark-library.md) says why.

@@ -121,7 +121,6 @@ const expectedOf = ({ limits, rule, spentBefore }: Contender, calls: readonly Ca
 
 const secondsOf = (contender: Contender, calls: readonly Call[]) =>
   inRound(contender, calls, async (decideAll) => {
-    collectGarbage();
     const startedMs = performance.now();
     await decideAll();
     return (performance.now() - startedMs) / 1_000;

@@ -29,7 +29,7 @@ interface RaceOnRedis<More> {
 export async function raceOnRedis<More>(isShort: boolean, asked: RaceOnRedis<More>) {
   const { name, limits, rounds, timesThePeer, more } = asked;
   const { sessions, calls } = isShort ? SHORT : FULL;
-  await using server = await startRedis();
+  await using server = await startRedis({ ownCore: true });
   const field = { server, limits, inFlight: IN_FLIGHT };
   const contenders = CLIENT_NAMES.flatMap((client) => redisContenders(client, `${name}, ${client}`, field));
   const speeds = await race(contenders, scheduleOf(sessions, calls), isShort ? 1 : rounds);

@@ -2,7 +2,7 @@
 
 import { spawnSync } from "node:child_process";
 import { globSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import pg from "pg";
@@ -18,7 +18,15 @@ export interface RedisServer extends RedisProcess, AsyncDisposable {
   info(section: string): Promise<ReadonlyMap<string, string>>;
 }
 
-export async function startRedis(): Promise<RedisServer> {
+interface RedisPlace {
+  /**
+   * Gives the server the last core and this process's main thread the others. A scheduler may otherwise put both on one core
+   * for a whole run, as if they were one program, which no Redis on another machine is. Needs `taskset`.
+   */
+  readonly ownCore?: boolean;
+}
+
+export async function startRedis({ ownCore = false }: RedisPlace = {}): Promise<RedisServer> {
   const folder = temporaryFolder();
   const server = await startRedisIn(folder.path, "--appendonly", "no");
   const kill = () => void server.kill();
@@ -28,9 +36,11 @@ export async function startRedis(): Promise<RedisServer> {
     const fields = (await control.info(section)).matchAll(/^([^:\r\n]+):(.*?)\r?$/gm);
     return new Map([...fields].map(([, name = "", value = ""]) => [name, value] as const));
   };
+  const about = await info("server");
+  if (ownCore) keepApart(about.get("process_id") ?? "");
   return {
     ...server,
-    version: (await info("server")).get("redis_version") ?? "unknown",
+    version: about.get("redis_version") ?? "unknown",
     control,
     info,
     async [Symbol.asyncDispose]() {
@@ -40,6 +50,14 @@ export async function startRedis(): Promise<RedisServer> {
       folder[Symbol.dispose]();
     },
   };
+}
+
+function keepApart(serverPid: string): void {
+  const last = availableParallelism() - 1;
+  if (last === 0) return;
+  const pin = (cores: string, pid: string) => spawnSync("taskset", ["--cpu-list", "--pid", cores, pid]);
+  pin(`${last}`, serverPid);
+  pin(`0-${last - 1}`, `${process.pid}`);
 }
 
 /** Connections of a pool on Postgres. */

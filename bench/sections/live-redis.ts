@@ -17,7 +17,7 @@ receipts.`,
   isToFew: true,
   start: async (stack) => {
     const fill = async (sessions: number) => {
-      const { port, control } = stack.use(await startRedis());
+      const { port, control } = stack.use(await startRedis({ ownCore: true }));
       const endMs = endOfWindowMs();
       for (let first = 0; first < sessions; first += AT_ONCE) {
         const pipeline = control.pipeline();

@@ -23,7 +23,7 @@ export const section: Section = {
 is one script with all limits, and with what failover needs. ${PEER} runs a script for each limit.`,
 
   async measure(isShort) {
-    await using server = await startRedis();
+    await using server = await startRedis({ ownCore: true });
     return await measureFew(isShort, {
       store: "Redis",
       loads: LOADS,

@@ -33,7 +33,7 @@ Seven limits are of all kinds: a token bucket, a calendar window, and calls in p
     const { sessions, calls: count, rounds } = isShort ? SHORT : FULL;
     const calls = scheduleOf(sessions, count);
     const some = calls.slice(0, count >> 2);
-    await using server = await startRedis();
+    await using server = await startRedis({ ownCore: true });
     const costsOf = (names: readonly string[], limits: readonly Limit[], inFlight: number) => {
       const field = redisContenders("ioredis", "inside Redis", { server, limits, inFlight });
       const contenders = names.flatMap((name) => field.filter((each) => each.name === name));
