@@ -1,7 +1,5 @@
 // Interleaved rounds: contenders take turns, are checked, and get medians and ratios. This file knows no contender.
 
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { arrivingAgain, askAll, type Call, type Decider, type Limit, mustAdmit, type Rule } from "./calls.ts";
 import { median, progress, ratioOf } from "./harness.ts";
 
@@ -82,8 +80,11 @@ export async function raceLoops(contenders: readonly LoopContender[], ms: number
 }
 
 /**
- * Measures each contender once in each round, after a round that only warms up. Each round begins with another contender,
- * so that none is always the first.
+ * Measures each contender once in each round, after a round that only warms up. Each round begins with another contender, and
+ * every other round goes backwards, so that none is always the first or always after the same one.
+ *
+ * Nothing collects garbage in between: V8 would forget the shapes of what a call makes, because no call lives at that instant,
+ * and with them the code that was compiled for them. A process that decides calls does not lose it.
  */
 export async function inTurn<Each, Measure = number>(
   contenders: readonly Each[],
@@ -94,7 +95,8 @@ export async function inTurn<Each, Measure = number>(
   for (let round = 0; round <= rounds; round++) {
     progress(round === 0 ? "warming up" : `round ${round} of ${rounds}`);
     for (const turn of contenders.keys()) {
-      const i = (turn + round) % contenders.length;
+      const forwards = (turn + round) % contenders.length;
+      const i = round % 2 === 0 ? forwards : contenders.length - 1 - forwards;
       const result = await measure(contenders[i] as Each, round === 0);
       if (round > 0) measured[i]?.push(result);
     }
@@ -179,7 +181,3 @@ async function loop({ group, name, admits, open }: LoopContender, ms: number): P
     await close();
   }
 }
-
-// Set at run time, so that no command line needs the flag.
-setFlagsFromString("--expose-gc");
-export const collectGarbage: () => void = runInNewContext("gc");
