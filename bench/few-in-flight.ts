@@ -2,7 +2,7 @@
 
 import { type Limit, ONE, roomy, scheduleOf, THREE } from "./calls.ts";
 import { number } from "./harness.ts";
-import { type Contender, race, type Speed } from "./race.ts";
+import { type Contender, race, type Schedule, type Speed, type Timer } from "./race.ts";
 import { atLeast, type Goal, type Measured, speedTables } from "./section.ts";
 
 // As many calls for each session as in the other sections.
@@ -23,6 +23,8 @@ interface Few {
   readonly loads: readonly Load[];
   readonly rounds: number;
   contenders(group: string, limits: readonly Limit[], inFlight: number): Contender[];
+  /** Where the rounds take place. Absent: in this process. */
+  timer?(schedule: Schedule): Timer;
   /** With what Tollgate is compared, and why it may be slower. */
   peerIn(speeds: readonly Speed[], group: string, limits: readonly Limit[]): { peer: Speed; reason?: string };
 }
@@ -35,8 +37,10 @@ export async function measureFew(isShort: boolean, few: Few): Promise<Measured> 
     const group = `${what}, ${inFlight} in flight`;
     const limits = roomy(given);
     const count = isShort ? calls / 8 : calls;
-    const schedule = scheduleOf(count / CALLS_PER_SESSION, count);
-    speeds.push(...(await race(few.contenders(group, limits, inFlight), schedule, isShort ? 1 : few.rounds)));
+    const schedule = { sessions: count / CALLS_PER_SESSION, calls: count };
+    const contenders = few.contenders(group, limits, inFlight);
+    const all = scheduleOf(schedule.sessions, count);
+    speeds.push(...(await race(contenders, all, isShort ? 1 : few.rounds, few.timer?.(schedule))));
     const { peer, reason } = few.peerIn(speeds, group, limits);
     goals.push(atLeast(`${store}, ${group}: times as fast as ${peer.name}`, wanted, 1 / peer.ratio, reason));
   };

@@ -1,9 +1,8 @@
 // In a process that does nothing else: how many bytes of heap one live bucket for each of many sessions takes.
 
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { askAll, type Call, PER_SESSION, sessionName } from "./calls.ts";
 import { answerParent } from "./children.ts";
+import { collectGarbage } from "./garbage.ts";
 import { WAYS } from "./memory-contenders.ts";
 import type { Opened } from "./race.ts";
 
@@ -28,10 +27,6 @@ async function fill(holder: Opened, count: number): Promise<void> {
     await askAll([call], 1, holder);
   }
 }
-
-// Set at run time, so that no command line needs the flag.
-setFlagsFromString("--expose-gc");
-const collectGarbage: () => void = runInNewContext("gc");
 
 answerParent(async ({ holder, keys }: Held): Promise<number> => {
   // Compiled code does not belong to a key.

@@ -51,13 +51,28 @@ export interface LoopContender extends Named {
 /** So long each contender decides calls before the first round, so that its code is compiled as in a program that has run for a while. */
 const WARM_UP_SECONDS = 2;
 
+/** Of which calls a race is made: see `scheduleOf`. */
+export interface Schedule {
+  readonly sessions: number;
+  readonly calls: number;
+}
+
+/** Decides calls as one round of a contender, and says how many seconds that took. */
+export type Timer = (contender: Contender, calls: readonly Call[]) => Promise<number>;
+
 /**
  * Runs all contenders in turn, round after round, so that a disturbance of the machine hits all of them. Each warms up first:
  * for two seconds, or with a quarter of the calls where there is only one round.
  *
+ * @param secondsOf where a round takes place: in this process, unless another one is given
  * @throws Error when a contender admits another number of calls than it must
  */
-export async function race(contenders: readonly Contender[], calls: readonly Call[], rounds: number): Promise<Speed[]> {
+export async function race(
+  contenders: readonly Contender[],
+  calls: readonly Call[],
+  rounds: number,
+  secondsOf: Timer = secondsHere,
+): Promise<Speed[]> {
   const speeds = await inTurn(contenders, rounds, async (contender, isWarmUp) => {
     const all = contender.calls ?? calls;
     if (isWarmUp && rounds === 1) return secondsOf(contender, all.slice(0, all.length >> 2));
@@ -121,7 +136,7 @@ function speedsOf<Each extends Named>(
 const expectedOf = ({ limits, rule, spentBefore }: Contender, calls: readonly Call[]) =>
   mustAdmit(calls, limits, rule, spentBefore);
 
-const secondsOf = (contender: Contender, calls: readonly Call[]) =>
+export const secondsHere: Timer = (contender, calls) =>
   inRound(contender, calls, async (decideAll) => {
     const startedMs = performance.now();
     await decideAll();

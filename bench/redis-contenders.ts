@@ -14,7 +14,7 @@ type ClientSettings = Pick<RedisOptions, "enableAutoPipelining" | "enableOffline
 
 /** What the contenders share. */
 export interface Field {
-  readonly server: RedisServer;
+  readonly server: Pick<RedisServer, "port" | "control">;
   readonly limits: readonly Limit[];
   readonly inFlight: number;
 }

@@ -4,6 +4,7 @@
 import { type Limit, scheduleOf } from "./calls.ts";
 import { number } from "./harness.ts";
 import { race, type Speed } from "./race.ts";
+import { RedisApart } from "./redis-apart.ts";
 import { CLIENT_NAMES, redisContenders } from "./redis-contenders.ts";
 import { atLeast, bestPeer, headline, speedNamed } from "./section.ts";
 import { type RedisServer, startRedis } from "./servers.ts";
@@ -31,8 +32,13 @@ export async function raceOnRedis<More>(isShort: boolean, asked: RaceOnRedis<Mor
   const { sessions, calls } = isShort ? SHORT : FULL;
   await using server = await startRedis({ ownCore: true });
   const field = { server, limits, inFlight: IN_FLIGHT };
-  const contenders = CLIENT_NAMES.flatMap((client) => redisContenders(client, `${name}, ${client}`, field));
-  const speeds = await race(contenders, scheduleOf(sessions, calls), isShort ? 1 : rounds);
+  const schedule = scheduleOf(sessions, calls);
+  using apart = new RedisApart(server.port);
+  const speeds: Speed[] = [];
+  for (const client of CLIENT_NAMES) {
+    const contenders = redisContenders(client, `${name}, ${client}`, field);
+    speeds.push(...(await race(contenders, schedule, isShort ? 1 : rounds, apart.timer(client, { sessions, calls }))));
+  }
   return {
     speeds,
     work: `${number(calls)} calls of ${number(sessions)} sessions in one random order, ${IN_FLIGHT} in flight`,

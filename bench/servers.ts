@@ -37,7 +37,10 @@ export async function startRedis({ ownCore = false }: RedisPlace = {}): Promise<
     return new Map([...fields].map(([, name = "", value = ""]) => [name, value] as const));
   };
   const about = await info("server");
-  if (ownCore) keepApart(about.get("process_id") ?? "");
+  if (ownCore) {
+    pin(`${LAST_CORE}`, about.get("process_id") ?? "");
+    leaveLastCore();
+  }
   return {
     ...server,
     version: about.get("redis_version") ?? "unknown",
@@ -52,13 +55,17 @@ export async function startRedis({ ownCore = false }: RedisPlace = {}): Promise<
   };
 }
 
-function keepApart(serverPid: string): void {
-  const last = availableParallelism() - 1;
-  if (last === 0) return;
-  const pin = (cores: string, pid: string) => spawnSync("taskset", ["--cpu-list", "--pid", cores, pid]);
-  pin(`${last}`, serverPid);
-  pin(`0-${last - 1}`, `${process.pid}`);
+const LAST_CORE = availableParallelism() - 1;
+
+/** Leaves the last core to a server: the main thread of this process runs on the others, what compiles and collects on all. */
+export function leaveLastCore(): void {
+  if (LAST_CORE === 0) return;
+  pin(`0-${LAST_CORE}`, `${process.pid}`, "--all-tasks");
+  pin(`0-${LAST_CORE - 1}`, `${process.pid}`);
 }
+
+const pin = (cores: string, pid: string, ...more: string[]) =>
+  spawnSync("taskset", [...more, "--cpu-list", "--pid", cores, pid]);
 
 /** Connections of a pool on Postgres. */
 export const CONNECTIONS = 10;

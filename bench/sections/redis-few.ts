@@ -2,6 +2,7 @@
 
 import { PEER } from "../calls.ts";
 import { type Load, measureFew } from "../few-in-flight.ts";
+import { RedisApart } from "../redis-apart.ts";
 import { redisContenders } from "../redis-contenders.ts";
 import { bestPeer, type Section, speedNamed } from "../section.ts";
 import { startRedis } from "../servers.ts";
@@ -24,8 +25,10 @@ is one script with all limits, and with what failover needs. ${PEER} runs a scri
 
   async measure(isShort) {
     await using server = await startRedis({ ownCore: true });
+    using apart = new RedisApart(server.port);
     return await measureFew(isShort, {
       store: "Redis",
+      timer: (schedule) => apart.timer("ioredis", schedule),
       loads: LOADS,
       rounds: ROUNDS,
       contenders: (group, limits, inFlight) =>

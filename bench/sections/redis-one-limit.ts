@@ -20,8 +20,8 @@ const TOOL_FLAGS = [
 export const section: Section = {
   title: "Redis, one limit",
   needs: ["redis"],
-  meaning: `All contenders take turns in one process, on one Redis without persistence on loopback, with ${IN_FLIGHT} calls
-in flight. In each round they get new connections, an empty Redis and new strings. Tollgate gets a new limiter each
+  meaning: `All contenders take turns, each in a process of its own, on one Redis without persistence on loopback, with ${IN_FLIGHT}
+calls in flight. In each round they get new connections, an empty Redis and new strings. Tollgate gets a new limiter each
 round, with its default options and once without failover; it is closed before Redis is emptied.
 
 ${PEER} is the atomic \`RateLimiterRedis\` with the settings of its documentation: ioredis without an offline queue,

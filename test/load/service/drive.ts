@@ -3,7 +3,7 @@
 
 import type { Histogram } from "hdr-histogram-js";
 import { instants, monotonicMs, type OpenLoop } from "../../../bench/open-loop.ts";
-import { collectGarbage } from "../../../bench/race.ts";
+import { collectGarbage } from "../../../bench/garbage.ts";
 import type { Answer, Balancer, Sending } from "./balancer.ts";
 import type { Bucket, Ledger } from "./ledger.ts";
 import type { Call } from "./trace.ts";
