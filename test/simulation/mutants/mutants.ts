@@ -257,8 +257,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "batch: it is larger than the store wants": {
     file: "layers/batch.ts",
-    find: "      const batch = this.#queue.slice(0, this.#size);\n      this.#queue = this.#queue.slice(this.#size);",
-    replace: "      const batch = this.#queue;\n      this.#queue = [];",
+    find: "Math.min(this.#size, Math.ceil(waiting / Math.max(1, batches)))",
+    replace: "waiting",
   },
   "heartbeat: an idle instance does not notice that the store has lost everything": {
     file: "layers/failover.ts",
