@@ -2,6 +2,7 @@
 // leaving out items (shrink.ts). Times are of the world, ms.
 
 import type { PolicyInput } from "tollgate";
+import type { Batching } from "../../src/store/api.ts";
 import type { ClockFault } from "./machine.ts";
 import type { NetworkRules } from "./network.ts";
 import type { Refusal } from "./server.ts";
@@ -21,7 +22,7 @@ export interface Schedule {
 /** What holds for the whole run. */
 export interface Settings {
   readonly deadlineMs: number;
-  readonly batching: { readonly size: number; readonly underWay: number };
+  readonly batching: Batching;
   readonly denyCacheMs: number;
   readonly hasFailover: boolean;
   /** Whether instances are told how many they are. */

@@ -56,7 +56,7 @@ function makeSettings(hasClients: boolean, random: Random): Settings {
     batching: random.pick([
       { size: 4, underWay: 4 },
       { size: 16, underWay: 2 },
-      { size: 64, underWay: 4 },
+      { size: 64, underWay: 4, least: 2, spread: true },
     ]),
     denyCacheMs: random.pick([0, 1_000]),
     hasFailover: random.chance(0.92),
