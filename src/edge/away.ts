@@ -122,6 +122,11 @@ export class AwayObjects {
     this.#isolates = isolates;
   }
 
+  /** Whether an object's calls are decided without it. */
+  has(name: string): boolean {
+    return this.#away.get(name)?.isBack === false;
+  }
+
   /** Decides requests of one object: as it says, or without it. */
   async decide(name: string, requests: readonly StoreRequest[], forCall: ForCall): Promise<readonly StoreAnswer[]> {
     const away = this.#away.get(name);

@@ -17,7 +17,7 @@ export function checkPolicy(policy: Policy): void {
 }
 
 /**
- * A call over several objects holds units in each of them and asks the one last that can hold nothing. So that one has to be the
+ * A call over several objects is charged in each of them, and asks the one last that can give nothing back. So that one has to be the
  * partition's, where answers are kept for idempotency keys, or the only one.
  */
 function wideFault(limit: Limit, limits: readonly Limit[], partition: string): Fault[] {

@@ -19,7 +19,7 @@ import { decideBatch } from "../store/batch.ts";
 import { validTime } from "../store/check.ts";
 import { asStoreError, closedError } from "../store/error.ts";
 import type { Store, StoreAnswer } from "../store/store.ts";
-import { type AskShard, decideInShards } from "../store/wide-request.ts";
+import { type AskShard, decideInShards, ShardMemory } from "../store/wide-request.ts";
 import { AwayObjects } from "./away.ts";
 import { callError } from "./errors.ts";
 import { objectLayers } from "./layers.ts";
@@ -75,7 +75,7 @@ interface ObjectStub {
 
 /**
  * Keeps buckets in Durable Objects: all buckets of one value of the policy's `partition` are in one object, where a call is one
- * atomic decision. A call whose limits are in several objects is held in each before it is allowed.
+ * atomic decision. A call whose limits are in several objects is charged in all of them, and gets its units back when one denies it.
  *
  * It can be made in the global scope of a Worker. Each call has to be made and awaited within one request of the Worker.
  *
@@ -89,6 +89,7 @@ export function durableObjectStore(options: DurableObjectStoreOptions): Store {
   const settled = readOptions(OPTIONS, options);
   const { deadlineMs, clock, failover } = settled;
   const objects = new Objects(settled);
+  const memory = new ShardMemory();
   const away = failover === false ? null : new AwayObjects(failover.isolates);
   let isClosed = false;
   return {
@@ -108,7 +109,8 @@ export function durableObjectStore(options: DurableObjectStoreOptions): Store {
         decide: away === null ? ask : (name, each) => away.decide(name, each, { ask, settle, runLater }),
         settle: away === null ? settle : (name, each) => away.decide(name, each, { ask: settle, settle, runLater }),
         runLater,
-        inTime: (work) => within(endsAtMs - monotonicClock.nowMs(), work, { deadlineMs }).catch(failCall),
+        isAway: (name) => away?.has(name) === true,
+        memory,
       });
     },
     async close() {

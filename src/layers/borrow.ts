@@ -8,6 +8,7 @@ import { type Clock, countdown, monotonicClock, sleep } from "../clock.ts";
 import type { Degraded } from "../kernel/decision.ts";
 import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
 import type { Layer, Store, StoreAnswer } from "../store/store.ts";
+import { withWorst } from "../store/degraded.ts";
 import { StoreError } from "../store/error.ts";
 import type { Account, Returned } from "./borrow/account.ts";
 import { Accounts } from "./borrow/accounts.ts";
@@ -26,7 +27,6 @@ import {
   RETURN_EACH_MS,
   settledLoans,
   withRetry,
-  withWorst,
 } from "./borrow/requests.ts";
 import { Returns } from "./borrow/returns.ts";
 import { yielding } from "./breath.ts";

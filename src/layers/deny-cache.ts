@@ -1,6 +1,6 @@
 // The layer that remembers denials: a request that was denied and comes again is denied here, until something may have changed.
-// It changes no answer, except that units are seen up to a second later that another process frees: by a grant, a reset, or a call
-// that it takes back after an outage.
+// It changes no answer, except that units are seen up to a second later that another process frees by a grant or a reset, or that
+// are given back: after an outage, and of a call that another shard denied.
 
 import type { Clock } from "../clock.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";

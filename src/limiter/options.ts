@@ -36,7 +36,7 @@ export interface LimiterOptions<Source extends Policy | WrittenPolicy = Policy |
   readonly failover?: FailoverOptions | false;
   /**
    * How long a denial is repeated without asking the store, 0 to 1,000 ms. Default 1,000. Only a denial that time alone can
-   * lift is repeated, and only for the same call. A grant or reset by another process, and a call that it takes back after an outage, take effect within that time.
+   * lift is repeated, and only for the same call. A grant or reset by another process, and units that are given back, take effect within that time.
    */
   readonly denyCacheMs?: number;
   /** Called with events of the store, of holds, of the policy and of buckets. */

@@ -10,7 +10,7 @@ import { validTime } from "../store/check.ts";
 import { closedError, type StoreError } from "../store/error.ts";
 import { type SharedStore, type Terms, TermsError } from "../store/shared-store.ts";
 import type { Batching, SetupCheck, Store, StoreAnswer } from "../store/store.ts";
-import { decideInShards } from "../store/wide-request.ts";
+import { decideInShards, ShardMemory } from "../store/wide-request.ts";
 import { type Part, partsOf, type ScriptCall, ScriptCalls } from "./redis/arguments.ts";
 import { beatThrough } from "./redis/beat.ts";
 import type { RedisClient, Send } from "./redis/client.ts";
@@ -55,7 +55,7 @@ const BATCHING: Batching = { size: 256, underWay: 4, spread: true };
 /**
  * Keeps buckets in a Redis (7.0 or newer) or Valkey, through a client that you have and that stays yours: one server, one
  * that Sentinel names, or a cluster. On a cluster the limits of one partition are one atomic decision; a call whose limits
- * are in several slots is held in each before it is allowed.
+ * are in several slots is charged in all of them, and gets its units back when one denies it.
  *
  * On one server, or one that Sentinel names, it is a `SharedStore`; on a cluster it is not.
  *
@@ -106,6 +106,8 @@ class RedisStore implements Store {
   readonly #deadlines = new Deadlines();
   /** Whether the server may not know the script: the next beat loads it. */
   #mustLoadScript = true;
+  /** What is known of the slots of a cluster. */
+  readonly #shards = new ShardMemory();
   /** Work that goes on after a decision. */
   readonly #unsettled = new Set<Promise<unknown>>();
   #closed = false;
@@ -140,7 +142,6 @@ class RedisStore implements Store {
 
   async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly StoreAnswer[]> {
     this.#checkOpen();
-    const endsAtMs = monotonicClock.nowMs() + leftMs;
     const send = this.#sendWithin(leftMs);
     if (!this.#route.isCluster) return this.#runAll(requests, send);
     return decideInShards(requests, {
@@ -148,10 +149,7 @@ class RedisStore implements Store {
       decide: (_, each) => this.#runAll(each, send),
       settle: (_, each) => this.#runAll(each, this.#sendWithin(this.deadlineMs)),
       runLater: (settled) => this.#settleLater(settled),
-      inTime: (work) =>
-        this.#deadlines
-          .within(endsAtMs - monotonicClock.nowMs(), work, { deadlineMs: this.deadlineMs })
-          .catch(this.#fail),
+      memory: this.#shards,
     });
   }
 
@@ -188,9 +186,8 @@ class RedisStore implements Store {
     if (this.#closed) throw closedError("Redis");
   }
 
-  /** If this fails, the holds stay, and their units are charged when the holds expire. */
   #settleLater(settled: Promise<unknown>): void {
-    const ended = settled.catch(() => {}).finally(() => this.#unsettled.delete(ended));
+    const ended = settled.finally(() => this.#unsettled.delete(ended));
     this.#unsettled.add(ended);
   }
 

@@ -8,8 +8,9 @@ import { memoryStore } from "tollgate/stores/memory";
 import { type FakeClock, fakeClock } from "tollgate/testing";
 import { tagOf } from "../../src/kernel/key.ts";
 import { createHostedLimiter, type HostedLimiter } from "../../src/limiter.ts";
-import { decideInShards } from "../../src/store/wide-request.ts";
+import { decideInShards, ShardMemory } from "../../src/store/wide-request.ts";
 import { cases } from "../length.ts";
+import { numbers } from "./numbers.ts";
 
 const POLICY: PolicyInput = {
   version: 1,
@@ -36,6 +37,7 @@ const WIDE_ONLY: PolicyInput = {
 /** A store of one memory store for each tag. */
 function sharded(clock: FakeClock): { readonly store: Store; settled(): Promise<unknown> } {
   const shards = new Map<string, Store>();
+  const memory = new ShardMemory();
   let later: Promise<unknown>[] = [];
   const ask = async (shard: string, requests: Parameters<Store["apply"]>[0]) => {
     const store = shards.get(shard) ?? memoryStore({ clock });
@@ -49,7 +51,7 @@ function sharded(clock: FakeClock): { readonly store: Store; settled(): Promise<
         decide: ask,
         settle: ask,
         runLater: (work) => void later.push(work),
-        inTime: (work) => work,
+        memory,
       }),
     close: async () => {},
   };
@@ -59,15 +61,6 @@ function sharded(clock: FakeClock): { readonly store: Store; settled(): Promise<
     return Promise.all(all);
   };
   return { store, settled };
-}
-
-/** Numbers that look random, and are the same each time. */
-function numbers(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
 }
 
 /** Ids are random. A hold on the way makes buckets end later. */

@@ -3,7 +3,6 @@
 import { algorithmOf, inUseLimit } from "../../kernel/algorithms/registry.ts";
 import { monotonicClock } from "../../clock.ts";
 import { isWithin } from "../../deadlines.ts";
-import type { Degraded } from "../../kernel/decision.ts";
 import { borrowedKey } from "../../kernel/key.ts";
 import type { Step, StepEvent, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
 import type { StoreAnswer } from "../../store/store.ts";
@@ -87,16 +86,6 @@ export function withRetry({ steps }: StoreRequest, reply: StoreReply, passing: R
     return { ...found, retryAfterMs: RETURNED_WITHIN_MS, isBorrowed: true };
   });
   return { ...reply, steps: retried };
-}
-
-/** A reply with the worst of what was decided without the store. */
-export function withWorst(reply: StoreReply, degraded: readonly Degraded[]): StoreReply {
-  const [first, ...others] = degraded;
-  if (first === undefined) return reply;
-  const worst = others.reduce<number | null>((most, { maxOvershoot: units }) => {
-    return most === null || units === null ? null : Math.max(most, units);
-  }, first.maxOvershoot);
-  return { ...reply, degraded: { reason: first.reason, maxOvershoot: worst } };
 }
 
 export function costOf({ event }: Step): number {

@@ -1,8 +1,9 @@
 // The steps of a request by their shards, in the order in which these are asked.
 
 import { algorithmOf } from "../../kernel/algorithms/registry.ts";
-import { tagOf } from "../../kernel/key.ts";
 import type { Once, Step, StoreRequest } from "../../kernel/request.ts";
+import type { Shards } from "./shards.ts";
+import { widthOf } from "./memory.ts";
 
 /** The steps of a request that are in one shard. */
 export interface Group {
@@ -12,50 +13,69 @@ export interface Group {
   readonly request: StoreRequest;
 }
 
-type Charge = Step & { readonly event: Extract<Step["event"], { type: "charge" }> };
-
-/** Whether a step is a charge that can be held. What counts values, or begins a time, cannot: it is asked as it is. */
-export function isHoldable(step: Step): step is Charge {
-  const { event, limit } = step;
-  return event.type === "charge" && event.seen === undefined && algorithmOf(limit).countsUnits;
-}
+/** When a shard is asked: those of one stage at once, and only when the stages before have allowed the call. */
+const FIRST = 0;
+/** After it those of nearly full buckets, by their widths, which are 1 and 2. */
+const AWAY = 3;
+const CANNOT_GIVE_BACK = 4;
+const KEEPS_THE_ANSWER = 5;
 
 /**
- * The narrow shards first, so that what many callers share is held for the shortest time. Then the one whose steps cannot be
- * held: it books at once, and so it must not be asked before another may deny. Last the shard where the answer is kept.
+ * All shards at once, except where that could take from other calls what cannot, or should not, be given back. Nearly full buckets
+ * that many share come later. Then those that this process decides for. Then the shards that count values, or begin a time, one after
+ * the other: they must not be asked before another one may deny. Last the one where the answer is kept.
  */
-export function groupsOf({ mode, steps, once, atMs }: StoreRequest, of: (key: string) => string): Group[] {
-  const keptIn = once === undefined || mode === "peek" ? null : of(once.key);
-  const byShard = Map.groupBy(steps.keys(), (i) => of((steps[i] as Step).bucket));
+export function stagesOf({ mode, steps, once, atMs }: StoreRequest, shards: Shards): Group[][] {
+  const keptIn = once === undefined || mode === "peek" ? null : shards.of(once.key);
+  const byShard = indexesByShard(steps, shards);
   if (keptIn !== null && !byShard.has(keptIn)) byShard.set(keptIn, []);
-  const rank = (shard: string, indexes: readonly number[]) => {
-    if (shard === keptIn) return 4;
-    if (indexes.some((i) => booksAtOnce(steps[i] as Step))) return 3;
-    return widthOf((steps[indexes[0] as number] as Step).bucket);
-  };
-  return [...byShard]
-    .sort(([one, a], [other, b]) => rank(one, a) - rank(other, b) || (one < other ? -1 : 1))
-    .map(([shard, indexes]) => {
-      const own = indexes.map((i) => steps[i] as Step);
-      const request = { mode, steps: own, ...(atMs === undefined ? {} : { atMs }) };
-      if (shard !== keptIn || once === undefined) return { shard, indexes, request };
-      return { shard, indexes, request: { ...request, steps: [...own, ...namedHold(own, steps, once)], once } };
-    });
+  const ranked = [...byShard].map(([shard, indexes]) => {
+    const own = indexes.map((i) => steps[i] as Step);
+    const request = { mode, steps: own, ...(atMs === undefined ? {} : { atMs }) };
+    if (shard !== keptIn || once === undefined) return { rank: rankOf(shard, own, shards), shard, indexes, request };
+    const kept = { ...request, steps: [...own, ...namedHold(own, steps, once)], once };
+    return { rank: KEEPS_THE_ANSWER, shard, indexes, request: kept };
+  });
+  const stages: Group[][] = [];
+  let last: number | undefined;
+  for (const { rank, ...group } of ranked.sort((one, other) => one.rank - other.rank)) {
+    if (rank === last && rank !== CANNOT_GIVE_BACK) stages.at(-1)?.push(group);
+    else stages.push([group]);
+    last = rank;
+  }
+  return stages;
 }
 
-/** A call is judged by earlier outcomes, and books nothing there. */
-function booksAtOnce(step: Step): boolean {
-  return step.event.type === "charge" && !isHoldable(step) && algorithmOf(step.limit).report === undefined;
+function indexesByShard(steps: readonly Step[], shards: Shards): Map<string, number[]> {
+  const byShard = new Map<string, number[]>();
+  for (const [i, { bucket }] of steps.entries()) {
+    const shard = shards.of(bucket);
+    const known = byShard.get(shard);
+    if (known === undefined) byShard.set(shard, [i]);
+    else known.push(i);
+  }
+  return byShard;
 }
 
-/**
- * How many calls share the shard of a bucket: 0, those of one value of the partition; 1, those of one value of another
- * dimension; 2, all. A value that looks like another kind changes only the order.
- */
-function widthOf(bucket: string): number {
-  const tag = tagOf(bucket);
-  if (bucket.endsWith(`}:${tag}`)) return 2;
-  return tag.includes("=") ? 1 : 0;
+function rankOf(shard: string, steps: readonly Step[], { memory, isAway }: Shards): number {
+  if (steps.some(countsForGood)) return CANNOT_GIVE_BACK;
+  if (isAway?.(shard) === true) return AWAY;
+  const isTight = steps.some(({ bucket }) => memory.isTight(bucket));
+  return isTight ? widthOf((steps[0] as Step).bucket) : FIRST;
+}
+
+/** A charge for a value, or one that begins a time. A call that is only judged by earlier outcomes books nothing. */
+function countsForGood({ event, limit }: Step): boolean {
+  if (event.type !== "charge") return false;
+  const { countsUnits, report } = algorithmOf(limit);
+  return event.seen !== undefined || (!countsUnits && report === undefined);
+}
+
+/** Whether what a step books can be given back. */
+export function isGivenBack({ event, limit }: Step): boolean {
+  const { countsUnits, takeBack } = algorithmOf(limit);
+  if (event.type === "hold") return countsUnits;
+  return event.type === "charge" && event.seen === undefined && takeBack !== undefined;
 }
 
 /** A kept answer names the hold of its request. Where no step beside it holds, a step of no units does so. */

@@ -1,64 +1,73 @@
-// One request over several shards: the shards are asked one after the other, and what is held in them is spent or released.
+// One request over several shards, as a conversation: it says what it asks which shards, gets their answers, and says what it asks
+// next. Who holds the conversation sends what several requests ask one shard together.
 
 import { randomId } from "../../ids.ts";
-import {
-  listsGrants,
-  namesEntry,
-  type Step,
-  type StepEvent,
-  type StepReply,
-  type StoreReply,
-  type StoreRequest,
-} from "../../kernel/request.ts";
-import { StoreError, tooFewReplies } from "../error.ts";
+import type { Step, StepEvent, StoreReply, StoreRequest } from "../../kernel/request.ts";
+import { StoreError } from "../error.ts";
 import { endsCall } from "../room.ts";
 import type { StoreAnswer } from "../store.ts";
-import { type Group, groupsOf, isHoldable } from "./groups.ts";
+import { type Group, isGivenBack, stagesOf } from "./groups.ts";
+import { asStanding, type GroupReplies, merged, readOf, standing, unbooked } from "./replies.ts";
 import type { Shards } from "./shards.ts";
 
-/** How long a hold on the way to a decision lives, unless it is ended. */
-const LEASE_MS = 5_000;
+/** A request of one shard. */
+export type Ask = Pick<Group, "shard" | "request">;
+/** Yields what is asked at once, and is given one answer for each. It returns the reply to the request, or throws why there is none. */
+export type Conversation = Generator<readonly Ask[], StoreReply, readonly StoreAnswer[]>;
+/** A part of one. */
+type Asking<Result> = Generator<readonly Ask[], Result, readonly StoreAnswer[]>;
 
 export class WideRequest {
+  /** What gives back units of a call that is not allowed. Who sends it takes it out. */
+  readonly givesBack: Ask[] = [];
   readonly #request: StoreRequest;
-  readonly #shards: Shards;
+  readonly #memory: Shards["memory"];
+  readonly #stages: readonly (readonly Group[])[];
+  /** In the order of the stages. */
   readonly #groups: readonly Group[];
-  readonly #id = randomId();
 
   constructor(request: StoreRequest, shards: Shards) {
     this.#request = request;
-    this.#shards = shards;
-    this.#groups = groupsOf(request, (key) => shards.of(key));
+    this.#memory = shards.memory;
+    this.#stages = stagesOf(request, shards);
+    this.#groups = this.#stages.flat();
   }
 
-  async decide(): Promise<StoreReply> {
+  *decide(): Conversation {
     const { mode, steps, once, atMs } = this.#request;
     const isBookedOnce = mode === "force" && once !== undefined && atMs === undefined;
-    if (isBookedOnce && endsCall(this.#request)) return this.#end();
+    if (isBookedOnce && endsCall(this.#request)) return yield* this.#end();
     const isCall = steps.some(({ event }) => event.type === "charge" || event.type === "hold");
-    if (isCall && mode === "peek") return this.#peek();
-    if (isBookedOnce || (isCall && mode === "judge")) return this.#call();
-    return this.#merge(await Promise.all(this.#groups.map((group) => this.#ask(group))));
+    if (isCall && mode === "peek") return yield* this.#peek();
+    if (isBookedOnce || (isCall && mode === "judge")) return yield* this.#call();
+    return this.#merge(yield* ask(this.#groups));
   }
 
-  async #call(): Promise<StoreReply> {
-    const { mode } = this.#request;
+  *#call(): Conversation {
     const replies: StoreReply[] = [];
-    const last = this.#groups.length - 1;
-    for (const [n, group] of this.#groups.entries()) {
-      // All others have allowed it by then: the last one books it.
-      const reply = await this.#askSteps(group, (step) => (n === last ? step.event : this.#asHold(step))).catch(
-        (error) => {
-          // What this shard may hold, without an answer, is charged when it expires.
-          this.#shards.runLater(this.#releaseHolds(n));
-          throw error;
-        },
-      );
-      if (reply.replay !== undefined) return this.#replayed(await this.#releaseInTime(n), reply);
-      if (reply.stale === true || (mode === "judge" && !reply.allowed)) return this.#denied(n, reply);
-      replies.push(reply);
+    for (const stage of this.#stages) {
+      const answers = yield stage;
+      const error = answers.find((answer) => StoreError.isInstance(answer));
+      if (error !== undefined) {
+        // What a shard has booked without an answer stays booked.
+        this.#giveBack([...replies, ...answers]);
+        throw error;
+      }
+      for (const reply of answers as readonly StoreReply[]) {
+        this.#learn(this.#groups[replies.length] as Group, reply);
+        replies.push(reply);
+      }
+      const last = replies.at(-1) as StoreReply;
+      if (last.replay !== undefined) return this.#replayed(this.#takenBack(replies.slice(0, -1)), last);
+      const stale = replies.find((reply) => reply.stale === true);
+      if (stale !== undefined) {
+        this.#giveBack(replies);
+        return stale;
+      }
+      if (this.#request.mode === "judge" && !replies.every(({ allowed }) => allowed)) {
+        return yield* this.#denied(replies);
+      }
     }
-    this.#shards.runLater(this.#spendHolds());
     return this.#merge(replies);
   }
 
@@ -66,172 +75,122 @@ export class WideRequest {
    * Ends a call. Its answer is kept first, so that nothing is booked when it is sent again. Then a shard that was away the
    * first time still has the hold, and is asked.
    */
-  async #end(): Promise<StoreReply> {
+  *#end(): Conversation {
     const others = this.#groups.slice(0, -1);
-    const reply = await this.#ask(this.#groups.at(-1) as Group);
+    const [reply] = (yield* ask(this.#groups.slice(-1))) as [StoreReply];
     if (reply.stale === true) return reply;
     const { replay } = reply;
-    if (replay === undefined)
-      return this.#merge([...(await Promise.all(others.map((each) => this.#ask(each)))), reply]);
+    if (replay === undefined) return this.#merge([...(yield* ask(others)), reply]);
     const isSame = replay.request === this.#request.once?.request;
-    const ended = others.map(async (group) =>
-      isSame && (await this.#isHeld(group)) ? this.#ask(group) : this.#read(group),
-    );
-    return this.#replayed(await Promise.all(ended), reply);
+    const held = isSame ? yield* areHeld(others) : [];
+    const ended = yield* ask(others.map((group, i) => (held[i] === true ? group : asRead(group))));
+    return this.#replayed(ended, reply);
   }
 
-  /** Whether a shard still has all holds that a group ends. */
-  async #isHeld({ shard, request }: Group): Promise<boolean> {
-    const steps = request.steps.flatMap((step): Step[] => {
-      const { event } = step;
-      return event.type === "settle" ? [{ ...step, event: { type: "extend", id: event.id, leaseMs: 1 } }] : [];
-    });
-    return steps.length > 0 && (await this.#ask({ shard, request: { mode: "peek", steps } })).allowed;
-  }
-
-  /** Of a call that one shard denies: nothing stays held, and the others say how they stand. */
-  async #denied(n: number, reply: StoreReply): Promise<StoreReply> {
-    const before = await this.#releaseInTime(n);
-    if (reply.stale === true) return reply;
-    const after = this.#groups.slice(n + 1);
-    const kept = await this.#keptAnswer(after.at(-1));
+  /** Of a call that one shard denies: the others are as if it had not been made. Those that were not asked say how they stand. */
+  *#denied(replies: readonly StoreReply[]): Conversation {
+    const before = this.#takenBack(replies);
+    const after = this.#groups.slice(replies.length);
+    const kept = yield* this.#keptAnswer(after.at(-1));
     if (kept !== null) {
-      const between = this.#groups.slice(n, -1).map((group) => this.#read(group));
-      return this.#replayed([...before, ...(await Promise.all(between))], kept);
+      const between = yield* ask(after.slice(0, -1).map(asRead));
+      return this.#replayed([...before, ...between], kept);
     }
-    const peeked = await Promise.all(after.map((group) => this.#peekIn(group)));
-    return this.#merge([...before, reply, ...peeked.map(({ standing }) => standing)]);
+    const peeked = yield* peek(after);
+    return this.#merge([...before, ...peeked.map(standing)]);
   }
 
   /** The answer that a shard keeps for this request: one of a call that was allowed stays, whatever has been used since. */
-  async #keptAnswer(group: Group | undefined): Promise<StoreReply | null> {
+  *#keptAnswer(group: Group | undefined): Asking<StoreReply | null> {
     const { once } = group?.request ?? {};
     const [first] = this.#request.steps;
     if (group === undefined || once === undefined || first === undefined) return null;
     // It is always denied, and so it books nothing where there is no answer.
-    const unknown: StepEvent = { type: "extend", id: this.#id, leaseMs: 1 };
+    const unknown: StepEvent = { type: "extend", id: randomId(), leaseMs: 1 };
     const steps = [{ bucket: `${once.key}:none`, limit: first.limit, event: unknown }];
-    const reply = await this.#ask({ shard: group.shard, request: { mode: "judge", steps, once } });
-    return reply.replay === undefined ? null : reply;
+    const [reply] = yield* ask([{ shard: group.shard, request: { mode: "judge", steps, once } }]);
+    return reply?.replay === undefined ? null : reply;
   }
 
   /** What the shards would answer, as if the call were booked; when one denies it, it would be booked in none. */
-  async #peek(): Promise<StoreReply> {
-    const peeked = await Promise.all(this.#groups.map((group) => this.#peekIn(group)));
+  *#peek(): Conversation {
+    const peeked = yield* peek(this.#groups);
     const allowed = peeked.every(({ booked }) => booked.allowed);
-    return this.#merge(peeked.map(({ booked, standing }) => (allowed ? booked : standing)));
-  }
-
-  /** What a shard would answer: as if it were booked, and as it stands. */
-  async #peekIn({
-    shard,
-    request: { once: _, ...request },
-  }: Group): Promise<Record<"booked" | "standing", StoreReply>> {
-    const answers = await this.#shards.decide(shard, [{ ...request, mode: "peek" }, readOf(request)]);
-    const [booked, now] = answered(answers, 2) as [StoreReply, StoreReply];
-    if (!booked.allowed) return { booked, standing: booked };
-    const steps = now.steps.map((step, i) => {
-      const { allowed, retryAfterMs } = booked.steps[i] as StepReply;
-      return { ...step, allowed, retryAfterMs };
-    });
-    return { booked, standing: { ...booked, steps } };
+    return this.#merge(peeked.map((each) => (allowed ? each.booked : standing(each))));
   }
 
   /** The answer that the last shard keeps, and how the others stand. They have no part of it. */
   #replayed(others: readonly StoreReply[], reply: StoreReply): StoreReply {
+    const all = [...others.map(asStanding), reply];
     const { replay } = reply;
-    if (replay === undefined) return this.#merge([...others, reply]);
+    if (replay === undefined) return this.#merge(all);
     const units = this.#request.steps.map(({ event }) =>
       "cost" in event ? event.cost : "units" in event ? event.units : 0,
     );
     for (const [i, index] of (this.#groups.at(-1)?.indexes ?? []).entries()) units[index] = replay.units[i] ?? 0;
-    return { ...this.#merge([...others, reply]), replay: { ...replay, units } };
+    return { ...this.#merge(all), replay: { ...replay, units } };
   }
 
-  async #spendHolds(): Promise<void> {
-    const spending = this.#groups.slice(0, -1).map((group) => {
-      const ends = group.request.steps.filter(isHoldable).map((step): Step => {
-        return { ...step, event: { type: "settle", id: this.#id, units: step.event.cost } };
-      });
-      return ends.length === 0
-        ? undefined
-        : this.#ask({ ...group, request: { mode: "force", steps: ends } }, this.#shards.settle);
-    });
-    await Promise.all(spending);
+  /** Gives back what the first groups have booked. Returns how they stand then. */
+  #takenBack(replies: readonly StoreReply[]): StoreReply[] {
+    this.#giveBack(replies);
+    return replies.map((reply, n) => (this.#hasBooked(reply) ? unbooked(reply, this.#groups[n] as Group) : reply));
   }
 
-  /** What the first shards say that held something for the call. They are freed also when that takes too long. */
-  #releaseInTime(count: number): Promise<StoreReply[]> {
-    const releasing = this.#releaseHolds(count);
-    this.#shards.runLater(releasing);
-    return this.#shards.inTime(releasing);
+  #giveBack(answers: readonly StoreAnswer[]): void {
+    for (const [n, answer] of answers.entries()) {
+      const { shard, request } = this.#groups[n] as Group;
+      if (StoreError.isInstance(answer) || !this.#hasBooked(answer)) continue;
+      // In the window in which it was booked.
+      const steps = request.steps.filter(isGivenBack);
+      if (steps.length > 0) this.givesBack.push({ shard, request: { mode: "undo", steps, atMs: answer.nowMs } });
+    }
   }
 
-  /** Gives back what the first shards hold for the call. Replies how they stand then. */
-  #releaseHolds(count: number): Promise<StoreReply[]> {
-    const releasing = this.#groups.slice(0, count).map((group) => {
-      const ends = group.request.steps.map((step): Step => {
-        const event = this.#asHold(step);
-        return {
-          ...step,
-          event: event.type === "hold" ? { type: "settle", id: event.id, units: 0 } : { type: "read" },
-        };
-      });
-      return this.#ask({ ...group, request: { mode: "force", steps: ends } }, this.#shards.settle);
-    });
-    return Promise.all(releasing);
+  #hasBooked({ allowed, stale }: StoreReply): boolean {
+    return stale !== true && (allowed || this.#request.mode === "force");
   }
 
-  /** A charge on the way to a decision. */
-  #asHold(step: Step): StepEvent {
-    if (!isHoldable(step)) return step.event;
-    return { type: "hold", id: this.#id, units: step.event.cost, leaseMs: LEASE_MS, onExpiry: "charge" };
-  }
-
-  #read({ shard, request }: Group): Promise<StoreReply> {
-    return this.#ask({ shard, request: readOf(request) });
-  }
-
-  #askSteps(group: Group, eventOf: (step: Step) => StepEvent): Promise<StoreReply> {
-    const steps = group.request.steps.map((step) => ({ ...step, event: eventOf(step) }));
-    return this.#ask({ ...group, request: { ...group.request, steps } });
-  }
-
-  async #ask({ shard, request }: Pick<Group, "shard" | "request">, ask = this.#shards.decide): Promise<StoreReply> {
-    const [reply] = answered(await ask(shard, [request]), 1);
-    return reply as StoreReply;
+  #learn({ request }: Group, { steps, replay }: StoreReply): void {
+    if (replay !== undefined) return;
+    for (const [i, reply] of steps.entries()) this.#memory.learn(request.steps[i] as Step, reply);
   }
 
   #merge(replies: readonly StoreReply[]): StoreReply {
-    const nowMs = Math.max(...replies.map((reply) => reply.nowMs));
-    const stale = replies.find((reply) => reply.stale === true);
-    if (stale !== undefined) return stale;
-    const steps: StepReply[] = [];
-    for (const [n, reply] of replies.entries()) {
-      for (const [i, index] of (this.#groups[n]?.indexes ?? []).entries()) {
-        const { found, grants, ...step } = reply.steps[i] as StepReply;
-        const { type } = (this.#request.steps[index] as Step).event;
-        // What was only ended or read on the way names no hold, and lists no grants.
-        const isFound = found !== undefined && namesEntry(type);
-        const isListed = grants !== undefined && listsGrants(type);
-        steps[index] = { ...step, ...(isFound ? { found } : {}), ...(isListed ? { grants } : {}) };
-      }
-    }
-    const allowed = steps.every((step, i) => step.allowed || this.#request.steps[i]?.shadow === true);
-    return { allowed, nowMs, steps };
+    return merged(this.#request, this.#groups, replies);
   }
 }
 
-/** The request that says how the buckets of another one stand. */
-function readOf({ steps }: Pick<StoreRequest, "steps">): StoreRequest {
-  return { mode: "peek", steps: steps.map((step) => ({ ...step, event: { type: "read" } })) };
+/** Asks shards at once. Throws the error of the first that fails. */
+function* ask(asked: readonly Ask[]): Asking<readonly StoreReply[]> {
+  const answers = asked.length === 0 ? [] : yield asked;
+  const error = answers.find((answer) => StoreError.isInstance(answer));
+  if (error !== undefined) throw error;
+  return answers as readonly StoreReply[];
 }
 
-/** The first replies. Throws the error that is in place of one. */
-function answered(answers: readonly StoreAnswer[], count: number): StoreReply[] {
-  return Array.from({ length: count }, (_, i) => {
-    const answer = answers[i] ?? tooFewReplies();
-    if (StoreError.isInstance(answer)) throw answer;
-    return answer;
+function* peek(groups: readonly Group[]): Asking<GroupReplies[]> {
+  const asked = groups.flatMap(({ shard, request: { once: _, ...request } }) => [
+    { shard, request: { ...request, mode: "peek" } as const },
+    { shard, request: readOf(request) },
+  ]);
+  const replies = yield* ask(asked);
+  return groups.map((_, n) => ({ booked: replies[2 * n] as StoreReply, now: replies[2 * n + 1] as StoreReply }));
+}
+
+/** Whether shards still have all holds that groups end. */
+function* areHeld(groups: readonly Group[]): Asking<boolean[]> {
+  const asked = groups.map(({ shard, request }) => {
+    const steps = request.steps.flatMap((step): Step[] => {
+      const { event } = step;
+      return event.type === "settle" ? [{ ...step, event: { type: "extend", id: event.id, leaseMs: 1 } }] : [];
+    });
+    return { shard, request: { mode: "peek", steps } as const };
   });
+  const replies = yield* ask(asked);
+  return replies.map(({ allowed }, n) => allowed && (asked[n] as Ask).request.steps.length > 0);
+}
+
+function asRead({ shard, request }: Group): Ask {
+  return { shard, request: readOf(request) };
 }

@@ -2,6 +2,7 @@
 
 import type { StoreRequest } from "../../kernel/request.ts";
 import type { StoreAnswer } from "../store.ts";
+import type { ShardMemory } from "./memory.ts";
 
 /** Decides requests of one shard. */
 export type AskShard = (shard: string, requests: readonly StoreRequest[]) => Promise<readonly StoreAnswer[]>;
@@ -14,8 +15,10 @@ export interface Shards {
   readonly decide: AskShard;
   /** The same for what follows from a decision, which has time of its own. */
   readonly settle: AskShard;
-  /** Takes work that goes on after the decision. */
+  /** Takes work that goes on after the decision, and does not fail. */
   runLater(settled: Promise<unknown>): void;
-  /** The result of the work, or a `StoreError` when the time of the calls is over before. */
-  inTime<Value>(work: Promise<Value>): Promise<Value>;
+  /** Whether a shard does not answer now, and is decided for by this process: it is asked after the others. Absent: none. */
+  isAway?(shard: string): boolean;
+  /** Of the store: the same object each time. */
+  readonly memory: ShardMemory;
 }
