@@ -10,7 +10,8 @@ import { createLimiter, type Limiter, type PolicyInput } from "tollgate";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
 import { startCluster, startSentinels } from "../redis-cluster.ts";
 import { ownServers, type RedisServer } from "../servers.ts";
-import { type Load, type Seen, startLoad, until } from "./load.ts";
+import { type HalfWay, killAhead, killHalfWay as killUnderLoad, replicaOf, words } from "./kill-half-way.ts";
+import { startLoad, until } from "./load.ts";
 
 const CALLERS = 16;
 const QUOTA = 60_000;
@@ -32,7 +33,10 @@ const watched = new Redis({
   retryStrategy: () => 50,
 });
 watched.on("error", () => {});
-after(() => {
+const opened: Limiter[] = [];
+after(async () => {
+  // A store that has made a client of its own keeps it until then.
+  for (const limiter of opened) await limiter.close();
   io.disconnect();
   node.destroy();
   watched.disconnect();
@@ -50,69 +54,25 @@ const policyOf = (quota: number): PolicyInput => ({
   version: 1,
   limits: [{ name: "session", per: ["session"], quota }],
 });
-const limiterBy = (client: RedisClient, policy: PolicyInput) =>
-  createLimiter({ policy, store: redisStore(client), failover: false });
-const words = ({ acknowledged, denied, failed, codes }: Seen) =>
-  `${acknowledged} acknowledged, ${denied} denied, ${failed} failed (${[...codes].join(", ")})`;
-const total = (loads: readonly Load[], of: "acknowledged" | "denied" | "failed") =>
-  loads.reduce((sum, { seen }) => sum + seen[of], 0);
+function limiterBy(client: RedisClient, policy: PolicyInput): Limiter {
+  const limiter = createLimiter({ policy, store: redisStore(client), failover: false });
+  opened.push(limiter);
+  return limiter;
+}
 
-/** Kills a master half way of a quota, and holds what was admitted in the end against what its replica knew. */
-async function killHalfWay(
+function killHalfWay(
   context: TestContext,
   limiters: Readonly<Record<string, Limiter>>,
   session: string,
   kill: () => Promise<void>,
-  replica: { readonly server: RedisServer; readonly key: string },
+  replica: HalfWay["replica"],
 ) {
   const call = { tool: "search", session };
-  const loads = Object.entries(limiters).map(([name, limiter]) => ({
-    name,
-    ...startLoad([limiter], CALLERS, () => call),
-  }));
-  await until("half of the quota is used", () => total(loads, "acknowledged") >= BEFORE_KILL);
-  await kill();
-  // Answers that were on their way arrive, and what the replica has heard of; no replica is elected so soon.
-  await sleep(150);
-  const acknowledgedBefore = total(loads, "acknowledged");
-  const failedBefore = total(loads, "failed");
-  const client = replica.server.ioredis();
-  await client.readonly().catch(() => {});
-  const replicated = Number(await client.get(replica.key));
-  const role = ((await client.call("ROLE")) as unknown[])[0];
-  assert.equal(role, "slave", "the replica was asked before it took over");
-  const lost = Math.max(0, acknowledgedBefore - replicated);
-  const killedMs = Date.now();
-  await until("calls are acknowledged again", () => total(loads, "acknowledged") > acknowledgedBefore);
-  const downMs = Date.now() - killedMs;
-  for (const { name, seen } of loads) await until(`${name} sees the end of the quota`, () => seen.denied > 0);
-  const ends = await Promise.all(loads.map(async (load) => ({ ...(await load.end()), name: load.name })));
-  const admitted = total(loads, "acknowledged");
-  const failed = total(loads, "failed");
-  const [usage] = (await Object.values(limiters)[0]?.usage(call)) ?? [];
-  for (const end of ends) context.diagnostic(`${end.name}: ${words(end)}`);
-  context.diagnostic(
-    `${acknowledgedBefore} acknowledged before the kill, ${replicated} replicated, ${lost} lost with the master; ` +
-      `again after ${downMs} ms; ${admitted} admitted of ${QUOTA}, over it ${Math.max(0, admitted - QUOTA)}`,
+  const loads = Object.fromEntries(
+    Object.entries(limiters).map(([name, limiter]) => [name, startLoad([limiter], CALLERS, () => call)]),
   );
-  assert.deepEqual(
-    ends.flatMap((end) => end.others),
-    [],
-  );
-  assert.ok(replicated > 0);
-  assert.ok(admitted <= QUOTA + lost, `${admitted} were admitted of ${QUOTA}, and ${lost} were lost`);
-  const admittedAfter = admitted - acknowledgedBefore;
-  assert.ok(admittedAfter >= QUOTA - replicated - failed, "what came after was counted from what was replicated");
-  assert.equal(usage?.used, QUOTA);
-  return { lost, admitted, failedBefore };
-}
-
-function replicaOf(master: RedisServer): RedisServer {
-  const [line = ""] = master.cli("CLUSTER", "REPLICAS", master.cli("CLUSTER", "MYID")).split("\n");
-  const port = Number(/:(\d+)@/.exec(line)?.[1]);
-  const found = cluster.servers.find((server) => server.port === port);
-  if (found === undefined) throw new Error("the master has no replica");
-  return found;
+  const used = async () => (await Object.values(limiters)[0]?.usage(call))?.[0]?.used;
+  return killUnderLoad(context, { loads, used, quota: QUOTA, beforeKill: BEFORE_KILL, kill, replica });
 }
 
 const [first, second, third] = cluster.servers as [RedisServer, RedisServer, RedisServer];
@@ -192,20 +152,14 @@ describe("a master of a cluster that is killed under load", ownServers, () => {
 
   it("is followed by its replica", async (context) => {
     const { session, key } = await sessionOn(second, "killed");
-    const replica = replicaOf(second);
+    const replica = replicaOf(second, cluster);
     await killHalfWay(context, limiters, session, () => second.kill(), { server: replica, key });
   });
 
   it("is followed by a replica that was behind, and only lost units are admitted again", async (context) => {
     const { session, key } = await sessionOn(third, "behind");
-    const replica = replicaOf(third);
-    const kill = async () => {
-      replica.pause();
-      third.cli("CLIENT", "KILL", "TYPE", "replica");
-      await sleep(200);
-      await third.kill();
-      replica.resume();
-    };
+    const replica = replicaOf(third, cluster);
+    const kill = () => killAhead(third, replica);
     const { lost, admitted } = await killHalfWay(context, limiters, session, kill, { server: replica, key });
     assert.ok(lost > 0 && admitted > QUOTA, "writes were lost, and the bound is near");
   });
