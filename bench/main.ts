@@ -16,6 +16,7 @@ const NAMES = [
   "redis-one-limit",
   "redis-three-limits",
   "redis-few",
+  "redis-cluster",
   "redis-inside",
   "redis-bytes",
   "latency",

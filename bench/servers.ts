@@ -24,11 +24,13 @@ interface RedisPlace {
    * for a whole run, as if they were one program, which no Redis on another machine is. Needs `taskset`.
    */
   readonly ownCore?: boolean;
+  /** More of its command line. */
+  readonly settings?: readonly string[];
 }
 
-export async function startRedis({ ownCore = false }: RedisPlace = {}): Promise<RedisServer> {
+export async function startRedis({ ownCore = false, settings = [] }: RedisPlace = {}): Promise<RedisServer> {
   const folder = temporaryFolder();
-  const server = await startRedisIn(folder.path, "--appendonly", "no");
+  const server = await startRedisIn(folder.path, "--appendonly", "no", ...settings);
   const kill = () => void server.kill();
   process.once("exit", kill);
   const control = new Redis(server.port, { retryStrategy: () => 20 }).on("error", () => {});
