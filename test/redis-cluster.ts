@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "./free-port.ts";
 import { type RedisServer, startRedis } from "./servers.ts";
 import { temporaryFolder } from "./temporary.ts";
+import type { Certificates } from "./certificates.ts";
 
 /** A cluster of a test's own. */
 export interface RedisCluster {
@@ -23,35 +24,45 @@ export interface RedisCluster {
 
 const HOST = "127.0.0.1";
 
+const CLUSTER = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"];
+const SERVERS = 6;
+
 /** Three masters, each with a replica. */
 export async function startCluster(...settings: string[]): Promise<RedisCluster> {
-  const servers = await Promise.all(
-    Array.from({ length: 6 }, () =>
-      startRedis(
-        "--cluster-enabled",
-        "yes",
-        "--cluster-node-timeout",
-        "1000",
-        "--repl-diskless-sync-delay",
-        "0",
-        ...settings,
-      ),
-    ),
+  const servers = await Promise.all(Array.from({ length: SERVERS }, () => startRedis(...CLUSTER, ...settings)));
+  return makeCluster(
+    servers,
+    servers.map(({ port }) => port),
   );
-  const addresses = servers.map(({ port }) => ({ host: HOST, port }));
-  const [first] = addresses as [{ host: string; port: number }];
+}
+
+/** The same, whose servers speak TLS with clients and with each other. They also listen without TLS, for redis-cli. */
+export async function startTlsCluster({ ca, certificate, key }: Certificates): Promise<RedisCluster> {
+  const files = ["--tls-ca-cert-file", ca, "--tls-cert-file", certificate, "--tls-key-file", key];
+  const tls = [...files, "--tls-auth-clients", "no", "--tls-cluster", "yes", "--tls-replication", "yes"];
+  const ports = await Promise.all(Array.from({ length: SERVERS }, () => freePort()));
+  const servers = await Promise.all(ports.map((port) => startRedis(...CLUSTER, ...tls, "--tls-port", String(port))));
+  return makeCluster(servers, ports, "--tls", "--cacert", ca);
+}
+
+/** @param ports at which the servers are asked, with these options of redis-cli */
+async function makeCluster(
+  servers: readonly RedisServer[],
+  ports: readonly number[],
+  ...options: string[]
+): Promise<RedisCluster> {
+  const addresses = ports.map((port) => ({ host: HOST, port }));
   const cli = (...args: string[]) =>
-    spawnSync("redis-cli", ["-c", "-p", String(first.port), ...args], { encoding: "utf8" }).stdout.trim();
+    spawnSync("redis-cli", [...options, "-c", "-p", String(ports[0]), ...args], { encoding: "utf8" }).stdout.trim();
   const nodes = addresses.map(({ host, port }) => `${host}:${port}`);
-  const made = spawnSync("redis-cli", ["--cluster", "create", ...nodes, "--cluster-replicas", "1", "--cluster-yes"], {
-    encoding: "utf8",
-  });
+  const create = [...options, "--cluster", "create", ...nodes, "--cluster-replicas", "1", "--cluster-yes"];
+  const made = spawnSync("redis-cli", create, { encoding: "utf8" });
   if (made.status !== 0) throw new Error(`the cluster was not made: ${made.stdout}${made.stderr}`);
   for (let tries = 0; !servers.every((server) => /cluster_state:ok/.test(server.cli("CLUSTER", "INFO"))); tries++) {
     if (tries > 400) throw new Error("the cluster does not work");
     await sleep(25);
   }
-  const serverAt = (port: number) => servers.find((server) => server.port === port) as RedisServer;
+  const serverAt = (port: number) => servers[ports.indexOf(port)] as RedisServer;
   return {
     servers,
     addresses,

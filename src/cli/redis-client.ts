@@ -115,7 +115,7 @@ export async function connectRedis(address: RedisAddress): Promise<OpenClient<Re
     if (reasons[0] !== undefined) throw reasons[0];
   } catch (error) {
     client.disconnect();
-    const refusal = address.kind === "server" ? undefined : await refusalOf(address.hosts);
+    const refusal = address.kind === "server" ? undefined : await refusalOf(address.hosts, address.isTls);
     const reason = reasons[0] ?? error;
     throw labelledError(address.label, redisError(reason, refusal ?? fault()), reason);
   } finally {
@@ -133,7 +133,7 @@ export async function keepRedis(address: RedisAddress): Promise<OpenClient<Redis
   const client = await clientOf(address, (tries) => pauseAfter(tries - 1, 50, RECONNECT_MS_MAX));
   // The errors of calls have the same reason.
   client.on("error", () => {});
-  if (address.kind !== "server") emitRefusals(client, address.hosts);
+  if (address.kind !== "server") emitRefusals(client, address.hosts, address.isTls);
   client.connect().catch(() => {});
   return { client, close: () => quit(client) };
 }
@@ -168,6 +168,10 @@ async function clientOf(address: RedisAddress, retryMs: (tries: number) => numbe
     return new ioredis.Cluster([...hosts], {
       redisOptions: options,
       lazyConnect: true,
+      // Else it stays away from a cluster of which one slot has no server, and nothing says why.
+      enableReadyCheck: false,
+      // A certificate is for a name, so names are not replaced by addresses.
+      ...(isTls ? { dnsLookup: (name, done) => done(null, name) } : {}),
       clusterRetryStrategy: retryMs,
       retryDelayOnFailover: 0,
     });

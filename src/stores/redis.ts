@@ -19,7 +19,6 @@ import { redisError } from "./redis/errors.ts";
 import { scriptReplies } from "./redis/replies.ts";
 import { Route } from "./redis/route.ts";
 import { runScript, type Script, scriptOf } from "./redis/run-script.ts";
-import { checkSetup } from "./redis/setup.ts";
 import { slotTag } from "./redis/slot-tag.ts";
 
 export type {
@@ -154,6 +153,8 @@ class RedisStore implements Store {
   }
 
   async setup(): Promise<readonly SetupCheck[]> {
+    // No call waits for it, so it is loaded when it is needed.
+    const { checkSetup } = await import("./redis/setup.ts");
     return checkSetup(this.#client, this.#sendWithin(this.deadlineMs, false)).catch(this.#fail);
   }
 
