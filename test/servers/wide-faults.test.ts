@@ -14,8 +14,8 @@ import { startLoad, until } from "./load.ts";
 
 const KILLS = Number(process.env.TOLLGATE_KILLS ?? 2);
 const CALLERS = 16;
-const QUOTA = 40_000;
-const BEFORE_KILL = 3_000;
+const QUOTA = 12_000;
+const BEFORE_KILL = 2_000;
 
 const cluster = await startCluster("--cluster-node-timeout", "2500");
 const io = new Cluster([...cluster.addresses], {
