@@ -27,12 +27,18 @@ export async function killHalfWay(context: TestContext, { loads, used, quota, be
   const total = (of: "acknowledged" | "denied" | "failed") =>
     Object.values(loads).reduce((sum, { seen }) => sum + seen[of], 0);
   await until("half of the quota is used", () => total("acknowledged") >= beforeKill);
+  const client = replica.server.ioredis();
+  await client.readonly().catch(() => {});
+  const unitsOnReplica = async () => Number(await client.get(replica.key));
+  await until("the replica has heard of some", async () => (await unitsOnReplica()) > 0);
   await kill();
   // Answers that were on their way arrive, and what the replica has heard of; no replica is elected so soon.
   await sleep(150);
   const acknowledgedBefore = total("acknowledged");
   const failedBefore = total("failed");
-  const replicated = await unitsOn(replica);
+  const replicated = await unitsOnReplica();
+  const role = ((await client.call("ROLE")) as unknown[])[0];
+  assert.equal(role, "slave", "the replica was asked before it took over");
   const lost = Math.max(0, acknowledgedBefore - replicated);
   const killedMs = Date.now();
   await until("calls are acknowledged again", () => total("acknowledged") > acknowledgedBefore);
@@ -58,15 +64,6 @@ export async function killHalfWay(context: TestContext, { loads, used, quota, be
   assert.ok(admittedAfter >= least, "what came after was counted from what was replicated");
   assert.equal(await used(), quota);
   return { lost, admitted, failedBefore };
-}
-
-async function unitsOn({ server, key }: HalfWay["replica"]): Promise<number> {
-  const client = server.ioredis();
-  await client.readonly().catch(() => {});
-  const units = Number(await client.get(key));
-  const role = ((await client.call("ROLE")) as unknown[])[0];
-  assert.equal(role, "slave", "the replica was asked before it took over");
-  return units;
 }
 
 export function replicaOf(master: RedisServer, { servers }: RedisCluster): RedisServer {
