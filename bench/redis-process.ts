@@ -1,4 +1,4 @@
-// One contender on Redis in a process of its own: nothing else there is compiled, and leaves garbage.
+// One contender on Redis in a process of its own, so that it has no other's garbage, and its code is compiled for it alone.
 
 import { Redis } from "ioredis";
 import { type Limit, scheduleOf, THREE } from "./calls.ts";

@@ -30,6 +30,8 @@ export interface ClusterSetup {
 }
 
 const SCRIPT = `return redis.call("INFO")`;
+/** So many keys are tried: every slot has one of them. */
+const MOST_KEYS = 110_000;
 
 /** Those that are down are not asked. Throws when no master answers, or one refuses. */
 export async function askMasters(
@@ -38,7 +40,7 @@ export async function askMasters(
 ): Promise<(MasterAnswer | MasterSilence)[]> {
   const asked = masters.filter(({ isDown }) => !isDown);
   const keys = keysOf(asked);
-  const answers = await Promise.all(asked.map((master, i) => ask(master, keys[i] ?? "", send)));
+  const answers = await Promise.all(asked.map((master, i) => ask(master, keys[i], send)));
   const faults = answers.map(({ error }) => error).filter((error) => error !== undefined);
   const refusal = faults.find((error) => !redisError(error).transient);
   if (refusal !== undefined) throw refusal;
@@ -46,7 +48,8 @@ export async function askMasters(
   return answers;
 }
 
-async function ask(master: ClusterMaster, key: string, send: Send): Promise<MasterAnswer | MasterSilence> {
+async function ask(master: ClusterMaster, key: string | undefined, send: Send): Promise<MasterAnswer | MasterSilence> {
+  if (key === undefined) return { master, error: new Error("no slot is known that it alone has") };
   try {
     return { master, info: String(await send(key, "EVAL", SCRIPT, 1, key)) };
   } catch (error) {
@@ -54,10 +57,10 @@ async function ask(master: ClusterMaster, key: string, send: Send): Promise<Mast
   }
 }
 
-/** Of each master a key, which is never written. Every slot has one among the first of them. */
-function keysOf(masters: readonly ClusterMaster[]): string[] {
-  const keys: string[] = [];
-  for (let n = 0, found = 0; found < masters.length; n++) {
+/** Of each master a key, which is never written; none of one whose slots another one has, or that cannot be read. */
+function keysOf(masters: readonly ClusterMaster[]): (string | undefined)[] {
+  const keys: (string | undefined)[] = [];
+  for (let n = 0, found = 0; found < masters.length && n < MOST_KEYS; n++) {
     const key = `tollgate:1:{${n}}:$setup`;
     const slot = hashSlot(key);
     const i = masters.findIndex(({ slots }) => slots.some(([from, to]) => slot >= from && slot <= to));
