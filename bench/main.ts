@@ -2,6 +2,7 @@
 //
 // npm run bench -- [--short] [--write] [--only NAME,...]
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { startChildren } from "./children.ts";
@@ -38,6 +39,8 @@ const MAX_SECTION_MS = 600_000;
 /** A section that fails is measured once more: on a busy machine a call may miss its deadline. */
 const MOST_TRIES = 2;
 const MAX_MINUTES = 60;
+/** By then the processes and servers of a section have ended: they are no other programs. */
+const SECTION_ENDS_MS = 3_000;
 const INSTALLED = { redis: "redis-server", postgres: "Postgres" };
 
 const { values } = parseArgs({
@@ -83,6 +86,7 @@ async function measuredOrReason(name: string): Promise<(Measured & Pick<Result, 
     const before = await usedByOthers();
     try {
       const measured = await measuredInChild(name);
+      await sleep(SECTION_ENDS_MS);
       const used = Math.max(before, await usedByOthers());
       if (used > QUIET) progress(`the machine is busy: other programs use ${percent(used)} of it`);
       return { ...measured, usedByOthers: used };
