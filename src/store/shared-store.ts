@@ -41,6 +41,31 @@ export function isShared(store: Store): store is SharedStore {
   return (store as Partial<SharedStore>).book !== undefined;
 }
 
+/**
+ * The parts of a store, such as those of a cluster: each may be unreachable, or lose data, while the others answer. All keys with one
+ * tag are in one unit, so that a unit decides them together.
+ */
+export interface Units {
+  readonly count: number;
+  /** The unit of a key, from 0. */
+  of(key: string): number;
+  /** A unit as a store, the same one each time. The store closes what it opened when it is closed itself. */
+  at(unit: number): SharedStore;
+  /** Whether beats to a unit count the instances. To others, a beat answers that this instance is the only one. */
+  countsAt(unit: number): boolean;
+}
+
+/** A store of several units. It decides a request over several of them, too, but on no terms. */
+export interface DividedStore extends Store {
+  readonly layers: Layers;
+  readonly units: Units;
+}
+
+/** Whether a store consists of units, which may fail one by one. */
+export function isDivided(store: Store): store is DividedStore {
+  return (store as Partial<DividedStore>).units !== undefined;
+}
+
 /** On what terms a batch may be booked. */
 export interface Terms {
   /** The store's time (epoch ms) until which it may be booked; then `too-late`. */

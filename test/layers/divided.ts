@@ -1,0 +1,54 @@
+// A store of several units without a network: each is a remote store with faults of its own.
+
+import { networkLayers } from "../../src/layers/network.ts";
+import { decideInShards } from "../../src/store/wide-request.ts";
+import type { DividedStore, Units } from "../../src/store/shared-store.ts";
+import type { StoreRequest } from "../../src/store/api.ts";
+import { type Clock, fakeClock } from "../../src/testing/testing.ts";
+import { RemoteStore } from "./remote.ts";
+
+/** The units that count instances. */
+const HOMES = 2;
+
+export class DividedRemote implements DividedStore {
+  readonly layers = networkLayers;
+  readonly units: Units;
+  readonly remotes: readonly RemoteStore[];
+  /** How often the whole store was closed. */
+  closed = 0;
+
+  constructor(count = 4, clock: Clock = fakeClock()) {
+    this.remotes = Array.from({ length: count }, () => new RemoteStore(clock));
+    this.units = {
+      count,
+      of: (key) => unitIn(key, count),
+      // Instances have connections of their own: what one closes stays open for others.
+      at: (unit) => Object.assign(Object.create(this.remotes[unit] as RemoteStore), { async close() {} }),
+      countsAt: (unit) => unit < HOMES,
+    };
+  }
+
+  apply(requests: readonly StoreRequest[]) {
+    const decide = (shard: string, each: readonly StoreRequest[]) => this.#at(Number(shard)).apply(each);
+    return decideInShards(requests, {
+      of: (key) => String(this.units.of(key)),
+      decide,
+      settle: decide,
+      runLater: () => {},
+      inTime: (work) => work,
+    });
+  }
+
+  async close(): Promise<void> {
+    this.closed++;
+  }
+
+  #at(unit: number): RemoteStore {
+    return this.remotes[unit] as RemoteStore;
+  }
+}
+
+/** The last digit of the tag names the unit: `s1`, `user=u2`. */
+function unitIn(key: string, count: number): number {
+  return Number(/(\d)}/.exec(key)?.[1] ?? 0) % count;
+}

@@ -1,0 +1,166 @@
+// A limiter on a store of several units: one that is away, or has lost data, concerns its own calls alone.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createLimiter, type FailoverOptions, type LimiterEvent, type PolicyInput } from "tollgate";
+import type { Journal } from "tollgate/journal";
+import { DividedRemote } from "./divided.ts";
+
+const clock = { nowMs: () => Date.now() };
+const POLICY: PolicyInput = {
+  version: 1,
+  limits: [
+    { name: "per-session", per: ["session"], quota: 10 },
+    { name: "per-user", per: ["user"], quota: 100 },
+  ],
+};
+
+function instanceOf(store: DividedRemote, failover: FailoverOptions = {}) {
+  const events: LimiterEvent[] = [];
+  let heard: () => void = () => {};
+  const limiter = createLimiter({
+    policy: POLICY,
+    store,
+    failover: { deadlineMs: 10_000, ...failover },
+    onEvent: (event) => {
+      events.push(event);
+      heard();
+    },
+  });
+  const of = (type: LimiterEvent["type"]) => events.filter((event) => event.type === type);
+  const until = async (type: LimiterEvent["type"], count = 1) => {
+    while (of(type).length < count) {
+      await new Promise<void>((resolve) => {
+        heard = resolve;
+      });
+    }
+    return of(type).at(-1) as LimiterEvent;
+  };
+  const admitted = async (session: string, times: number) => {
+    const calls = Array.from({ length: times }, () => limiter.consume({ tool: "search", session }));
+    return (await Promise.all(calls)).filter(({ allowed }) => allowed).length;
+  };
+  const usedBy = async (session: string) => (await limiter.usage({ session }))[0]?.used;
+  return { limiter, events, of, until, admitted, usedBy };
+}
+
+function memoryJournal(): Journal & { readonly kept: Map<string, string>; closed: number } {
+  const kept = new Map<string, string>();
+  return {
+    kept,
+    closed: 0,
+    entries: () => [...kept],
+    write(changes) {
+      for (const [key, text] of changes) {
+        if (text === null) kept.delete(key);
+        else kept.set(key, text);
+      }
+    },
+    close() {
+      this.closed++;
+    },
+  };
+}
+
+describe("a unit that is away", () => {
+  it("moves its own calls to shares; the others stay exact", async () => {
+    const store = new DividedRemote(4, clock);
+    const { limiter, until, admitted, usedBy } = instanceOf(store, { instances: 2 });
+    assert.equal(await admitted("s2", 2), 2);
+    assert.equal(await admitted("s3", 2), 2);
+    (store.remotes[2] as { fault: string }).fault = "lose-request";
+    const here = await limiter.consume({ tool: "search", session: "s3" });
+    const away = await limiter.consume({ tool: "search", session: "s2" });
+    assert.equal(here.degraded, null);
+    assert.equal(away.degraded?.reason, "unavailable");
+    // Half of the eight that are left, and the call above.
+    assert.equal(await admitted("s2", 10), 3);
+    assert.equal(await admitted("s3", 10), 7);
+    (store.remotes[2] as { fault: string }).fault = "answer";
+    await until("store.recovered");
+    assert.deepEqual([await usedBy("s2"), await usedBy("s3")], [6, 10]);
+    await limiter.close();
+  });
+
+  it("gets back what it has lost", async () => {
+    const store = new DividedRemote(4, clock);
+    const { limiter, until, admitted, usedBy } = instanceOf(store);
+    assert.equal(await admitted("s1", 4), 4);
+    assert.equal(await admitted("s3", 4), 4);
+    store.remotes[3]?.flush();
+    assert.equal(await admitted("s3", 10), 6);
+    assert.equal((await until("store.recovered")).type, "store.recovered");
+    assert.deepEqual([await usedBy("s1"), await usedBy("s3")], [4, 10]);
+    await limiter.close();
+  });
+
+  it("has one event when the first unit leaves, and one when the last is back, with sums", async () => {
+    const store = new DividedRemote(4, clock);
+    const { limiter, of, until, admitted } = instanceOf(store);
+    await Promise.all(["s1", "s2", "s3"].map((session) => admitted(session, 1)));
+    for (const remote of store.remotes) remote.fault = "lose-request";
+    for (const session of ["s1", "s2", "s3"]) assert.equal(await admitted(session, 2), 2);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(of("store.unreachable").length, 1);
+    for (const remote of store.remotes) remote.fault = "answer";
+    const back = await until("store.recovered");
+    assert.equal(back.type === "store.recovered" && back.booked, 6);
+    assert.equal(of("store.recovered").length, 1);
+    await limiter.close();
+  });
+});
+
+describe("a limiter on a store of several units", () => {
+  it("learns from a unit that counts how many instances there are, also where no call asks that unit", async () => {
+    const store = new DividedRemote(4, clock);
+    const first = instanceOf(store);
+    const second = instanceOf(store);
+    assert.equal(await first.admitted("s3", 1), 1);
+    assert.equal(await second.admitted("s3", 1), 1);
+    await first.until("instances.changed").catch(() => {});
+    (store.remotes[3] as { fault: string }).fault = "lose-request";
+    assert.ok((await second.admitted("s3", 10)) <= 4);
+    await Promise.all([first.limiter.close(), second.limiter.close()]);
+  });
+
+  it("closes the store once, and its journal once", async () => {
+    const store = new DividedRemote(4, clock);
+    const journal = memoryJournal();
+    const { limiter, admitted } = instanceOf(store, { journal });
+    for (const session of ["s0", "s1", "s2", "s3"]) await admitted(session, 1);
+    await limiter.close();
+    assert.deepEqual([store.closed, journal.closed], [1, 1]);
+  });
+
+  it("books what an earlier process admitted, also of units that no call asks", async () => {
+    const store = new DividedRemote(4, clock);
+    const journal = memoryJournal();
+    const dead = instanceOf(store, { journal, instances: 1 });
+    assert.equal(await dead.admitted("s3", 1), 1);
+    (store.remotes[3] as { fault: string }).fault = "lose-request";
+    assert.equal(await dead.admitted("s3", 3), 3);
+    assert.ok([...journal.kept.keys()].every((key) => key.startsWith("unit 3 ")), [...journal.kept.keys()].join());
+    // The process dies: nothing is closed. The unit answers the next one.
+    const store2 = new DividedRemote(4, clock);
+    for (const [i, remote] of store.remotes.entries()) Object.assign(store2.remotes[i] as object, { states: remote.states });
+    const next = instanceOf(store2, { journal, instances: 1 });
+    assert.equal(await next.admitted("s1", 1), 1);
+    await next.until("store.recovered");
+    assert.equal(await next.usedBy("s3"), 4);
+    assert.equal(journal.kept.size, 0);
+    await next.limiter.close();
+  });
+
+  it("answers a call over several units, and takes nothing where one denies", async () => {
+    const store = new DividedRemote(4, clock);
+    const { limiter, admitted, usedBy } = instanceOf(store);
+    const call = { tool: "search", session: "s1", user: "u2" };
+    assert.equal((await limiter.consume(call)).allowed, true);
+    assert.equal(await admitted("s1", 9), 9);
+    assert.equal((await limiter.consume(call)).allowed, false);
+    const usages = await limiter.usage({ user: "u2" });
+    assert.equal(usages.find(({ limit }) => limit === "per-user")?.used, 1);
+    assert.equal(await usedBy("s1"), 10);
+    await limiter.close();
+  });
+});
