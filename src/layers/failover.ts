@@ -14,19 +14,43 @@ import type { StoreRequest } from "../kernel/request.ts";
 import type { Batching, Layer, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import { type SharedStore, TermsError } from "../store/shared-store.ts";
-import { Backlog } from "./failover/backlog.ts";
+import { Backlog, BacklogRoom } from "./failover/backlog.ts";
 import { Heartbeat } from "./failover/heartbeat.ts";
 import { LocalDecisions } from "./failover/local-decisions.ts";
-import { instanceNames, Members } from "./failover/members.ts";
+import { type InstanceNames, instanceNames, Members } from "./failover/members.ts";
 import { DEFAULT_DEADLINE_MS, type FailoverEvent, type FailoverOptions, type Journal } from "./failover/options.ts";
 import { isOutage, Outage, type OutageWork } from "./failover/outage.ts";
 import { Recovery, storeClosed } from "./failover/recovery.ts";
 import { StoreLink } from "./failover/store-link.ts";
+import { Views, ViewsRoom } from "./failover/views.ts";
 
 /** For a shared store that does not say: calls of one tick go together, because there is a receipt for each batch. */
 const BATCHING: Batching = { size: 64, underWay: 4 };
 /** While more bookings than this are left, calls do not wait for them. */
 const LAST_BOOKINGS = 64;
+
+/** What the failover layers of one instance share that stand before the units of one store. */
+export interface SharedByUnits {
+  readonly names: InstanceNames;
+  readonly members: Members;
+  readonly views: ViewsRoom;
+  readonly bookings: BacklogRoom;
+  /** How many buckets each of them decides alone at most. Default: as many as one layer by itself. */
+  readonly maxLocal?: number;
+}
+
+/** Which part of a store a failover layer is for. */
+export interface UnitTerms {
+  readonly shared: SharedByUnits;
+  /** Whether the unit counts the instances. */
+  readonly counts: boolean;
+}
+
+/** What a failover layer has that is the only one of its instance. */
+export function sharedByUnits(group: string, { instances, journal }: FailoverOptions): SharedByUnits {
+  const members = new Members(instances, journal !== undefined);
+  return { names: instanceNames(group), members, views: new ViewsRoom(), bookings: new BacklogRoom() };
+}
 
 export class FailoverLayer implements Layer, OutageWork {
   readonly batching: Batching;
@@ -49,42 +73,66 @@ export class FailoverLayer implements Layer, OutageWork {
   /**
    * @param group the group whose instances share the limits
    * @param clock the clock by which calls have their deadlines: the machine's, because a network takes real time
+   * @param unit default: the store has no units
    */
   constructor(
     store: SharedStore,
     group: string,
-    { deadlineMs = DEFAULT_DEADLINE_MS, instances, journal }: FailoverOptions,
+    options: FailoverOptions,
     tell: (event: FailoverEvent) => void,
     clock: Clock = monotonicClock,
+    { shared, counts }: UnitTerms = { shared: sharedByUnits(group, options), counts: true },
   ) {
+    const { deadlineMs = DEFAULT_DEADLINE_MS, journal } = options;
+    const { names, members, views, bookings, maxLocal } = shared;
     this.batching = store.batching ?? BATCHING;
     this.deadlineMs = deadlineMs;
     this.#clock = clock;
     this.#deadlines = new Deadlines(clock);
     this.#tell = tell;
     this.#journal = journal;
-    const names = instanceNames(group);
-    this.#link = new StoreLink(store, deadlineMs);
-    this.#backlog = new Backlog(names, journal);
-    this.#members = new Members(instances, journal !== undefined);
+    this.#link = new StoreLink(store, deadlineMs, new Views(views));
+    this.#backlog = new Backlog(names, journal, bookings);
+    this.#members = members;
     this.#outage = new Outage(this, "new", unavailable("the store was never reached"), clock);
-    this.#heartbeat = new Heartbeat(this.#link, this.#members, names, {
+    const listener = {
       due: () => this.#stay(),
       dated: () => this.#local.correct(this.#link.time.correctionMs),
-      grown: (count) => tell({ type: "instances", instances: count }),
+      grown: (count: number) => tell({ type: "instances", instances: count }),
       late: () => this.#outage.hasten(),
-    });
+    };
+    this.#heartbeat = new Heartbeat(this.#link, members, names, listener, counts);
     this.#recovery = new Recovery(this.#link, this.#backlog, this.batching.size, {
       isClosed: () => this.#outage.state === "closed",
       refused: (open, error) => tell({ type: "failover.refused", ...open, error }),
     });
-    this.#local = new LocalDecisions(this.#link, this.#backlog, this.#members, this.#outage);
+    this.#local = new LocalDecisions(this.#link, this.#backlog, members, this.#outage, maxLocal);
   }
 
   apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly StoreAnswer[]> {
     const dueMs = this.#clock.nowMs() + leftMs;
-    if (this.#outage.state === "new" && !this.#outage.isHeld) this.#outage.hold(this.#open());
+    this.wake();
     return this.#answer(requests, dueMs);
+  }
+
+  /** Asks the store for the first time, where that is still to be done. */
+  wake(): void {
+    if (this.#outage.state === "new" && !this.#outage.isHeld) this.#outage.hold(this.#open());
+  }
+
+  /**
+   * Takes back what the store has booked for calls that were denied elsewhere. It keeps no receipt, because an undo that the store
+   * did not try before under its number would do nothing. While the store is away, or when its answer is lost, the units stay used.
+   */
+  async giveBack(
+    requests: readonly StoreRequest[],
+    leftMs: number = this.deadlineMs,
+  ): Promise<readonly StoreAnswer[]> {
+    const { state, failure, isHeld } = this.#outage;
+    if (state !== "here" || isHeld) throw failure;
+    return this.#link.send(requests, { leftMs, deadlines: this.#deadlines }).catch((error) => {
+      throw this.#link.failureOf(error);
+    });
   }
 
   /**
@@ -187,6 +235,7 @@ export class FailoverLayer implements Layer, OutageWork {
   async #stay(): Promise<void> {
     if (this.#outage.state !== "here") return;
     this.#backlog.catchUp();
+    if (this.#heartbeat.isNeedless) return;
     try {
       const { incarnation } = await this.#heartbeat.beat();
       if (incarnation !== this.#link.incarnation && this.#outage.state === "here") {

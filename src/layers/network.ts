@@ -2,43 +2,68 @@
 // wraps the one before it. A store brings them along, so that a program pays only for what its store needs.
 
 import type { StoreRequest } from "../kernel/request.ts";
-import type { Layered, Layers, LayerSettings, Store, StoreAnswer } from "../store/store.ts";
-import { isShared } from "../store/shared-store.ts";
+import { type DividedStore, isDivided, isShared } from "../store/shared-store.ts";
+import type { Layer, Layered, Layers, LayerSettings, Store, StoreAnswer } from "../store/store.ts";
 import { BatchLayer } from "./batch.ts";
 import { BorrowLayer } from "./borrow.ts";
-import { checkedLayer } from "./checked.ts";
+import { checkedLayer, type Watch } from "./checked.ts";
 import { DenyCacheLayer } from "./deny-cache.ts";
 import { FailoverLayer } from "./failover.ts";
+import { DEFAULT_DEADLINE_MS, type FailoverEvent } from "./failover/options.ts";
 import { watchSetup } from "./setup-watch.ts";
+import { UnitsLayer } from "./units.ts";
+import { Fronts } from "./units/fronts.ts";
 
 /**
- * For a store that takes time to answer: batches, failover where it is a `SharedStore`, units that are borrowed ahead, and
- * denials that are repeated without asking. It also reads the store's `setup`.
+ * For a store that takes time to answer: batches, failover where it is a `SharedStore` or consists of such units, units that are
+ * borrowed ahead, and denials that are repeated without asking. It also reads the store's `setup`.
  */
-export const networkLayers: Layers = (
-  store: Store,
-  { group, failover, denyCacheMs, clock, emit }: LayerSettings,
-): Layered => {
+export const networkLayers: Layers = (store: Store, settings: LayerSettings): Layered => {
+  const { denyCacheMs, clock, emit } = settings;
   const watch = watchSetup(store, emit);
-  const checked = checkedLayer(store, watch);
-  const failing =
-    failover !== false && isShared(checked)
-      ? new FailoverLayer(checked, group, failover, (event) => {
-          if (event.type === "store.unreachable") watch?.failed();
-          emit?.(event);
-        })
-      : null;
-  const safe = failing ?? checked;
-  const batched = safe.batching === undefined ? safe : new BatchLayer(safe, safe.batching);
+  const tell = (event: FailoverEvent) => {
+    if (event.type === "store.unreachable") watch?.failed();
+    emit?.(event);
+  };
+  const asked = isDivided(store) ? beforeUnits(store, watch, settings, tell) : beforeOne(store, watch, settings, tell);
   // Units are given back to the store itself: what a layer sends again after an outage could take back another call's.
-  const borrowing = new BorrowLayer(batched, (requests) => inParts(store, safe.batching?.size, requests), clock);
+  const borrowing = new BorrowLayer(asked.layer, (requests) => inParts(store, asked.size, requests), clock);
   return {
     store: new DenyCacheLayer(borrowing, denyCacheMs, clock),
-    deadlineMs: safe.deadlineMs,
+    deadlineMs: asked.layer.deadlineMs,
     unwatch: () => watch?.close(),
-    recovered: async (withinMs) => failing?.recovered(withinMs, borrowing.owes),
+    recovered: (withinMs) => asked.recovered(withinMs, borrowing.owes),
   };
 };
+
+/** What takes the requests that have to be sent. */
+interface Asked {
+  readonly layer: Layer;
+  /** Most requests in a batch; `undefined` where there are no batches. */
+  readonly size: number | undefined;
+  recovered(withinMs: number, hasMore: boolean): Promise<void>;
+}
+
+type Tell = (event: FailoverEvent) => void;
+
+function beforeOne(store: Store, watch: Watch | null, { group, failover }: LayerSettings, tell: Tell): Asked {
+  const checked = checkedLayer(store, watch);
+  const failing = failover !== false && isShared(checked) ? new FailoverLayer(checked, group, failover, tell) : null;
+  const safe = failing ?? checked;
+  return {
+    layer: safe.batching === undefined ? safe : new BatchLayer(safe, safe.batching),
+    size: safe.batching?.size,
+    recovered: async (withinMs, hasMore) => failing?.recovered(withinMs, hasMore),
+  };
+}
+
+function beforeUnits(store: DividedStore, watch: Watch | null, settings: LayerSettings, tell: Tell): Asked {
+  const { failover } = settings;
+  const deadlineMs = failover === false ? store.deadlineMs : (failover.deadlineMs ?? DEFAULT_DEADLINE_MS);
+  const layer = new UnitsLayer(store.units, new Fronts(store, watch, settings, tell), deadlineMs);
+  const recovered = (withinMs: number, hasMore: boolean) => layer.recovered(withinMs, hasMore);
+  return { layer, size: store.batching?.size, recovered };
+}
 
 /** Asks a store for at most so many requests at once. */
 async function inParts(

@@ -2,7 +2,7 @@
 
 import { networkLayers } from "../../src/layers/network.ts";
 import { decideInShards } from "../../src/store/wide-request.ts";
-import type { DividedStore, Units } from "../../src/store/shared-store.ts";
+import type { DividedStore, SharedStore, Units } from "../../src/store/shared-store.ts";
 import type { StoreRequest } from "../../src/store/api.ts";
 import { type Clock, fakeClock } from "../../src/testing/testing.ts";
 import { RemoteStore } from "./remote.ts";
@@ -23,7 +23,7 @@ export class DividedRemote implements DividedStore {
       count,
       of: (key) => unitIn(key, count),
       // Instances have connections of their own: what one closes stays open for others.
-      at: (unit) => Object.assign(Object.create(this.remotes[unit] as RemoteStore), { async close() {} }),
+      at: (unit) => openCopyOf(this.#at(unit)),
       countsAt: (unit) => unit < HOMES,
     };
   }
@@ -46,6 +46,12 @@ export class DividedRemote implements DividedStore {
   #at(unit: number): RemoteStore {
     return this.remotes[unit] as RemoteStore;
   }
+}
+
+function openCopyOf(remote: RemoteStore): SharedStore {
+  const { layers, batching } = remote;
+  const [apply, book, beat] = [remote.apply.bind(remote), remote.book.bind(remote), remote.beat.bind(remote)];
+  return { layers, batching, apply, book, beat, async close() {} };
 }
 
 /** The last digit of the tag names the unit: `s1`, `user=u2`. */

@@ -36,7 +36,23 @@ export interface OpenBatch {
 /** A change of an entry of the journal: `null` removes it. */
 type Change = readonly [key: string, value: object | null];
 
+/** What waits in several backlogs together. */
+export class BacklogRoom {
+  readonly #all = new Set<Pick<Backlog, "looseCount">>();
+
+  join(backlog: Pick<Backlog, "looseCount">): void {
+    this.#all.add(backlog);
+  }
+
+  get looseCount(): number {
+    let count = 0;
+    for (const { looseCount } of this.#all) count += looseCount;
+    return count;
+  }
+}
+
 export class Backlog {
+  readonly #room: BacklogRoom;
   readonly #names: Pick<InstanceNames, "instance">;
   #renamed = 0;
   readonly #journal: Journal | undefined;
@@ -54,7 +70,9 @@ export class Backlog {
   #serial = 0;
 
   /** Throws `invalid-reply` for a damaged journal. */
-  constructor(names: Pick<InstanceNames, "instance">, journal: Journal | undefined) {
+  constructor(names: Pick<InstanceNames, "instance">, journal: Journal | undefined, room = new BacklogRoom()) {
+    this.#room = room;
+    room.join(this);
     this.#names = names;
     this.#journal = journal;
     for (const [key, text] of journal?.entries() ?? []) this.#load(key, text);
@@ -95,7 +113,7 @@ export class Backlog {
    * @param isGuess whether `atMs` is of this machine's clock, because the store's time is not known yet
    */
   add(request: StoreRequest, atMs: number, flows: readonly LocalFlow[], isGuess = false): void {
-    if (this.looseCount + request.steps.length > (endsCall(request) ? 2 * MAX_BACKLOG : MAX_BACKLOG)) {
+    if (this.#room.looseCount + request.steps.length > (endsCall(request) ? 2 * MAX_BACKLOG : MAX_BACKLOG)) {
       const message = `the store is away, and ${MAX_BACKLOG} bookings wait for it`;
       throw new StoreError("overloaded", message, { transient: true });
     }

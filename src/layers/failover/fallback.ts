@@ -42,14 +42,17 @@ interface LocalStep {
 export class Fallback {
   readonly #views: Views;
   /** By kind of state and bucket, so that a bucket whose limit changes its algorithm and back finds its old count. */
-  readonly #states = new BoundedStates(MAX_LOCAL);
+  readonly #states: BoundedStates;
+  readonly #maxLocal: number;
   /** Of each of these states. */
   readonly #bases = new WeakMap<StoredState, Basis>();
   /** Units of each bucket that the store may be giving to requests under way: calls that are decided here do not get them. */
   readonly #expected = new Map<string, number>();
 
-  constructor(views: Views) {
+  constructor(views: Views, maxLocal = MAX_LOCAL) {
     this.#views = views;
+    this.#maxLocal = maxLocal;
+    this.#states = new BoundedStates(maxLocal);
   }
 
   /** Forgets all: the store counts again. */
@@ -101,7 +104,7 @@ export class Fallback {
     if (reply === null) return tooManyHolds();
     if (next !== null) {
       if (!this.#states.write(local, kept, next, reply, nowMs)) {
-        const message = `the store is away, and ${MAX_LOCAL} buckets are kept meanwhile`;
+        const message = `the store is away, and ${this.#maxLocal} buckets are kept meanwhile`;
         throw new StoreError("capacity", message, { transient: true });
       }
       for (const [i, { basis }] of locals.entries()) {

@@ -5,7 +5,7 @@ import { inBackground, monotonicClock, spread, type Timer } from "../../clock.ts
 import { within } from "../../deadlines.ts";
 import type { Beat, Member } from "../../store/shared-store.ts";
 import type { InstanceNames, Members } from "./members.ts";
-import { beatEachMs, livesMs } from "./pace.ts";
+import { beatEachMs, idleBeatEachMs, livesMs } from "./pace.ts";
 import type { StoreLink } from "./store-link.ts";
 
 /** When an instance beats again after its first beat: those that started with it have come by then. */
@@ -31,14 +31,22 @@ export class Heartbeat {
   readonly #members: Members;
   readonly #names: InstanceNames;
   readonly #listener: BeatListener;
+  /** Whether the store counts the instances. Else beats only ask whether it still has what it held. */
+  readonly #counts: boolean;
   #timer: Timer | undefined;
   #isEnded = false;
 
-  constructor(link: StoreLink, members: Members, names: InstanceNames, listener: BeatListener) {
+  constructor(link: StoreLink, members: Members, names: InstanceNames, listener: BeatListener, counts = true) {
     this.#link = link;
     this.#members = members;
     this.#names = names;
     this.#listener = listener;
+    this.#counts = counts;
+  }
+
+  /** Whether a batch was answered since the last beat was due, so that the store needs none: a batch asks the same. */
+  get isNeedless(): boolean {
+    return !this.#counts && monotonicClock.nowMs() - this.#link.heardMs < idleBeatEachMs(this.#members.count);
   }
 
   /**
@@ -70,13 +78,15 @@ export class Heartbeat {
 
   /** Tells the store that this instance leaves, if the store answers in time. */
   async leave(): Promise<void> {
+    if (!this.#counts) return;
     const { store, deadlineMs } = this.#link;
     await within(deadlineMs, store.beat({ ...this.#member(), livesMs: 0 })).catch(() => {});
   }
 
   #next(aliveMs: number, leastMs?: number): void {
+    const { count } = this.#members;
     // The last beat is good for `aliveMs`: the next one comes at half of that, however many instances have come since.
-    const ms = Math.min(beatEachMs(this.#members.count, leastMs), aliveMs / 2);
+    const ms = this.#counts ? Math.min(beatEachMs(count, leastMs), aliveMs / 2) : idleBeatEachMs(count);
     const beat = async () => {
       const nextLivesMs = livesMs(this.#members.count);
       await this.#listener.due();
@@ -90,7 +100,7 @@ export class Heartbeat {
     const isFirst = !time.isKnown;
     time.learn(beat.nowMs, sentMs);
     if (isFirst) this.#listener.dated();
-    if (this.#members.learn(beat)) this.#listener.grown(beat.instances);
+    if (this.#counts && this.#members.learn(beat)) this.#listener.grown(beat.instances);
     if (monotonicClock.nowMs() - sentMs >= this.#link.deadlineMs) this.#listener.late();
   }
 

@@ -32,12 +32,13 @@ export class LocalDecisions {
     backlog: Backlog,
     members: Pick<Members, "place">,
     outage: Pick<Outage, "failure" | "awayMs">,
+    maxLocal?: number,
   ) {
     this.#link = link;
     this.#backlog = backlog;
     this.#members = members;
     this.#outage = outage;
-    this.#fallback = new Fallback(link.views);
+    this.#fallback = new Fallback(link.views, maxLocal);
     this.#inFlight = new InFlight(this.#fallback);
     // Also what an earlier process admitted.
     this.#decideAgain();

@@ -25,14 +25,17 @@ export class StoreLink {
   readonly store: SharedStore;
   readonly deadlineMs: number;
   readonly time = new StoreTime();
-  readonly views = new Views();
+  readonly views: Views;
   readonly #deadlines = new Deadlines();
   /** The incarnation of the store that this instance knows; `undefined` before its first beat. */
   incarnation: string | undefined;
+  /** When a batch was answered last, by the machine's clock. */
+  heardMs = Number.NEGATIVE_INFINITY;
 
-  constructor(store: SharedStore, deadlineMs: number) {
+  constructor(store: SharedStore, deadlineMs: number, views = new Views()) {
     this.store = store;
     this.deadlineMs = deadlineMs;
+    this.views = views;
   }
 
   /** Sends a batch. Throws `LateError`, or what the store fails with. */
@@ -47,6 +50,7 @@ export class StoreLink {
     const booked = deadlines.within(leftMs, this.store.book(requests, terms), { deadlineMs: this.deadlineMs });
     return booked.then((replies) => {
       const trip = { sentMs, heardMs: monotonicClock.nowMs() };
+      this.heardMs = trip.heardMs;
       for (let i = 0; i < replies.length; i++) {
         const reply = replies[i] as StoreAnswer;
         if (StoreError.isInstance(reply)) continue;

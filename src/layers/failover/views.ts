@@ -38,9 +38,40 @@ export interface View {
   readonly isCount: boolean;
 }
 
+/** How many views there may be in all of several `Views` together. */
+export class ViewsRoom {
+  readonly #all = new Set<Views>();
+  #young = 0;
+
+  join(views: Views): void {
+    this.#all.add(views);
+  }
+
+  /** Makes room for one more. */
+  take(): void {
+    if (this.#young >= VIEWS_PER_GENERATION) {
+      for (const views of this.#all) views.age();
+      this.#young = 0;
+    }
+    this.#young++;
+  }
+}
+
 export class Views {
+  readonly #room: ViewsRoom;
   #young = new Map<string, View>();
   #old = new Map<string, View>();
+
+  constructor(room = new ViewsRoom()) {
+    this.#room = room;
+    room.join(this);
+  }
+
+  /** Begins another generation: what is not seen until the next one is forgotten. */
+  age(): void {
+    this.#old = this.#young;
+    this.#young = new Map();
+  }
 
   get(bucket: string): View | undefined {
     return this.#young.get(bucket) ?? this.#old.get(bucket);
@@ -86,10 +117,7 @@ export class Views {
   }
 
   #put(bucket: string, view: View): void {
-    if (this.#young.size >= VIEWS_PER_GENERATION && !this.#young.has(bucket)) {
-      this.#old = this.#young;
-      this.#young = new Map();
-    }
+    if (!this.#young.has(bucket)) this.#room.take();
     this.#old.delete(bucket);
     this.#young.set(bucket, view);
   }

@@ -1,0 +1,83 @@
+// The layer in front of a store of several units. A request whose keys are all in one unit, as nearly all are, goes to what stands
+// before that unit (units/fronts.ts). How a request over several is decided is in store/wide-request.ts.
+
+import type { Step, StoreRequest } from "../kernel/request.ts";
+import { countdown } from "../clock.ts";
+import { within } from "../deadlines.ts";
+import { asStoreError, tooFewReplies } from "../store/error.ts";
+import type { Units } from "../store/shared-store.ts";
+import type { Layer, StoreAnswer } from "../store/store.ts";
+import { type AskShard, decideInShards } from "../store/wide-request.ts";
+import { askOne } from "./layer.ts";
+import type { Fronts } from "./units/fronts.ts";
+
+/** The keys of a request are in several units. */
+const SEVERAL = -1;
+
+export class UnitsLayer implements Layer {
+  readonly deadlineMs?: number;
+  readonly #units: Units;
+  readonly #fronts: Fronts;
+  /** Work that goes on after a decision. */
+  readonly #later = new Set<Promise<unknown>>();
+
+  /** @param deadlineMs how long a call may take; `undefined`: there is no deadline */
+  constructor(units: Units, fronts: Fronts, deadlineMs: number | undefined) {
+    this.#units = units;
+    this.#fronts = fronts;
+    if (deadlineMs !== undefined) this.deadlineMs = deadlineMs;
+  }
+
+  apply(requests: readonly StoreRequest[], leftMs?: number): Promise<readonly StoreAnswer[]> {
+    const answers = requests.map(async (request) => this.answer(request, leftMs));
+    // A unit that fails concerns its own requests alone.
+    return Promise.all(answers.map((answer) => answer.catch(asStoreError)));
+  }
+
+  answer(request: StoreRequest, leftMs?: number): StoreAnswer | Promise<StoreAnswer> {
+    const unit = this.#unitOf(request);
+    return unit === SEVERAL ? this.#decideWide(request, leftMs) : askOne(this.#fronts.at(unit).asked, request, leftMs);
+  }
+
+  /** Waits until all units count again that have something to be booked, or until the time is over. */
+  async recovered(withinMs: number, hasMore: boolean): Promise<void> {
+    await Promise.all(this.#fronts.all().map(({ failing }) => failing?.recovered(withinMs, hasMore)));
+  }
+
+  async close(withinMs?: number): Promise<void> {
+    await Promise.allSettled(this.#later);
+    await this.#fronts.close(withinMs);
+  }
+
+  /** The unit of all keys of a request; `SEVERAL`. */
+  #unitOf({ steps, once }: StoreRequest): number {
+    const [first] = steps;
+    const unit = this.#units.of(once === undefined ? (first?.bucket ?? "") : once.key);
+    for (let i = once === undefined ? 1 : 0; i < steps.length; i++) {
+      if (this.#units.of((steps[i] as Step).bucket) !== unit) return SEVERAL;
+    }
+    return unit;
+  }
+
+  async #decideWide(request: StoreRequest, givenMs = this.deadlineMs): Promise<StoreAnswer> {
+    const leftMs = givenMs === undefined ? () => undefined : countdown(givenMs);
+    const decide: AskShard = (unit, requests) => this.#fronts.at(Number(unit)).asked.apply(requests, leftMs());
+    const [answer] = await decideInShards([request], {
+      of: (key) => String(this.#units.of(key)),
+      decide,
+      settle: (unit, requests) => this.#fronts.at(Number(unit)).asked.apply(requests),
+      runLater: (work) => this.#runLater(work),
+      inTime: (work) => this.#inTime(work, leftMs()),
+    });
+    return answer ?? tooFewReplies();
+  }
+
+  #inTime<Value>(work: Promise<Value>, leftMs: number | undefined): Promise<Value> {
+    return leftMs === undefined ? work : within(leftMs, work);
+  }
+
+  #runLater(work: Promise<unknown>): void {
+    const ended = work.catch(() => {}).finally(() => this.#later.delete(ended));
+    this.#later.add(ended);
+  }
+}

@@ -1,0 +1,120 @@
+// What stands before each unit of a store: batches, and failover where the limiter has it. The parts for a unit are made when the
+// unit is first asked. Which requests go there is decided in units.ts.
+
+import type { LayerSettings, Layer, Store } from "../../store/store.ts";
+import type { DividedStore } from "../../store/shared-store.ts";
+import { BatchLayer } from "../batch.ts";
+import { checkedLayer, type Watch } from "../checked.ts";
+import { FailoverLayer, type SharedByUnits, sharedByUnits } from "../failover.ts";
+import { MAX_LOCAL } from "../failover/fallback.ts";
+import type { FailoverEvent, FailoverOptions } from "../failover/options.ts";
+import { isShared } from "../../store/shared-store.ts";
+import { UnitJournals } from "./journals.ts";
+import { Outages } from "./outages.ts";
+
+/** One unit may decide this part of what a store without units decides alone. */
+const LOCAL_PART = 1 / 8;
+
+/** What stands before a unit. */
+export interface Front {
+  readonly asked: Layer;
+  /** Takes units back for calls that were denied elsewhere, in batches of their own. */
+  readonly givesBack: Layer;
+  /** `null` without failover. */
+  readonly failing: FailoverLayer | null;
+}
+
+export class Fronts {
+  readonly #store: DividedStore;
+  readonly #watch: Watch | null;
+  readonly #group: string;
+  readonly #failover: FailoverOptions | false;
+  readonly #shared: SharedByUnits | null;
+  readonly #outages: Outages;
+  /** `undefined` until a unit is first asked: a damaged journal fails the calls. */
+  #journals: UnitJournals | null | undefined;
+  readonly #fronts = new Map<number, Front>();
+
+  constructor(
+    store: DividedStore,
+    watch: Watch | null,
+    { group, failover }: Pick<LayerSettings, "group" | "failover">,
+    tell: (event: FailoverEvent) => void,
+  ) {
+    this.#store = store;
+    this.#watch = watch;
+    this.#group = group;
+    this.#failover = failover;
+    this.#shared =
+      failover === false
+        ? null
+        : { ...sharedByUnits(group, failover), maxLocal: Math.ceil(MAX_LOCAL * LOCAL_PART) };
+    this.#outages = new Outages(tell);
+  }
+
+  at(unit: number): Front {
+    const known = this.#fronts.get(unit);
+    if (known !== undefined) return known;
+    this.#begin();
+    return this.#fronts.get(unit) ?? this.#open(unit);
+  }
+
+  all(): readonly Front[] {
+    return [...this.#fronts.values()];
+  }
+
+  async close(withinMs?: number): Promise<void> {
+    await Promise.all(
+      this.all().map(async ({ asked, givesBack }) => {
+        await givesBack.close(0);
+        await asked.close(withinMs);
+      }),
+    );
+    this.#outages.close();
+    this.#journals?.close();
+    await this.#store.close();
+  }
+
+  /** Opens the units that no call need ask first: those that count instances, and those that an earlier process owes something. */
+  #begin(): void {
+    const { units } = this.#store;
+    if (this.#failover === false) return;
+    const { journal } = this.#failover;
+    const isFirst = this.#journals === undefined;
+    if (isFirst) this.#journals = journal === undefined ? null : new UnitJournals(journal, units.count);
+    for (let unit = 0; unit < units.count; unit++) {
+      const isOwed = isFirst && this.#journals?.units.includes(unit) === true;
+      if (!units.countsAt(unit) && !isOwed) continue;
+      (this.#fronts.get(unit) ?? this.#open(unit)).failing?.wake();
+    }
+  }
+
+  #open(unit: number): Front {
+    const store = checkedLayer(this.#store.units.at(unit), this.#watch);
+    const failing = this.#failingAt(unit, store);
+    const layer = failing ?? store;
+    const { deadlineMs, batching } = layer;
+    const giving: Layer = {
+      deadlineMs,
+      batching,
+      apply: (requests, leftMs) => failing?.giveBack(requests, leftMs) ?? store.apply(requests, leftMs),
+      async close() {},
+    };
+    const front = { asked: batched(layer), givesBack: batched(giving), failing };
+    this.#fronts.set(unit, front);
+    return front;
+  }
+
+  #failingAt(unit: number, store: Store): FailoverLayer | null {
+    if (this.#failover === false || this.#shared === null || !isShared(store)) return null;
+    const { journal: _, ...options } = this.#failover;
+    const journal = this.#journals?.of(unit);
+    const own = journal === undefined ? options : { ...options, journal };
+    const terms = { shared: this.#shared, counts: this.#store.units.countsAt(unit) };
+    return new FailoverLayer(store, this.#group, own, this.#outages.of(unit), undefined, terms);
+  }
+}
+
+function batched(layer: Layer): Layer {
+  return layer.batching === undefined ? layer : new BatchLayer(layer, layer.batching);
+}
