@@ -10,28 +10,58 @@ import { textIn, wholeIn } from "./replies.ts";
 
 const SERVER_KEY = "tollgate:1:$server";
 
+const ALONE = { instances: 1, rank: 0 };
+
+/** The unit of a cluster that is asked. */
+export interface UnitOfBeat {
+  readonly slot: number;
+  /** Whether it counts the instances. */
+  readonly counts: boolean;
+}
+
 /**
  * Asks without the instance's buckets, because naming them costs time. Asks again with them when the script answers only the time:
  * it has to make a mark, and needs them.
  */
 export async function beatThrough(
   member: Member,
+  unit: UnitOfBeat | null,
   run: (call: ScriptCall) => Promise<readonly unknown[]>,
 ): Promise<Beat> {
-  const answer = await run(beatCall(member, []));
-  const [now, instances, rank, text] = answer.length === 1 ? await run(beatCall(member, member.seen)) : answer;
+  const answer = await run(beatCall(member, unit, []));
+  const [now, instances, rank, text] = answer.length === 1 ? await run(beatCall(member, unit, member.seen)) : answer;
   const mark = decodeMark(textIn(text), 0);
   if (mark === null) {
     // An outage: else the failover layer would take the store for one that is there, without knowing its incarnation.
     throw new StoreError("invalid-reply", "the script's answer holds no mark", { transient: true });
   }
   const { incarnation, lost } = mark;
-  return { incarnation, lost, instances: wholeIn(instances), rank: wholeIn(rank), nowMs: wholeIn(now) };
+  // Elsewhere this instance is the only one that is known.
+  const counted = unit === null || unit.counts ? { instances: wholeIn(instances), rank: wholeIn(rank) } : ALONE;
+  return { incarnation, lost, ...counted, nowMs: wholeIn(now) };
 }
 
-function beatCall({ group, instance, livesMs, seen }: Member, named: readonly string[]): ScriptCall {
+/**
+ * Renews the mark of a unit if there is one, and its server is another one than when it was made. Where there is none, none is made,
+ * because only a beat knows which buckets its instance has seen.
+ */
+export function renewalCall(unit: UnitOfBeat | null): ScriptCall {
+  return callOf({ group: "", instance: "", livesMs: 0 }, unit, [], true);
+}
+
+function beatCall({ seen, ...member }: Member, unit: UnitOfBeat | null, named: readonly string[]): ScriptCall {
+  const instance = unit === null || unit.counts ? member.instance : "";
+  return callOf({ ...member, instance }, unit, named, seen.length > 0);
+}
+
+function callOf(
+  { group, instance, livesMs }: Omit<Member, "seen">,
+  unit: UnitOfBeat | null,
+  named: readonly string[],
+  hasSeen: boolean,
+): ScriptCall {
   return {
     keys: [MARK_KEY, SERVER_KEY, `tollgate:1:$names:${group}`, `tollgate:1:$ends:${group}`, ...named],
-    args: [JSON.stringify([instance, livesMs, randomId(), seen.length === 0 ? 0 : 1])],
+    args: [JSON.stringify([instance, livesMs, randomId(), hasSeen ? 1 : 0, unit?.slot ?? -1])],
   };
 }

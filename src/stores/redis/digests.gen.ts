@@ -7,7 +7,7 @@ export const DIGESTS = {
     "clock": "9429aed97c159c196ea113b496de4d6e79fdf77c"
   },
   "beat": {
-    "server": "03a0b022b6d50fdbb12e4dc39ba05d19d9136ac9",
-    "clock": "d3b66d584806ff7796ea067c4304bae35cfa26dc"
+    "server": "d3f01a08aae3f3c09d227f577b474ba92806fa2c",
+    "clock": "84781780777d31c52329ff247455b0d40179e69d"
   }
 } as const;

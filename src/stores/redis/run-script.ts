@@ -49,27 +49,26 @@ export function scriptOf(name: keyof typeof DIGESTS, clock: Clock | undefined, l
  * Runs a script.
  *
  * @param args how many keys there are, the keys, and the other arguments
- * @param onUnknownScript what happens when the server does not know the script: it is loaded, or what this function makes is
- *   thrown; the function may note that the server has forgotten
+ * @param beforeLoad called when the server does not know the script, which is loaded afterwards; what it rejects with is thrown
  */
 export function runScript(
   script: Script,
   send: Send,
   args: readonly (string | number)[],
-  onUnknownScript: "load" | (() => Error),
+  beforeLoad: () => Promise<void>,
 ): Promise<unknown> {
   const key = args[0] === 0 ? undefined : String(args[1]);
-  return send(key, "EVALSHA", script.sha, ...args).catch(async (error) => {
-    // In both cases nothing has run.
-    if (wordOf(error) === "NOSCRIPT") {
-      if (onUnknownScript !== "load") throw onUnknownScript();
+  const ask = () =>
+    send(key, "EVALSHA", script.sha, ...args).catch(async (error) => {
+      if (wordOf(error) !== "NOSCRIPT") throw error;
+      // Nothing has run.
+      await beforeLoad();
       // EVAL loads it.
       return send(key, "EVAL", await script.text(), ...args);
-    }
-    // EVAL: the server that the slot moves to may not know the script.
+    });
+  return ask().catch((error) => {
     if (wordOf(error) !== MOVING.word) throw error;
-    const text = await script.text();
-    return askAgain(() => send(key, "EVAL", text, ...args));
+    return askAgain(ask);
   });
 }
 

@@ -4,8 +4,9 @@
 --
 -- KEYS  The mark; the run id of the server on which it was made or found; two sorted sets of the group's instances: by name
 --       (every score is 0), and by the end of each (epoch ms); then buckets that the instance saw last.
--- ARGV  One JSON text: the instance, how many ms it lives (0: it leaves), the id for a new incarnation, and whether the instance
---       has seen buckets (1), also where it names none.
+-- ARGV  One JSON text: the instance ("": only the mark is asked for), how many ms it lives (0: it leaves), the id for a new
+--       incarnation, whether the instance has seen buckets (1), also where it names none, and the slot of a unit of a cluster (-1:
+--       there are no units).
 -- Returns the time (epoch ms), how many instances live, the rank of this one among their names from 0, and the text of the mark.
 --       Only the time where a mark has to be made and the instance has to name its buckets for that.
 -- Atomic because Redis runs a script alone.
@@ -18,14 +19,15 @@
 -- @include mark.lua
 
 local mark_key, server_key, names_key, ends_key, first_seen = keys[1], keys[2], keys[3], keys[4], 5
-local instance, lives_ms, incarnation, saw_buckets = unpack(cjson.decode(ARGV[1]))
+local instance, lives_ms, incarnation, saw_buckets, slot = unpack(cjson.decode(ARGV[1]))
 
 -- Whether nothing is left of what the store held before it had this mark.
 local function has_lost_all()
   if #keys >= first_seen then
     return call("EXISTS", unpack(keys, first_seen)) == 0
   end
-  return call("DBSIZE") == 0
+  -- A user may not be allowed to ask.
+  return (slot < 0 and call("DBSIZE") or try_call("CLUSTER", "COUNTKEYSINSLOT", slot)) == 0
 end
 
 -- The run id of the server, or nil where the user may not ask.
@@ -81,6 +83,8 @@ local function beat()
   local mark = mark_of(server_run_id())
   if not mark then
     return { now_ms }
+  elseif instance == "" then
+    return { now_ms, 1, 0, mark }
   end
   local latest = text_of[now_ms + max(lives_ms, LONGEST_LIFE_MS)]
   tidy(latest)

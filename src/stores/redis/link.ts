@@ -1,0 +1,66 @@
+// What all parts of a Redis store share: the way to the servers, the time that calls have, and whether the store is closed.
+
+import { type Clock, monotonicClock } from "../../clock.ts";
+import { Deadlines, LateError } from "../../deadlines.ts";
+import { closedError } from "../../store/error.ts";
+import type { RedisClient, Send } from "./client.ts";
+import { eventsOf, type LastFault } from "./client-events.ts";
+import { redisError } from "./errors.ts";
+import { Route } from "./route.ts";
+
+export class RedisLink {
+  readonly client: RedisClient;
+  readonly deadlineMs: number;
+  readonly clock: Clock | undefined;
+  readonly lastFault: LastFault;
+  readonly isCluster: boolean;
+  readonly #route: Route;
+  readonly #deadlines = new Deadlines();
+  #isClosed = false;
+
+  constructor(client: RedisClient, deadlineMs: number, clock: Clock | undefined) {
+    this.client = client;
+    this.deadlineMs = deadlineMs;
+    this.clock = clock;
+    this.#route = new Route(client);
+    this.isCluster = this.#route.isCluster;
+    this.lastFault = eventsOf(client).lastFault;
+  }
+
+  /** Sends a command, without a deadline. */
+  get send(): Send {
+    return this.#route.send;
+  }
+
+  /**
+   * Sends any number of commands until the time is over.
+   *
+   * @param isAwaited whether a call waits for the answers, so that the process must stay alive until then
+   */
+  sendWithin(leftMs: number, isAwaited = true): Send {
+    const { deadlineMs } = this;
+    const endsAtMs = monotonicClock.nowMs() + leftMs;
+    return (...command) => {
+      const ms = endsAtMs - monotonicClock.nowMs();
+      if (ms <= 0) return Promise.reject(new LateError(deadlineMs));
+      return this.#deadlines.within(ms, this.#route.send(...command), { deadlineMs, isAwaited });
+    };
+  }
+
+  readonly fail = (error: unknown): never => {
+    throw redisError(error, this.lastFault());
+  };
+
+  checkOpen(): void {
+    if (this.#isClosed) throw closedError("Redis");
+  }
+
+  /** From now on nothing is asked. What is under way may go on until `close`. */
+  end(): void {
+    this.#isClosed = true;
+  }
+
+  close(): void {
+    this.#route.close();
+  }
+}

@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { countsInstances, slotOf, UNITS, unitOf, unitPlaces } from "./units.ts";
+
+describe("the units of a cluster", () => {
+  it("are made of the slots that Redis Cluster computes", () => {
+    // As CLUSTER KEYSLOT answers.
+    assert.deepEqual(["123456789", "", "s1", "user=é"].map(slotOf), [12_739, 0, 15_224, 796]);
+  });
+
+  it("have tags of their own, whose slots lie in their ranges", () => {
+    const places = unitPlaces();
+    assert.equal(places.length, UNITS);
+    assert.equal(new Set(places.map(({ prefix }) => prefix)).size, UNITS);
+    for (const [unit, { prefix, slot }] of places.entries()) {
+      assert.match(prefix, /^\{\d+\}:$/);
+      assert.deepEqual([slotOf(prefix.slice(1, -2)), Math.floor(slot / 256)], [slot, unit]);
+    }
+  });
+
+  it("have all keys of one tag together, and share tags evenly", () => {
+    assert.equal(unitOf("rate:1:{s1}:per-session"), unitOf("rate:1:{s1}:per-tool:search"));
+    const counts = new Array<number>(UNITS).fill(0);
+    for (let i = 0; i < 64_000; i++) {
+      const unit = unitOf(`rate:1:{session-${i}}:a`);
+      counts[unit] = (counts[unit] ?? 0) + 1;
+    }
+    assert.ok(Math.min(...counts) > 800 && Math.max(...counts) < 1_200, counts.join());
+  });
+
+  it("count instances in three of them, one for each third of the slots", () => {
+    const homes = Array.from({ length: UNITS }, (_, unit) => unit).filter(countsInstances);
+    assert.deepEqual(homes, [0, 21, 42]);
+  });
+});
