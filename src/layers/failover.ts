@@ -14,43 +14,22 @@ import type { StoreRequest } from "../kernel/request.ts";
 import type { Batching, Layer, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import { type SharedStore, TermsError } from "../store/shared-store.ts";
-import { Backlog, BacklogRoom } from "./failover/backlog.ts";
+import { yielding } from "./breath.ts";
+import { Backlog } from "./failover/backlog.ts";
 import { Heartbeat } from "./failover/heartbeat.ts";
 import { LocalDecisions } from "./failover/local-decisions.ts";
-import { type InstanceNames, instanceNames, Members } from "./failover/members.ts";
+import type { Members } from "./failover/members.ts";
 import { DEFAULT_DEADLINE_MS, type FailoverEvent, type FailoverOptions, type Journal } from "./failover/options.ts";
 import { isOutage, Outage, type OutageWork } from "./failover/outage.ts";
 import { Recovery, storeClosed } from "./failover/recovery.ts";
+import { sharedByUnits, type UnitTerms } from "./failover/shared.ts";
 import { StoreLink } from "./failover/store-link.ts";
-import { Views, ViewsRoom } from "./failover/views.ts";
+import { Views } from "./failover/views.ts";
 
 /** For a shared store that does not say: calls of one tick go together, because there is a receipt for each batch. */
 const BATCHING: Batching = { size: 64, underWay: 4 };
 /** While more bookings than this are left, calls do not wait for them. */
 const LAST_BOOKINGS = 64;
-
-/** What the failover layers of one instance share that stand before the units of one store. */
-export interface SharedByUnits {
-  readonly names: InstanceNames;
-  readonly members: Members;
-  readonly views: ViewsRoom;
-  readonly bookings: BacklogRoom;
-  /** How many buckets each of them decides alone at most. Default: as many as one layer by itself. */
-  readonly maxLocal?: number;
-}
-
-/** Which part of a store a failover layer is for. */
-export interface UnitTerms {
-  readonly shared: SharedByUnits;
-  /** Whether the unit counts the instances. */
-  readonly counts: boolean;
-}
-
-/** What a failover layer has that is the only one of its instance. */
-export function sharedByUnits(group: string, { instances, journal }: FailoverOptions): SharedByUnits {
-  const members = new Members(instances, journal !== undefined);
-  return { names: instanceNames(group), members, views: new ViewsRoom(), bookings: new BacklogRoom() };
-}
 
 export class FailoverLayer implements Layer, OutageWork {
   readonly batching: Batching;
@@ -67,6 +46,7 @@ export class FailoverLayer implements Layer, OutageWork {
   readonly #outage: Outage;
   readonly #local: LocalDecisions;
   readonly #deadlines: Deadlines;
+  readonly #yield = yielding();
   /** Batches that are under way, and what they ask. */
   readonly #sent = new Map<Promise<unknown>, readonly StoreRequest[]>();
 
@@ -115,6 +95,11 @@ export class FailoverLayer implements Layer, OutageWork {
     return this.#answer(requests, dueMs);
   }
 
+  /** Whether this process decides, because the store is away. */
+  get isAway(): boolean {
+    return this.#outage.state === "away" && !this.#outage.isHeld;
+  }
+
   /** Asks the store for the first time, where that is still to be done. */
   wake(): void {
     if (this.#outage.state === "new" && !this.#outage.isHeld) this.#outage.hold(this.#open());
@@ -122,13 +107,12 @@ export class FailoverLayer implements Layer, OutageWork {
 
   /**
    * Takes back what the store has booked for calls that were denied elsewhere. It keeps no receipt, because an undo that the store
-   * did not try before under its number would do nothing. While the store is away, or when its answer is lost, the units stay used.
+   * did not try before under its number would do nothing. When the answer is lost, the units stay used. While the store is away, what
+   * was admitted here is taken back here.
    */
-  async giveBack(
-    requests: readonly StoreRequest[],
-    leftMs: number = this.deadlineMs,
-  ): Promise<readonly StoreAnswer[]> {
+  async giveBack(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly StoreAnswer[]> {
     const { state, failure, isHeld } = this.#outage;
+    if (state === "away") return requests.map((request) => this.#local.giveBack(request));
     if (state !== "here" || isHeld) throw failure;
     return this.#link.send(requests, { leftMs, deadlines: this.#deadlines }).catch((error) => {
       throw this.#link.failureOf(error);
@@ -188,7 +172,7 @@ export class FailoverLayer implements Layer, OutageWork {
     const leftMs = this.#outage.isHeld ? await this.#outage.pass(dueMs) : dueMs - this.#clock.nowMs();
     if (this.#outage.state === "closed") throw storeClosed();
     if (leftMs <= 0) this.#leave(this.#link.failureOf(new LateError(this.deadlineMs)));
-    if (this.#outage.state === "away") return requests.map((request) => this.#local.admit(request));
+    if (this.#outage.state === "away") return this.#yield(requests.map((request) => this.#local.admit(request)));
     const receipt = requests.some(({ mode }) => mode !== "peek") ? this.#backlog.nextReceipt() : undefined;
     const number = receipt?.number ?? null;
     const sent = this.#link.send(requests, { receipt, leftMs, deadlines: this.#deadlines });

@@ -3,11 +3,10 @@
 
 import type { Step, StoreRequest } from "../kernel/request.ts";
 import { countdown } from "../clock.ts";
-import { within } from "../deadlines.ts";
 import { asStoreError, tooFewReplies } from "../store/error.ts";
 import type { Units } from "../store/shared-store.ts";
 import type { Layer, StoreAnswer } from "../store/store.ts";
-import { type AskShard, decideInShards } from "../store/wide-request.ts";
+import { type AskShard, decideInShards, ShardMemory } from "../store/wide-request.ts";
 import { askOne } from "./layer.ts";
 import type { Fronts } from "./units/fronts.ts";
 
@@ -18,6 +17,7 @@ export class UnitsLayer implements Layer {
   readonly deadlineMs?: number;
   readonly #units: Units;
   readonly #fronts: Fronts;
+  readonly #memory = new ShardMemory();
   /** Work that goes on after a decision. */
   readonly #later = new Set<Promise<unknown>>();
 
@@ -65,19 +65,16 @@ export class UnitsLayer implements Layer {
     const [answer] = await decideInShards([request], {
       of: (key) => String(this.#units.of(key)),
       decide,
-      settle: (unit, requests) => this.#fronts.at(Number(unit)).asked.apply(requests),
+      settle: (unit, requests) => this.#fronts.at(Number(unit)).givesBack.apply(requests),
       runLater: (work) => this.#runLater(work),
-      inTime: (work) => this.#inTime(work, leftMs()),
+      isAway: (unit) => this.#fronts.at(Number(unit)).failing?.isAway === true,
+      memory: this.#memory,
     });
     return answer ?? tooFewReplies();
   }
 
-  #inTime<Value>(work: Promise<Value>, leftMs: number | undefined): Promise<Value> {
-    return leftMs === undefined ? work : within(leftMs, work);
-  }
-
   #runLater(work: Promise<unknown>): void {
-    const ended = work.catch(() => {}).finally(() => this.#later.delete(ended));
+    const ended = work.finally(() => this.#later.delete(ended));
     this.#later.add(ended);
   }
 }

@@ -1,7 +1,7 @@
 // A store of several units without a network: each is a remote store with faults of its own.
 
 import { networkLayers } from "../../src/layers/network.ts";
-import { decideInShards } from "../../src/store/wide-request.ts";
+import { decideInShards, ShardMemory } from "../../src/store/wide-request.ts";
 import type { DividedStore, SharedStore, Units } from "../../src/store/shared-store.ts";
 import type { StoreRequest } from "../../src/store/api.ts";
 import { type Clock, fakeClock } from "../../src/testing/testing.ts";
@@ -14,6 +14,7 @@ export class DividedRemote implements DividedStore {
   readonly layers = networkLayers;
   readonly units: Units;
   readonly remotes: readonly RemoteStore[];
+  readonly #memory = new ShardMemory();
   /** How often the whole store was closed. */
   closed = 0;
 
@@ -35,7 +36,7 @@ export class DividedRemote implements DividedStore {
       decide,
       settle: decide,
       runLater: () => {},
-      inTime: (work) => work,
+      memory: this.#memory,
     });
   }
 

@@ -106,6 +106,25 @@ describe("an instance that has never reached the store", () => {
 });
 
 describe("failover", () => {
+  it("lets timers and sockets have their turn while callers ask again and again", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter } = instanceOf(remote, policyOf({ quota: 1_000_000 }));
+    await limiter.consume(call);
+    remote.fault = "lose-request";
+    await limiter.consume(call);
+    let isOver = false;
+    setTimeout(() => {
+      isOver = true;
+    }, 5);
+    let calls = 0;
+    while (!isOver && calls < 100_000) {
+      await limiter.consume(call);
+      calls++;
+    }
+    assert.ok(isOver, "no timer had its turn");
+    await limiter.close();
+  });
+
   it("gives calls the units of equal calls that were under way when the outage began, once these are decided", async () => {
     const remote = new RemoteStore(clock);
     const { limiter } = instanceOf(remote, policyOf(), { deadlineMs: 200 });

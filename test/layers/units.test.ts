@@ -97,6 +97,23 @@ describe("a unit that is away", () => {
     await limiter.close();
   });
 
+  it("takes back what it admitted for a call that another unit denies, also one that is away", async () => {
+    const store = new DividedRemote(4, clock);
+    const { limiter, until, admitted, usedBy } = instanceOf(store, { instances: 1 });
+    const call = { tool: "search", session: "s2", user: "u3" };
+    assert.equal((await limiter.consume(call)).allowed, true);
+    assert.equal(await admitted("s2", 9), 9);
+    for (const unit of [2, 3]) at(store, unit).fault = "lose-request";
+    // The first one is in flight when the units leave: what was admitted of it stays.
+    for (let i = 0; i < 20; i++) assert.equal((await limiter.consume(call)).allowed, false);
+    for (const unit of [2, 3]) at(store, unit).fault = "answer";
+    await until("store.recovered");
+    const usages = await limiter.usage({ user: "u3" });
+    assert.equal(usages.find(({ limit }) => limit === "per-user")?.used, 1 + 1);
+    assert.equal(await usedBy("s2"), 10);
+    await limiter.close();
+  });
+
   it("has one event when the first unit leaves, and one when the last is back, with sums", async () => {
     const store = new DividedRemote(4, clock);
     const { limiter, of, until, admitted } = instanceOf(store);
@@ -142,10 +159,14 @@ describe("a limiter on a store of several units", () => {
     assert.equal(await dead.admitted("s3", 1), 1);
     at(store, 3).fault = "lose-request";
     assert.equal(await dead.admitted("s3", 3), 3);
-    assert.ok([...journal.kept.keys()].every((key) => key.startsWith("unit 3 ")), [...journal.kept.keys()].join());
+    assert.ok(
+      [...journal.kept.keys()].every((key) => key.startsWith("unit 3 ")),
+      [...journal.kept.keys()].join(),
+    );
     // The process dies: nothing is closed. The unit answers the next one.
     const store2 = new DividedRemote(4, clock);
-    for (const [i, remote] of store.remotes.entries()) for (const [key, state] of remote.states) at(store2, i).states.set(key, state);
+    for (const [i, remote] of store.remotes.entries())
+      for (const [key, state] of remote.states) at(store2, i).states.set(key, state);
     const next = instanceOf(store2, { journal, instances: 1 });
     assert.equal(await next.admitted("s1", 1), 1);
     await next.until("store.recovered");

@@ -3,7 +3,8 @@ import { describe, it } from "node:test";
 import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
 import type { StoreRequest } from "../../kernel/request.ts";
 import { StoreError } from "../../store/error.ts";
-import { Backlog } from "./backlog.ts";
+import { Backlog, MAX_BACKLOG } from "./backlog.ts";
+import { BacklogRoom } from "./backlog-room.ts";
 import type { Journal } from "./options.ts";
 
 const NOW_MS = Date.UTC(2030, 0, 1, 0, 30);
@@ -37,6 +38,62 @@ function booked(limits: readonly LimitSpec[], backlog = new Backlog({ instance: 
     }),
   );
 }
+
+describe("charges that are taken back", () => {
+  const undo = (limit: LimitSpec, cost = 1, atMs = NOW_MS) =>
+    ({ ...requestOf(limit, cost), mode: "undo", atMs }) as const;
+
+  it("leave their sum, and no sum where they were all of it", () => {
+    const backlog = new Backlog({ instance: "i1" }, undefined);
+    for (const cost of [2, 3]) backlog.add(requestOf(quota, cost), NOW_MS, flowOf(quota));
+    assert.equal(backlog.takeBack(undo(quota, 2)), true);
+    assert.equal(backlog.takeBack(undo(quota, 4)), false);
+    assert.equal(backlog.takeBack(undo(quota, 3)), true);
+    assert.equal(backlog.isEmpty, true);
+  });
+
+  it("stay where their window is another one, they flow back by a rate, or a batch has them", () => {
+    const backlog = new Backlog({ instance: "i1" }, undefined);
+    backlog.add(requestOf(day), NOW_MS, flowOf(day));
+    assert.equal(backlog.takeBack(undo(day, 1, NOW_MS - DAY_MS)), false);
+    backlog.add(requestOf(tokenBucket), NOW_MS, flowOf(tokenBucket));
+    assert.equal(backlog.takeBack(undo(tokenBucket)), false);
+    backlog.makeBatches(64, NOW_MS);
+    assert.equal(backlog.takeBack(undo(day)), false);
+    assert.equal(booked([], backlog).length, 2);
+  });
+
+  it("leave the journal, too", () => {
+    const kept = new Map<string, string | null>();
+    const journal = {
+      entries: () => [],
+      write: (changes: typeof kept) => changes.forEach((text, key) => kept.set(key, text)),
+      close() {},
+    };
+    const backlog = new Backlog({ instance: "i1" }, journal as unknown as Journal);
+    backlog.add(requestOf(quota), NOW_MS, flowOf(quota));
+    backlog.takeBack(undo(quota));
+    assert.deepEqual([...kept.values()], [null]);
+  });
+});
+
+describe("several backlogs that share their room", () => {
+  it("take no more together than one alone", () => {
+    const room = new BacklogRoom();
+    const [one, other] = ["i1", "i2"].map((instance) => new Backlog({ instance }, undefined, room)) as [
+      Backlog,
+      Backlog,
+    ];
+    const steps = (name: string, count: number) =>
+      Array.from(
+        { length: count },
+        (_, i) => ({ ...(requestOf(quota).steps[0] as object), bucket: `${name}${i}` }) as never,
+      );
+    one.add({ mode: "judge", steps: steps("a", MAX_BACKLOG - 1) }, NOW_MS, []);
+    other.add({ mode: "judge", steps: steps("b", 1) }, NOW_MS, []);
+    assert.throws(() => other.add({ mode: "judge", steps: steps("c", 1) }, NOW_MS, []), /bookings wait for it/);
+  });
+});
 
 describe("what was admitted on one bucket under several limits", () => {
   it("is one sum where the limits differ only in their quota", () => {

@@ -3,15 +3,18 @@
 // never used again: a restarted process is another instance.
 
 import { algorithmOf } from "../../kernel/algorithms/registry.ts";
-import { formatGot } from "../../kernel/errors.ts";
 import type { Step, StoreRequest } from "../../kernel/request.ts";
 import { StoreError } from "../../store/error.ts";
 import type { ReceiptTerms } from "../../store/shared-store.ts";
 import { endsCall } from "../../store/room.ts";
 import { onlyCharges } from "../layer.ts";
 import { bookingOf, corrected, inTurn, leftOf, levelOf, type LocalFlow, remaining, type Sum } from "./booking.ts";
+import { BacklogRoom } from "./backlog-room.ts";
+import { batchKey, type OpenBatch, parsedEntry, sumKey } from "./entries.ts";
 import type { InstanceNames } from "./members.ts";
 import type { Journal } from "./options.ts";
+
+export type { OpenBatch } from "./entries.ts";
 
 /** How many rows of receipts an instance has: batches that are under way together do not lock each other's row. */
 const RECEIPT_ROWS = 4;
@@ -21,35 +24,8 @@ export const MAX_BACKLOG = 100_000;
 /** An older batch may have lost its receipt: it cannot be booked exactly once any more. */
 export const MAX_AGE_MS = 86_400_000;
 
-/**
- * A batch to settle: requests that must be booked (`force`), must not be (`undo`), or do not matter (`peek`). Those stay in it,
- * because the receipt has a digit for each request in its order.
- */
-export interface OpenBatch {
-  readonly instance: string;
-  readonly number: number;
-  /** When it was made, epoch ms. */
-  readonly openedAtMs: number;
-  readonly requests: readonly StoreRequest[];
-}
-
 /** A change of an entry of the journal: `null` removes it. */
 type Change = readonly [key: string, value: object | null];
-
-/** What waits in several backlogs together. */
-export class BacklogRoom {
-  readonly #all = new Set<Pick<Backlog, "looseCount">>();
-
-  join(backlog: Pick<Backlog, "looseCount">): void {
-    this.#all.add(backlog);
-  }
-
-  get looseCount(): number {
-    let count = 0;
-    for (const { looseCount } of this.#all) count += looseCount;
-    return count;
-  }
-}
 
 export class Backlog {
   readonly #room: BacklogRoom;
@@ -130,6 +106,29 @@ export class Backlog {
       this.#requests.set(key, booked);
       if (isGuess) this.#guessed.add(key);
     }
+  }
+
+  /**
+   * Takes charges out of the sums that have them. Returns whether it did: not where one of them is in no sum, or flows back by a
+   * rate. Throws the journal's error.
+   */
+  takeBack({ steps, atMs = 0 }: StoreRequest): boolean {
+    const changes: [key: string, sum: Sum | null][] = [];
+    for (const step of steps) {
+      const { event } = step;
+      if (event.type !== "charge" || event.seen !== undefined) return false;
+      if (event.cost === 0) continue;
+      const key = sumKey(step, atMs);
+      const sum = this.#sums.get(key);
+      if (sum === undefined || sum.level !== undefined || sum.units < event.cost) return false;
+      changes.push([key, sum.units === event.cost ? null : { ...sum, units: sum.units - event.cost }]);
+    }
+    this.#write(changes);
+    for (const [key, sum] of changes) {
+      if (sum !== null) this.#sums.set(key, sum);
+      else this.#forgetSum(key);
+    }
+    return true;
   }
 
   /** Corrects when everything was admitted whose time was a guess. */
@@ -256,6 +255,11 @@ export class Backlog {
     return { instance: `${instance}-${number % RECEIPT_ROWS}`, number, from };
   }
 
+  #forgetSum(key: string): void {
+    this.#sums.delete(key);
+    this.#guessed.delete(key);
+  }
+
   /** The sum of a charge and what its bucket was charged before in the window. */
   #sumWith(
     { bucket, limit, event }: Step,
@@ -265,9 +269,8 @@ export class Backlog {
     // Only for the compiler: the steps only charge.
     if (event.type !== "charge") return [];
     const { cost, seen } = event;
-    const { needsCost, outage } = algorithmOf(limit);
-    if (cost === 0 && needsCost) return [];
-    const key = JSON.stringify(["sum", bucket, outage.sliceOf(limit, atMs), seen ?? null]);
+    if (cost === 0 && algorithmOf(limit).needsCost) return [];
+    const key = sumKey({ bucket, limit }, atMs, seen);
     const before = this.#sums.get(key);
     const step = { bucket, limit, ...(seen === undefined ? {} : { seen }) };
     const units = seen === undefined ? Math.min((before?.units ?? 0) + cost, Number.MAX_SAFE_INTEGER) : cost;
@@ -285,26 +288,4 @@ export class Backlog {
       this.#serial = Math.max(this.#serial, Number(key.split("/")[1]));
     }
   }
-}
-
-function batchKey({ instance, number }: OpenBatch): string {
-  return `batch/${instance}/${number}`;
-}
-
-/** An entry of the journal. Throws `invalid-reply` where it is not what a backlog wrote. */
-function parsedEntry(key: string, text: string): Sum | OpenBatch | StoreRequest {
-  try {
-    const value = JSON.parse(text);
-    const { step, order, number, requests, steps } = value;
-    // The keys of sums are JSON lists.
-    if (key.startsWith("[") && typeof step.bucket === "string" && Number.isSafeInteger(order)) return value;
-    if (key.startsWith("batch/") && Number.isSafeInteger(number) && Array.isArray(requests)) return value;
-    if (key.startsWith("request/") && Array.isArray(steps)) return value;
-  } catch {
-    // Not JSON, or not an object.
-  }
-  const message =
-    `the journal's entry ${formatGot(key)} is damaged: expected a booking, got ${formatGot(text)}. ` +
-    "Give this instance another journal; the bookings of this one are lost";
-  throw new StoreError("invalid-reply", message, { transient: false });
 }

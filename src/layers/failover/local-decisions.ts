@@ -88,6 +88,20 @@ export class LocalDecisions {
   }
 
   /**
+   * Takes back charges that were admitted here for a call that was denied elsewhere. Those that are not among the sums to be booked
+   * stay, and so do those of buckets with a rate: the error says so.
+   */
+  giveBack(request: StoreRequest): StoreAnswer {
+    const { failure } = this.#outage;
+    try {
+      if (!this.#backlog.takeBack(request)) return failure;
+      return this.#fallback.decide(request, null, this.#link.time.nowMs(), failure);
+    } catch (error) {
+      return asStoreError(error);
+    }
+  }
+
+  /**
    * Decides requests of a batch that may have been booked, and remembers to settle it if it has a number. `known` are the store's
    * replies, as far as there are any.
    */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Step, StepReply, StoreReply } from "../../kernel/request.ts";
-import { type Trip, Views } from "./views.ts";
+import { type Trip, Views, ViewsRoom } from "./views.ts";
 
 const NOW_MS = Date.UTC(2030, 0, 1);
 const limit = { algorithm: "budget", quota: 9, ttlMs: 60_000, ttlFrom: "last" } as const;
@@ -29,6 +29,18 @@ describe("the buckets that were seen", () => {
       live.map(([bucket, { used }]) => [bucket, used]),
       [["used", 6]],
     );
+  });
+
+  it("of several stores together are as many as those of one", () => {
+    const room = new ViewsRoom();
+    const all = [new Views(room), new Views(room)] as const;
+    for (const [n, views] of all.entries()) for (let i = 0; i < 20_000; i++) seen(views, `b${n}-${i}`, 1);
+    seen(all[0], "b0-0", 2);
+    for (let i = 0; i < 20_000; i++) seen(all[1], `c-${i}`, 1);
+    // The second generation, and what was seen in the third.
+    assert.equal(all.flatMap((views) => [...views.live(NOW_MS)]).length, 25_000 + 10_001);
+    assert.equal(all[0].get("b0-0")?.used, 2);
+    assert.equal(all[0].get("b0-1"), undefined);
   });
 
   it("keep the higher use of two answers of one millisecond that were under way together", () => {

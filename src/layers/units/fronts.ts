@@ -5,9 +5,10 @@ import type { LayerSettings, Layer, Store } from "../../store/store.ts";
 import type { DividedStore } from "../../store/shared-store.ts";
 import { BatchLayer } from "../batch.ts";
 import { checkedLayer, type Watch } from "../checked.ts";
-import { FailoverLayer, type SharedByUnits, sharedByUnits } from "../failover.ts";
+import { FailoverLayer } from "../failover.ts";
 import { MAX_LOCAL } from "../failover/fallback.ts";
 import type { FailoverEvent, FailoverOptions } from "../failover/options.ts";
+import { type SharedByUnits, sharedByUnits } from "../failover/shared.ts";
 import { isShared } from "../../store/shared-store.ts";
 import { UnitJournals } from "./journals.ts";
 import { Outages } from "./outages.ts";
@@ -46,9 +47,7 @@ export class Fronts {
     this.#group = group;
     this.#failover = failover;
     this.#shared =
-      failover === false
-        ? null
-        : { ...sharedByUnits(group, failover), maxLocal: Math.ceil(MAX_LOCAL * LOCAL_PART) };
+      failover === false ? null : { ...sharedByUnits(group, failover), maxLocal: Math.ceil(MAX_LOCAL * LOCAL_PART) };
     this.#outages = new Outages(tell);
   }
 

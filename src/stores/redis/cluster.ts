@@ -25,8 +25,7 @@ export class RedisCluster implements DividedStore {
     this.#link = link;
     const renewals = new Renewals(() => Promise.all(this.#units.map((unit) => unit.renew())));
     this.#units = unitPlaces().map(
-      (place, unit) =>
-        new RedisUnit(link, { ...place, counts: countsInstances(unit), renewAll: () => renewals.run() }),
+      (place, unit) => new RedisUnit(link, { ...place, counts: countsInstances(unit), renewAll: () => renewals.run() }),
     );
     this.units = { count: UNITS, of: unitOf, at: (unit) => this.#at(unit), countsAt: countsInstances };
   }

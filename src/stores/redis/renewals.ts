@@ -17,10 +17,12 @@ export class Renewals {
   /** Renews all marks, beginning after this call. Rejects when one of them could not be renewed. */
   run(): Promise<void> {
     if (this.#running === null) return this.#start();
-    this.#next ??= this.#running.catch(() => {}).then(() => {
-      this.#next = null;
-      return this.#start();
-    });
+    this.#next ??= this.#running
+      .catch(() => {})
+      .then(() => {
+        this.#next = null;
+        return this.#start();
+      });
     return this.#next;
   }
 

@@ -32,13 +32,16 @@ describe("a script of the Redis store", () => {
 
   it("whose text cannot be loaded fails as the store does when it is unreachable", async () => {
     const { sent, send } = server(false);
-    await assert.rejects(runScript(scriptOf("apply", undefined, broken), send, [0], async () => {}), (error) => {
-      assert.ok(StoreError.isInstance(error));
-      const { code, transient, message } = error;
-      assert.deepEqual([code, transient], ["unavailable", true]);
-      assert.match(message, /^Redis: the store.s scripts cannot be loaded: Cannot find module .*all files of/);
-      return true;
-    });
+    await assert.rejects(
+      runScript(scriptOf("apply", undefined, broken), send, [0], async () => {}),
+      (error) => {
+        assert.ok(StoreError.isInstance(error));
+        const { code, transient, message } = error;
+        assert.deepEqual([code, transient], ["unavailable", true]);
+        assert.match(message, /^Redis: the store.s scripts cannot be loaded: Cannot find module .*all files of/);
+        return true;
+      },
+    );
     assert.deepEqual(sent, ["EVALSHA"]);
   });
 });
