@@ -1,5 +1,6 @@
 // Real Redis Clusters and Sentinels for tests, made of the servers of servers.ts.
 
+import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
@@ -89,6 +90,32 @@ async function makeCluster(
       if (others.length > 0) throw new Error(others.join("; "));
     },
   };
+}
+
+/** Moves a slot key by key, as redis-cli's reshard does. Returns how many keys it had. */
+export async function moveSlot(
+  { servers }: RedisCluster,
+  slot: string,
+  from: RedisServer,
+  to: RedisServer,
+): Promise<number> {
+  const [fromId, toId] = [from.cli("CLUSTER", "MYID"), to.cli("CLUSTER", "MYID")];
+  assert.equal(to.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", fromId), "OK");
+  assert.equal(from.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", toId), "OK");
+  await sleep(100);
+  let moved = 0;
+  for (;;) {
+    const key = from.cli("CLUSTER", "GETKEYSINSLOT", slot, "1");
+    if (key === "") break;
+    const answer = from.cli("MIGRATE", "127.0.0.1", String(to.port), key, "0", "5000");
+    assert.match(answer, /^(OK|NOKEY)$/);
+    moved++;
+    await sleep(30);
+  }
+  await sleep(100);
+  for (const server of [to, from, ...servers])
+    if (/role:master/.test(server.cli("INFO", "replication"))) server.cli("CLUSTER", "SETSLOT", slot, "NODE", toId);
+  return moved;
 }
 
 /** Three Sentinels that watch a master and its replica. */

@@ -8,7 +8,7 @@ import { Cluster, Redis } from "ioredis";
 import { createCluster } from "redis";
 import { createLimiter, type Limiter, type PolicyInput } from "tollgate";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
-import { startCluster, startSentinels } from "../redis-cluster.ts";
+import { moveSlot, startCluster, startSentinels } from "../redis-cluster.ts";
 import { ownServers, type RedisServer } from "../servers.ts";
 import { type HalfWay, killAhead, killHalfWay as killUnderLoad, replicaOf, words } from "./kill-half-way.ts";
 import { startLoad, until } from "./load.ts";
@@ -77,27 +77,6 @@ function killHalfWay(
 
 const [first, second, third] = cluster.servers as [RedisServer, RedisServer, RedisServer];
 
-/** Moves a slot key by key, as redis-cli's reshard does. */
-async function moveSlot(slot: string, from: RedisServer, to: RedisServer): Promise<number> {
-  const [fromId, toId] = [from.cli("CLUSTER", "MYID"), to.cli("CLUSTER", "MYID")];
-  assert.equal(to.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", fromId), "OK");
-  assert.equal(from.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", toId), "OK");
-  await sleep(100);
-  let moved = 0;
-  for (;;) {
-    const key = from.cli("CLUSTER", "GETKEYSINSLOT", slot, "1");
-    if (key === "") break;
-    const answer = from.cli("MIGRATE", "127.0.0.1", String(to.port), key, "0", "5000");
-    assert.match(answer, /^(OK|NOKEY)$/);
-    moved++;
-    await sleep(30);
-  }
-  await sleep(100);
-  for (const server of [to, from, ...cluster.servers])
-    if (/role:master/.test(server.cli("INFO", "replication"))) server.cli("CLUSTER", "SETSLOT", slot, "NODE", toId);
-  return moved;
-}
-
 describe("a slot that moves under load", ownServers, () => {
   const clients: Record<string, RedisClient> = { ioredis: io as RedisClient, "node-redis": node };
   const tools = Array.from({ length: 6 }, (_, i) => `tool-${i}`);
@@ -120,7 +99,7 @@ describe("a slot that moves under load", ownServers, () => {
         const load = startLoad([limiter], CALLERS, () => ({ tool: tools[calls++ % tools.length] ?? "", session }));
         const { seen } = load;
         await until("calls are acknowledged", () => seen.acknowledged > 500);
-        const moved = await moveSlot(cluster.cli("CLUSTER", "KEYSLOT", key), second, third);
+        const moved = await moveSlot(cluster, cluster.cli("CLUSTER", "KEYSLOT", key), second, third);
         const atEnd = seen.acknowledged;
         await until("calls are acknowledged there", () => seen.acknowledged > atEnd + 500);
         await load.end();

@@ -65,12 +65,14 @@ describe("charges that are taken back", () => {
 
   it("leave the journal, too", () => {
     const kept = new Map<string, string | null>();
-    const journal = {
+    const journal: Journal = {
       entries: () => [],
-      write: (changes: typeof kept) => changes.forEach((text, key) => kept.set(key, text)),
+      write(changes) {
+        for (const [key, text] of changes) kept.set(key, text);
+      },
       close() {},
     };
-    const backlog = new Backlog({ instance: "i1" }, journal as unknown as Journal);
+    const backlog = new Backlog({ instance: "i1" }, journal);
     backlog.add(requestOf(quota), NOW_MS, flowOf(quota));
     backlog.takeBack(undo(quota));
     assert.deepEqual([...kept.values()], [null]);
