@@ -7,6 +7,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { unitOf, unitPlaces } from "../src/stores/redis/units.ts";
 import { freePort } from "./free-port.ts";
 import { type RedisServer, startRedis } from "./servers.ts";
 import { temporaryFolder } from "./temporary.ts";
@@ -27,6 +28,11 @@ const HOST = "127.0.0.1";
 
 const CLUSTER = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"];
 const SERVERS = 6;
+
+/** The name of a key on a cluster: it has the tag of its unit in front. */
+export function keyOnCluster(key: string): string {
+  return (unitPlaces()[unitOf(key)] as { prefix: string }).prefix + key;
+}
 
 /** Three masters, each with a replica. */
 export async function startCluster(...settings: string[]): Promise<RedisCluster> {

@@ -7,8 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Cluster } from "ioredis";
 import { createLimiter, type LimiterEvent, type PolicyInput } from "tollgate";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
-import { slotOf, unitOf, unitPlaces } from "../../src/stores/redis/units.ts";
-import { moveSlot, type RedisCluster, startCluster } from "../redis-cluster.ts";
+import { keyOnCluster, moveSlot, type RedisCluster, startCluster } from "../redis-cluster.ts";
 import { ownServers, type RedisServer } from "../servers.ts";
 import type { FaultProxy } from "./fault-proxy.ts";
 import { areBack, type Instance, isStrict, Load, median, until } from "./outage.ts";
@@ -66,8 +65,8 @@ async function instancesOf(cluster: RedisCluster, policy: PolicyInput): Promise<
   return instances;
 }
 
-/** Where all keys of a session are. */
-const keyOf = (session: string) => (unitPlaces()[unitOf(`{${session}}`)] as { prefix: string }).prefix.slice(1, -2);
+/** A key in the unit of a session. */
+const keyOf = (session: string) => keyOnCluster(`{${session}}`);
 
 interface Fault {
   /** Begins it, and returns what ends it. */
@@ -125,7 +124,7 @@ const faults: Record<string, Fault> = {
     async begin(cluster, master) {
       const masters = cluster.servers.filter((server) => /role:master/.test(server.cli("INFO", "replication")));
       const to = masters.find((server) => server !== master) as RedisServer;
-      await moveSlot(cluster, String(slotOf(keyOf("a"))), master, to);
+      await moveSlot(cluster, cluster.cli("CLUSTER", "KEYSLOT", keyOf("a")), master, to);
       return () => {};
     },
     awayMs: 200,

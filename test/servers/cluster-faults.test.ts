@@ -8,7 +8,7 @@ import { Cluster, Redis } from "ioredis";
 import { createCluster } from "redis";
 import { createLimiter, type Limiter, type PolicyInput } from "tollgate";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
-import { moveSlot, startCluster, startSentinels } from "../redis-cluster.ts";
+import { keyOnCluster, moveSlot, startCluster, startSentinels } from "../redis-cluster.ts";
 import { ownServers, type RedisServer } from "../servers.ts";
 import { type HalfWay, killAhead, killHalfWay as killUnderLoad, replicaOf, words } from "./kill-half-way.ts";
 import { startLoad, until } from "./load.ts";
@@ -42,11 +42,12 @@ after(async () => {
   watched.disconnect();
 });
 
-/** A session whose slot is a master's, and the key of its bucket there. */
+/** A session whose unit is a master's, and the key of its bucket there. */
 async function sessionOn(server: RedisServer, name: string) {
   for (let i = 0; ; i++) {
     const session = `${name}-${i}`;
-    if ((await cluster.masterOf(session)) === server) return { session, key: `rate:1:{${session}}:session` };
+    const key = keyOnCluster(`rate:1:{${session}}:session`);
+    if ((await cluster.masterOf(key)) === server) return { session, key };
   }
 }
 
@@ -109,7 +110,7 @@ describe("a slot that moves under load", ownServers, () => {
         const used = usages[0]?.[0]?.used ?? 0;
         context.diagnostic(`${moved} keys moved; ${words(seen)}, ${used} booked`);
         assert.deepEqual(seen.others, []);
-        assert.equal(await cluster.masterOf(session), third);
+        assert.equal(await cluster.masterOf(key), third);
         assert.ok(used >= seen.acknowledged, `${seen.acknowledged} were acknowledged, ${used} are left`);
         assert.ok(used <= seen.acknowledged + seen.failed, `${used} are booked, ${words(seen)}`);
         if (which === "one limit") assert.equal(used, seen.acknowledged);

@@ -7,8 +7,9 @@ import type { StoreRequest } from "tollgate/store";
 import { redisStore } from "tollgate/stores/redis";
 import { fakeClock } from "tollgate/testing";
 import { clientsOfCluster } from "../cluster-clients.ts";
+import type { DividedStore } from "../../src/store/shared-store.ts";
 import { startCluster } from "../redis-cluster.ts";
-import { CASE_MS, inPartition, testStore } from "../stores/store-suite.ts";
+import { CASE_MS, inPartition, testSharedStore, testStore } from "../stores/store-suite.ts";
 
 // A replica that takes over because the machine is busy would lose what was not copied yet.
 const cluster = await startCluster("--cluster-node-timeout", "30000");
@@ -21,6 +22,13 @@ for (const [name, client] of Object.entries(clients)) {
     return { store: inPartition(redisStore(client, { clock, deadlineMs: CASE_MS }), "s1"), advance: clock.advance };
   });
 }
+
+testSharedStore("a unit of a redis cluster", () => {
+  cluster.empty();
+  const clock = fakeClock();
+  const store = redisStore(io as RedisClient, { clock, deadlineMs: CASE_MS });
+  return { store: (store as DividedStore).units.at(21), advance: clock.advance };
+});
 
 const POLICY: PolicyInput = {
   version: 1,

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Cluster } from "ioredis";
 import { createLimiter, type Limiter, type PolicyInput } from "tollgate";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
-import { startCluster } from "../redis-cluster.ts";
+import { keyOnCluster, startCluster } from "../redis-cluster.ts";
 import { ownServers, type RedisServer } from "../servers.ts";
 import { killAhead, killHalfWay, replicaOf } from "./kill-half-way.ts";
 import { startLoad, until } from "./load.ts";
@@ -35,9 +35,10 @@ const policy: PolicyInput = {
   ],
 };
 
-/** A name whose tag is on a server. */
+/** A name whose unit is on a server. */
 async function nameOn(server: RedisServer, tagOf: (name: string) => string, prefix: string): Promise<string> {
-  for (let i = 0; ; i++) if ((await cluster.masterOf(tagOf(`${prefix}${i}`))) === server) return `${prefix}${i}`;
+  for (let i = 0; ; i++)
+    if ((await cluster.masterOf(keyOnCluster(`{${tagOf(`${prefix}${i}`)}}`))) === server) return `${prefix}${i}`;
 }
 
 async function mastersNow(): Promise<RedisServer[]> {
@@ -79,7 +80,7 @@ async function killOnce(context: TestContext, limiter: Limiter, run: number, isB
     quota: QUOTA,
     beforeKill: BEFORE_KILL,
     kill: () => (isBehind ? killAhead(killed, replica) : killed.kill()),
-    replica: { server: replica, key: `rate:1:{user=${user}}:user` },
+    replica: { server: replica, key: keyOnCluster(`rate:1:{user=${user}}:user`) },
   });
   assert.ok(loads.few.seen.denied > 100);
   await killed.restart();

@@ -25,6 +25,7 @@ import { fakeClock } from "tollgate/testing";
 import { cases } from "../length.ts";
 import { anyRedis, ownServers, startRedis } from "../servers.ts";
 import { asShared } from "./store-suite.ts";
+import { isDivided } from "../../src/store/shared-store.ts";
 import { receiptsEndMs } from "../../src/kernel/receipts.ts";
 import { NOW_MS, Pair } from "./redis-pair.ts";
 import { type TermsTurn, termsSchedule } from "./redis-terms-schedules.ts";
@@ -490,9 +491,10 @@ describe("instances that share a Redis", () => {
     await assert.rejects(beat(store, "a"), isError("closed", false));
   });
 
-  it("are unknown on a cluster, which is not a shared store", () => {
+  it("are unknown on a cluster, whose units are shared stores", () => {
     const cluster = redisStore({ isCluster: true, call: () => Promise.reject(new Error("asked")) });
     assert.equal(isShared(cluster), false);
+    assert.ok(isDivided(cluster) && isShared(cluster.units.at(0)));
   });
 });
 

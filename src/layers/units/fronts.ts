@@ -32,10 +32,12 @@ export class Fronts {
   readonly #failover: FailoverOptions | false;
   readonly #shared: SharedByUnits | null;
   readonly #outages: Outages;
-  /** `undefined` until a unit is first asked: a damaged journal fails the calls. */
-  #journals: UnitJournals | null | undefined;
+  readonly #journals: UnitJournals | null;
   readonly #fronts = new Map<number, Front>();
+  /** Whether a unit was asked. */
+  #isBegun = false;
 
+  /** @throws StoreError `invalid-reply` where the journal is damaged */
   constructor(
     store: DividedStore,
     watch: Watch | null,
@@ -49,11 +51,15 @@ export class Fronts {
     this.#shared =
       failover === false ? null : { ...sharedByUnits(group, failover), maxLocal: Math.ceil(MAX_LOCAL * LOCAL_PART) };
     this.#outages = new Outages(tell);
+    const journal = failover === false ? undefined : failover.journal;
+    this.#journals = journal === undefined ? null : new UnitJournals(journal, store.units.count);
+    // A damaged journal is refused at once.
+    for (const unit of this.#journals?.units ?? []) this.#open(unit);
   }
 
   at(unit: number): Front {
     const known = this.#fronts.get(unit);
-    if (known !== undefined) return known;
+    if (known !== undefined && this.#isBegun) return known;
     this.#begin();
     return this.#fronts.get(unit) ?? this.#open(unit);
   }
@@ -74,18 +80,15 @@ export class Fronts {
     await this.#store.close();
   }
 
-  /** Opens the units that no call need ask first: those that count instances, and those that an earlier process owes something. */
+  /** Opens the units that no call need ask: those that count instances, and those for which an earlier process has left something. */
   #begin(): void {
-    const { units } = this.#store;
+    this.#isBegun = true;
     if (this.#failover === false) return;
-    const { journal } = this.#failover;
-    const isFirst = this.#journals === undefined;
-    if (isFirst) this.#journals = journal === undefined ? null : new UnitJournals(journal, units.count);
+    const { units } = this.#store;
     for (let unit = 0; unit < units.count; unit++) {
-      const isOwed = isFirst && this.#journals?.units.includes(unit) === true;
-      if (!units.countsAt(unit) && !isOwed) continue;
-      (this.#fronts.get(unit) ?? this.#open(unit)).failing?.wake();
+      if (units.countsAt(unit) && !this.#fronts.has(unit)) this.#open(unit);
     }
+    for (const { failing } of this.#fronts.values()) failing?.wake();
   }
 
   #open(unit: number): Front {
@@ -107,8 +110,7 @@ export class Fronts {
   #failingAt(unit: number, store: Store): FailoverLayer | null {
     if (this.#failover === false || this.#shared === null || !isShared(store)) return null;
     const { journal: _, ...options } = this.#failover;
-    const journal = this.#journals?.of(unit);
-    const own = journal === undefined ? options : { ...options, journal };
+    const own = this.#journals === null ? options : { ...options, journal: this.#journals.of(unit) };
     const terms = { shared: this.#shared, counts: this.#store.units.countsAt(unit) };
     return new FailoverLayer(store, this.#group, own, this.#outages.of(unit), undefined, terms);
   }

@@ -18,7 +18,7 @@ import { runScript, type Script, scriptOf } from "./run-script.ts";
 import type { UnitPlace } from "./units.ts";
 
 /** At most 256 requests in a batch, and 4 batches in flight: while Redis decides one, the next ones are prepared. */
-export const BATCHING: Batching = { size: 256, underWay: 4 };
+export const BATCHING: Batching = { size: 256, underWay: 4, spread: true };
 
 /** A unit among others. */
 export interface AmongUnits extends UnitPlace {

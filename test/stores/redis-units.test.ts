@@ -1,0 +1,106 @@
+// A server of a cluster that was started, or has taken over, may have lost what its units held. No process may decide there by an old
+// mark of any of them: the script is loaded only after all marks were renewed.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { StoreRequest } from "tollgate/store";
+import { redisStore } from "tollgate/stores/redis";
+import type { DividedStore } from "../../src/store/shared-store.ts";
+import { DIGESTS } from "../../src/stores/redis/digests.gen.ts";
+import { UNITS } from "../../src/stores/redis/units.ts";
+
+const MEMBER = { group: "default", instance: "i1", livesMs: 10_000, seen: [] };
+const request: StoreRequest = {
+  mode: "judge",
+  steps: [
+    {
+      bucket: "rate:1:{s1}:a",
+      limit: { algorithm: "budget", quota: 5, ttlMs: 60_000, ttlFrom: "last" },
+      event: { type: "charge", cost: 1 },
+    },
+  ],
+};
+
+type Answer = (key: string) => unknown;
+
+/** A cluster whose servers do not know the script that decides. */
+function cluster(answerBeat: Answer = () => ["1000", 1, 0, "m1 abc some"]) {
+  /** Which script was sent or loaded with which key. */
+  const asked: string[] = [];
+  const answered: string[] = [];
+  let isLoaded = false;
+  const client = {
+    isCluster: true,
+    async call(command: string, ...args: (string | number)[]) {
+      const [script, , first] = args;
+      const key = String(first);
+      const isBeat = script === DIGESTS.beat.server;
+      const name = `${isBeat ? "beat" : command === "EVAL" ? "load" : "apply"} ${key}`;
+      asked.push(name);
+      await new Promise((resolve) => setImmediate(resolve));
+      if (isBeat) {
+        const answer = await answerBeat(key);
+        answered.push(name);
+        return answer;
+      }
+      if (command === "EVAL") isLoaded = true;
+      if (!isLoaded) throw new Error("NOSCRIPT No matching script.");
+      return ["1000", 0, 1, 60_000];
+    },
+  };
+  const store = redisStore(client) as DividedStore;
+  return { asked, answered, store, unit: store.units.of("rate:1:{s1}:a") };
+}
+
+const loads = (asked: readonly string[]) => asked.filter((name) => name.startsWith("load"));
+
+describe("a server of a cluster that does not know the script", () => {
+  it("gets it from a beat after the marks of all units were renewed, by a key of the unit", async () => {
+    const { asked, answered, store, unit } = cluster();
+    await store.units.at(unit).beat(MEMBER);
+    const [load] = loads(asked);
+    assert.match(load ?? "", /^load \{\d+\}:tollgate:1:\$incarnation$/);
+    // Its own beat, and a renewal of each.
+    assert.equal(answered.length, 1 + UNITS);
+    assert.equal(new Set(answered).size, UNITS);
+    assert.equal(asked.at(-1), load);
+  });
+
+  it("gets it from a call without terms only after that, too", async () => {
+    const { asked, answered, store } = cluster();
+    await store.apply([request]);
+    assert.equal(answered.length, UNITS);
+    assert.equal(loads(asked).length, 1);
+  });
+
+  it("refuses a batch on terms, and is not given the script", async () => {
+    const { asked, store, unit } = cluster();
+    const booked = store.units.at(unit).book([request], { incarnation: "abc" });
+    await assert.rejects(booked, { refusal: "other-incarnation" });
+    assert.deepEqual(loads(asked), []);
+  });
+
+  it("is not given the script when the mark of one unit cannot be renewed", async () => {
+    let failing: string | undefined;
+    const { asked, store, unit } = cluster((key) => {
+      if (key === failing) throw new Error("CLUSTERDOWN The cluster is down");
+      failing ??= "{2}:tollgate:1:$incarnation";
+      return ["1000", 1, 0, "m1 abc some"];
+    });
+    await assert.rejects(store.units.at(unit).beat(MEMBER), { code: "unavailable", transient: true });
+    assert.deepEqual(loads(asked), []);
+    failing = "";
+    await store.units.at(unit).beat(MEMBER);
+    assert.equal(loads(asked).length, 1);
+  });
+
+  it("has its marks renewed when a beat finds another server than the last one", async () => {
+    let incarnation = "abc";
+    const { asked, store, unit } = cluster(() => ["1000", 1, 0, `m1 ${incarnation} some`]);
+    await store.units.at(unit).beat(MEMBER);
+    const before = asked.length;
+    incarnation = "def";
+    await store.units.at(unit).beat(MEMBER);
+    assert.equal(asked.length, before + 1 + UNITS);
+  });
+});
