@@ -98,29 +98,35 @@ async function makeCluster(
   };
 }
 
-/** Moves a slot key by key, as redis-cli's reshard does. Returns how many keys it had. */
+/** Moves a slot key by key, as redis-cli's reshard does. Returns how many keys it had. Nothing else waits for it. */
 export async function moveSlot(
   { servers }: RedisCluster,
   slot: string,
   from: RedisServer,
   to: RedisServer,
 ): Promise<number> {
-  const [fromId, toId] = [from.cli("CLUSTER", "MYID"), to.cli("CLUSTER", "MYID")];
-  assert.equal(to.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", fromId), "OK");
-  assert.equal(from.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", toId), "OK");
+  const clients = new Map(servers.map((server) => [server, server.ioredis()]));
+  const ask = async (server: RedisServer, ...args: [string, ...string[]]) => clients.get(server)?.call(...args);
+  const idOf = async (server: RedisServer) => String(await ask(server, "CLUSTER", "MYID"));
+  const [fromId, toId] = [await idOf(from), await idOf(to)];
+  assert.equal(await ask(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", fromId), "OK");
+  assert.equal(await ask(from, "CLUSTER", "SETSLOT", slot, "MIGRATING", toId), "OK");
   await sleep(100);
   let moved = 0;
   for (;;) {
-    const key = from.cli("CLUSTER", "GETKEYSINSLOT", slot, "1");
-    if (key === "") break;
-    const answer = from.cli("MIGRATE", "127.0.0.1", String(to.port), key, "0", "5000");
-    assert.match(answer, /^(OK|NOKEY)$/);
+    const [key] = (await ask(from, "CLUSTER", "GETKEYSINSLOT", slot, "1")) as string[];
+    if (key === undefined) break;
+    const answer = await ask(from, "MIGRATE", HOST, String(to.port), key, "0", "5000");
+    assert.match(String(answer), /^(OK|NOKEY)$/);
     moved++;
     await sleep(30);
   }
   await sleep(100);
-  for (const server of [to, from, ...servers])
-    if (/role:master/.test(server.cli("INFO", "replication"))) server.cli("CLUSTER", "SETSLOT", slot, "NODE", toId);
+  for (const server of [to, from, ...servers]) {
+    const isMaster = String(await ask(server, "ROLE")).startsWith("master");
+    if (isMaster) await ask(server, "CLUSTER", "SETSLOT", slot, "NODE", toId);
+  }
+  for (const client of clients.values()) client.disconnect();
   return moved;
 }
 

@@ -47,6 +47,7 @@ export class FailoverLayer implements Layer, OutageWork {
   readonly #local: LocalDecisions;
   readonly #deadlines: Deadlines;
   readonly #yield = yielding();
+  #checking: Promise<void> | null = null;
   /** Batches that are under way, and what they ask. */
   readonly #sent = new Map<Promise<unknown>, readonly StoreRequest[]>();
 
@@ -93,6 +94,13 @@ export class FailoverLayer implements Layer, OutageWork {
     const dueMs = this.#clock.nowMs() + leftMs;
     this.wake();
     return this.#answer(requests, dueMs);
+  }
+
+  /** Asks the store now whether it still has what it held: another unit has lost that. */
+  check(): void {
+    this.#checking ??= this.#stay(true).finally(() => {
+      this.#checking = null;
+    });
   }
 
   /** Whether this process decides, because the store is away. */
@@ -216,10 +224,10 @@ export class FailoverLayer implements Layer, OutageWork {
   }
 
   /** Sees whether the store still has what it held, and tells it that this instance lives. */
-  async #stay(): Promise<void> {
+  async #stay(isNeeded = false): Promise<void> {
     if (this.#outage.state !== "here") return;
     this.#backlog.catchUp();
-    if (this.#heartbeat.isNeedless) return;
+    if (!isNeeded && this.#heartbeat.isNeedless) return;
     try {
       const { incarnation } = await this.#heartbeat.beat();
       if (incarnation !== this.#link.incarnation && this.#outage.state === "here") {

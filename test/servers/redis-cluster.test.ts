@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createLimiter, type PolicyInput, StoreError } from "tollgate";
 import type { StoreRequest } from "tollgate/store";
-import { redisStore } from "tollgate/stores/redis";
+import { type RedisClient, redisStore } from "tollgate/stores/redis";
 import { fakeClock } from "tollgate/testing";
 import { clientsOfCluster } from "../cluster-clients.ts";
 import type { DividedStore } from "../../src/store/shared-store.ts";
@@ -23,10 +23,10 @@ for (const [name, client] of Object.entries(clients)) {
   });
 }
 
-testSharedStore("a unit of a redis cluster", () => {
-  cluster.empty();
+testSharedStore("a unit of a redis cluster", async () => {
+  await cluster.empty();
   const clock = fakeClock();
-  const store = redisStore(io as RedisClient, { clock, deadlineMs: CASE_MS });
+  const store = redisStore(clients.ioredis as RedisClient, { clock, deadlineMs: CASE_MS });
   return { store: (store as DividedStore).units.at(21), advance: clock.advance };
 });
 

@@ -2,14 +2,13 @@
 // unit is first asked. Which requests go there is decided in units.ts.
 
 import type { LayerSettings, Layer, Store } from "../../store/store.ts";
-import type { DividedStore } from "../../store/shared-store.ts";
+import { type DividedStore, isShared, TermsError } from "../../store/shared-store.ts";
 import { BatchLayer } from "../batch.ts";
 import { checkedLayer, type Watch } from "../checked.ts";
 import { FailoverLayer } from "../failover.ts";
 import { MAX_LOCAL } from "../failover/fallback.ts";
 import type { FailoverEvent, FailoverOptions } from "../failover/options.ts";
 import { type SharedByUnits, sharedByUnits } from "../failover/shared.ts";
-import { isShared } from "../../store/shared-store.ts";
 import { UnitJournals } from "./journals.ts";
 import { Outages } from "./outages.ts";
 
@@ -112,7 +111,14 @@ export class Fronts {
     const { journal: _, ...options } = this.#failover;
     const own = this.#journals === null ? options : { ...options, journal: this.#journals.of(unit) };
     const terms = { shared: this.#shared, counts: this.#store.units.countsAt(unit) };
-    return new FailoverLayer(store, this.#group, own, this.#outages.of(unit), undefined, terms);
+    const tell = this.#outages.of(unit);
+    const heard = (event: FailoverEvent) => {
+      tell(event);
+      if (event.type !== "store.unreachable" || TermsError.refusalOf(event.error) !== "other-incarnation") return;
+      // Units of the same server have lost what they held, too.
+      for (const { failing } of this.#fronts.values()) failing?.check();
+    };
+    return new FailoverLayer(store, this.#group, own, heard, undefined, terms);
   }
 }
 
