@@ -101,10 +101,8 @@ class RedisServer implements SharedStore {
     this.beat = (member) => all.beat(member);
   }
 
-  async setup(): Promise<readonly SetupCheck[]> {
-    // No call waits for it, so it is loaded when it is needed.
-    const { checkSetup } = await import("./redis/setup.ts");
-    return checkSetup(this.#link.client, this.#link.sendWithin(this.deadlineMs, false)).catch(this.#link.fail);
+  setup(): Promise<readonly SetupCheck[]> {
+    return this.#link.setup();
   }
 
   async close(): Promise<void> {

@@ -2,6 +2,7 @@
 // afterwards each unit of the cluster has counted what was admitted. A call over several units does not change that.
 
 import assert from "node:assert/strict";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { after, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Cluster } from "ioredis";
@@ -139,6 +140,8 @@ describe("servers of a cluster go away", ownServers, () => {
         clusters.push(cluster);
         const instances = await instancesOf(cluster, policy);
         const load = new Load(instances, CALLERS, SESSIONS);
+        const stalls = monitorEventLoopDelay({ resolution: 5 });
+        stalls.enable();
         await sleep(300);
         const faultMs = performance.now();
         const end = await begin(cluster, await cluster.masterOf(keyOf("a")));
@@ -149,6 +152,7 @@ describe("servers of a cluster go away", ownServers, () => {
         await sleep(500);
         await until(20_000, () => areBack(instances));
         await load.stop();
+        stalls.disable();
         await until(20_000, () => areBack(instances));
 
         const after = load.seen.filter(({ endMs }) => endMs >= faultMs);
@@ -160,7 +164,7 @@ describe("servers of a cluster go away", ownServers, () => {
         test.diagnostic(
           `first decision ${first.toFixed(0)} ms, slowest ${Math.max(...times).toFixed(0)} ms, ${slow} of ${times.length} over ` +
             `${FIRST_DECISION_MS} ms, median ${median(times).toFixed(2)} ms, ${degraded} by shares, back ${backMs.toFixed(0)} ms ` +
-            `after ${(healedMs - faultMs).toFixed(0)}`,
+            `after ${(healedMs - faultMs).toFixed(0)}; the process stood still for ${(stalls.max / 1e6).toFixed(0)} ms at most`,
         );
         assert.deepEqual(load.errors, []);
         assert.ok(areBack(instances), "an instance did not come back");

@@ -7,7 +7,6 @@ import type { SetupCheck, StoreAnswer } from "../../store/store.ts";
 import { decideInShards, ShardMemory } from "../../store/wide-request.ts";
 import type { RedisLink } from "./link.ts";
 import { Renewals } from "./renewals.ts";
-import { checkSetup } from "./setup.ts";
 import { BATCHING, RedisUnit } from "./unit.ts";
 import { countsInstances, UNITS, unitOf, unitPlaces } from "./units.ts";
 
@@ -54,8 +53,8 @@ export class RedisCluster implements DividedStore {
     });
   }
 
-  async setup(): Promise<readonly SetupCheck[]> {
-    return checkSetup(this.#link.client, this.#link.sendWithin(this.deadlineMs, false)).catch(this.#link.fail);
+  setup(): Promise<readonly SetupCheck[]> {
+    return this.#link.setup();
   }
 
   async close(): Promise<void> {

@@ -3,23 +3,24 @@
 import { type Clock, monotonicClock } from "../../clock.ts";
 import { Deadlines, LateError } from "../../deadlines.ts";
 import { closedError } from "../../store/error.ts";
+import type { SetupCheck } from "../../store/store.ts";
 import type { RedisClient, Send } from "./client.ts";
 import { eventsOf, type LastFault } from "./client-events.ts";
 import { redisError } from "./errors.ts";
 import { Route } from "./route.ts";
 
 export class RedisLink {
-  readonly client: RedisClient;
   readonly deadlineMs: number;
   readonly clock: Clock | undefined;
   readonly lastFault: LastFault;
   readonly isCluster: boolean;
+  readonly #client: RedisClient;
   readonly #route: Route;
   readonly #deadlines = new Deadlines();
   #isClosed = false;
 
   constructor(client: RedisClient, deadlineMs: number, clock: Clock | undefined) {
-    this.client = client;
+    this.#client = client;
     this.deadlineMs = deadlineMs;
     this.clock = clock;
     this.#route = new Route(client);
@@ -45,6 +46,12 @@ export class RedisLink {
       if (ms <= 0) return Promise.reject(new LateError(deadlineMs));
       return this.#deadlines.within(ms, this.#route.send(...command), { deadlineMs, isAwaited });
     };
+  }
+
+  async setup(): Promise<readonly SetupCheck[]> {
+    // No call waits for it, so it is loaded when it is needed.
+    const { checkSetup } = await import("./setup.ts");
+    return checkSetup(this.#client, this.sendWithin(this.deadlineMs, false)).catch(this.fail);
   }
 
   readonly fail = (error: unknown): never => {
