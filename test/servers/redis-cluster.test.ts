@@ -26,8 +26,10 @@ for (const [name, client] of Object.entries(clients)) {
 testSharedStore("a unit of a redis cluster", async () => {
   await cluster.empty();
   const clock = fakeClock();
-  const store = redisStore(clients.ioredis as RedisClient, { clock, deadlineMs: CASE_MS });
-  return { store: (store as DividedStore).units.at(21), advance: clock.advance };
+  const whole = redisStore(clients.ioredis as RedisClient, { clock, deadlineMs: CASE_MS }) as DividedStore;
+  const store = whole.units.at(21);
+  store.close = () => whole.close();
+  return { store, advance: clock.advance };
 });
 
 const POLICY: PolicyInput = {
