@@ -18,11 +18,12 @@ import type { Census } from "./census.ts";
 import type { Machine } from "./machine.ts";
 import type { Network } from "./network.ts";
 import type { StoreServer } from "./server.ts";
+import type { SimulatedStore } from "./store.ts";
 
 /** What is at the other end. */
 interface StoreSide {
   readonly network: Network;
-  readonly server: StoreServer;
+  readonly store: SimulatedStore;
   readonly census: Census;
 }
 
@@ -39,10 +40,10 @@ export class Connection implements SharedStore {
   readonly #census: Census;
   #isClosed = false;
 
-  constructor(machine: Machine, { network, server, census }: StoreSide, batching: Batching) {
+  constructor(machine: Machine, { network, store, census }: StoreSide, batching: Batching) {
     this.#machine = machine;
     this.#network = network;
-    this.#server = server;
+    this.#server = store.at(0);
     this.#census = census;
     this.batching = batching;
   }
@@ -74,7 +75,7 @@ export class Connection implements SharedStore {
 
   async #ask<Answer>(answer: (server: StoreServer) => Answer, isRepeatable: boolean): Promise<Answer> {
     if (this.#isClosed) throw new StoreError("closed", "the connection was closed", { transient: false });
-    const asked = this.#network.ask(this.#machine, this.#server, () => answer(this.#server), isRepeatable);
+    const asked = this.#network.ask(this.#machine, this.#server.node, () => answer(this.#server), isRepeatable);
     return asked.catch(this.#fail);
   }
 

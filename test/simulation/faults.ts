@@ -5,33 +5,39 @@ import type { Fault } from "./schedule.ts";
 
 /** Lets a fault begin. Returns what ends it, if it lasts. */
 export function begin(fault: Fault, instances: readonly Instance[], around: Surroundings): (() => void) | null {
-  const { network, server } = around;
+  const { network, store } = around;
   const instance = "instance" in fault ? instances[fault.instance] : undefined;
   switch (fault.type) {
     case "network": {
       const isOf = (name: string) => fault.instances.some((each) => name.startsWith(`p${each}.`));
-      return network.spoil((from) => isOf(from.name), fault.rules);
+      const nodes = store.nodesOf(fault).map(({ machine }) => machine);
+      const others = store.nodes.map(({ machine }) => machine).filter((machine) => !nodes.includes(machine));
+      return network.spoil((from, to) => isOf(from.name) && !others.includes(to), fault.rules);
     }
     case "restart":
-      server.end();
-      return () => server.restart(fault.agoMs);
-    case "refuse":
-      server.refusal = fault.refusal;
+      for (const node of store.nodesOf(fault)) node.end();
       return () => {
-        server.refusal = null;
+        for (const node of store.nodesOf(fault)) store.restart(node, fault.agoMs, fault.successor ?? "itself");
+      };
+    case "refuse":
+      for (const node of store.nodesOf(fault)) node.refusal = fault.refusal;
+      return () => {
+        for (const node of store.nodesOf(fault)) node.refusal = null;
       };
     case "damage": {
-      const keys = [...server.states].filter(([, { kind }]) => !NOT_BUCKETS.has(kind)).map(([key]) => key);
+      const keys = [...store.states()].filter(([, { kind }]) => !NOT_BUCKETS.has(kind)).map(([key]) => key);
       const key = keys.sort()[fault.nth % Math.max(1, keys.length)];
-      if (key !== undefined) server.damage(key);
+      if (key !== undefined) store.of(key).damage(key);
       return null;
     }
     case "server-clock":
-      server.machine.jump(fault.jumpMs);
+      for (const { machine } of store.nodesOf(fault)) machine.jump(fault.jumpMs);
       return null;
     case "server-pause":
-      server.machine.pause();
-      return () => server.machine.goOn();
+      for (const { machine } of store.nodesOf(fault)) machine.pause();
+      return () => {
+        for (const { machine } of store.nodesOf(fault)) machine.goOn();
+      };
     case "clock":
       instance?.jump(fault.jumpMs);
       return null;

@@ -10,8 +10,8 @@ import type { Network } from "./network.ts";
 import type { Policies } from "./policies.ts";
 import { type Program, startProgram } from "./programs.ts";
 import type { InstancePlan, Schedule } from "./schedule.ts";
-import type { StoreServer } from "./server.ts";
 import type { Services } from "./services.ts";
+import type { SimulatedStore } from "./store.ts";
 import type { Witness } from "./witness.ts";
 import type { World } from "./world.ts";
 
@@ -21,7 +21,7 @@ export interface Surroundings {
   readonly policies: Policies;
   readonly world: World;
   readonly network: Network;
-  readonly server: StoreServer;
+  readonly store: SimulatedStore;
   readonly census: Census;
   readonly services: Services;
   readonly log: Log;

@@ -2,12 +2,12 @@
 // (a test compares the two). A loss of one call is in oracle.ts.
 
 import { type Entry, numberOf } from "./log.ts";
-import type { Booking } from "./bookings.ts";
+import { type Booking, ENDING } from "./bookings.ts";
 import type { Account, Oracle } from "./oracle.ts";
 import { isInDoubt } from "./outages.ts";
 import type { Run } from "./run.ts";
 import type { Fault, NamedBucket } from "./schedule.ts";
-import { isRefusal } from "./server.ts";
+import { isRefusal } from "./node.ts";
 
 export interface Losses {
   /** So many units may be missing. */
@@ -140,7 +140,28 @@ export const LOSSES: readonly Loss[] = [
     of: OF_ONE_CALL,
   },
   { when: "a client gets no answer to a call, and the call is then denied or fails", of: OF_ONE_CALL },
+  {
+    when: "two processes end a hold over several units of a cluster at the same time",
+    of: (oracle, { bookings }) => {
+      const twice = oracle.run.store.isCluster ? bookings.filter((booking) => isEndedTwice(oracle, booking)) : [];
+      return { fewer: 0, more: twice.reduce((sum, { mayBe }) => sum + mayBe, 0) };
+    },
+  },
 ];
+
+/** How far the ends of a hold may be apart that meet at a unit, ms. */
+const MEET_WITHIN_MS = 5_000;
+
+/** Whether a call came twice under its key, and both have ended its hold at about the same time. */
+function isEndedTwice(oracle: Oracle, { planned }: Booking): boolean {
+  if (!("call" in planned) || !ENDING.has(planned.verb) || !oracle.comesTwice(planned)) return false;
+  const { idempotencyKey } = planned.call;
+  const times = oracle.run.log
+    .of("ended")
+    .filter(({ planned: other }) => "call" in other && other.call.idempotencyKey === idempotencyKey)
+    .map(({ atMs }) => atMs);
+  return times.length > 1 && Math.max(...times) - Math.min(...times) < MEET_WITHIN_MS;
+}
 
 /** What the oracle does not follow: what was admitted before a reset is gone, if it was booked by then. */
 const UNJUDGED: Loss = {

@@ -11,7 +11,7 @@ import { type Asked, type Entry, numberOf } from "./log.ts";
 import { type Away, awayTimes, hasLeftDuring, hasReachedStore, isInDoubt } from "./outages.ts";
 import type { Run } from "./run.ts";
 import type { Call, Fault, PlannedCall } from "./schedule.ts";
-import { isRefusal } from "./server.ts";
+import { isRefusal } from "./node.ts";
 
 export type Decided = Extract<Entry, { type: "decided" }>;
 export type Failed = Extract<Entry, { type: "failed" }>;

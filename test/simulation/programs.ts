@@ -7,6 +7,7 @@ import type { CompiledPolicy } from "../../src/kernel/limit.ts";
 import { createHostedLimiter, type Limiter } from "../../src/limiter.ts";
 import { requestIdOf } from "../../src/service/request-ids.ts";
 import { createService } from "../../src/service/handler.ts";
+import { ClusterConnection } from "./cluster/connection.ts";
 import { Connection } from "./connection.ts";
 import type { Surroundings } from "./instance.ts";
 import type { SimulatedJournal } from "./journal.ts";
@@ -93,6 +94,7 @@ function limiterOptions({ machine, policy, journal, around, onDecision, onEvent 
     instances: knowsInstances ? limiters : undefined,
     journal: journal ?? undefined,
   };
-  const store = new Connection(machine, around, batching);
+  const Connected = around.store.isCluster ? ClusterConnection : Connection;
+  const store = new Connected(machine, around, batching);
   return { policy, store, denyCacheMs, failover: hasFailover ? failover : (false as const), onDecision, onEvent };
 }

@@ -7,14 +7,13 @@ import { Census } from "./census.ts";
 import { begin } from "./faults.ts";
 import { Instance, type Surroundings } from "./instance.ts";
 import { Log } from "./log.ts";
-import { Machine } from "./machine.ts";
 import { JOB } from "./make/policies.ts";
 import { Network } from "./network.ts";
 import { Policies } from "./policies.ts";
 import type { Fault, PlannedCall, Schedule } from "./schedule.ts";
 import { runInWorld } from "./runtime.ts";
-import { StoreServer } from "./server.ts";
 import { Services } from "./services.ts";
+import { SimulatedStore } from "./store.ts";
 import { Witness } from "./witness.ts";
 import { World } from "./world.ts";
 
@@ -31,7 +30,7 @@ export interface Run {
   readonly schedule: Schedule;
   readonly policies: Policies;
   readonly log: Log;
-  readonly server: StoreServer;
+  readonly store: SimulatedStore;
   readonly census: Census;
   /** What the server held five seconds after the last fault, before the instances were asked again. */
   readonly statesWhenCalm: ReadonlyMap<string, StoredState>;
@@ -48,13 +47,13 @@ export async function runSchedule(schedule: Schedule, onAct: (act: Act) => void 
   const undo = runInWorld(world);
   try {
     const log = new Log();
-    const server = new StoreServer(new Machine(world, "server", { drift: 0, aheadMs: 0 }, 0), onAct);
+    const store = new SimulatedStore(world, schedule.settings.cluster, onAct);
     const network = new Network(world.random.stream("network"), schedule.settings.messageMs);
     const policies = new Policies(schedule);
-    const witness = new Witness(schedule, policies, server, log);
+    const witness = new Witness(schedule, policies, store, log);
     const census = new Census();
     const services = new Services();
-    const around: Surroundings = { schedule, policies, world, network, server, census, services, log, witness };
+    const around: Surroundings = { schedule, policies, world, network, store, census, services, log, witness };
     const instances = schedule.instances.map((plan, number) => new Instance(number, plan, around));
     for (const [i, { startMs }] of schedule.instances.entries()) {
       world.after(startMs, null, "turn", () => instances[i]?.start());
@@ -73,12 +72,12 @@ export async function runSchedule(schedule: Schedule, onAct: (act: Act) => void 
     }
     const statesWhenCalm = new Map<string, StoredState>();
     world.after(schedule.calmAtMs - 1, null, "turn", () => {
-      for (const [key, state] of server.states) statesWhenCalm.set(key, state);
+      for (const [key, state] of store.states()) statesWhenCalm.set(key, state);
     });
     const endMs = schedule.calmAtMs + CALM_MS;
     await world.runUntil(endMs);
     const { events } = world;
-    return { schedule, policies, log, server, census, statesWhenCalm, instances, services, witness, endMs, events };
+    return { schedule, policies, log, store, census, statesWhenCalm, instances, services, witness, endMs, events };
   } finally {
     undo();
   }

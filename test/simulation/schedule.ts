@@ -5,7 +5,7 @@ import type { PolicyInput } from "tollgate";
 import type { Batching } from "../../src/store/api.ts";
 import type { ClockFault } from "./machine.ts";
 import type { NetworkRules } from "./network.ts";
-import type { Refusal } from "./server.ts";
+import type { Refusal, Successor } from "./node.ts";
 
 export interface Schedule {
   readonly seed: string;
@@ -30,6 +30,19 @@ export interface Settings {
   /** How late timers may be, ms. */
   readonly jitterMs: number;
   readonly messageMs: readonly [least: number, most: number];
+  /** Absent: the store is one server. */
+  readonly cluster?: ClusterPlan;
+}
+
+export interface ClusterPlan {
+  readonly nodes: number;
+  /** The node that each unit is on at first. */
+  readonly units: readonly number[];
+}
+
+/** Which nodes of a cluster a fault is about. Absent: all; and the server, where there is only one. */
+interface OfNodes {
+  readonly nodes?: readonly number[];
 }
 
 export interface InstancePlan {
@@ -42,20 +55,7 @@ export interface InstancePlan {
 
 /** Something that goes wrong, or that an operator does to a process. */
 export type Fault =
-  | {
-      readonly type: "network";
-      readonly atMs: number;
-      readonly forMs: number;
-      readonly rules: NetworkRules;
-      readonly instances: readonly number[];
-    }
-  /** The server ends, and starts again with what it held `agoMs` ago; `null`: with nothing. */
-  | { readonly type: "restart"; readonly atMs: number; readonly forMs: number; readonly agoMs: number | null }
-  | { readonly type: "refuse"; readonly atMs: number; readonly forMs: number; readonly refusal: Refusal }
-  /** Of the buckets that the server holds, in the order of their keys, one becomes unreadable. */
-  | { readonly type: "damage"; readonly atMs: number; readonly nth: number }
-  | { readonly type: "server-clock"; readonly atMs: number; readonly jumpMs: number }
-  | { readonly type: "server-pause"; readonly atMs: number; readonly forMs: number }
+  | ServerFault
   | { readonly type: "clock"; readonly atMs: number; readonly instance: number; readonly jumpMs: number }
   | { readonly type: "pause"; readonly atMs: number; readonly forMs: number; readonly instance: number }
   /** The process ends at once. `losesWrites`: its machine does too, with what the journal last wrote. `againAfterMs`: it starts again. */
@@ -75,6 +75,32 @@ export type Fault =
     }
   | { readonly type: "reload"; readonly atMs: number; readonly instance: number; readonly policy: number }
   | { readonly type: "full-disk"; readonly atMs: number; readonly forMs: number; readonly instance: number };
+
+/** What happens to the server, to nodes of the cluster, or on the way there. */
+export type ServerFault = OfNodes &
+  (
+    | {
+        readonly type: "network";
+        readonly atMs: number;
+        readonly forMs: number;
+        readonly rules: NetworkRules;
+        readonly instances: readonly number[];
+      }
+    /** The server ends. It, or another process, starts again with what it held `agoMs` ago; `null`: with nothing. */
+    | {
+        readonly type: "restart";
+        readonly atMs: number;
+        readonly forMs: number;
+        readonly agoMs: number | null;
+        /** Default: itself. */
+        readonly successor?: Successor;
+      }
+    | { readonly type: "refuse"; readonly atMs: number; readonly forMs: number; readonly refusal: Refusal }
+    /** Of the buckets that the server holds, in the order of their keys, one becomes unreadable. */
+    | { readonly type: "damage"; readonly atMs: number; readonly nth: number }
+    | { readonly type: "server-clock"; readonly atMs: number; readonly jumpMs: number }
+    | { readonly type: "server-pause"; readonly atMs: number; readonly forMs: number }
+  );
 
 export type FaultType = Fault["type"];
 

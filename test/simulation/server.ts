@@ -1,5 +1,5 @@
-// The store's server: a store in memory that decides by the kernel, as the script of Redis does. It can restart with less than it
-// held, refuse what it is asked, and hold damaged values.
+// The store's server, or a unit of a cluster: a store in memory that decides by the kernel, as the script of Redis does. It can restart
+// with less than it held, refuse what it is asked, and hold damaged values.
 
 import {
   type Beat,
@@ -11,27 +11,12 @@ import {
   type StoreAnswer,
   type StoredState,
   StoreError,
-  type StoreErrorCode,
   type StoreRequest,
   type Terms,
 } from "../../src/store/api.ts";
+import type { MarkState } from "../../src/kernel/state.ts";
 import type { Act } from "./acts.ts";
-import type { Machine } from "./machine.ts";
-import type { Fault } from "./schedule.ts";
-
-/** What a server answers that cannot do what it is asked, and whether it may later. */
-export const REFUSALS = {
-  "read-only": true,
-  loading: true,
-  "out-of-memory": true,
-  unauthorized: false,
-} as const satisfies Partial<Record<StoreErrorCode, boolean>>;
-export type Refusal = keyof typeof REFUSALS;
-
-/** Whether the server refuses what it is asked for a reason that is not an outage. */
-export function isRefusal(fault: Fault): boolean {
-  return fault.type === "refuse" && !REFUSALS[fault.refusal];
-}
+import type { ServerProcess, StoreNode } from "./node.ts";
 
 /** What an instance takes back after an outage it does by itself: no caller waits for that. */
 const NO_CALLER = "";
@@ -47,14 +32,12 @@ interface Change {
 }
 
 export class StoreServer {
-  readonly machine: Machine;
+  /** Where it is: a unit may move. */
+  node: StoreNode;
   /** What it holds: buckets, answers, receipts, the mark. */
   readonly states = new Map<string, StoredState>();
   /** Keys whose values nothing can read. */
   readonly damaged = new Set<string>();
-  /** How many of its restarts have begun and not ended. */
-  #restarting = 0;
-  refusal: Refusal | null = null;
   /** By key, when it was last changed, in the world's time. */
   readonly changedAtMs = new Map<string, number>();
   /** By key, when each instance last freed units, in the world's time: by a grant, a reset, or a call that it took back. */
@@ -66,28 +49,29 @@ export class StoreServer {
   readonly #changes: Change[] = [];
   readonly #groups = new Map<string, Map<string, number>>();
   #marks = 0;
+  /** By incarnation, the id of the process in which its mark was made. */
+  readonly #madeBy = new Map<string, string>();
   /** Whether it began with a mark of an earlier server: then it has lost no more than its last writes. */
   #hadMark = false;
   readonly #onAct: (act: Act) => void;
 
-  constructor(machine: Machine, onAct: (act: Act) => void) {
-    this.machine = machine;
+  constructor(node: StoreNode, onAct: (act: Act) => void) {
+    this.node = node;
     this.#onAct = onAct;
   }
 
-  /** Whether it answers. */
-  get isUp(): boolean {
-    return this.#restarting === 0;
+  nowMs(): number {
+    return this.node.machine.wallMs();
   }
 
-  nowMs(): number {
-    return this.machine.wallMs();
+  get #worldMs(): number {
+    return this.node.machine.world.nowMs;
   }
 
   /** @param by the instance that asks */
   book(requests: readonly StoreRequest[], terms: Terms, by: string): readonly StoreAnswer[] {
     this.largestBatch = Math.max(this.largestBatch, requests.length);
-    this.#refuse();
+    this.node.refuse();
     const act = { type: "book", nowMs: this.nowMs(), requests, terms } as const;
     try {
       const { replies, changed } = bookBatch(requests, (key) => this.read(key), act.nowMs, terms);
@@ -117,7 +101,7 @@ export class StoreServer {
       if (mode !== "undo" && event.type !== "grant" && event.type !== "reset") continue;
       const times = this.#freedAtMs.get(bucket) ?? new Map<string, number>();
       this.#freedAtMs.set(bucket, times);
-      times.set(mode === "undo" ? NO_CALLER : by, this.machine.world.nowMs);
+      times.set(mode === "undo" ? NO_CALLER : by, this.#worldMs);
     }
   }
 
@@ -132,16 +116,33 @@ export class StoreServer {
   }
 
   beat(member: Member): Beat {
-    this.#refuse();
-    const beat = this.#beat(member);
+    this.node.refuse();
+    const mark = this.#mark ?? this.#newMark(this.#lostFor(member.seen));
+    const beat = this.count(member, mark);
     this.#onAct({ type: "beat", nowMs: beat.nowMs, member, beat });
     return beat;
   }
 
-  #beat({ group, instance, livesMs, seen }: Member): Beat {
+  /**
+   * The mark of a unit. A new one where there is none, and where another process has made it; `null` where the instance has to name its
+   * buckets for that.
+   */
+  markIn({ runId }: ServerProcess, hasSeen: boolean, seen: readonly string[]): MarkState | null {
+    const known = this.#mark;
+    if (known !== undefined && this.#madeBy.get(known.incarnation) === runId) return known;
+    if (known === undefined && hasSeen && seen.length === 0) return null;
+    const mark = this.#newMark(known === undefined ? this.#lostFor(seen) : "some");
+    this.#madeBy.set(mark.incarnation, runId);
+    return mark;
+  }
+
+  get #mark(): MarkState | undefined {
+    return this.states.get(MARK_KEY) as MarkState | undefined;
+  }
+
+  /** Counts the instances of a group, with one that beats. */
+  count({ group, instance, livesMs }: Omit<Member, "seen">, mark: MarkState): Beat {
     const nowMs = this.nowMs();
-    const mark = this.states.get(MARK_KEY) ?? this.#newMark(seen);
-    if (mark.kind !== "mark") throw new Error("the mark is none");
     const lives = this.#groups.get(group) ?? new Map<string, number>();
     this.#groups.set(group, lives);
     for (const [name, untilMs] of lives) {
@@ -154,16 +155,14 @@ export class StoreServer {
     return { incarnation: mark.incarnation, lost: mark.lost, instances: lives.size, rank, nowMs };
   }
 
-  end(): void {
-    this.#restarting++;
-  }
-
   /**
    * Starts again with what it held so many ms ago: from a snapshot, as a replica that lagged, or (0) with everything. `null`: with
    * nothing. A server that starts again makes a new mark, because it may have lost its last writes.
+   *
+   * @param keepsMark a unit of a cluster has its mark also then, and another process sees that it did not make it
    */
-  restart(agoMs: number | null): void {
-    const sinceMs = agoMs === null ? 0 : this.machine.world.nowMs - agoMs;
+  restart(agoMs: number | null, keepsMark = false): void {
+    const sinceMs = agoMs === null ? 0 : this.#worldMs - agoMs;
     const kept = agoMs === null ? [] : this.#changes.filter(({ atMs }) => atMs <= sinceMs);
     this.states.clear();
     if (agoMs === null) this.damaged.clear();
@@ -171,42 +170,41 @@ export class StoreServer {
     this.#changes.splice(0);
     const damaged = [...this.damaged];
     // It may have started again since, and made no mark by then: the one before is still there.
-    this.#hadMark = kept.some(({ key }) => key === MARK_KEY) || (this.#hadMark && kept.length > 0);
-    for (const { key, state } of kept) if (key !== MARK_KEY) this.#write(key, state);
+    const hadMark = kept.some(({ key }) => key === MARK_KEY) || (this.#hadMark && kept.length > 0);
+    this.#hadMark = !keepsMark && hadMark;
+    for (const { key, state } of kept) {
+      // What a unit's replica had heard of, the next one has, too.
+      if (keepsMark) this.#write(key, state, sinceMs);
+      else if (key !== MARK_KEY) this.#write(key, state);
+    }
     for (const key of damaged) this.damaged.add(key);
-    this.#restarting--;
     this.#onAct({ type: "restart", states: new Map(this.states), damaged, hasMark: this.#hadMark });
   }
 
   damage(key: string): void {
     this.damaged.add(key);
-    this.changedAtMs.set(key, this.machine.world.nowMs);
+    this.changedAtMs.set(key, this.#worldMs);
     this.#onAct({ type: "damage", key });
   }
 
-  #refuse(): void {
-    const { refusal } = this;
-    if (refusal === null) return;
-    throw new StoreError(refusal, `the server says ${refusal}`, { transient: REFUSALS[refusal] });
-  }
-
-  #write(key: string, state: StoredState | undefined): void {
+  #write(key: string, state: StoredState | undefined, atMs = this.#worldMs): void {
     if (state === undefined) this.states.delete(key);
     else this.states.set(key, state);
     this.damaged.delete(key);
-    this.changedAtMs.set(key, this.machine.world.nowMs);
-    this.#changes.push({ atMs: this.machine.world.nowMs, key, state });
+    this.changedAtMs.set(key, this.#worldMs);
+    this.#changes.push({ atMs, key, state });
   }
 
-  #newMark(seen: readonly string[]): StoredState {
+  /** What was lost before a mark is made, as an instance sees it. */
+  #lostFor(seen: readonly string[]): "all" | "some" {
     const held = new Set([...this.states.keys(), ...this.damaged]);
     const isThere = this.#hadMark || (seen.length === 0 ? held.size > 0 : seen.some((key) => held.has(key)));
-    const mark: StoredState = {
-      kind: "mark",
-      expiresAtMs: Number.MAX_SAFE_INTEGER,
-      incarnation: `m${++this.#marks}`,
-      lost: isThere ? "some" : "all",
-    };
+    return isThere ? "some" : "all";
+  }
+
+  #newMark(lost: "all" | "some"): MarkState {
+    const incarnation = `m${++this.#marks}`;
+    const mark = { kind: "mark", expiresAtMs: Number.MAX_SAFE_INTEGER, incarnation, lost } as const;
     this.#write(MARK_KEY, mark);
     return mark;
   }

@@ -7,7 +7,7 @@ import { BEGIN_MS } from "./machine.ts";
 import type { Decided } from "./oracle.ts";
 import type { Policies } from "./policies.ts";
 import type { Call, Schedule } from "./schedule.ts";
-import type { StoreServer } from "./server.ts";
+import type { SimulatedStore } from "./store.ts";
 
 /** By how much the age of a denial may be wrong, ms: clocks drift by a thousandth, and whole milliseconds are counted. */
 const CLOCKS_DIFFER_MS = 5;
@@ -21,13 +21,13 @@ const FREEING = ["reset", "grant"] as const;
 export class Witness {
   readonly problems: string[] = [];
   readonly #schedule: Schedule;
-  readonly #server: StoreServer;
+  readonly #store: SimulatedStore;
   readonly #log: Log;
   readonly #policies: Policies;
 
-  constructor(schedule: Schedule, policies: Policies, server: StoreServer, log: Log) {
+  constructor(schedule: Schedule, policies: Policies, store: SimulatedStore, log: Log) {
     this.#schedule = schedule;
-    this.#server = server;
+    this.#store = store;
     this.#log = log;
     this.#policies = policies;
   }
@@ -42,16 +42,16 @@ export class Witness {
     if (request === null || this.#isDisturbed(entry)) return;
     const keys = request.steps.map(({ bucket }) => bucket);
     // A value that was damaged since then says nothing.
-    if (keys.some((key) => this.#server.damaged.has(key))) return;
+    if (keys.some((key) => this.#store.of(key).damaged.has(key))) return;
     const isUnchangedSince = (sinceMs: number) =>
-      keys.every((key) => (this.#server.changedAtMs.get(key) ?? 0) < sinceMs);
+      keys.every((key) => (this.#store.of(key).changedAtMs.get(key) ?? 0) < sinceMs);
     const { decidedAtMs, retryAfterMs } = decision;
     // What the store holds now is what it held when it denied, or later than the instant that the denial is for.
     if (!isUnchangedSince(Math.min(askedAtMs, worldMsOf(decidedAtMs) + 1))) return;
     const deniedAtMs = this.#deniedAtMs(entry);
     // It knows what it has freed itself when it is done.
     const knownBy = this.#isFreeing(on, askedAtMs) ? null : on;
-    if (keys.some((key) => this.#server.isFreedSince(key, deniedAtMs, knownBy))) return;
+    if (keys.some((key) => this.#store.of(key).isFreedSince(key, deniedAtMs, knownBy))) return;
     // A denial that is repeated does not know of units that were booked since, such as by a record.
     const isQuiet = isUnchangedSince(deniedAtMs);
     if (!isQuiet && !this.#freeAlike(entry)) return;
@@ -60,9 +60,15 @@ export class Witness {
       this.problems.push(`the call ${planned.id} on ${on} is denied with retryAfterMs ${retryAfterMs}: ${problem}`);
     if (this.#isAllowed(request, decidedAtMs)) wrong("the store would have allowed it then");
     else if (retryAfterMs === null) return;
-    else if (this.#isAllowed(request, decidedAtMs + retriedMs - 1)) wrong("it would be allowed before");
+    else if (this.#isAllowed(request, decidedAtMs + retriedMs - 1 - this.#apartMs(entry)))
+      wrong("it would be allowed before");
     else if (isQuiet && !this.#hasGrants() && !this.#isAllowed(request, decidedAtMs + retriedMs))
       wrong("it would be denied then");
+  }
+
+  /** How long units of a cluster may have decided after one another: the time of each says when to try again by its own clock. */
+  #apartMs({ tookMs }: Decided): number {
+    return this.#store.isCluster ? Math.ceil(tookMs) : 0;
   }
 
   /** When the store denied a call at the earliest, if this denial is repeated; its answer may have come late. */
@@ -96,7 +102,7 @@ export class Witness {
   }
 
   #isAllowed(request: StoreRequest, atMs: number): boolean {
-    const [reply] = decideBatch([request], (key) => this.#server.read(key), atMs).replies;
+    const [reply] = decideBatch([request], (key) => this.#store.of(key).read(key), atMs).replies;
     return reply !== undefined && !StoreError.isInstance(reply) && reply.allowed;
   }
 

@@ -178,25 +178,29 @@ describe("a request over several shards", () => {
     assert.deepEqual([await all.usedIn("s"), await all.usedIn("user=u")], [1, 1]);
   });
 
-  it("ends a hold once in all shards, also in one that was away", async () => {
-    const all = shards();
-    const event = (units: number) => ({ event: { type: "settle", id: "h1", units } }) as const;
-    const hold = { event: { type: "hold", id: "h1", units: 1, leaseMs: 60_000, onExpiry: "charge" } } as const;
-    await all.send(judge({ ...charge("s"), ...hold }, { ...charge("user=u"), ...hold }));
-    const ended: StoreRequest = {
-      mode: "force",
-      steps: [
-        { ...charge("s"), ...event(3) },
-        { ...charge("user=u"), ...event(3) },
-      ],
-      once: { key: "{s}:$settled:h1", request: "r1" },
-    };
-    all.leave("user=u");
-    assert.ok(StoreError.isInstance(await all.send(ended)));
-    all.leave("");
-    for (let i = 0; i < 2; i++) assert.equal(((await all.send(ended)) as StoreReply).replay?.request, "r1");
-    assert.deepEqual([await all.usedIn("s"), await all.usedIn("user=u")], [3, 3]);
-  });
+  for (const [name, shadow] of [
+    ["that denies calls", false],
+    ["that denies none", true],
+  ] as const)
+    it(`ends a hold once in all shards, also in one that was away, for a limit ${name}`, async () => {
+      const all = shards();
+      const event = (units: number) => ({ event: { type: "settle", id: "h1", units } }) as const;
+      const hold = { event: { type: "hold", id: "h1", units: 1, leaseMs: 60_000, onExpiry: "charge" } } as const;
+      await all.send(judge({ ...charge("s"), ...hold }, { ...charge("user=u"), ...hold, shadow }));
+      const ended: StoreRequest = {
+        mode: "force",
+        steps: [
+          { ...charge("s"), ...event(3) },
+          { ...charge("user=u"), ...event(3), shadow },
+        ],
+        once: { key: "{s}:$settled:h1", request: "r1" },
+      };
+      all.leave("user=u");
+      assert.ok(StoreError.isInstance(await all.send(ended)));
+      all.leave("");
+      for (let i = 0; i < 2; i++) assert.equal(((await all.send(ended)) as StoreReply).replay?.request, "r1");
+      assert.deepEqual([await all.usedIn("s"), await all.usedIn("user=u")], [3, 3]);
+    });
 });
 
 describe("a request over several shards of which one denies", () => {

@@ -188,7 +188,8 @@ function* areHeld(groups: readonly Group[]): Asking<boolean[]> {
     return { shard, request: { mode: "peek", steps } as const };
   });
   const replies = yield* ask(asked);
-  return replies.map(({ allowed }, n) => allowed && (asked[n] as Ask).request.steps.length > 0);
+  // A step that denies no call says so, too, where its hold has ended.
+  return replies.map(({ steps }) => steps.length > 0 && steps.every(({ allowed }) => allowed));
 }
 
 function asRead({ shard, request }: Group): Ask {

@@ -2,17 +2,18 @@
 
 import type { Oracle } from "../oracle.ts";
 
-/** The heartbeat or the probe, and what a layer does in its own time. */
+/** For each unit of the store: the heartbeat or the probe, and what a layer does in its own time. */
 const TIMERS = 2;
 
 export function* bounds({ run }: Oracle): Generator<string> {
-  const { server, schedule, instances, census } = run;
+  const { store, schedule, instances, census } = run;
   const { size } = schedule.settings.batching;
-  if (server.largestBatch > size) yield `${server.largestBatch} requests came in one batch, ${size} may`;
+  if (store.largestBatch > size) yield `${store.largestBatch} requests came in one batch, ${size} may`;
   for (const { name, machine, plan, program, journal } of instances) {
     if (machine === null || program === null) continue;
     const timers = machine.world.timersOf(machine) - census.asked(machine.name);
-    if (timers > TIMERS) yield `${name} waits for ${timers} timers when all is done, ${TIMERS} may be left`;
+    const most = TIMERS * store.servers.length;
+    if (timers > most) yield `${name} waits for ${timers} timers when all is done, ${most} may be left`;
     // A service reads its journal when it is asked for the first time.
     if (plan.role === "service" && !run.services.asked.has(machine)) continue;
     const kept = [...(journal?.entries() ?? [])].length;

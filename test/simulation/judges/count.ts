@@ -6,7 +6,7 @@ import { expectedLosses } from "../losses.ts";
 import type { Account, Oracle } from "../oracle.ts";
 
 export function* count(oracle: Oracle): Generator<string> {
-  const { server } = oracle.run;
+  const { store } = oracle.run;
   for (const account of oracle.accounts.values()) {
     if (!isLasting(account)) continue;
     const used = usedIn(oracle, account);
@@ -16,7 +16,7 @@ export function* count(oracle: Oracle): Generator<string> {
     const most = account.bookings.reduce((sum, booking) => sum + booking.most, 0) + more;
     if (used >= least && used <= most) continue;
     const allowed = least === most ? `${least}` : `${Math.max(0, least)} to ${most}`;
-    yield `the store counts ${used} in ${account.key}, expected ${allowed} (by ${server.nowMs()})`;
+    yield `the store counts ${used} in ${account.key}, expected ${allowed} (by ${store.of(account.key).nowMs()})`;
   }
 }
 
@@ -24,7 +24,7 @@ const LONGER_THAN_RUN_MS = 600_000;
 
 /** An instance that nothing asks gives back by itself what the store has lost. */
 export function* idleCount(oracle: Oracle): Generator<string> {
-  const { server, statesWhenCalm, schedule } = oracle.run;
+  const { store, statesWhenCalm, schedule } = oracle.run;
   if (!oracle.isOneAlone || schedule.faults.some(({ type }) => type !== "restart" && type !== "reload")) return;
   for (const account of oracle.accounts.values()) {
     const isHeld = account.bookings.some(({ planned }) => planned.verb === "reserve" || planned.verb === "run");
@@ -34,7 +34,7 @@ export function* idleCount(oracle: Oracle): Generator<string> {
     const booked = account.bookings.filter(({ decided }) => decided !== null && decided.atMs < schedule.calmAtMs);
     const least = booked.reduce((sum, booking) => sum + booking.least, 0);
     if (used === null || used >= least) continue;
-    yield `five seconds after the last fault the store counts ${used} in ${account.key}, expected ${least} (by ${server.nowMs()})`;
+    yield `five seconds after the last fault the store counts ${used} in ${account.key}, expected ${least} (by ${store.of(account.key).nowMs()})`;
   }
 }
 
@@ -48,12 +48,12 @@ export function isLasting({ everySpec }: Account): boolean {
 
 /** What the store counts in a bucket; `null` for one that is damaged. */
 export function usedIn(
-  { run: { server } }: Oracle,
+  { run: { store } }: Oracle,
   { key, specs }: Account,
-  read: (key: string) => ReadState = (each) => server.read(each),
+  read: (key: string) => ReadState = (each) => store.of(each).read(each),
 ): number | null {
   const spec = specs[0] as LimitSpec;
   const request = { mode: "peek", steps: [{ bucket: key, limit: spec, event: { type: "read" } }] } as const;
-  const [reply] = decideBatch([request], read, server.nowMs()).replies;
+  const [reply] = decideBatch([request], read, store.of(key).nowMs()).replies;
   return reply === undefined || StoreError.isInstance(reply) ? null : (reply.steps[0]?.used ?? 0);
 }

@@ -8,7 +8,7 @@ export const LENT_PART = 1 / 32;
 
 export function* lending({ run, accounts }: Oracle): Generator<string> {
   for (const { key, capacity } of accounts.values()) {
-    const lent = run.server.lent.get(borrowedKey(key)) ?? 0;
+    const lent = run.store.of(key).lent.get(borrowedKey(key)) ?? 0;
     const most = Math.floor(capacity * LENT_PART);
     if (lent > most) yield `instances hold ${lent} units of ${key} that they have borrowed, ${most} may be`;
   }

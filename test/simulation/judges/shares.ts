@@ -4,7 +4,7 @@ import { algorithmOf } from "../../../src/kernel/algorithms/registry.ts";
 import type { Match } from "../../../src/kernel/charge.ts";
 import { isChanged } from "../losses.ts";
 import type { FaultType } from "../schedule.ts";
-import { isRefusal } from "../server.ts";
+import { isRefusal } from "../node.ts";
 import type { Account, Decided, Oracle } from "../oracle.ts";
 import { type Away, isInDoubt, outageOf } from "../outages.ts";
 import { isLasting } from "./count.ts";

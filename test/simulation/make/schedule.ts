@@ -7,6 +7,7 @@ import type { InstancePlan, Schedule, Settings } from "../schedule.ts";
 import { makeCalls, numbered } from "./calls.ts";
 import { makeFaults } from "./faults.ts";
 import { changedPolicy, makePolicy } from "./policies.ts";
+import { withCluster } from "./cluster.ts";
 import { withScene } from "./scenes.ts";
 import { makeStop } from "./stops.ts";
 
@@ -27,16 +28,18 @@ export function makeSchedule(seed: string): Schedule {
   const faults = makeFaults(stage, random.stream("faults"));
   const stop = makeStop(policies, calls, random.stream("stop"));
   const hasClients = instances.some(({ role }) => role === "client");
-  return withScene({
-    seed,
-    settings: makeSettings(hasClients, random.stream("settings")),
-    policies,
-    instances,
-    faults: [...faults, ...stop.faults].sort((one, other) => one.atMs - other.atMs),
-    calls: stop.calls.length === 0 ? calls : numbered([...calls, ...stop.calls]),
-    // Processes that start again do so within five seconds.
-    calmAtMs: untilMs + 5_000,
-  });
+  return withCluster(
+    withScene({
+      seed,
+      settings: makeSettings(hasClients, random.stream("settings")),
+      policies,
+      instances,
+      faults: [...faults, ...stop.faults].sort((one, other) => one.atMs - other.atMs),
+      calls: stop.calls.length === 0 ? calls : numbered([...calls, ...stop.calls]),
+      // Processes that start again do so within five seconds.
+      calmAtMs: untilMs + 5_000,
+    }),
+  );
 }
 
 /** How long a message takes, ms. */

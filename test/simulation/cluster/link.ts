@@ -1,0 +1,128 @@
+// The way from a process to a unit of the simulated cluster, in place of a Redis client: scripts are sent to the node of the unit, which
+// runs them if it knows them. What a script decides the simulated server does (server.ts); when it is asked, which script is loaded and
+// when, is decided by the code under test (src/stores/redis/unit.ts).
+
+import { within } from "../../../src/deadlines.ts";
+import { type StoreAnswer, StoreError, type StoreRequest, type Terms } from "../../../src/store/api.ts";
+import type { Send } from "../../../src/stores/redis/client.ts";
+import { redisError } from "../../../src/stores/redis/errors.ts";
+import type { Machine } from "../machine.ts";
+import type { Network } from "../network.ts";
+import type { StoreServer } from "../server.ts";
+import type { SimulatedStore } from "../store.ts";
+import { beatScript } from "./beat-script.ts";
+import { digestOf, type ScriptName, scriptNamed } from "./scripts.ts";
+
+/** How long a request may take that has no terms, as the Redis store has it. */
+export const DEADLINE_MS = 1_000;
+/** How often a command follows a unit that has moved. */
+const MOST_REDIRECTIONS = 5;
+
+/** What a script is to decide. */
+interface Batch {
+  readonly requests: readonly StoreRequest[];
+  readonly terms: Terms;
+}
+
+/** What it has decided: it comes back beside the answer that a script would give. */
+export class Answered {
+  readonly answers: readonly StoreAnswer[];
+
+  constructor(answers: readonly StoreAnswer[]) {
+    this.answers = answers;
+  }
+}
+
+type Args = readonly (string | number)[];
+
+/** What a node says of a unit that it does not have any more. */
+class Moved extends Error {}
+
+export class SimulatedLink {
+  readonly deadlineMs = DEADLINE_MS;
+  readonly clock = undefined;
+  readonly isCluster = true;
+  readonly lastFault = () => undefined;
+  readonly #machine: Machine;
+  readonly #network: Network;
+  readonly #store: SimulatedStore;
+  readonly #unit: number;
+  /** What the next script is to decide: commands are made at once. */
+  #batch: Batch | null = null;
+  #isClosed = false;
+
+  constructor(machine: Machine, network: Network, store: SimulatedStore, unit: number) {
+    this.#machine = machine;
+    this.#network = network;
+    this.#store = store;
+    this.#unit = unit;
+  }
+
+  /** Lets the unit ask for a batch. */
+  async ask(batch: Batch, ask: () => Promise<unknown>): Promise<readonly StoreAnswer[]> {
+    this.#batch = batch;
+    const asked = ask();
+    this.#batch = null;
+    try {
+      await asked;
+    } catch (error) {
+      if (error instanceof Answered) return error.answers;
+      throw error;
+    }
+    throw new Error("no script has answered a batch");
+  }
+
+  get send(): Send {
+    const batch = this.#batch;
+    return (_key, command, script, ...args) => this.#send(batch, command === "EVAL", scriptNamed(String(script)), args);
+  }
+
+  sendWithin(leftMs: number): Send {
+    const { send } = this;
+    return (...command) => within(leftMs, send(...command));
+  }
+
+  readonly fail = (error: unknown): never => {
+    throw error instanceof Answered ? error : redisError(error);
+  };
+
+  checkOpen(): void {
+    if (this.#isClosed) throw new StoreError("closed", "the connection was closed", { transient: false });
+  }
+
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  async #send(batch: Batch | null, loads: boolean, name: ScriptName, args: Args): Promise<unknown> {
+    // A cluster's client sends nothing again, but a script that does not change anything twice may come again.
+    const isRepeatable = !loads && (name === "beat" || batch === null || batch.terms.receipt !== undefined);
+    for (let times = 0; ; times++) {
+      const server = this.#store.at(this.#unit);
+      const { node } = server;
+      const run = () => {
+        if (server.node !== node) throw new Moved();
+        return this.#run(server, batch, loads, name, args);
+      };
+      try {
+        const answer = await this.#network.ask(this.#machine, node, run, isRepeatable);
+        if (answer instanceof Answered) throw answer;
+        return answer;
+      } catch (error) {
+        if (!(error instanceof Moved) || times === MOST_REDIRECTIONS) throw error;
+      }
+    }
+  }
+
+  /** On the node. */
+  #run(server: StoreServer, batch: Batch | null, loads: boolean, name: ScriptName, args: Args): unknown {
+    const { node } = server;
+    node.refuse();
+    const { scripts } = node.process;
+    if (loads) scripts.add(digestOf(name));
+    else if (!scripts.has(digestOf(name))) throw new Error("NOSCRIPT No matching script");
+    if (name === "beat") return beatScript(server, args);
+    if (batch === null) return [server.nowMs()];
+    return new Answered(server.book(batch.requests, batch.terms, this.#machine.name));
+  }
+}

@@ -1,0 +1,86 @@
+// The store of a world: one server, or the units of a cluster on their nodes.
+
+import { slotTag } from "../../src/stores/redis/slot-tag.ts";
+import type { StoredState } from "../../src/store/api.ts";
+import type { Act } from "./acts.ts";
+import { Machine } from "./machine.ts";
+import { StoreNode, type Successor } from "./node.ts";
+import type { ClusterPlan } from "./schedule.ts";
+import { StoreServer } from "./server.ts";
+import type { World } from "./world.ts";
+
+/** What a unit lost when another process came to answer for it. */
+export interface Loss {
+  readonly atMs: number;
+  readonly unit: number;
+  readonly before: ReadonlyMap<string, StoredState>;
+  readonly after: ReadonlyMap<string, StoredState>;
+}
+
+export class SimulatedStore {
+  readonly nodes: readonly StoreNode[];
+  /** By unit. */
+  readonly servers: readonly StoreServer[];
+  readonly isCluster: boolean;
+  readonly losses: Loss[] = [];
+
+  constructor(world: World, cluster: ClusterPlan | undefined, onAct: (act: Act) => void) {
+    const names = cluster === undefined ? ["server"] : Array.from({ length: cluster.nodes }, (_, i) => `node${i}`);
+    this.isCluster = cluster !== undefined;
+    this.nodes = names.map((name) => new StoreNode(new Machine(world, name, { drift: 0, aheadMs: 0 }, 0)));
+    const places = cluster?.units ?? [0];
+    this.servers = places.map((node) => new StoreServer(this.nodeAt(node), onAct));
+  }
+
+  /** The nodes that a fault is about. */
+  nodesOf({ nodes }: { readonly nodes?: readonly number[] }): readonly StoreNode[] {
+    return nodes === undefined ? this.nodes : nodes.map((node) => this.nodeAt(node));
+  }
+
+  nodeAt(node: number): StoreNode {
+    const found = this.nodes[node];
+    if (found === undefined) throw new Error(`there is no node ${node}`);
+    return found;
+  }
+
+  /** The unit of a key: all keys with one tag are in one. */
+  unitOf(key: string): number {
+    const count = this.servers.length;
+    return count === 1 ? 0 : hashOf(slotTag(key)) % count;
+  }
+
+  at(unit: number): StoreServer {
+    return this.servers[unit] as StoreServer;
+  }
+
+  of(key: string): StoreServer {
+    return this.at(this.unitOf(key));
+  }
+
+  *states(): Generator<[key: string, state: StoredState]> {
+    for (const { states } of this.servers) yield* states;
+  }
+
+  get largestBatch(): number {
+    return Math.max(...this.servers.map(({ largestBatch }) => largestBatch));
+  }
+
+  /** Another process answers for a node, with what all its units held so many ms ago. */
+  restart(node: StoreNode, agoMs: number | null, successor: Successor): void {
+    for (const [unit, server] of this.servers.entries()) {
+      if (server.node !== node) continue;
+      const before = new Map(server.states);
+      server.restart(agoMs, this.isCluster);
+      const after = new Map(server.states);
+      if (this.isCluster && agoMs !== 0) this.losses.push({ atMs: node.machine.world.nowMs, unit, before, after });
+    }
+    node.startAgain(successor);
+  }
+}
+
+/** FNV-1a. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 16777619);
+  return (hash ^ (hash >>> 15)) >>> 0;
+}
