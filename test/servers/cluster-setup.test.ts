@@ -6,6 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Cluster } from "ioredis";
 import type { SetupCheck } from "tollgate/store";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
+import { mastersIn } from "../../src/stores/redis/cluster-nodes.ts";
+import { unitPlaces } from "../../src/stores/redis/units.ts";
 import { clientsOfCluster } from "../cluster-clients.ts";
 import { tollgate } from "../e2e/tollgate.ts";
 import { startCluster } from "../redis-cluster.ts";
@@ -18,6 +20,7 @@ const GOOD = {
   "cluster-require-full-coverage": "no",
   "min-replicas-to-write": "1",
 };
+const UNIT_SLOTS = new Set(unitPlaces().map(({ slot }) => slot));
 const HOST = "127.0.0.1";
 const OTHER_HOST = "127.0.0.2";
 
@@ -31,8 +34,12 @@ for (const replica of replicas) replica.cli("CONFIG", "SET", "cluster-announce-i
 await eventually("all know where the replicas are", () =>
   cluster.servers.every((server) => server.cli("CLUSTER", "NODES").split(`${OTHER_HOST}:`).length > 3),
 );
-const [first] = masters as [RedisServer];
+const firstSlotOf = (server: RedisServer) => Number(/myself.* (\d+)-\d+/.exec(server.cli("CLUSTER", "NODES"))?.[1]);
+const bySlots = masters.toSorted((a, b) => firstSlotOf(a) - firstSlotOf(b));
+const [first, middle, last] = bySlots as [RedisServer, RedisServer, RedisServer];
 const addressOf = ({ port }: RedisServer) => `${HOST}:${port}`;
+
+const [second, third] = [addressOf(middle), addressOf(last)];
 
 async function eventually(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
   for (let tries = 0; !(await isSo()); tries++) {
@@ -82,11 +89,16 @@ describe("the setup of a cluster", ownServers, () => {
       const { client: own, ...checks } = await setupBy(client);
       const found = Object.values(checks).map((check) => [check.name, check.value, check.problem]);
       const [version, ...others] = found;
+      const { reads } = checks;
+      const times = bySlots.map((server) => `\\d[\\d.]* ms \\(${addressOf(server)}\\)`);
+      assert.match(reads?.value ?? "", new RegExp(`^${times.join("; ")}$`));
       assert.match(version?.[1] ?? "", /^(Redis|Valkey) \d+\.\d+\.\d+ \(all 3 masters\)$/);
       assert.deepEqual(others, [
         ["eviction", "noeviction (all 3 masters)", null],
         ["persistence", "append-only file, fsync always (all 3 masters)", null],
         ["slots", "all 16384, on 3 masters", null],
+        ["units", `64, by master: 22 (${second}); 21 (${addressOf(first)}, ${third})`, null],
+        ["reads", reads?.value, null],
         ["replicas", "1 for each master, at most 1 s behind", null],
         [
           "failover",
@@ -103,7 +115,7 @@ describe("the setup of a cluster", ownServers, () => {
     assert.doesNotMatch(stdout, /PROBLEM/);
     assert.match(
       stdout,
-      /\nslots +all 16384, on 3 masters\nreplicas +1 for each master, .*\nfailover +a replica .*\nclient /,
+      /\nslots +all 16384, on 3 masters\nunits +64, by master: .*\nreads +\d.*\nreplicas +1 for each master, .*\nfailover +a replica .*\nclient /,
     );
     assert.equal(status, 0);
   });
@@ -112,9 +124,8 @@ describe("the setup of a cluster", ownServers, () => {
     await withSetting(first, "maxmemory-policy", "allkeys-lru", async () => {
       for (const client of Object.values(clients)) {
         const { eviction } = await setupBy(client);
-        const others = masters.slice(1).map(addressOf);
         assert.ok(eviction?.value.includes(`allkeys-lru (${addressOf(first)})`), eviction?.value);
-        for (const other of others) assert.ok(eviction?.value.includes(other));
+        for (const other of [second, third]) assert.ok(eviction?.value.includes(other));
         assert.match(eviction?.problem ?? "", new RegExp(`^on ${addressOf(first)}, counters may be evicted`));
       }
     });
@@ -125,6 +136,31 @@ describe("the setup of a cluster", ownServers, () => {
       const { persistence } = await problems();
       assert.match(persistence ?? "", new RegExp(`^on ${addressOf(first)}, a restart of the server forgets`));
     });
+  });
+
+  it("has a problem where one master has no unit, and another one has those of two", async () => {
+    const own = Array.from({ length: firstSlotOf(middle) }, (_, slot) => slot);
+    const [kept = Number.NaN] = own.filter((slot) => !UNIT_SLOTS.has(slot));
+    const moved = own.filter((slot) => slot !== kept);
+    await giveSlots(moved, middle);
+    try {
+      for (const client of Object.values(clients)) {
+        const { units } = await setupBy(client);
+        assert.equal(units?.value, `64, by master: 43 (${second}); 21 (${third}); 0 (${addressOf(first)})`);
+        assert.equal(
+          units?.problem,
+          `${addressOf(first)}: none of the 64 units is there, so no call is decided there: give all masters equally many ` +
+            "slots (redis-cli --cluster rebalance), and use at most 32 masters; " +
+            `${second} has 43 of 64 units, more than twice its part among 3 masters, and so more than twice the calls: ` +
+            "give all masters equally many slots (redis-cli --cluster rebalance)",
+        );
+      }
+      const { status, stdout } = await doctor();
+      assert.match(stdout, /\nunits +64, by master: 43 .*; PROBLEM: /);
+      assert.equal(status, 1);
+    } finally {
+      await giveSlots(moved, first);
+    }
   });
 
   it("has a problem where one slot without a server closes the cluster", async () => {
@@ -197,8 +233,8 @@ describe("the setup of a cluster", ownServers, () => {
   });
 
   it("has a problem where a master has lost its replica, and refuses to count", async () => {
-    const last = await followerOf(first);
-    await last.kill();
+    const replica = await followerOf(first);
+    await replica.kill();
     const gone = `no replica can take over from ${addressOf(first)}: give each master a replica`;
     await eventually("the replica is known to be down", async () => (await problems()).replicas === gone);
     await withSetting(first, "min-replicas-to-write", "0", async () => {
@@ -241,6 +277,26 @@ describe("the setup of a cluster", ownServers, () => {
     }
   });
 });
+
+/** Moves slots without keys. */
+async function giveSlots(slots: readonly number[], to: RedisServer): Promise<void> {
+  const id = to.cli("CLUSTER", "MYID");
+  await Promise.all(
+    [to, ...masters].map(async (server) => {
+      const client = server.ioredis();
+      await Promise.all(slots.map((slot) => client.call("CLUSTER", "SETSLOT", slot, "NODE", id)));
+      client.disconnect();
+    }),
+  );
+  to.cli("CLUSTER", "BUMPEPOCH");
+  const isOwner = (nodes: string) => {
+    const { slots: own = [] } = mastersIn(nodes).find(({ address }) => address === addressOf(to)) ?? {};
+    return slots.every((slot) => own.some(([from, until]) => slot >= from && slot <= until));
+  };
+  await eventually("all know who has the slots", () =>
+    cluster.servers.every((server) => isOwner(server.cli("CLUSTER", "NODES"))),
+  );
+}
 
 async function followerOf(master: RedisServer): Promise<RedisServer> {
   const port = Number(/^slave0:.*port=(\d+)/m.exec(master.cli("INFO", "replication"))?.[1]);

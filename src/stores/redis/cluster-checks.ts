@@ -4,6 +4,7 @@ import { reasonOf } from "../../kernel/reason.ts";
 import type { SetupCheck } from "../../store/store.ts";
 import { countSlots, formatSlots, slotsWithout } from "./cluster-nodes.ts";
 import type { ClusterSetup } from "./cluster-servers.ts";
+import { readsCheck, unitsCheck } from "./cluster-units.ts";
 import { failoverCheck, replicasCheck } from "./replication-checks.ts";
 import { HASH_SLOTS } from "./hash-slot.ts";
 import { joined, serverChecks, UNKNOWN } from "./server-checks.ts";
@@ -18,7 +19,8 @@ export function clusterChecks(setup: ClusterSetup): SetupCheck[] {
     const checks = byMaster.flatMap((each) => each[i] ?? []);
     return together(checks, addresses, total);
   });
-  return [...ofServers, slots(setup), replicasCheck(setup, answered), failoverCheck(setup, answered)];
+  const ofCluster = [slots(setup), unitsCheck(setup), readsCheck(answered)];
+  return [...ofServers, ...ofCluster, replicasCheck(setup, answered), failoverCheck(setup, answered)];
 }
 
 /** One check for all masters: where they differ, it says which is which. */

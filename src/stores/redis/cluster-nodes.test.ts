@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { countSlots, formatSlots, mastersIn, slotsWithout } from "./cluster-nodes.ts";
-import { hashSlot } from "./hash-slot.ts";
 
 const LINES = `
 c3 [fd00::3]:7003@17003,three.example master - 0 1700000000000 3 connected 10923-16383
@@ -35,15 +34,5 @@ describe("the nodes of a cluster", () => {
     assert.equal(countSlots(missing), 5_462);
     assert.equal(formatSlots(slotsWithout(up.slice(0, 1))), "5460, 5462-16383");
     assert.equal(formatSlots(slotsWithout([])), "0-16383");
-  });
-});
-
-describe("the slot of a key", () => {
-  it("is that of its tag, or of all of it", () => {
-    // The first is the check value of CRC-16/XMODEM; a server has answered the others.
-    assert.deepEqual(
-      ["123456789", "a", "rate:1:{a}:b", "{}a", "ü"].map(hashSlot),
-      [0x31c3, 15_495, 15_495, 10_875, 9_552],
-    );
   });
 });

@@ -1,22 +1,26 @@
-// Asks each master of a cluster how it is set up, by a script with a key in one of its slots: this leads to it through any
+// Asks each master of a cluster how it is set up, by a script with a key of one of its units: this leads to it through any
 // client, and none of their own ways to one server is needed.
 
+import { monotonicClock } from "../../clock.ts";
 import type { Send } from "./client.ts";
 import type { ClusterMaster, SlotRange } from "./cluster-nodes.ts";
 import { redisError } from "./errors.ts";
-import { hashSlot } from "./hash-slot.ts";
 import type { Settings } from "./setup-reading.ts";
+import { type UnitPlace, unitPlaces } from "./units.ts";
 
 /** What a master says of itself, or why it does not answer. */
 export interface MasterAnswer {
   readonly master: ClusterMaster;
   readonly info: string;
+  /** How long a read takes there; `null`: not known. */
+  readonly readMs: number | null;
   readonly error?: undefined;
 }
 
 export interface MasterSilence {
   readonly master: ClusterMaster;
   readonly info?: undefined;
+  readonly readMs?: undefined;
   readonly error: unknown;
 }
 
@@ -30,17 +34,27 @@ export interface ClusterSetup {
 }
 
 const SCRIPT = `return redis.call("INFO")`;
-/** So many keys are tried: every slot has one of them. */
-const MOST_KEYS = 110_000;
+/** A key that is never written. */
+const KEY = "tollgate:1:$setup";
+const READS = 3;
 
-/** Those that are down are not asked. Throws when no master answers, or one refuses. */
+export function unitsOn({ slots }: ClusterMaster): readonly UnitPlace[] {
+  return unitPlaces().filter(({ slot }) => slots.some(([from, to]) => slot >= from && slot <= to));
+}
+
+/** Those that are down, or have no unit, are not asked. Throws when no master answers, or one refuses. */
 export async function askMasters(
   masters: readonly ClusterMaster[],
   send: Send,
 ): Promise<(MasterAnswer | MasterSilence)[]> {
-  const asked = masters.filter(({ isDown }) => !isDown);
-  const keys = keysOf(asked);
-  const answers = await Promise.all(asked.map((master, i) => ask(master, keys[i], send)));
+  const asked = masters
+    .filter(({ isDown }) => !isDown)
+    .flatMap((master) =>
+      unitsOn(master)
+        .slice(0, 1)
+        .map(({ prefix }) => ask(master, prefix + KEY, send)),
+    );
+  const answers = await Promise.all(asked);
   const faults = answers.map(({ error }) => error).filter((error) => error !== undefined);
   const refusal = faults.find((error) => !redisError(error).transient);
   if (refusal !== undefined) throw refusal;
@@ -48,25 +62,26 @@ export async function askMasters(
   return answers;
 }
 
-async function ask(master: ClusterMaster, key: string | undefined, send: Send): Promise<MasterAnswer | MasterSilence> {
-  if (key === undefined) return { master, error: new Error("no slot is known that it alone has") };
+async function ask(master: ClusterMaster, key: string, send: Send): Promise<MasterAnswer | MasterSilence> {
   try {
-    return { master, info: String(await send(key, "EVAL", SCRIPT, 1, key)) };
+    const info = String(await send(key, "EVAL", SCRIPT, 1, key));
+    return { master, info, readMs: await timeReads(key, send) };
   } catch (error) {
     return { master, error };
   }
 }
 
-/** Of each master a key, which is never written; none of one whose slots another one has, or that cannot be read. */
-function keysOf(masters: readonly ClusterMaster[]): (string | undefined)[] {
-  const keys: (string | undefined)[] = [];
-  for (let n = 0, found = 0; found < masters.length && n < MOST_KEYS; n++) {
-    const key = `tollgate:1:{${n}}:$setup`;
-    const slot = hashSlot(key);
-    const i = masters.findIndex(({ slots }) => slots.some(([from, to]) => slot >= from && slot <= to));
-    if (i === -1 || keys[i] !== undefined) continue;
-    keys[i] = key;
-    found++;
+/** The median of some reads, ms; `null` when one fails. */
+async function timeReads(key: string, send: Send): Promise<number | null> {
+  const timesMs: number[] = [];
+  try {
+    while (timesMs.length < READS) {
+      const startedMs = monotonicClock.nowMs();
+      await send(key, "EXISTS", key);
+      timesMs.push(monotonicClock.nowMs() - startedMs);
+    }
+  } catch {
+    return null;
   }
-  return keys;
+  return timesMs.toSorted((a, b) => a - b)[Math.floor(READS / 2)] ?? null;
 }

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { countsInstances, slotOf, UNITS, unitOf, unitPlaces } from "./units.ts";
+import { slotOf } from "./hash-slot.ts";
+import { countsInstances, UNITS, unitOf, unitPlaces } from "./units.ts";
 
 describe("the units of a cluster", () => {
   it("are made of the slots that Redis Cluster computes", () => {
-    // As CLUSTER KEYSLOT answers.
-    assert.deepEqual(["123456789", "", "s1", "user=é"].map(slotOf), [12_739, 0, 15_224, 796]);
+    // The first is the check value of CRC-16/XMODEM; CLUSTER KEYSLOT has answered the others.
+    const tags = ["123456789", "", "a", "s1", "{}a", "ü", "user=é"];
+    assert.deepEqual(tags.map(slotOf), [0x31c3, 0, 15_495, 15_224, 10_875, 9_552, 796]);
   });
 
   it("have tags of their own, whose slots lie in their ranges", () => {

@@ -2,11 +2,11 @@
 // one slot and a script may name any of them together. The number of units and their tags are part of the layout of the keys: all
 // instances must agree.
 
+import { HASH_SLOTS, slotOf } from "./hash-slot.ts";
 import { slotTag } from "./slot-tag.ts";
 
 export const UNITS = 64;
-const SLOTS = 16_384;
-const SLOTS_PER_UNIT = SLOTS / UNITS;
+const SLOTS_PER_UNIT = HASH_SLOTS / UNITS;
 /** Every third part of the slots has one. */
 const HOMES: ReadonlySet<number> = new Set([0, 21, 42]);
 
@@ -37,29 +37,4 @@ export function unitPlaces(): readonly UnitPlace[] {
     found++;
   }
   return places;
-}
-
-/** The slot of a tag, as Redis Cluster has it: CRC-16/XMODEM of its bytes. */
-export function slotOf(tag: string): number {
-  let crc = 0;
-  for (let i = 0; i < tag.length; i++) {
-    const code = tag.charCodeAt(i);
-    if (code > 0x7f) return slotOfBytes(new TextEncoder().encode(tag));
-    crc = withByte(crc, code);
-  }
-  return crc % SLOTS;
-}
-
-function slotOfBytes(bytes: Uint8Array): number {
-  return bytes.reduce(withByte, 0) % SLOTS;
-}
-
-const TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte << 8;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
-  return crc;
-});
-
-function withByte(crc: number, byte: number): number {
-  return ((crc << 8) & 0xff_ff) ^ (TABLE[((crc >> 8) ^ byte) & 0xff] as number);
 }
