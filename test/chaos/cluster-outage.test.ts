@@ -69,19 +69,35 @@ async function instancesOf(cluster: RedisCluster, policy: PolicyInput): Promise<
 /** A key in the unit of a session. */
 const keyOf = (session: string) => keyOnCluster(`{${session}}`);
 
+/** A cluster, and two of its masters: of the first session's unit, and another one. They are looked up before the load, which that would stop. */
+interface Scene {
+  readonly cluster: RedisCluster;
+  readonly slot: string;
+  readonly master: RedisServer;
+  readonly other: RedisServer;
+}
+
 interface Fault {
   /** Begins it, and returns what ends it. */
-  begin(cluster: RedisCluster, master: RedisServer): Promise<() => unknown> | (() => unknown);
+  begin(scene: Scene): Promise<() => unknown> | (() => unknown);
   readonly awayMs: number;
   /** Whether the servers may lose what they had acknowledged: then what was in flight may be counted twice. */
   readonly mayLose?: boolean;
   readonly settings?: readonly string[];
 }
 
+async function sceneOf(cluster: RedisCluster): Promise<Scene> {
+  const key = keyOf("a");
+  const master = await cluster.masterOf(key);
+  const masters = cluster.servers.filter((server) => /role:master/.test(server.cli("INFO", "replication")));
+  const other = masters.find((server) => server !== master) as RedisServer;
+  return { cluster, slot: cluster.cli("CLUSTER", "KEYSLOT", key), master, other };
+}
+
 const KEPT = ["--appendonly", "yes", "--appendfsync", "always"];
 const faults: Record<string, Fault> = {
   "one master that stands still": {
-    begin: (_, master) => {
+    begin: ({ master }) => {
       master.pause();
       return () => master.resume();
     },
@@ -89,7 +105,7 @@ const faults: Record<string, Fault> = {
     settings: ["--cluster-node-timeout", "15000"],
   },
   "one master that restarts": {
-    async begin(_, master) {
+    async begin({ master }) {
       await master.kill();
       return () => master.restart();
     },
@@ -97,7 +113,7 @@ const faults: Record<string, Fault> = {
     settings: ["--cluster-node-timeout", "15000", ...KEPT],
   },
   "one master whose replica takes over": {
-    async begin(_, master) {
+    async begin({ master }) {
       await master.kill();
       return () => {};
     },
@@ -105,7 +121,7 @@ const faults: Record<string, Fault> = {
     mayLose: true,
   },
   "all servers that restart": {
-    async begin({ servers }) {
+    async begin({ cluster: { servers } }) {
       await Promise.all(servers.map((server) => server.kill()));
       return () => Promise.all(servers.map((server) => server.restart()));
     },
@@ -114,7 +130,7 @@ const faults: Record<string, Fault> = {
     settings: KEPT,
   },
   "all servers that restart without data": {
-    async begin({ servers }) {
+    async begin({ cluster: { servers } }) {
       await Promise.all(servers.map((server) => server.kill()));
       return () => Promise.all(servers.map((server) => server.restart()));
     },
@@ -122,10 +138,8 @@ const faults: Record<string, Fault> = {
     mayLose: true,
   },
   "a slot that moves": {
-    async begin(cluster, master) {
-      const masters = cluster.servers.filter((server) => /role:master/.test(server.cli("INFO", "replication")));
-      const to = masters.find((server) => server !== master) as RedisServer;
-      await moveSlot(cluster, cluster.cli("CLUSTER", "KEYSLOT", keyOf("a")), master, to);
+    async begin({ cluster, slot, master, other }) {
+      await moveSlot(cluster, slot, master, other);
       return () => {};
     },
     awayMs: 200,
@@ -138,13 +152,14 @@ describe("servers of a cluster go away", ownServers, () => {
       it(`${name}, with calls over ${which}`, async (test) => {
         const cluster = await startCluster(...settings);
         clusters.push(cluster);
+        const scene = await sceneOf(cluster);
         const instances = await instancesOf(cluster, policy);
         const load = new Load(instances, CALLERS, SESSIONS);
         const stalls = monitorEventLoopDelay({ resolution: 5 });
         stalls.enable();
         await sleep(300);
         const faultMs = performance.now();
-        const end = await begin(cluster, await cluster.masterOf(keyOf("a")));
+        const end = await begin(scene);
         await sleep(awayMs);
         await end();
         const healedMs = performance.now();
