@@ -81,7 +81,8 @@ export interface StoreRequest {
   readonly steps: readonly Step[];
   /**
    * Of `force`: when it was admitted (epoch ms, store's time), if that is over. What it spends belongs to the windows of
-   * then, and is dropped where they are over, too. Of `undo`: when it was booked.
+   * then, and is dropped where they are over, too. Of `undo`: when it was booked; in a batch with a receipt, an undo without it
+   * takes back what the earlier try of that batch has booked.
    */
   readonly atMs?: number;
   /** Book this once: when it was booked before, the answer is the first one. A peek does not look. */

@@ -114,17 +114,22 @@ export class FailoverLayer implements Layer, OutageWork {
   }
 
   /**
-   * Takes back what the store has booked for calls that were denied elsewhere. It keeps no receipt, because an undo that the store
-   * did not try before under its number would do nothing. When the answer is lost, the units stay used. While the store is away, what
-   * was admitted here is taken back here.
+   * Takes back what the store has booked, or does other things that no call waits for: once each, also where a client sends them again.
+   * When the answer is lost, it is not settled: the units may stay used. While the store is away, what was admitted here is taken back
+   * here.
    */
   async giveBack(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly StoreAnswer[]> {
     const { state, failure, isHeld } = this.#outage;
     if (state === "away") return requests.map((request) => this.#local.giveBack(request));
     if (state !== "here" || isHeld) throw failure;
-    return this.#link.send(requests, { leftMs, deadlines: this.#deadlines }).catch((error) => {
+    const receipt = this.#backlog.nextReceipt();
+    try {
+      return await this.#link.send(requests, { receipt, leftMs, deadlines: this.#deadlines });
+    } catch (error) {
       throw this.#link.failureOf(error);
-    });
+    } finally {
+      this.#backlog.answered(receipt.number);
+    }
   }
 
   /**

@@ -60,17 +60,19 @@ function decideWithReceipt(
   }
   const atMs = before?.atMs ?? nowMs;
   const wasBooked = (i: number) => before?.booked[i] === "1";
-  /** Whether nothing is left to do: an earlier batch booked the request, or booked nothing that an undo could take back. */
-  const isDone = ({ mode }: StoreRequest, i: number) => (mode === "undo" ? !wasBooked(i) : wasBooked(i));
+  /** Whether nothing is left to do: an earlier try booked the request, or booked nothing that is to be taken back. */
+  const isDone = (request: StoreRequest, i: number) => takesBackTry(request) !== wasBooked(i);
   const asked = requests.map((request, i) => {
-    if (isDone(request, i)) return asRead(request);
-    return request.mode === "undo" ? { ...request, atMs } : request;
+    if (!isDone(request, i)) return takesBackTry(request) ? { ...request, atMs } : request;
+    return asRead(request);
   });
   const { replies, changed } = decideBatch(asked, read, nowMs);
   const isBooked = requests.map((request, i) => (isDone(request, i) ? wasBooked(i) : isBooking(request, replies[i])));
   const booked = isBooked.map(Number).join("");
   // A batch is one transaction here: it has one part.
-  const found = closes ? "" : (before?.found ?? foundIn(replies.filter((_, i) => isBooked[i])));
+  const found = closes
+    ? ""
+    : (before?.found ?? foundIn(replies.filter((_, i) => isBooked[i] && requests[i]?.mode !== "undo")));
   const receipts = [...others, { number, part: 0, atMs, booked, found, closed: closes }];
   const written: ReceiptsState = { kind: "receipts", expiresAtMs: receiptsEndMs(nowMs), from, receipts };
   const founds = before === undefined || closes ? [] : foundBy(before.found, requests);
@@ -89,8 +91,15 @@ export function receiptsFor(receipt: ReceiptTerms, state: ReceiptsState | undefi
   return { from, before, others: open.filter((each) => each !== before) };
 }
 
-function isBooking({ mode }: StoreRequest, reply: StoreAnswer | undefined): boolean {
-  if (reply === undefined || StoreError.isInstance(reply) || mode === "peek" || mode === "undo") return false;
+/** Whether a request takes back what the batch's earlier try has booked: an undo that does not say when that was. */
+function takesBackTry({ mode, atMs }: StoreRequest): boolean {
+  return mode === "undo" && atMs === undefined;
+}
+
+function isBooking(request: StoreRequest, reply: StoreAnswer | undefined): boolean {
+  const { mode } = request;
+  if (reply === undefined || StoreError.isInstance(reply) || mode === "peek") return false;
+  if (mode === "undo") return !takesBackTry(request);
   return reply.replay === undefined && reply.stale !== true && (reply.allowed || mode === "force");
 }
 
@@ -104,7 +113,9 @@ function foundIn(replies: readonly StoreAnswer[]): string {
 function foundBy(digits: string, requests: readonly StoreRequest[]): Found[][] {
   let read = 0;
   const next = () => FOUND[Number(digits[read++])];
-  return requests.map(({ steps }) => steps.map(({ event }) => (namesEntry(event.type) ? next() : undefined)));
+  return requests.map(({ mode, steps }) =>
+    steps.map(({ event }) => (mode !== "undo" && namesEntry(event.type) ? next() : undefined)),
+  );
 }
 
 function withFound(reply: StoreAnswer, founds: readonly Found[]): StoreAnswer {

@@ -17,6 +17,8 @@ export class DividedRemote implements DividedStore {
   readonly #memory = new ShardMemory();
   /** How often the whole store was closed. */
   closed = 0;
+  /** Whether the client sends every batch once more, as some do when a connection breaks before the answer. */
+  sendsTwice = false;
 
   constructor(count = 4, clock: Clock = fakeClock()) {
     this.remotes = Array.from({ length: count }, () => new RemoteStore(clock));
@@ -24,7 +26,7 @@ export class DividedRemote implements DividedStore {
       count,
       of: (key) => unitIn(key, count),
       // Instances have connections of their own: what one closes stays open for others.
-      at: (unit) => openCopyOf(this.#at(unit)),
+      at: (unit) => openCopyOf(this.#at(unit), () => this.sendsTwice),
       countsAt: (unit) => unit < HOMES,
     };
   }
@@ -49,10 +51,20 @@ export class DividedRemote implements DividedStore {
   }
 }
 
-function openCopyOf(remote: RemoteStore): SharedStore {
+function openCopyOf(remote: RemoteStore, sendsTwice: () => boolean): SharedStore {
   const { layers, batching } = remote;
-  const [apply, book, beat] = [remote.apply.bind(remote), remote.book.bind(remote), remote.beat.bind(remote)];
-  return { layers, batching, apply, book, beat, async close() {} };
+  const [apply, beat] = [remote.apply.bind(remote), remote.beat.bind(remote)];
+  return {
+    layers,
+    batching,
+    apply,
+    beat,
+    async book(...batch) {
+      if (sendsTwice()) await remote.book(...batch);
+      return remote.book(...batch);
+    },
+    async close() {},
+  };
 }
 
 /** The last digit of the tag names the unit: `s1`, `user=u2`. */

@@ -175,6 +175,18 @@ describe("a limiter on a store of several units", () => {
     await next.limiter.close();
   });
 
+  it("gives back once what a denied call took in another unit, also when the client sends it twice", async () => {
+    const store = new DividedRemote(4, clock);
+    const { limiter, admitted } = instanceOf(store);
+    assert.equal((await limiter.consume({ tool: "search", session: "s0", user: "u2" })).allowed, true);
+    assert.equal(await admitted("s1", 10), 10);
+    store.sendsTwice = true;
+    assert.equal((await limiter.consume({ tool: "search", session: "s1", user: "u2" })).allowed, false);
+    const usages = await limiter.usage({ user: "u2" });
+    assert.equal(usages.find(({ limit }) => limit === "per-user")?.used, 1);
+    await limiter.close();
+  });
+
   it("answers a call over several units, and takes nothing where one denies", async () => {
     const store = new DividedRemote(4, clock);
     const { limiter, admitted, usedBy } = instanceOf(store);

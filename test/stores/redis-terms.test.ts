@@ -221,6 +221,18 @@ describe("a batch with terms", () => {
     assert.equal(server.cli("PEXPIRETIME", receiptsKey("one")), `${receiptsEndMs(NOW_MS + 60_000)}`);
   });
 
+  it("takes back once what another batch booked, where its undo says when that was", async () => {
+    const pair = new Pair(io);
+    await pair.applyOn(receipt(1), [judge(charge(3))]);
+    const bookedAtMs = pair.clock.nowMs();
+    pair.clock.advance(10);
+    const undo = [{ mode: "undo", atMs: bookedAtMs, steps: [charge(1)] }] as const;
+    await pair.applyOn(receipt(2), undo);
+    await pair.applyOn(receipt(2), undo);
+    assert.equal(server.cli("GET", "b"), "2");
+    assert.match(server.cli("GET", receiptsKey("one")), /;2\.0,\d+,1,o$/);
+  });
+
   it("is undone once as far as it was booked, and refused after its number is closed", async () => {
     const pair = new Pair(io);
     const asked = [judge(charge(3)), judge(charge(3)), { ...judge(charge(1)), once: { key: "o", request: "r" } }];

@@ -3,8 +3,8 @@
 /** The SHA-1 of each script. They are made here, because runtimes without Node have no SHA-1 at hand. */
 export const DIGESTS = {
   "apply": {
-    "server": "209cb58bc0935d6b411ddeb30af705ffc80a9623",
-    "clock": "9429aed97c159c196ea113b496de4d6e79fdf77c"
+    "server": "bb9a97d60904514b41c3fcc1ee3a523dd52803ce",
+    "clock": "ba88946ab9d1024b4e20c664ee0f75a56429f50f"
   },
   "beat": {
     "server": "d3f01a08aae3f3c09d227f577b474ba92806fa2c",

@@ -157,7 +157,7 @@ local function decide_any(count, gathered, shows)
   if next_states then
     keep(next_states, judged)
   end
-  return keeps
+  return keeps or mode == "undo"
 end
 
 -- Decides the next request. Returns whether it is booked. `shows`: books nothing, and says how the buckets stand. `undone_ms`:
@@ -191,17 +191,18 @@ local function decide_next(shows, undone_ms)
   return decide_any(count, gathered, shows)
 end
 
--- Decides the next request, which has this number in the batch. Returns whether it is booked. With a receipt, an undo
--- acts only on what was booked at the earlier try, and any other request only on what was not: else the buckets are only read.
+-- Decides the next request, which has this number in the batch. Returns whether it is booked. With a receipt, an undo without an
+-- instant acts only on what was booked at the earlier try, and any other request only on what was not: else the buckets are only read.
 local function decide(number)
   if not receipts_head then
     return decide_next(false, nil)
   end
   local was_booked = earlier ~= nil and sub(earlier.booked, number, number) == "1"
-  local is_undo = args[position + 1] == NO_SHAPE and args[position + 2] % WITH_ONCE == UNDO
-  if is_undo ~= was_booked then
+  local mode = args[position + 1] == NO_SHAPE and args[position + 2] or JUDGE
+  local takes_back_try = mode < WITH_TIME and mode % WITH_ONCE == UNDO
+  if takes_back_try ~= was_booked then
     decide_next(true, nil)
     return was_booked
   end
-  return decide_next(false, earlier and earlier.at_ms)
+  return decide_next(false, takes_back_try and earlier.at_ms or nil) and not takes_back_try
 end

@@ -36,6 +36,8 @@ local kernel_steps, kernel_states = {}, {}
 
 -- A request as the kernel has it, but for its steps, and beside that once_key.
 local request = {}
+-- Whether it is an undo: a receipt does not keep how that found holds and grants.
+local is_undo = false
 
 -- Reads a request up to its steps. Returns its shape, or 0.
 local function read_head()
@@ -55,7 +57,7 @@ local function read_head()
     mode, request.once_key = mode - WITH_ONCE, argument()
     request.once = { request = argument() }
   end
-  request.mode = MODE_NAMES[mode]
+  request.mode, is_undo = MODE_NAMES[mode], mode == UNDO
   return shape
 end
 
@@ -139,7 +141,7 @@ local function read_steps(shape, may_reset, shows, may_be_fast)
     local is_shadow = number < 0
     local limit = limits[is_shadow and -number or number]
     -- GRANT and the codes below it name a hold or a grant (EVENTS).
-    step.found_earlier = code <= GRANT and next_found() or nil
+    step.found_earlier = code <= GRANT and (is_undo and NOT_FOUND or next_found()) or nil
     step.key, step.quick_limit, step.limit, step.shadow = key, limit, limit.spec, is_shadow
     step.event = shows and READ_EVENT or event
     step.used = nil
