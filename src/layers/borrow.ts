@@ -51,8 +51,7 @@ export class BorrowLayer implements Layer {
   #isClosed = false;
 
   /**
-   * @param giveBack asks the store itself, without terms: an `undo` of units that no call has used. When its answer is lost,
-   *   the units stay used
+   * @param giveBack takes back units that no call has used, once. When its answer is lost, the units stay used
    * @param clock the clock by which loans end: it must not run back
    */
   constructor(store: Layer, giveBack: Store["apply"], clock: Clock, background: Background = new ProcessBackground()) {

@@ -26,11 +26,11 @@ export const networkLayers: Layers = (store: Store, settings: LayerSettings): La
     emit?.(event);
   };
   const asked = isDivided(store) ? beforeUnits(store, watch, settings, tell) : beforeOne(store, watch, settings, tell);
-  // Units are given back to the store itself: what a layer sends again after an outage could take back another call's.
-  const borrowing = new BorrowLayer(asked.layer, (requests) => inParts(store, asked.size, requests), clock);
+  const borrowing = new BorrowLayer(asked.layer, asked.giveBack, clock);
   return {
     store: new DenyCacheLayer(borrowing, denyCacheMs, clock),
     deadlineMs: asked.layer.deadlineMs,
+    giveBack: asked.giveBack,
     unwatch: () => watch?.close(),
     recovered: (withinMs) => asked.recovered(withinMs, borrowing.owes),
   };
@@ -39,20 +39,23 @@ export const networkLayers: Layers = (store: Store, settings: LayerSettings): La
 /** What takes the requests that have to be sent. */
 interface Asked {
   readonly layer: Layer;
-  /** Most requests in a batch; `undefined` where there are no batches. */
-  readonly size: number | undefined;
+  /** Past the batches of calls, and never sent again after an outage. */
+  readonly giveBack: GiveBack;
   recovered(withinMs: number, hasMore: boolean): Promise<void>;
 }
 
 type Tell = (event: FailoverEvent) => void;
+type GiveBack = NonNullable<Layered["giveBack"]>;
 
 function beforeOne(store: Store, watch: Watch | null, { group, failover }: LayerSettings, tell: Tell): Asked {
   const checked = checkedLayer(store, watch);
   const failing = failover !== false && isShared(checked) ? new FailoverLayer(checked, group, failover, tell) : null;
   const safe = failing ?? checked;
+  const { batching } = safe;
+  const giveBack: GiveBack = (requests) => failing?.giveBack(requests) ?? checked.apply(requests);
   return {
-    layer: safe.batching === undefined ? safe : new BatchLayer(safe, safe.batching),
-    size: safe.batching?.size,
+    layer: batching === undefined ? safe : new BatchLayer(safe, batching),
+    giveBack: batching === undefined ? giveBack : (requests) => inParts(batching.size, requests, giveBack),
     recovered: async (withinMs, hasMore) => failing?.recovered(withinMs, hasMore),
   };
 }
@@ -62,19 +65,19 @@ function beforeUnits(store: DividedStore, watch: Watch | null, settings: LayerSe
   const deadlineMs = failover === false ? store.deadlineMs : (failover.deadlineMs ?? DEFAULT_DEADLINE_MS);
   const layer = new UnitsLayer(store.units, new Fronts(store, watch, settings, tell), deadlineMs);
   const recovered = (withinMs: number, hasMore: boolean) => layer.recovered(withinMs, hasMore);
-  return { layer, size: store.batching?.size, recovered };
+  return { layer, giveBack: (requests) => layer.giveBack(requests), recovered };
 }
 
-/** Asks a store for at most so many requests at once. */
+/** Asks for at most so many requests at once. */
 async function inParts(
-  store: Store,
-  size: number | undefined,
+  size: number,
   requests: readonly StoreRequest[],
+  ask: GiveBack,
 ): Promise<readonly StoreAnswer[]> {
-  if (size === undefined || requests.length <= size) return store.apply(requests);
+  if (requests.length <= size) return ask(requests);
   const answers: StoreAnswer[] = [];
   for (let first = 0; first < requests.length; first += size) {
-    answers.push(...(await store.apply(requests.slice(first, first + size))));
+    answers.push(...(await ask(requests.slice(first, first + size))));
   }
   return answers;
 }

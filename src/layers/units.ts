@@ -59,18 +59,29 @@ export class UnitsLayer implements Layer {
     return unit;
   }
 
+  /** Takes back what no call needs, each part in its unit. */
+  giveBack(requests: readonly StoreRequest[]): Promise<readonly StoreAnswer[]> {
+    return this.#decideInUnits(requests, this.#giveBackIn);
+  }
+
   async #decideWide(request: StoreRequest, givenMs = this.deadlineMs): Promise<StoreAnswer> {
     const leftMs = givenMs === undefined ? () => undefined : countdown(givenMs);
     const decide: AskShard = (unit, requests) => this.#fronts.at(Number(unit)).asked.apply(requests, leftMs());
-    const [answer] = await decideInShards([request], {
+    const [answer] = await this.#decideInUnits([request], decide);
+    return answer ?? tooFewReplies();
+  }
+
+  readonly #giveBackIn: AskShard = (unit, requests) => this.#fronts.at(Number(unit)).givesBack.apply(requests);
+
+  #decideInUnits(requests: readonly StoreRequest[], decide: AskShard): Promise<readonly StoreAnswer[]> {
+    return decideInShards(requests, {
       of: (key) => String(this.#units.of(key)),
       decide,
-      settle: (unit, requests) => this.#fronts.at(Number(unit)).givesBack.apply(requests),
+      settle: this.#giveBackIn,
       runLater: (work) => this.#runLater(work),
       isAway: (unit) => this.#fronts.at(Number(unit)).failing?.isAway === true,
       memory: this.#memory,
     });
-    return answer ?? tooFewReplies();
   }
 
   #runLater(work: Promise<unknown>): void {

@@ -40,7 +40,7 @@ export interface LimiterContext {
   readonly unfinishedWaits: Set<Promise<unknown>>;
   /** Each ends the sleep of one call that sleeps now. */
   readonly endSleeps: Set<(reason: unknown) => void>;
-  /** Takes back the booking of a call whose caller is gone. It bypasses the layers: it must not be sent again after an outage. */
+  /** Takes back the booking of a call whose caller is gone. It is not sent again after an outage. */
   readonly undo: (request: StoreRequest) => Promise<unknown>;
   /** `null`: the limiter is open; else the promise of `close`. */
   closing: Promise<void> | null;

@@ -3,7 +3,6 @@
 import { monotonicClock, systemClock } from "../clock.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { allotmentsOf, compiledPolicy } from "../kernel/policy/parse.ts";
-import { askOne } from "../layers/layer.ts";
 import type { LayerSettings } from "../store/store.ts";
 import { checkedReply } from "./ask.ts";
 import { CalendarSpecs } from "./calendar-specs.ts";
@@ -43,6 +42,7 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
     emit: onEvent && ((event) => emitOfStore(context, event)),
   };
   const layers = store.layers?.(store, settings) ?? { store, deadlineMs: store.deadlineMs };
+  const { giveBack = (requests) => store.apply(requests) } = layers;
   const calendar = new CalendarSpecs(systemClock.nowMs);
   calendar.load(policy);
   const context: LimiterContext = {
@@ -63,8 +63,10 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
     slots: new SlotQueues(clock),
     unfinishedWaits: new Set(),
     endSleeps: new Set(),
-    // Past the layers: see LimiterContext.undo.
-    undo: async (request) => checkedReply(request, await askOne(store, request)),
+    undo: async (request) => {
+      const [answer] = await giveBack([request]);
+      return checkedReply(request, answer);
+    },
     closing: null,
   };
   const limiter = new StoreLimiter(context, {});

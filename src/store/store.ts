@@ -140,6 +140,11 @@ export interface Layered {
   readonly store: Layer;
   /** How long a decision may take; `undefined`: no deadline. */
   readonly deadlineMs?: number | undefined;
+  /**
+   * Takes back what no call needs: once each, also where a client sends it twice, but never again after an outage, when it could take
+   * back what another call has. Default: the store itself is asked.
+   */
+  readonly giveBack?: (requests: readonly StoreRequest[]) => Promise<readonly StoreAnswer[]>;
   /** Ends what reads the store by itself. */
   unwatch?(): void;
   /** Waits until the store counts again and has booked all calls that were admitted without it, or until the time is over. */

@@ -20,7 +20,7 @@ export class Returns {
   #retryAtMs = Number.NEGATIVE_INFINITY;
   #failures = 0;
 
-  /** @param giveBack asks the store itself, without terms */
+  /** @param giveBack asks once, and never again after an outage */
   constructor(store: Layer, giveBack: Store["apply"], clock: Clock) {
     this.#store = store;
     this.#giveBack = giveBack;
@@ -64,8 +64,8 @@ export class Returns {
   async #giveSome(all: readonly Returned[]): Promise<void> {
     const nowMs = this.#clock.nowMs();
     const live = all.filter(({ units, endsAtMs }) => units > 0 && nowMs < endsAtMs);
-    // An undo goes without terms: when its answer is lost, the units stay used. So the store first has to show that it
-    // answers; by then it has also booked loans that were decided while it was away.
+    // When the answer to an undo is lost, the units stay used. So the store first has to show that it answers; by then it has also
+    // booked loans that were decided while it was away.
     const reads = live.map(({ bucket, limit }): StoreRequest => {
       return { mode: "peek", steps: [{ bucket, limit, event: { type: "read" } }] };
     });
