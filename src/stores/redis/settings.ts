@@ -63,7 +63,7 @@ function reconnectsOnReadonly(reconnectOnError: unknown): boolean {
 function ioredisClusterProblems(options: ClientOptions): Problems {
   const problems = [
     sendsAgain(options)
-      ? "a call may be charged or given back twice when a connection breaks: set redisOptions.autoResendUnfulfilledCommands to false, and retryDelayOnFailover to 0"
+      ? "with failover: false, a call may be charged or given back twice when a connection breaks: set redisOptions.autoResendUnfulfilledCommands to false, and retryDelayOnFailover to 0"
       : null,
     typeof options.redisOptions?.socketTimeout === "number"
       ? null
