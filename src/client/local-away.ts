@@ -8,6 +8,7 @@ import type { PolicyInput } from "../kernel/policy/input.ts";
 import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
 import type { Decision } from "../kernel/decision.ts";
 import type { Step, StoreRequest } from "../kernel/request.ts";
+import { yielding } from "../layers/breath.ts";
 import { Fallback } from "../layers/failover/fallback.ts";
 import { InFlight } from "../layers/failover/in-flight.ts";
 import { isOutage, Outage, type OutageWork } from "../layers/failover/outage.ts";
@@ -41,6 +42,7 @@ export class LocalAway implements Away, OutageWork {
   readonly #sent = new Map<Flight, readonly StoreRequest[]>();
   readonly #instances: number;
   readonly #bookings = new Bookings();
+  readonly #yield = yielding();
   readonly #outage: Outage;
   #wasReached = false;
   /** Called when every booking was sent, for a client that is being closed. */
@@ -79,7 +81,7 @@ export class LocalAway implements Away, OutageWork {
   async decidesHere(endsAtMs: number): Promise<boolean> {
     if (this.seen.loading !== null) await this.seen.loading;
     const leftMs = await this.#outage.pass(endsAtMs);
-    if (leftMs > 0 || !this.#outage.isHeld) return this.#outage.state === "away";
+    if (leftMs > 0 || !this.#outage.isHeld) return this.#outage.state === "away" && this.#yield(true);
     // The call's time is over, and the service still gets bookings.
     return this.leave(
       new StoreError("unavailable", "the service gets the bookings that it missed", { transient: true }),

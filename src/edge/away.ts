@@ -4,6 +4,7 @@
 
 import { randomId } from "../ids.ts";
 import { monotonicClock, pauseAfter, sleep, systemClock } from "../clock.ts";
+import { yielding } from "../layers/breath.ts";
 import { Backlog, type OpenBatch } from "../layers/failover/backlog.ts";
 import { LocalDecisions } from "../layers/failover/local-decisions.ts";
 import { isOutage } from "../layers/failover/outage.ts";
@@ -116,6 +117,7 @@ export class AwayObjects {
   readonly #isolates: number;
   readonly #views = new Views();
   readonly #away = new Map<string, AwayObject>();
+  readonly #yield = yielding();
 
   /** @param isolates how many isolates may ask the same objects */
   constructor(isolates: number) {
@@ -133,7 +135,7 @@ export class AwayObjects {
     const answers =
       away === undefined || away.takesTurn()
         ? await this.#decideThere(name, requests, away, forCall.ask)
-        : requests.map((request) => away.admit(request));
+        : await this.#yield(requests.map((request) => away.admit(request)));
     const left = this.#away.get(name);
     if (left?.beginsLooking()) forCall.runLater(this.#lookFor(name, forCall.settle));
     return answers;

@@ -206,6 +206,23 @@ describe("clients whose service is unreachable", () => {
     assert.deepEqual([back.booked, back.dropped], [1 + 4, 0]);
   });
 
+  it("let the rest of their process go on while they decide", async () => {
+    const { instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    await cut(instance);
+    let isOver = false;
+    setImmediate(() => {
+      isOver = true;
+    });
+    let decided = 0;
+    while (!isOver && decided < 5_000) {
+      await instance.limiter.consume({ tool: "search", session: "s1" });
+      decided++;
+    }
+    assert.ok(isOver, `${decided} calls were decided before anything else of the process had its turn`);
+    await heal(instances);
+  });
+
   it("have a share of what is left in each outage", async () => {
     const { server, instances } = await clients(1);
     const [instance] = instances as [Instance];

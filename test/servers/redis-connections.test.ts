@@ -242,7 +242,11 @@ describe("several servers, and serve", { ...ownServers, concurrency: true }, () 
         const decisions = await Promise.all(sessions.map((session) => ask(limiter, session)));
         return decisions.filter(({ degraded }) => degraded !== null).length;
       };
-      for (const limiter of limiters) assert.equal(await degradedOf(limiter), 0);
+      for (const limiter of limiters) {
+        // On a busy machine its first calls may be late.
+        for (const session of sessions) await recovered(limiter, session);
+        assert.equal(await degradedOf(limiter), 0);
+      }
       // Whichever server has the slot answers what the others send elsewhere.
       const master = cluster.servers.find((server) => !server.cli("GET", keyOnCluster("{s1}")).includes("MOVED"));
       proxies.get(master?.port ?? 0)?.silence();

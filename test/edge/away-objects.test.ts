@@ -1,4 +1,4 @@
-// What a limiter takes back while an object does not answer: units that it borrowed and no call used.
+// What an isolate decides while an object does not answer, and what it takes back then: units that it borrowed and no call used.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -13,6 +13,25 @@ const step = (event: StoreRequest["steps"][number]["event"]) => ({
 });
 const charge = (cost: number): StoreRequest => ({ mode: "judge", steps: [step({ type: "charge", cost })] });
 const read: StoreRequest = { mode: "peek", steps: [step({ type: "read" })] };
+
+describe("a call whose object is away", () => {
+  it("lets the rest of its isolate go on", async () => {
+    const away = new AwayObjects(2);
+    const ask = async () => {
+      throw new StoreError("unavailable", "away", { transient: true });
+    };
+    let isOver = false;
+    setImmediate(() => {
+      isOver = true;
+    });
+    let decided = 0;
+    while (!isOver && decided < 5_000) {
+      await away.decide("rate:1:{s1}", [charge(1)], { ask, settle: ask, runLater: () => {} });
+      decided++;
+    }
+    assert.ok(isOver, `${decided} calls were decided before anything else had its turn`);
+  });
+});
 
 describe("an undo", () => {
   it("is not booked as a charge when the object does not answer it", async () => {
