@@ -22,8 +22,8 @@ const STORE_PARTS = /^src\/store\/(batch|check|degraded|receipts|room|states|wid
 const NETWORK = /^src\/layers\/network\.ts$/;
 /** What a program says about failover, and what it is told. */
 const FAILOVER = /^src\/layers\/failover\/options\.ts$/;
-/** Where the time, timers, random numbers and ids come from. */
-const CLOCK = /^src\/(clock|deadlines|ids)\.ts$/;
+/** Where the time, timers, turns of the event loop, random numbers and ids come from. */
+const CLOCK = /^src\/(breath|clock|deadlines|ids)\.ts$/;
 /** What alone may ask the runtime for them. */
 const OF_RUNTIME = /^src\/(clock|ids)\.ts$/;
 /** What only they may use, so that a simulator decides what it does. A method of another object is no such call. */

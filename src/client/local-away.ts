@@ -8,7 +8,7 @@ import type { PolicyInput } from "../kernel/policy/input.ts";
 import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
 import type { Decision } from "../kernel/decision.ts";
 import type { Step, StoreRequest } from "../kernel/request.ts";
-import { yielding } from "../layers/breath.ts";
+import { yielding } from "../breath.ts";
 import { Fallback } from "../layers/failover/fallback.ts";
 import { InFlight } from "../layers/failover/in-flight.ts";
 import { isOutage, Outage, type OutageWork } from "../layers/failover/outage.ts";

@@ -4,7 +4,7 @@
 
 import { randomId } from "../ids.ts";
 import { monotonicClock, pauseAfter, sleep, systemClock } from "../clock.ts";
-import { yielding } from "../layers/breath.ts";
+import { yielding } from "../breath.ts";
 import { Backlog, type OpenBatch } from "../layers/failover/backlog.ts";
 import { LocalDecisions } from "../layers/failover/local-decisions.ts";
 import { isOutage } from "../layers/failover/outage.ts";

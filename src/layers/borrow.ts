@@ -29,7 +29,7 @@ import {
   withRetry,
 } from "./borrow/requests.ts";
 import { Returns } from "./borrow/returns.ts";
-import { yielding } from "./breath.ts";
+import { yielding } from "../breath.ts";
 import { askOne, unitsNeeded } from "./layer.ts";
 
 /** When the store forgets the loans of an instance that has died, ms. Their units stay used. */

@@ -6,7 +6,7 @@ import type { Clock } from "../clock.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import type { Layer, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
-import { yielding } from "./breath.ts";
+import { yielding } from "../breath.ts";
 import { askOne, isPlainCall } from "./layer.ts";
 
 /** Most denials that are kept. One more, and all are forgotten. */

@@ -14,7 +14,7 @@ import type { StoreRequest } from "../kernel/request.ts";
 import type { Batching, Layer, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import { type SharedStore, TermsError } from "../store/shared-store.ts";
-import { yielding } from "./breath.ts";
+import { yielding } from "../breath.ts";
 import { Backlog } from "./failover/backlog.ts";
 import { Heartbeat } from "./failover/heartbeat.ts";
 import { LocalDecisions } from "./failover/local-decisions.ts";

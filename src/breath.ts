@@ -1,7 +1,7 @@
 // Cached answers are returned at once. A loop that only awaits such answers would never leave the microtask queue, so that no timer
 // and no socket of the process had its turn.
 
-import { inNextTurn } from "../clock.ts";
+import { inNextTurn } from "./clock.ts";
 
 /** How many answers are given at once before one waits for a turn of the event loop. */
 const ANSWERS_IN_A_ROW = 256;
