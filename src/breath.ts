@@ -1,5 +1,5 @@
-// Cached answers are returned at once. A loop that only awaits such answers would never leave the microtask queue, so that no timer
-// and no socket of the process had its turn.
+// Some answers are given at once: kept denials, borrowed units, decisions without the store. A loop that only awaits such answers would
+// never leave the microtask queue, so that no timer and no socket of the process had its turn.
 
 import { inNextTurn } from "./clock.ts";
 

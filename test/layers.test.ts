@@ -47,7 +47,7 @@ const layers: Record<string, Layer> = {
     ],
   },
   "store and clock": {
-    files: /^src\/(store\/(?!api)|(clock|deadlines|ids)\.ts$)/,
+    files: /^src\/(store\/(?!api)|(breath|clock|deadlines|ids)\.ts$)/,
     may: [KERNEL, CLOCK, FAILOVER, /^src\/store\//],
   },
   "store entry": { files: /^src\/store\/api\.ts$/, may: [KERNEL, CLOCK, NETWORK, /^src\/store\//] },

@@ -11,7 +11,6 @@ const NODE_ALONE = /\b(Buffer|setImmediate|require|__dirname)\b|\bprocess\./;
 const KNOWN: Readonly<Record<string, string>> = {
   "src/clock.ts": "asks first whether setImmediate is there",
   "src/layers/batch.ts": "gathers by setImmediate: for the stores of Node",
-  "src/layers/breath.ts": "waits by setImmediate: before the stores of Node",
   "src/limiter/listener.ts": "warns by process where there is one",
 };
 
