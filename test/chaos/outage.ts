@@ -54,7 +54,7 @@ export function openInstance(
 /** Whether an instance decided by itself at an instant. */
 export function wasAway({ events, eventsAtMs }: Instance, atMs: number): boolean {
   const last = eventsAtMs.findLastIndex(
-    (saidMs, i) => saidMs <= atMs && /^store-(away|back)$/.test(events[i]?.type ?? ""),
+    (saidMs, i) => saidMs <= atMs && /^store\.(unreachable|recovered)$/.test(events[i]?.type ?? ""),
   );
   return events[last]?.type === "store.unreachable";
 }

@@ -16,11 +16,11 @@ const POLICY: PolicyInput = {
   ],
 };
 
-function instanceOf(store: DividedRemote, failover: FailoverOptions = {}) {
+function instanceOf(store: DividedRemote, failover: FailoverOptions = {}, policy = POLICY) {
   const events: LimiterEvent[] = [];
   let heard: () => void = () => {};
   const limiter = createLimiter({
-    policy: POLICY,
+    policy,
     store,
     failover: { deadlineMs: 10_000, ...failover },
     onEvent: (event) => {
@@ -111,6 +111,51 @@ describe("a unit that is away", () => {
     const usages = await limiter.usage({ user: "u3" });
     assert.equal(usages.find(({ limit }) => limit === "per-user")?.used, 1 + 1);
     assert.equal(await usedBy("s2"), 10);
+    await limiter.close();
+  });
+
+  it("does not fail a call that another unit denies, nor a peek", async () => {
+    const store = new DividedRemote(4, clock);
+    const { limiter, admitted } = instanceOf(store, { instances: 2 });
+    const call = { tool: "search", session: "s2", user: "u3" };
+    assert.equal((await limiter.consume(call)).allowed, true);
+    assert.equal(await admitted("s2", 9), 9);
+    at(store, 3).fault = "lose-request";
+    for (let i = 0; i < 3; i++) {
+      const { allowed, verdicts } = await limiter.consume(call);
+      assert.deepEqual(
+        [allowed, verdicts.map(({ limit, allowed }) => [limit, allowed])],
+        [
+          false,
+          [
+            ["per-session", false],
+            ["per-user", true],
+          ],
+        ],
+      );
+    }
+    assert.equal((await limiter.peek(call)).allowed, false);
+    assert.equal((await limiter.peek({ ...call, session: "s1" })).allowed, true);
+    await limiter.close();
+  });
+
+  it("does not keep a call's answer from its retry, also where a third unit denies by then", async () => {
+    const store = new DividedRemote(4, clock);
+    const policy: PolicyInput = {
+      version: 1,
+      limits: [
+        { name: "per-session", per: ["session"], quota: 10 },
+        { name: "per-user", per: ["user"], quota: 1, onMissing: "skip" },
+        { name: "per-tool", per: ["tool"], quota: 100 },
+      ],
+    };
+    const { limiter } = instanceOf(store, { instances: 2 }, policy);
+    const call = { tool: "t1", session: "s2", user: "u3", idempotencyKey: "k1" };
+    assert.equal((await limiter.consume(call)).allowed, true);
+    at(store, 1).fault = "lose-request";
+    assert.notEqual((await limiter.consume({ tool: "t1", session: "s2" })).degraded, null);
+    const again = await limiter.consume(call);
+    assert.deepEqual([again.allowed, again.replayed, again.degraded], [true, true, null]);
     await limiter.close();
   });
 
