@@ -44,8 +44,8 @@ export function unbooked(reply: StoreReply, { request }: Group): StoreReply {
   return { ...reply, steps };
 }
 
-/** A reply as that of a read: it judges nothing. */
-export function asStanding(reply: StoreReply): StoreReply {
+/** A reply as that of a read: it judges nothing, also where this process gave it. */
+export function asStanding({ degraded: _, ...reply }: StoreReply): StoreReply {
   const steps = reply.steps.map((step) => ({ ...step, allowed: true, retryAfterMs: 0 }));
   return { ...reply, allowed: true, steps };
 }

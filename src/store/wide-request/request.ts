@@ -3,7 +3,7 @@
 
 import { randomId } from "../../ids.ts";
 import type { Step, StepEvent, StoreReply, StoreRequest } from "../../kernel/request.ts";
-import { StoreError } from "../error.ts";
+import { StoreError, tooFewReplies } from "../error.ts";
 import { endsCall } from "../room.ts";
 import type { StoreAnswer } from "../store.ts";
 import { type Group, isGivenBack, stagesOf } from "./groups.ts";
@@ -93,8 +93,8 @@ export class WideRequest {
     const after = this.#groups.slice(replies.length);
     const kept = yield* this.#keptAnswer(after.at(-1));
     if (kept !== null) {
-      const between = yield* ask(after.slice(0, -1).map(asRead));
-      return this.#replayed([...before, ...between], kept);
+      const between = yield* peek(after.slice(0, -1));
+      return this.#replayed([...before, ...between.map(({ now }) => now)], kept);
     }
     const peeked = yield* peek(after);
     return this.#merge([...before, ...peeked.map(standing)]);
@@ -169,13 +169,23 @@ function* ask(asked: readonly Ask[]): Asking<readonly StoreReply[]> {
   return answers as readonly StoreReply[];
 }
 
+/** A shard that this process decides for judges, but cannot be read: it stands as it would without the call. */
 function* peek(groups: readonly Group[]): Asking<GroupReplies[]> {
   const asked = groups.flatMap(({ shard, request: { once: _, ...request } }) => [
     { shard, request: { ...request, mode: "peek" } as const },
     { shard, request: readOf(request) },
   ]);
-  const replies = yield* ask(asked);
-  return groups.map((_, n) => ({ booked: replies[2 * n] as StoreReply, now: replies[2 * n + 1] as StoreReply }));
+  const answers = asked.length === 0 ? [] : yield asked;
+  return groups.map((group, n) => {
+    const booked = replyIn(answers[2 * n]);
+    const now = answers[2 * n + 1];
+    return { booked, now: StoreError.isInstance(now) ? unbooked(booked, group) : replyIn(now) };
+  });
+}
+
+function replyIn(answer: StoreAnswer | undefined): StoreReply {
+  if (answer === undefined || StoreError.isInstance(answer)) throw answer ?? tooFewReplies();
+  return answer;
 }
 
 /** Whether shards still have all holds that groups end. */
