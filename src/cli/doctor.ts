@@ -3,6 +3,7 @@
 import { Command } from "commander";
 import { monotonicClock } from "../clock.ts";
 import { StoreError } from "../store/error.ts";
+import { isDivided } from "../store/shared-store.ts";
 import type { SetupCheck, Store } from "../store/store.ts";
 import { withStoreOption } from "./defaults.ts";
 import { EXIT } from "./exit.ts";
@@ -26,40 +27,66 @@ export function doctorCommand(): Command {
     .action(doctor);
 }
 
-async function doctor({ store: url, json }: DoctorOptions): Promise<void> {
-  const store = storeLabel(url);
-  try {
-    const { timesMs, checks } = await examine(url);
-    const [medianMs, worstMs] = [percentileMs(timesMs, 0.5), percentileMs(timesMs, 1)];
-    if (json) console.log(JSON.stringify({ store, reachable: true, medianMs, worstMs, checks }));
-    else {
-      const latency = `${medianMs} ms at the median, ${worstMs} ms at worst, of ${REQUESTS} empty requests`;
-      console.log(
-        formatList([["store", store], ["reachable", "yes"], ["latency", latency], ...checks.map(formatCheck)]),
-      );
-    }
-    if (checks.some(({ problem }) => problem !== null)) process.exitCode = EXIT.finding;
-  } catch (error) {
-    if (json && StoreError.isInstance(error)) {
-      console.log(JSON.stringify({ store, reachable: false, code: error.code, problem: error.message }));
-    }
+interface Findings {
+  /** Of each empty request; none where one failed. */
+  readonly timesMs: readonly number[];
+  readonly checks: readonly SetupCheck[];
+  /** With which such a request failed. */
+  readonly error?: unknown;
+}
+
+async function doctor({ store: url, json = false }: DoctorOptions): Promise<void> {
+  const label = storeLabel(url);
+  const found = await examine(url).catch((error): Findings => ({ timesMs: [], checks: [], error }));
+  const { checks, error } = found;
+  if (error !== undefined) {
+    printUnreachable(label, found, json);
     throw error;
+  }
+  printReachable(label, found, json);
+  if (checks.some(({ problem }) => problem !== null)) process.exitCode = EXIT.finding;
+}
+
+function printReachable(store: string, { timesMs, checks }: Findings, json: boolean): void {
+  const [medianMs, worstMs] = [percentileMs(timesMs, 0.5), percentileMs(timesMs, 1)];
+  if (json) {
+    console.log(JSON.stringify({ store, reachable: true, medianMs, worstMs, checks }));
+    return;
+  }
+  const latency = `${medianMs} ms at the median, ${worstMs} ms at worst, of ${REQUESTS} empty requests`;
+  console.log(formatList([["store", store], ["reachable", "yes"], ["latency", latency], ...checks.map(formatCheck)]));
+}
+
+function printUnreachable(store: string, { checks, error }: Findings, json: boolean): void {
+  if (json && StoreError.isInstance(error)) {
+    const { code, message: problem } = error;
+    console.log(JSON.stringify({ store, reachable: false, code, problem, ...(checks.length === 0 ? {} : { checks }) }));
+  } else if (!json && checks.length > 0) {
+    console.log(formatList([["store", store], ["reachable", "no"], ...checks.map(formatCheck)]));
   }
 }
 
-async function examine(url: string): Promise<{ timesMs: number[]; checks: readonly SetupCheck[] }> {
+async function examine(url: string): Promise<Findings> {
   const { store, close } = await openStore(url, "existing");
   try {
-    const timesMs: number[] = [];
-    for (let i = 0; i < REQUESTS; i++) {
-      const startedMs = monotonicClock.nowMs();
-      await askNothing(store);
-      timesMs.push(monotonicClock.nowMs() - startedMs);
-    }
-    return { timesMs, checks: await checksOf(store) };
+    return { timesMs: await timesOf(store), checks: await checksOf(store) };
+  } catch (error) {
+    // Where a part of a cluster is away, the setup says which.
+    const checks = isDivided(store) ? await store.setup?.().catch(() => []) : [];
+    return { timesMs: [], checks: checks ?? [], error };
   } finally {
     await close();
   }
+}
+
+async function timesOf(store: Store): Promise<number[]> {
+  const timesMs: number[] = [];
+  for (let i = 0; i < REQUESTS; i++) {
+    const startedMs = monotonicClock.nowMs();
+    await askNothing(store);
+    timesMs.push(monotonicClock.nowMs() - startedMs);
+  }
+  return timesMs;
 }
 
 /** A store that answers and does not let this user read its setup has a problem, and is reached. */

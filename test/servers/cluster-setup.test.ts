@@ -242,7 +242,7 @@ describe("the setup of a cluster", ownServers, () => {
     });
   });
 
-  it("has a problem where slots have no server, and doctor exits with 1", async () => {
+  it("has a problem where a slot has no server, and doctor exits with 1", async () => {
     const slot = cluster.cli("CLUSTER", "KEYSLOT", "a");
     // A server may hear of the slot's old owner once more.
     await eventually("no server knows of the slot", () => {
@@ -254,12 +254,33 @@ describe("the setup of a cluster", ownServers, () => {
       assert.equal(slots?.value, "16383 of 16384, on 3 masters");
       assert.equal(slots?.problem, `no server has these slots: ${slot}. Assign them with redis-cli --cluster fix`);
     }
+    const { status, stdout } = await doctor();
+    assert.match(
+      stdout,
+      /\nreachable +yes\n[^]*\nslots +16383 of 16384, on 3 masters; PROBLEM: no server has these slots: /,
+    );
+    assert.equal(status, 1);
+  });
+
+  it("says why a cluster refuses all calls, and doctor exits with 3", async () => {
     await withSettings("cluster-require-full-coverage", "yes", async () => {
+      await eventually("all servers refuse", () =>
+        running().every((server) => server.cli("CLUSTER", "INFO").includes("cluster_state:fail")),
+      );
       const { status, stdout, stderr } = await doctor();
-      assert.match(stdout, /\nslots +16383 of 16384, on 3 masters; PROBLEM: no server has these slots: /, stderr);
+      assert.match(
+        stdout,
+        /\nreachable +no\nslots +16383 of 16384, on 3 masters; PROBLEM: no server has these slots: /,
+      );
       assert.match(stdout, /the whole cluster refuses calls/);
-      assert.equal(status, 1);
+      assert.match(stderr, /CLUSTERDOWN/);
+      assert.equal(status, 3);
+      const { checks, reachable } = JSON.parse((await doctor("--json")).stdout);
+      assert.deepEqual([checks[0].name, reachable], ["slots", false]);
     });
+    await eventually("no server refuses any more", () =>
+      running().every((server) => server.cli("CLUSTER", "INFO").includes("cluster_state:ok")),
+    );
   });
 
   it("has a problem where a master is down that has no replica, by each client", async () => {
@@ -281,14 +302,13 @@ describe("the setup of a cluster", ownServers, () => {
 /** Moves slots without keys. */
 async function giveSlots(slots: readonly number[], to: RedisServer): Promise<void> {
   const id = to.cli("CLUSTER", "MYID");
-  await Promise.all(
-    [to, ...masters].map(async (server) => {
-      const client = server.ioredis();
-      await Promise.all(slots.map((slot) => client.call("CLUSTER", "SETSLOT", slot, "NODE", id)));
-      client.disconnect();
-    }),
-  );
+  // Now the others believe it, and not the owner until now.
   to.cli("CLUSTER", "BUMPEPOCH");
+  for (const server of [to, ...masters.filter((each) => each !== to)]) {
+    const client = server.ioredis();
+    await Promise.all(slots.map((slot) => client.call("CLUSTER", "SETSLOT", slot, "NODE", id)));
+    client.disconnect();
+  }
   const isOwner = (nodes: string) => {
     const { slots: own = [] } = mastersIn(nodes).find(({ address }) => address === addressOf(to)) ?? {};
     return slots.every((slot) => own.some(([from, until]) => slot >= from && slot <= until));
