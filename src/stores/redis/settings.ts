@@ -72,7 +72,7 @@ function ioredisClusterProblems(options: ClientOptions): Problems {
   return problems;
 }
 
-/** Commands whose answer was lost with a connection. Elsewhere receipts see to it that they are charged once. */
+/** Commands whose answer was lost with a connection. Receipts see to it that charges are booked once; what is given back has none. */
 function sendsAgain(options: ClientOptions): boolean {
   // A cluster's client has another way to do so, which it has for commands whose server is gone.
   return (
