@@ -38,6 +38,8 @@ export function begin(fault: Fault, instances: readonly Instance[], around: Surr
       return () => {
         for (const { machine } of store.nodesOf(fault)) machine.goOn();
       };
+    case "move":
+      return store.move(fault);
     case "clock":
       instance?.jump(fault.jumpMs);
       return null;

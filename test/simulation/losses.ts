@@ -2,9 +2,11 @@
 // (a test compares the two). A loss of one call is in oracle.ts.
 
 import { type Entry, numberOf } from "./log.ts";
-import { type Booking, ENDING } from "./bookings.ts";
-import type { Account, Oracle } from "./oracle.ts";
-import { isInDoubt } from "./outages.ts";
+import type { Booking } from "./bookings.ts";
+import { CLUSTER_LOSSES, hasDied } from "./cluster/losses.ts";
+import { changeOf } from "./cluster/lost.ts";
+import type { Account, Decided, Oracle } from "./oracle.ts";
+import { isInDoubt, unitsOf } from "./outages.ts";
 import type { Run } from "./run.ts";
 import type { Fault, NamedBucket } from "./schedule.ts";
 import { isRefusal } from "./node.ts";
@@ -17,7 +19,7 @@ export interface Losses {
 }
 
 /** A row of the table in docs/failover.md: `when` is its first cell. */
-interface Loss {
+export interface Loss {
   readonly when: string;
   of(oracle: Oracle, account: Account): Losses;
 }
@@ -72,6 +74,7 @@ export const LOSSES: readonly Loss[] = [
       if (losses.length === 0) return NONE;
       const isTwice = (booking: Booking) => isHeld(booking) || losses.some((loss) => isInFlight(oracle, booking, loss));
       const more = bookings.filter(isTwice).reduce((sum, { most, mayBe }) => sum + Math.max(most, mayBe), 0);
+      if (oracle.run.store.isCluster) return { fewer: 0, more };
       // One instance that always lives has seen all of it, and gives it back.
       if (oracle.isOneAlone && !bookings.some(isHeld)) return { fewer: 0, more };
       const lastMs = Math.max(...losses.map(({ atMs, forMs }) => atMs + forMs));
@@ -119,7 +122,11 @@ export const LOSSES: readonly Loss[] = [
   },
   {
     when: "a process dies while it decides alone, and no journal is read by another process, or its disk is full",
-    of: OF_ONE_CALL,
+    // In a cluster a unit may keep the answer of a call that the process decided alone for another unit.
+    of: (oracle, { bookings }) => {
+      const kept = oracle.run.store.isCluster ? bookings.filter(({ planned }) => hasDied(oracle, planned)) : [];
+      return { fewer: sumOf(kept), more: 0 };
+    },
   },
   {
     when: "a process ends while its disk is full, or its machine loses the last writes, after it has booked what its journal has",
@@ -140,28 +147,8 @@ export const LOSSES: readonly Loss[] = [
     of: OF_ONE_CALL,
   },
   { when: "a client gets no answer to a call, and the call is then denied or fails", of: OF_ONE_CALL },
-  {
-    when: "two processes end a hold over several units of a cluster at the same time",
-    of: (oracle, { bookings }) => {
-      const twice = oracle.run.store.isCluster ? bookings.filter((booking) => isEndedTwice(oracle, booking)) : [];
-      return { fewer: 0, more: twice.reduce((sum, { mayBe }) => sum + mayBe, 0) };
-    },
-  },
+  ...CLUSTER_LOSSES,
 ];
-
-/** How far the ends of a hold may be apart that meet at a unit, ms. */
-const MEET_WITHIN_MS = 5_000;
-
-/** Whether a call came twice under its key, and both have ended its hold at about the same time. */
-function isEndedTwice(oracle: Oracle, { planned }: Booking): boolean {
-  if (!("call" in planned) || !ENDING.has(planned.verb) || !oracle.comesTwice(planned)) return false;
-  const { idempotencyKey } = planned.call;
-  const times = oracle.run.log
-    .of("ended")
-    .filter(({ planned: other }) => "call" in other && other.call.idempotencyKey === idempotencyKey)
-    .map(({ atMs }) => atMs);
-  return times.length > 1 && Math.max(...times) - Math.min(...times) < MEET_WITHIN_MS;
-}
 
 /** What the oracle does not follow: what was admitted before a reset is gone, if it was booked by then. */
 const UNJUDGED: Loss = {
@@ -211,8 +198,15 @@ function isHeld({ planned }: Booking): boolean {
 
 /** Units that the store may have had for a while: of a hold, or of a call that was denied when its answer was lost. */
 function gaveBack(oracle: Oracle, booking: Booking): number {
-  const { admitted, mayBe } = booking;
-  return Math.max(isHeld(booking) ? admitted : 0, mayBeTakenBack(oracle, booking) ? mayBe : 0);
+  const { admitted, mayBe, decided } = booking;
+  const isBack =
+    mayBeTakenBack(oracle, booking) || (decided !== null && !decided.decision.allowed && isWide(oracle, decided));
+  return Math.max(isHeld(booking) ? admitted : 0, isBack ? mayBe : 0);
+}
+
+/** Whether a call is over several units of a cluster: what one of them has booked is given back where another one denies it. */
+function isWide(oracle: Oracle, decided: Decided): boolean {
+  return unitsOf(oracle, decided).size > 1;
 }
 
 /** Whether the store may have booked a call that failed for its caller, or was denied alone, at first or in the end. */
@@ -273,9 +267,10 @@ export function expectedExtra(oracle: Oracle, account: Account): number {
   const { capacity, key } = account;
   // What the store will never book of an outage is free again after it.
   let extra = [REFUSED, DAMAGED].reduce((sum, loss) => sum + loss.of(oracle, account).fewer, 0);
+  extra += changeOf(oracle, account, isOneAlone).lost;
   for (const change of changesOf(oracle, key)) extra += change.verb === "grant" ? change.units : capacity;
   for (const fault of run.schedule.faults) {
-    const isLoss = fault.type === "restart" && fault.agoMs !== 0 && !isOneAlone;
+    const isLoss = fault.type === "restart" && fault.agoMs !== 0 && !isOneAlone && !run.store.isCluster;
     if (isLoss || fault.type === "server-clock") extra += capacity;
   }
   return extra;

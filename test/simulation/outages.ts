@@ -1,12 +1,15 @@
 // When instances decided without the store, from the events of a run.
 
-import type { Asked } from "./log.ts";
+import { type Asked, numberOf } from "./log.ts";
+import { ENDING } from "./bookings.ts";
 import type { Decided, Oracle } from "./oracle.ts";
 import type { Run } from "./run.ts";
 
 /** A time in which one life of a process decided without the store. */
 export interface Away {
   readonly on: string;
+  /** Of a cluster, the unit; `null`: all of the store, or of a client, its services. */
+  readonly unit: number | null;
   readonly fromMs: number;
   /** `null`: it never came back. */
   untilMs: number | null;
@@ -14,16 +17,21 @@ export interface Away {
   hasEnded: boolean;
 }
 
-export function awayTimes({ log, instances }: Run): Away[] {
+export function awayTimes({ log, store, instances }: Run): Away[] {
   const times: Away[] = [];
-  const open = (on: string) => times.find((time) => time.on === on && time.untilMs === null);
+  const change = (on: string, unit: number | null, isAway: boolean, atMs: number) => {
+    const open = times.find((time) => time.on === on && time.unit === unit && time.untilMs === null);
+    if (isAway && open === undefined) times.push({ on, unit, fromMs: atMs, untilMs: null, hasEnded: false });
+    if (!isAway && open !== undefined) open.untilMs = atMs;
+  };
+  const hasUnits = (on: string) => store.isCluster && instances[numberOf(on)]?.plan.role !== "client";
   for (const entry of log.entries) {
-    if (entry.type !== "event") continue;
-    const { on, atMs, event } = entry;
-    if (event.type === "store.unreachable" && !open(on))
-      times.push({ on, fromMs: atMs, untilMs: null, hasEnded: false });
-    const time = open(on);
-    if (event.type === "store.recovered" && time !== undefined) time.untilMs = atMs;
+    const { atMs } = entry;
+    if (entry.type === "unit") change(entry.on, entry.unit, entry.isAway, atMs);
+    if (entry.type !== "event" || hasUnits(entry.on)) continue;
+    const { type } = entry.event;
+    if (type === "store.unreachable" || type === "store.recovered")
+      change(entry.on, null, type === "store.unreachable", atMs);
   }
   const living = new Set(instances.filter(({ program }) => program !== null).map(({ name }) => name));
   for (const time of times) time.hasEnded = !living.has(time.on);
@@ -70,7 +78,8 @@ export function hasLeftDuring({ away }: Oracle, { on, askedAtMs, atMs }: Asked &
 }
 
 /** Whether a process had reached the store by a time, since another one. Until then it has only its own clock. */
-export function hasReachedStore({ run, away }: Oracle, on: string, atMs: number, sinceMs = 0): boolean {
+export function hasReachedStore(oracle: Oracle, on: string, atMs: number, sinceMs = 0): boolean {
+  const { run, away } = oracle;
   const isThen = (ms: number) => sinceMs <= ms && ms <= atMs;
   const knew = run.log.of("decided").some((entry) => {
     const { degraded, verdicts } = entry.decision;
@@ -84,13 +93,22 @@ export function hasReachedStore({ run, away }: Oracle, on: string, atMs: number,
 /**
  * The outage in which an instance has decided a call alone. `undefined`: the store decided it, perhaps with units that were borrowed in
  * an outage; or, of a client, perhaps its service has.
+ *
+ * @param key of a cluster, whose unit was away. Default: any of the call's
  */
-export function outageOf(oracle: Oracle, entry: Decided): Away | undefined {
+export function outageOf(oracle: Oracle, entry: Decided, key?: string): Away | undefined {
   const { decision, on, askedAtMs, atMs } = entry;
   if (decision.degraded === null) return undefined;
   const untilMs = (time: Away) => time.untilMs ?? Number.POSITIVE_INFINITY;
-  const own = oracle.away.findLast((time) => time.on === on && time.fromMs <= atMs && atMs <= untilMs(time));
-  // The store may still have answered what was asked before.
+  const all = unitsOf(oracle, entry);
+  const units = key === undefined ? all : new Set([oracle.run.store.unitOf(key)]);
+  const isOf = ({ unit }: Away) => unit === null || units.has(unit);
+  const own = oracle.away.findLast(
+    (time) => time.on === on && isOf(time) && time.fromMs <= atMs && atMs <= untilMs(time),
+  );
+  // The store may still have answered what was asked before; of a call over several units, any of them.
+  if (own !== undefined && own.unit !== null && key !== undefined && askedAtMs <= own.fromMs && all.size > 1)
+    return undefined;
   if (own === undefined || (askedAtMs <= own.fromMs && mayBorrow(oracle, entry))) return undefined;
   // A service that is back may have decided it before.
   const sinceMs = Math.min(own.fromMs, askedAtMs);
@@ -98,6 +116,19 @@ export function outageOf(oracle: Oracle, entry: Decided): Away | undefined {
     (time) => !oracle.isClient(time.on) && time.fromMs <= untilMs(own) && sinceMs <= untilMs(time),
   );
   return oracle.isClient(on) && isBoth ? undefined : own;
+}
+
+/** The units that a call is about, under the policies that it may follow. */
+export function unitsOf(oracle: Oracle, { planned, policies }: Pick<Asked, "planned" | "policies">): Set<number> {
+  const { store } = oracle.run;
+  if (!("call" in planned) || !store.isCluster) return new Set([0]);
+  const { call } = planned;
+  const keys = policies.flatMap((policy) => oracle.matchesOf(call, policy).map(({ key }) => key));
+  // An answer that is kept is where the session is.
+  const kept = call.idempotencyKey === undefined && !ENDING.has(planned.verb) ? [] : [`{${call.session}}`];
+  // A call that no limit matches asks for nothing, of the unit of no key.
+  const all = [...(keys.length === 0 ? [""] : keys), ...kept];
+  return new Set(all.map((key) => store.unitOf(key)));
 }
 
 /** Whether a call may take units that were borrowed in advance. */

@@ -100,6 +100,15 @@ export type ServerFault = OfNodes &
     | { readonly type: "damage"; readonly atMs: number; readonly nth: number }
     | { readonly type: "server-clock"; readonly atMs: number; readonly jumpMs: number }
     | { readonly type: "server-pause"; readonly atMs: number; readonly forMs: number }
+    /** A unit moves to another node. Meanwhile its calls are to be tried again, or have no answer. */
+    | {
+        readonly type: "move";
+        readonly atMs: number;
+        readonly forMs: number;
+        readonly unit: number;
+        readonly to: number;
+        readonly answers: boolean;
+      }
   );
 
 export type FaultType = Fault["type"];

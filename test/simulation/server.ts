@@ -34,6 +34,8 @@ interface Change {
 export class StoreServer {
   /** Where it is: a unit may move. */
   node: StoreNode;
+  /** Whether it moves to another one, and what waits meanwhile. */
+  moving: { readonly answers: boolean; readonly waiting: (() => void)[] } | null = null;
   /** What it holds: buckets, answers, receipts, the mark. */
   readonly states = new Map<string, StoredState>();
   /** Keys whose values nothing can read. */
@@ -49,6 +51,8 @@ export class StoreServer {
   readonly #changes: Change[] = [];
   readonly #groups = new Map<string, Map<string, number>>();
   #marks = 0;
+  /** When the mark was made, in the world's time. */
+  markedAtMs = 0;
   /** By incarnation, the id of the process in which its mark was made. */
   readonly #madeBy = new Map<string, string>();
   /** Whether it began with a mark of an earlier server: then it has lost no more than its last writes. */
@@ -206,6 +210,7 @@ export class StoreServer {
     const incarnation = `m${++this.#marks}`;
     const mark = { kind: "mark", expiresAtMs: Number.MAX_SAFE_INTEGER, incarnation, lost } as const;
     this.#write(MARK_KEY, mark);
+    this.markedAtMs = this.#worldMs;
     return mark;
   }
 }

@@ -5,7 +5,7 @@ import type { StoredState } from "../../src/store/api.ts";
 import type { Act } from "./acts.ts";
 import { Machine } from "./machine.ts";
 import { StoreNode, type Successor } from "./node.ts";
-import type { ClusterPlan } from "./schedule.ts";
+import type { ClusterPlan, ServerFault } from "./schedule.ts";
 import { StoreServer } from "./server.ts";
 import type { World } from "./world.ts";
 
@@ -15,7 +15,11 @@ export interface Loss {
   readonly unit: number;
   readonly before: ReadonlyMap<string, StoredState>;
   readonly after: ReadonlyMap<string, StoredState>;
+  /** Whether that process knew the scripts already, or was given them by a sender that had not heard of it. */
+  isUnnoticed: boolean;
 }
+
+type Move = Extract<ServerFault, { type: "move" }>;
 
 export class SimulatedStore {
   readonly nodes: readonly StoreNode[];
@@ -65,16 +69,47 @@ export class SimulatedStore {
     return Math.max(...this.servers.map(({ largestBatch }) => largestBatch));
   }
 
+  /** Begins to move a unit to another node. Returns what ends it: if one of the nodes is not there, the unit stays. */
+  move({ unit, to, answers }: Move): () => void {
+    const server = this.at(unit);
+    const target = this.nodeAt(to);
+    const moving = { answers, waiting: [] as (() => void)[] };
+    server.moving = moving;
+    return () => {
+      const { node } = server;
+      if (server.moving === moving) {
+        server.moving = null;
+        if (node.isUp && target.isUp) server.node = target;
+      }
+      for (const go of moving.waiting) node.machine.world.after(0, node.machine, "message", go);
+    };
+  }
+
   /** Another process answers for a node, with what all its units held so many ms ago. */
   restart(node: StoreNode, agoMs: number | null, successor: Successor): void {
+    node.startAgain(successor);
+    const isUnnoticed = node.process.scripts.size > 0;
+    // It may even be the one that made the marks, from before another one that lost something.
+    for (const loss of this.losses) {
+      const server = this.at(loss.unit);
+      if (isUnnoticed && server.node === node && server.markedAtMs < loss.atMs) loss.isUnnoticed = true;
+    }
     for (const [unit, server] of this.servers.entries()) {
       if (server.node !== node) continue;
       const before = new Map(server.states);
       server.restart(agoMs, this.isCluster);
       const after = new Map(server.states);
-      if (this.isCluster && agoMs !== 0) this.losses.push({ atMs: node.machine.world.nowMs, unit, before, after });
+      const { nowMs: atMs } = node.machine.world;
+      if (this.isCluster && agoMs !== 0) this.losses.push({ atMs, unit, before, after, isUnnoticed });
     }
-    node.startAgain(successor);
+  }
+
+  /** A process got its scripts from a sender that had renewed all marks before it answered. */
+  loadedBlindly(node: StoreNode): void {
+    const { sinceMs } = node.process;
+    for (const loss of this.losses) {
+      if (this.at(loss.unit).node === node && loss.atMs >= sinceMs) loss.isUnnoticed = true;
+    }
   }
 }
 

@@ -117,7 +117,9 @@ export class LocalDecisions {
       return reply;
     });
     if (number === null) return replies;
-    const isAdmitted = (reply: StoreAnswer | undefined) => !StoreError.isInstance(reply) && reply?.allowed === true;
+    // What was admitted here under its key is booked by itself.
+    const isAdmitted = (reply: StoreAnswer | undefined) =>
+      !StoreError.isInstance(reply) && reply?.allowed === true && reply.replay === undefined;
     const settled = requests.map((request, i) => asSettled(request, isAdmitted(replies[i]), atMs, flows[i]));
     try {
       this.#backlog.addDoubtful(number, settled, atMs);

@@ -1,8 +1,7 @@
 // One request over several shards, as a conversation: it says what it asks which shards, gets their answers, and says what it asks
 // next. Who holds the conversation sends what several requests ask one shard together.
 
-import { randomId } from "../../ids.ts";
-import type { Step, StepEvent, StoreReply, StoreRequest } from "../../kernel/request.ts";
+import type { Step, StoreReply, StoreRequest } from "../../kernel/request.ts";
 import { StoreError, tooFewReplies } from "../error.ts";
 import { endsCall } from "../room.ts";
 import type { StoreAnswer } from "../store.ts";
@@ -16,6 +15,12 @@ export type Ask = Pick<Group, "shard" | "request">;
 export type Conversation = Generator<readonly Ask[], StoreReply, readonly StoreAnswer[]>;
 /** A part of one. */
 type Asking<Result> = Generator<readonly Ask[], Result, readonly StoreAnswer[]>;
+
+/** A step that is always denied, also without the store, so that its request books nothing where there is no answer. */
+const DENIED: Omit<Step, "bucket"> = {
+  limit: { algorithm: "budget", quota: 0, ttlMs: 1, ttlFrom: "first" },
+  event: { type: "charge", cost: 1 },
+};
 
 export class WideRequest {
   /** What gives back units of a call that is not allowed. Who sends it takes it out. */
@@ -83,8 +88,10 @@ export class WideRequest {
     if (replay === undefined) return this.#merge([...(yield* ask(others)), reply]);
     const isSame = replay.request === this.#request.once?.request;
     const held = isSame ? yield* areHeld(others) : [];
-    const ended = yield* ask(others.map((group, i) => (held[i] === true ? group : asRead(group))));
-    return this.#replayed(ended, reply);
+    const ended = yield* ask(others.filter((_, i) => held[i] === true));
+    const read = yield* peek(others.filter((_, i) => held[i] !== true));
+    const replies = others.map((_, i) => (held[i] === true ? ended.shift() : read.shift()?.now) as StoreReply);
+    return this.#replayed(replies, reply);
   }
 
   /** Of a call that one shard denies: the others are as if it had not been made. Those that were not asked say how they stand. */
@@ -103,11 +110,8 @@ export class WideRequest {
   /** The answer that a shard keeps for this request: one of a call that was allowed stays, whatever has been used since. */
   *#keptAnswer(group: Group | undefined): Asking<StoreReply | null> {
     const { once } = group?.request ?? {};
-    const [first] = this.#request.steps;
-    if (group === undefined || once === undefined || first === undefined) return null;
-    // It is always denied, and so it books nothing where there is no answer.
-    const unknown: StepEvent = { type: "extend", id: randomId(), leaseMs: 1 };
-    const steps = [{ bucket: `${once.key}:none`, limit: first.limit, event: unknown }];
+    if (group === undefined || once === undefined) return null;
+    const steps = [{ ...DENIED, bucket: `${once.key}:none` }];
     const [reply] = yield* ask([{ shard: group.shard, request: { mode: "judge", steps, once } }]);
     return reply?.replay === undefined ? null : reply;
   }
@@ -162,11 +166,11 @@ export class WideRequest {
 }
 
 /** Asks shards at once. Throws the error of the first that fails. */
-function* ask(asked: readonly Ask[]): Asking<readonly StoreReply[]> {
+function* ask(asked: readonly Ask[]): Asking<StoreReply[]> {
   const answers = asked.length === 0 ? [] : yield asked;
   const error = answers.find((answer) => StoreError.isInstance(answer));
   if (error !== undefined) throw error;
-  return answers as readonly StoreReply[];
+  return [...answers] as StoreReply[];
 }
 
 /** A shard that this process decides for judges, but cannot be read: it stands as it would without the call. */
@@ -198,10 +202,8 @@ function* areHeld(groups: readonly Group[]): Asking<boolean[]> {
     return { shard, request: { mode: "peek", steps } as const };
   });
   const replies = yield* ask(asked);
-  // A step that denies no call says so, too, where its hold has ended.
-  return replies.map(({ steps }) => steps.length > 0 && steps.every(({ allowed }) => allowed));
-}
-
-function asRead({ shard, request }: Group): Ask {
-  return { shard, request: readOf(request) };
+  // A step that denies no call says so, too, where its hold has ended. What decides for a shard that is away does not know.
+  return replies.map(
+    ({ steps, degraded }) => degraded === undefined && steps.length > 0 && steps.every(({ allowed }) => allowed),
+  );
 }

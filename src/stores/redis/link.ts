@@ -41,11 +41,13 @@ export class RedisLink {
   sendWithin(leftMs: number, isAwaited = true): Send {
     const { deadlineMs } = this;
     const endsAtMs = monotonicClock.nowMs() + leftMs;
-    return (...command) => {
+    const within = <Value>(ask: () => Promise<Value>): Promise<Value> => {
       const ms = endsAtMs - monotonicClock.nowMs();
       if (ms <= 0) return Promise.reject(new LateError(deadlineMs));
-      return this.#deadlines.within(ms, this.#route.send(...command), { deadlineMs, isAwaited });
+      return this.#deadlines.within(ms, ask(), { deadlineMs, isAwaited });
     };
+    const send: Send = (...command) => within(() => this.#route.send(...command));
+    return Object.assign(send, { within });
   }
 
   async setup(): Promise<readonly SetupCheck[]> {

@@ -3,7 +3,7 @@
 import { within } from "../../deadlines.ts";
 
 /** A unit that gives no answer for so long is not renewed, and then no script is loaded. */
-const RENEWED_WITHIN_MS = 5_000;
+export const RENEWED_WITHIN_MS = 5_000;
 
 export class Renewals {
   readonly #renew: () => Promise<unknown>;

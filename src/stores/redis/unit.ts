@@ -115,7 +115,7 @@ export class RedisUnit implements SharedStore {
 
   #run(part: Part, send: Send): Promise<StoreAnswer[]> {
     const call = this.#calls.of(part);
-    const beforeLoad = part.terms?.incarnation === undefined ? this.#mayLoad : this.#serverHasForgotten;
+    const beforeLoad = part.terms?.incarnation === undefined ? () => this.#mayLoad(send) : this.#serverHasForgotten;
     const answered = this.#ask(this.#apply, call, send, beforeLoad);
     return answered.then((answer) => scriptReplies(part, call.keys, answer as unknown[]), this.#link.fail);
   }
@@ -148,9 +148,10 @@ export class RedisUnit implements SharedStore {
    * Another unit of a server that does not know the script may have a mark that is out of date. While the server does not know the
    * script it refuses batches for that unit too; so the marks are renewed before it gets to know it.
    */
-  readonly #mayLoad = async (): Promise<void> => {
-    await this.#among?.renewAll();
-  };
+  async #mayLoad({ within }: Send): Promise<void> {
+    const renew = async () => this.#among?.renewAll();
+    await (within === undefined ? renew() : within(renew));
+  }
 
   /**
    * A server that does not know the script has been started, or has taken over, since the last beat. So the incarnation that the

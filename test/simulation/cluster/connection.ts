@@ -22,7 +22,7 @@ import type { Machine } from "../machine.ts";
 import type { Network } from "../network.ts";
 import type { SimulatedStore } from "../store.ts";
 import { prefixOf } from "./beat-script.ts";
-import { DEADLINE_MS, SimulatedLink } from "./link.ts";
+import { DEADLINE_MS, type Renewed, SimulatedLink } from "./link.ts";
 
 /** What is at the other end. */
 interface ClusterSide {
@@ -45,9 +45,13 @@ export class ClusterConnection implements DividedStore {
 
   constructor(machine: Machine, { network, store, census }: ClusterSide, batching: Batching) {
     this.batching = batching;
-    const renewals = new Renewals(() => Promise.all(this.#units.map((unit) => unit.renew())));
+    const renewed: Renewed = { beganMs: null };
+    const renewals = new Renewals(() => {
+      renewed.beganMs = machine.world.nowMs;
+      return Promise.all(this.#units.map((unit) => unit.renew()));
+    });
     this.#units = store.servers.map((_, unit) => {
-      const link = new SimulatedLink(machine, network, store, unit);
+      const link = new SimulatedLink(machine, network, store, unit, renewed);
       const place = { prefix: prefixOf(unit), slot: unit, counts: countsAt(unit), renewAll: () => renewals.run() };
       const redis = new RedisUnit(link as unknown as RedisLink, place);
       return new UnitConnection(redis, link, machine, countsAt(unit) ? census : null, batching);
@@ -84,7 +88,8 @@ export class ClusterConnection implements DividedStore {
   }
 }
 
-function countsAt(unit: number): boolean {
+/** Whether a unit counts the instances. */
+export function countsAt(unit: number): boolean {
   return unit < HOMES;
 }
 

@@ -2,12 +2,14 @@
 // runs them if it knows them. What a script decides the simulated server does (server.ts); when it is asked, which script is loaded and
 // when, is decided by the code under test (src/stores/redis/unit.ts).
 
-import { within } from "../../../src/deadlines.ts";
+import { monotonicClock } from "../../../src/clock.ts";
+import { LateError, within } from "../../../src/deadlines.ts";
 import { type StoreAnswer, StoreError, type StoreRequest, type Terms } from "../../../src/store/api.ts";
 import type { Send } from "../../../src/stores/redis/client.ts";
 import { redisError } from "../../../src/stores/redis/errors.ts";
 import type { Machine } from "../machine.ts";
 import type { Network } from "../network.ts";
+import type { StoreNode } from "../node.ts";
 import type { StoreServer } from "../server.ts";
 import type { SimulatedStore } from "../store.ts";
 import { beatScript } from "./beat-script.ts";
@@ -33,6 +35,11 @@ export class Answered {
   }
 }
 
+/** When the last renewal of all marks of a process began; `null`: there was none. */
+export interface Renewed {
+  beganMs: number | null;
+}
+
 type Args = readonly (string | number)[];
 
 /** What a node says of a unit that it does not have any more. */
@@ -47,15 +54,17 @@ export class SimulatedLink {
   readonly #network: Network;
   readonly #store: SimulatedStore;
   readonly #unit: number;
+  readonly #renewed: Renewed;
   /** What the next script is to decide: commands are made at once. */
   #batch: Batch | null = null;
   #isClosed = false;
 
-  constructor(machine: Machine, network: Network, store: SimulatedStore, unit: number) {
+  constructor(machine: Machine, network: Network, store: SimulatedStore, unit: number, renewed: Renewed) {
     this.#machine = machine;
     this.#network = network;
     this.#store = store;
     this.#unit = unit;
+    this.#renewed = renewed;
   }
 
   /** Lets the unit ask for a batch. */
@@ -79,7 +88,14 @@ export class SimulatedLink {
 
   sendWithin(leftMs: number): Send {
     const { send } = this;
-    return (...command) => within(leftMs, send(...command));
+    const endsAtMs = monotonicClock.nowMs() + leftMs;
+    const inTime = async <Value>(ask: () => Promise<Value>): Promise<Value> => {
+      const ms = endsAtMs - monotonicClock.nowMs();
+      if (ms <= 0) throw new LateError(DEADLINE_MS);
+      return within(ms, ask());
+    };
+    const sent: Send = (...command) => inTime(() => send(...command));
+    return Object.assign(sent, { within: inTime });
   }
 
   readonly fail = (error: unknown): never => {
@@ -100,7 +116,10 @@ export class SimulatedLink {
     for (let times = 0; ; times++) {
       const server = this.#store.at(this.#unit);
       const { node } = server;
-      const run = () => {
+      const run = async () => {
+        const { moving } = server;
+        if (moving?.answers === true) throw new Error("TRYAGAIN Multiple keys request during rehashing of slot");
+        if (moving !== null) await new Promise<void>((go) => moving.waiting.push(go));
         if (server.node !== node) throw new Moved();
         return this.#run(server, batch, loads, name, args);
       };
@@ -114,13 +133,21 @@ export class SimulatedLink {
     }
   }
 
+  /** Whether a node's process has come after the last renewal of all marks had begun. */
+  #isBlind({ process }: StoreNode): boolean {
+    const { beganMs } = this.#renewed;
+    return beganMs !== null && beganMs <= process.sinceMs;
+  }
+
   /** On the node. */
   #run(server: StoreServer, batch: Batch | null, loads: boolean, name: ScriptName, args: Args): unknown {
     const { node } = server;
     node.refuse();
     const { scripts } = node.process;
-    if (loads) scripts.add(digestOf(name));
-    else if (!scripts.has(digestOf(name))) throw new Error("NOSCRIPT No matching script");
+    if (loads) {
+      if (name === "apply" && this.#isBlind(node)) this.#store.loadedBlindly(node);
+      scripts.add(digestOf(name));
+    } else if (!scripts.has(digestOf(name))) throw new Error("NOSCRIPT No matching script");
     if (name === "beat") return beatScript(server, args);
     if (batch === null) return [server.nowMs()];
     return new Answered(server.book(batch.requests, batch.terms, this.#machine.name));

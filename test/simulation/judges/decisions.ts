@@ -22,10 +22,10 @@ function* problemsOf(oracle: Oracle, entry: Decided): Generator<string> {
   // The policy of a client's service is not known here.
   if (oracle.isClient(on)) return;
   if (!allowed || decision.replayed || began !== ended || !("call" in planned)) return;
-  for (const { limit, allotment, price } of oracle.matchesOf(planned.call, ended)) {
+  for (const { key, limit, allotment, price } of oracle.matchesOf(planned.call, ended)) {
     if (limit.mode !== "enforce" || price === 0) continue;
     if (allotment.quota === 0) yield `is allowed by ${limit.name}, whose quota is 0`;
-    if (outageOf(oracle, entry) !== undefined && !limit.isBorrowing && limit.onStoreError === "deny")
+    if (outageOf(oracle, entry, key) !== undefined && !limit.isBorrowing && limit.onStoreError === "deny")
       yield `is allowed by ${limit.name} without the store: it has onStoreError deny`;
   }
 }

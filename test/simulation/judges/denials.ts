@@ -6,7 +6,7 @@ import { expectedLosses } from "../losses.ts";
 import type { Account, Decided, Oracle } from "../oracle.ts";
 import { isInDoubt } from "../outages.ts";
 import type { FaultType, PlannedCall } from "../schedule.ts";
-import { isLasting } from "./count.ts";
+import { isLasting } from "../used.ts";
 
 const USED_BEFORE_DENIAL = 0.95;
 /** How soon borrowed units that no call uses are back in the store, ms. */

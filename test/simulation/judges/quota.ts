@@ -7,7 +7,7 @@ import type { Account, Decided, Oracle } from "../oracle.ts";
 import { numberOf } from "../log.ts";
 import { BEGIN_MS } from "../machine.ts";
 import { type Away, hasReachedStore, isInDoubt, type Outage, outageOf, outagesOf } from "../outages.ts";
-import { isLasting } from "./count.ts";
+import { isLasting } from "../used.ts";
 import { instancesKnown } from "./shares.ts";
 import { overshootOf } from "./stated.ts";
 import { sharesOfTooFew } from "./too-few.ts";
@@ -175,6 +175,8 @@ function overshootsIn(oracle: Oracle, outage: Outage): (key: string) => number {
     for (const { key, limit } of new Set(matches)) {
       // A limit that admits nothing meanwhile is never exceeded, whatever the others of the call are.
       if (limit.onStoreError === "deny") continue;
+      // Nor one in a unit of a cluster that the store decides for.
+      if (!isAwayIn(oracle, entry, key)) continue;
       for (const decider of decidersOf(oracle, entry))
         stated[decider].set(key, Math.max(stated[decider].get(key) ?? 0, overshoot));
     }
@@ -182,6 +184,16 @@ function overshootsIn(oracle: Oracle, outage: Outage): (key: string) => number {
   for (const [key, overshoot] of unheardOvershoots(oracle, outage))
     stated.instance.set(key, Math.max(stated.instance.get(key) ?? 0, overshoot));
   return (key) => (stated.client.get(key) ?? 0) + Math.max(stated.instance.get(key) ?? 0, together(key));
+}
+
+/** Whether the unit of a bucket was away for an instance while it decided a call. */
+function isAwayIn(oracle: Oracle, { on, askedAtMs, atMs }: Decided, key: string): boolean {
+  const { store } = oracle.run;
+  if (!store.isCluster || oracle.isClient(on)) return true;
+  const unit = store.unitOf(key);
+  return oracle.away.some(
+    (time) => time.on === on && time.unit === unit && time.fromMs <= atMs && askedAtMs <= (time.untilMs ?? atMs),
+  );
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import type { BucketUsage } from "tollgate";
 import { TermsError } from "../../../src/store/api.ts";
+import { RENEWED_WITHIN_MS } from "../../../src/stores/redis/renewals.ts";
 import type { Oracle } from "../oracle.ts";
 import { LAST_LOOK_MS, WELL_AFTER_MS } from "../run.ts";
 import type { Fault } from "../schedule.ts";
@@ -18,7 +19,9 @@ export function* recovery(oracle: Oracle): Generator<string> {
   const outages = run.schedule.faults.filter(({ type }) => type !== "full-disk");
   // A client may wait for a service that starts again after it has taken its time to close.
   const startsMs = run.log.of("started").map(({ atMs }) => atMs);
-  const wellMs = Math.max(0, ...outages.map(endOf), ...startsMs) + WELL_AFTER_MS;
+  // In a cluster no server is given the script before all units have answered, and the answer of one may have been lost.
+  const renewalMs = run.store.isCluster ? RENEWED_WITHIN_MS : 0;
+  const wellMs = Math.max(0, ...outages.map(endOf), ...startsMs) + WELL_AFTER_MS + renewalMs;
   for (const { on, fromMs, untilMs, hasEnded } of oracle.away) {
     if ((hasEnded && untilMs === null) || (oracle.hasNoService && oracle.isClient(on))) continue;
     // So has a journal that could not forget them before its process died.

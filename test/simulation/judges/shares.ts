@@ -7,12 +7,27 @@ import type { FaultType } from "../schedule.ts";
 import { isRefusal } from "../node.ts";
 import type { Account, Decided, Oracle } from "../oracle.ts";
 import { type Away, isInDoubt, outageOf } from "../outages.ts";
-import { isLasting } from "./count.ts";
+import { isLasting } from "../used.ts";
 
 /** What an instance has seen as used, and when. */
 interface Seen {
   readonly used: number;
   readonly atMs: number;
+}
+
+class History {
+  readonly #seen = new Map<string, Seen[]>();
+
+  add(bucket: string, seen: Seen): void {
+    const all = this.#seen.get(bucket) ?? [];
+    this.#seen.set(bucket, all);
+    all.push(seen);
+  }
+
+  /** What was seen last by a time. Answers that were under way then come later, and count beside it. */
+  by(bucket: string, atMs: number): Seen | undefined {
+    return this.#seen.get(bucket)?.findLast((seen) => seen.atMs <= atMs);
+  }
 }
 
 /** What an instance has admitted of a bucket in one outage. */
@@ -28,29 +43,29 @@ const CHANGES_USE: ReadonlySet<FaultType> = new Set(["restart", "damage", "serve
 
 export function* shares(oracle: Oracle): Generator<string> {
   const accounts = new Map([...oracle.accounts].filter(([, account]) => isJudged(oracle, account)));
-  const seen = new Map<string, Seen>();
+  const seen = new History();
   const alone = new Map<Away, Map<string, Alone>>();
   for (const entry of oracle.run.log.of("decided")) {
     const { planned, decision, on, policies } = entry;
     if (planned.verb !== "consume" || decision.replayed) continue;
-    const away = outageOf(oracle, entry);
-    if (decision.degraded !== null && (away === undefined || !decision.allowed)) continue;
     for (const match of oracle.matchesOf(planned.call, policies[1])) {
+      const away = outageOf(oracle, entry, match.key);
+      if (decision.degraded !== null && (away === undefined || !decision.allowed)) continue;
       const account = accounts.get(match.key);
       if (account === undefined) continue;
       const { atMs } = entry;
-      if (away === undefined) seen.set(`${on} ${match.key}`, { used: usedOf(entry, match), atMs });
+      if (away === undefined) seen.add(`${on} ${match.key}`, { used: usedOf(entry, match), atMs });
       else {
         const of = alone.get(away) ?? new Map<string, Alone>();
         alone.set(away, of);
-        const known = seen.get(`${on} ${match.key}`);
+        const known = seen.by(`${on} ${match.key}`, away.fromMs);
         const left = known && isUseKnown(oracle, account) ? known.used - takenBack(oracle, account, known.atMs) : 0;
         const sum = of.get(match.key) ?? { units: 0, again: 0, seen: Math.max(0, left) };
         of.set(match.key, sum);
         sum.units += match.price ?? 0;
         if (oracle.comesTwice(planned)) sum.again += match.price ?? 0;
         // When it is back it has booked them, and knows that they are used.
-        seen.set(`${on} ${match.key}`, { used: sum.seen + sum.units - sum.again, atMs });
+        seen.add(`${on} ${match.key}`, { used: sum.seen + sum.units - sum.again, atMs });
         const bound = Math.max(...policies.map((policy) => shareOf(oracle, entry, away, match.key, policy, sum.seen)));
         if (sum.units <= bound) continue;
         yield `${on} admits ${sum.units} units of ${match.key} alone, with the call ${planned.id}; its share is ${bound}`;

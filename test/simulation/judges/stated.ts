@@ -12,22 +12,24 @@ export function* stated(oracle: Oracle): Generator<string> {
     const bound = decision.degraded?.maxOvershoot ?? null;
     if (bound === null || decision.replayed || !("call" in planned)) continue;
     const { call } = planned;
-    const counts = othersOf(oracle, entry);
-    if (counts.length === 0) continue;
-    const leastBy = policies.flatMap((policy) => {
-      const matches = oracle.matchesOf(call, policy);
-      return counts.map((others) => Math.max(0, ...matches.map((match) => overshootOf(match, others))));
-    });
+    const leastBy = policies.map((policy) =>
+      Math.max(0, ...oracle.matchesOf(call, policy).map((match) => leastOvershoot(oracle, entry, match))),
+    );
     const least = Math.min(...leastBy);
-    if (bound < least)
-      yield `the call ${planned.id} on ${on} states an overshoot of ${bound}: ${counts.join(" or ")} others may add ${least}`;
+    if (bound < least) yield `the call ${planned.id} on ${on} states an overshoot of ${bound}: others may add ${least}`;
   }
 }
 
+/** By how much other instances may exceed a limit, if an instance decides alone about it. */
+function leastOvershoot(oracle: Oracle, entry: Decided, match: Match): number {
+  const counts = othersOf(oracle, entry, match.key);
+  return counts.length === 0 ? 0 : Math.min(...counts.map((others) => overshootOf(match, others)));
+}
+
 /** How many other instances share the limits, as an instance knew that decides alone: in an outage it may learn of more. */
-function othersOf(oracle: Oracle, entry: Decided): number[] {
+function othersOf(oracle: Oracle, entry: Decided, key: string): number[] {
   const { on, atMs } = entry;
-  const outage = outageOf(oracle, entry);
+  const outage = outageOf(oracle, entry, key);
   const first = outage === undefined ? null : instancesKnown(oracle, on, outage, atMs);
   if (outage === undefined || first === null) return [];
   const { census, schedule } = oracle.run;

@@ -36,7 +36,9 @@ function sharesIn(oracle: Oracle, entry: Decided): [key: string, Alone][] {
   const away = oracle.isClient(on) ? undefined : outageOf(oracle, entry);
   const instances = away === undefined ? null : instancesKnown(oracle, on, away, atMs);
   if (instances === null || !("call" in planned)) return [];
-  const matches = oracle.matchesOf(planned.call, policies[1]).filter(({ limit }) => limit.onStoreError === "share");
+  const matches = oracle
+    .matchesOf(planned.call, policies[1])
+    .filter(({ key, limit }) => limit.onStoreError === "share" && outageOf(oracle, entry, key) !== undefined);
   return matches.map(({ key, allotment: { spec } }) => [
     key,
     { instances, units: Math.ceil(algorithmOf(spec).capacity(spec) / instances) },

@@ -28,6 +28,8 @@ const CHANCES: Readonly<Record<FaultType, number>> = {
   close: 0.15,
   reload: 0.3,
   "full-disk": 0.04,
+  // Where there is a cluster: cluster.ts.
+  move: 0,
 };
 
 const WITHOUT_FAULTS = 0.12;
@@ -79,6 +81,8 @@ function makeFault(type: FaultType, stage: Stage, random: Random): Fault {
       return { type, atMs, instance, policy: random.whole(0, policies - 1) };
     case "full-disk":
       return { type, atMs, forMs, instance };
+    case "move":
+      return { type, atMs, forMs, unit: 0, to: 0, answers: true };
   }
 }
 
