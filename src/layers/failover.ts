@@ -22,7 +22,7 @@ import type { Members } from "./failover/members.ts";
 import { DEFAULT_DEADLINE_MS, type FailoverEvent, type FailoverOptions, type Journal } from "./failover/options.ts";
 import { isOutage, Outage, type OutageWork } from "./failover/outage.ts";
 import { Recovery, storeClosed } from "./failover/recovery.ts";
-import { sharedByUnits, type UnitTerms } from "./failover/shared.ts";
+import { instanceParts, type UnitTerms } from "./failover/instance-parts.ts";
 import { StoreLink } from "./failover/store-link.ts";
 import { Views } from "./failover/views.ts";
 
@@ -41,13 +41,13 @@ export class FailoverLayer implements Layer, OutageWork {
   readonly #link: StoreLink;
   readonly #backlog: Backlog;
   readonly #members: Members;
+  readonly #awayCount: () => number;
   readonly #heartbeat: Heartbeat;
   readonly #recovery: Recovery;
   readonly #outage: Outage;
   readonly #local: LocalDecisions;
   readonly #deadlines: Deadlines;
   readonly #yield = yielding();
-  #checking: Promise<void> | null = null;
   /** Batches that are under way, and what they ask. */
   readonly #sent = new Map<Promise<unknown>, readonly StoreRequest[]>();
 
@@ -62,10 +62,14 @@ export class FailoverLayer implements Layer, OutageWork {
     options: FailoverOptions,
     tell: (event: FailoverEvent) => void,
     clock: Clock = monotonicClock,
-    { shared, counts }: UnitTerms = { shared: sharedByUnits(group, options), counts: true },
+    { parts, counts, awayCount }: UnitTerms = {
+      parts: instanceParts(group, options),
+      counts: true,
+      awayCount: () => 1,
+    },
   ) {
     const { deadlineMs = DEFAULT_DEADLINE_MS, journal } = options;
-    const { names, members, views, bookings, maxLocal } = shared;
+    const { names, members, views, bookings, local } = parts;
     this.batching = store.batching ?? BATCHING;
     this.deadlineMs = deadlineMs;
     this.#clock = clock;
@@ -75,6 +79,7 @@ export class FailoverLayer implements Layer, OutageWork {
     this.#link = new StoreLink(store, deadlineMs, new Views(views));
     this.#backlog = new Backlog(names, journal, bookings);
     this.#members = members;
+    this.#awayCount = awayCount;
     this.#outage = new Outage(this, "new", unavailable("the store was never reached"), clock);
     const listener = {
       due: () => this.#stay(),
@@ -87,7 +92,7 @@ export class FailoverLayer implements Layer, OutageWork {
       isClosed: () => this.#outage.state === "closed",
       refused: (open, error) => tell({ type: "failover.refused", ...open, error }),
     });
-    this.#local = new LocalDecisions(this.#link, this.#backlog, members, this.#outage, maxLocal);
+    this.#local = new LocalDecisions(this.#link, this.#backlog, members, this.#outage, local);
   }
 
   apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly StoreAnswer[]> {
@@ -97,10 +102,13 @@ export class FailoverLayer implements Layer, OutageWork {
   }
 
   /** Asks the store now whether it still has what it held: another unit has lost that. */
-  check(): void {
-    this.#checking ??= this.#stay(true).finally(() => {
-      this.#checking = null;
-    });
+  check(): Promise<void> {
+    return this.#stay(true);
+  }
+
+  /** Looks for the store soon, where it is away: another unit is back. */
+  lookSoon(): void {
+    this.#outage.lookSoon();
   }
 
   /** Whether this process decides, because the store is away. */
@@ -243,8 +251,9 @@ export class FailoverLayer implements Layer, OutageWork {
     }
   }
 
+  /** Units that are away are looked for as often, all together, as one store. */
   instances(): number {
-    return this.#members.count;
+    return this.#members.count * Math.max(1, this.#awayCount());
   }
 
   progress(): number {

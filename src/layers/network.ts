@@ -60,12 +60,25 @@ function beforeOne(store: Store, watch: Watch | null, { group, failover }: Layer
   };
 }
 
-function beforeUnits(store: DividedStore, watch: Watch | null, settings: LayerSettings, tell: Tell): Asked {
+function beforeUnits(store: DividedStore, watched: Watch | null, settings: LayerSettings, tell: Tell): Asked {
   const { failover } = settings;
   const deadlineMs = failover === false ? store.deadlineMs : (failover.deadlineMs ?? DEFAULT_DEADLINE_MS);
-  const layer = new UnitsLayer(store.units, new Fronts(store, watch, settings, tell), deadlineMs);
+  const { watch, tell: told } = failover === false ? { watch: watched, tell } : watchUnits(watched, tell);
+  const layer = new UnitsLayer(store.units, new Fronts(store, watch, settings, told), deadlineMs);
   const recovered = (withinMs: number, hasMore: boolean) => layer.recovered(withinMs, hasMore);
   return { layer, giveBack: (requests) => layer.giveBack(requests), recovered };
+}
+
+/** While some units fail and others answer, the setup need not be read again and again: once when the last one is back. */
+function watchUnits(watch: Watch | null, tell: Tell): { readonly watch: Watch | null; readonly tell: Tell } {
+  const calm = watch && { answered: () => watch.answered(), failed: () => {} };
+  return {
+    watch: calm,
+    tell(event) {
+      if (event.type === "store.recovered") watch?.failed();
+      tell(event);
+    },
+  };
 }
 
 /** Asks for at most so many requests at once. */

@@ -12,7 +12,7 @@ const SWEPT_AT_CAPACITY = 1_000;
 
 export class BoundedStates {
   /** Most buckets, and answers for idempotency keys. */
-  readonly max: number;
+  max: number;
   readonly #buckets = new Map<string, StoredState>();
   /** Up to where buckets were looked at for expiry. */
   #hand = this.#buckets.entries();
@@ -37,6 +37,11 @@ export class BoundedStates {
     for (let i = 0; i < steps.length; i++) states[i] = this.#buckets.get((steps[i] as Step).bucket);
     if (once !== undefined && mode !== "peek") states.push(this.#mapOf(once.key).get(once.key));
     return states;
+  }
+
+  /** How many buckets there are, and answers for idempotency keys but those of ended holds. */
+  get size(): number {
+    return this.#buckets.size;
   }
 
   get(bucket: string): StoredState | undefined {

@@ -3,14 +3,11 @@
 
 import { type Clock, clockOption } from "../clock.ts";
 import { readOptions, type TableOf, whole } from "../kernel/options.ts";
-import { networkLayers } from "../layers/network.ts";
-import type { SharedStore } from "../store/shared-store.ts";
-import type { SetupCheck, Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import type { RedisClient } from "./redis/client.ts";
-import type { LastFault } from "./redis/client-events.ts";
 import { RedisCluster } from "./redis/cluster.ts";
 import { RedisLink } from "./redis/link.ts";
-import { BATCHING, RedisUnit } from "./redis/unit.ts";
+import { RedisUnit } from "./redis/unit.ts";
 
 export type {
   GlideClient,
@@ -75,38 +72,5 @@ const OPTIONS = {
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
   const { deadlineMs, clock } = readOptions(OPTIONS, options);
   const link = new RedisLink(client, deadlineMs, clock);
-  return link.isCluster ? new RedisCluster(link) : new RedisServer(link);
-}
-
-/** One server, or one that Sentinel names. */
-class RedisServer implements SharedStore {
-  readonly layers = networkLayers;
-  readonly batching = BATCHING;
-  readonly clock: Clock | undefined;
-  readonly deadlineMs: number;
-  readonly lastFault: LastFault;
-  readonly book: SharedStore["book"];
-  readonly beat: SharedStore["beat"];
-  readonly apply: SharedStore["apply"];
-  readonly #link: RedisLink;
-
-  constructor(link: RedisLink) {
-    const all = new RedisUnit(link, null);
-    this.#link = link;
-    this.clock = link.clock;
-    this.deadlineMs = link.deadlineMs;
-    this.lastFault = link.lastFault;
-    this.apply = (requests, leftMs) => all.apply(requests, leftMs);
-    this.book = (requests, terms) => all.book(requests, terms);
-    this.beat = (member) => all.beat(member);
-  }
-
-  setup(): Promise<readonly SetupCheck[]> {
-    return this.#link.setup();
-  }
-
-  async close(): Promise<void> {
-    this.#link.end();
-    this.#link.close();
-  }
+  return link.isCluster ? new RedisCluster(link) : new RedisUnit(link, null);
 }

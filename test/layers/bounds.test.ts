@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Backlog, MAX_BACKLOG } from "../../src/layers/failover/backlog.ts";
 import { Fallback, MAX_LOCAL } from "../../src/layers/failover/fallback.ts";
+import { Room } from "../../src/layers/failover/room.ts";
 import { Views } from "../../src/layers/failover/views.ts";
 import { type LimitSpec, type Step, StoreError, type StoreReply, type StoreRequest } from "../../src/store/api.ts";
 
@@ -26,6 +27,25 @@ const settle = (bucket: string, id: string, key: string): StoreRequest => ({
   once: { key: `rate:1:{s}:$settled:${key}`, request: "r" },
 });
 const isError = (code: string) => (error: unknown) => StoreError.isInstance(error) && error.code === code;
+
+describe("several units whose buckets share their room", () => {
+  it("decide no more buckets together than one alone", () => {
+    const room = new Room();
+    const [one, other] = [new Fallback(new Views(), room), new Fallback(new Views(), room)];
+    const judge = (fallback: Fallback, bucket: string) =>
+      fallback.decide({ mode: "judge", steps: [charge(bucket, quota)] }, alone, NOW_MS, failure);
+    for (let i = 0; i < MAX_LOCAL - 1; i++) judge(one, `a${i}`);
+    judge(other, "b1");
+    for (const [fallback, bucket] of [
+      [one, "a"],
+      [other, "b"],
+    ] as const) {
+      assert.throws(() => judge(fallback, bucket), isError("capacity"));
+    }
+    one.clear();
+    judge(other, "b2");
+  });
+});
 
 describe("an instance at its bound of buckets in an outage", () => {
   const fallback = new Fallback(new Views());

@@ -15,6 +15,8 @@ export class DividedRemote implements DividedStore {
   readonly units: Units;
   readonly remotes: readonly RemoteStore[];
   readonly #memory = new ShardMemory();
+  /** How often the setup was read. */
+  setups = 0;
   /** How often the whole store was closed. */
   closed = 0;
   /** Whether the client sends every batch once more, as some do when a connection breaks before the answer. */
@@ -40,6 +42,11 @@ export class DividedRemote implements DividedStore {
       runLater: () => {},
       memory: this.#memory,
     });
+  }
+
+  async setup() {
+    this.setups++;
+    return [];
   }
 
   async close(): Promise<void> {

@@ -220,6 +220,26 @@ describe("a limiter on a store of several units", () => {
     await next.limiter.close();
   });
 
+  it("asks no unit for its setup again and again while one is away", async () => {
+    const store = new DividedRemote(4, clock);
+    const { limiter, until, admitted } = instanceOf(store, { instances: 1 });
+    assert.equal(await admitted("s1", 1), 1);
+    at(store, 3).fault = "lose-request";
+    await admitted("s3", 1);
+    const endsAtMs = Date.now() + 2_500;
+    for (let i = 0; Date.now() < endsAtMs; i++) {
+      await admitted(`other${i}-1`, 1);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assert.ok(store.setups <= 2, `${store.setups} readings`);
+    at(store, 3).fault = "answer";
+    await until("store.recovered");
+    const before = store.setups;
+    await admitted("last-1", 1);
+    assert.equal(store.setups, before + 1, "the unit may be on another server now");
+    await limiter.close();
+  });
+
   it("gives back once what a denied call took in another unit, also when the client sends it twice", async () => {
     const store = new DividedRemote(4, clock);
     const { limiter, admitted } = instanceOf(store);

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { StoreRequest } from "tollgate/store";
+import { StoreError, type StoreRequest } from "tollgate/store";
 import { redisStore } from "tollgate/stores/redis";
 import type { DividedStore } from "../../src/store/shared-store.ts";
 import { DIGESTS } from "../../src/stores/redis/digests.gen.ts";
@@ -93,6 +93,17 @@ describe("a server of a cluster that does not know the script", () => {
     failing = "";
     await store.units.at(unit).beat(MEMBER);
     assert.equal(loads(asked).length, 1);
+  });
+
+  it("keeps a call without terms no longer than its deadline when a unit gives no answer", async () => {
+    const { asked, store } = cluster((key) =>
+      key.startsWith("{2}:") ? new Promise(() => {}) : ["1000", 1, 0, "m1 abc some"],
+    );
+    const startedMs = performance.now();
+    const [answer] = await store.apply([request], 50);
+    assert.ok(StoreError.isInstance(answer) && answer.code === "unavailable");
+    assert.ok(performance.now() - startedMs < 2_000);
+    assert.deepEqual(loads(asked), []);
   });
 
   it("has its marks renewed when a beat finds another server than the last one", async () => {

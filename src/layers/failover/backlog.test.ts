@@ -4,7 +4,7 @@ import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
 import type { StoreRequest } from "../../kernel/request.ts";
 import { StoreError } from "../../store/error.ts";
 import { Backlog, MAX_BACKLOG } from "./backlog.ts";
-import { BacklogRoom } from "./backlog-room.ts";
+import { Room } from "./room.ts";
 import type { Journal } from "./options.ts";
 
 const NOW_MS = Date.UTC(2030, 0, 1, 0, 30);
@@ -52,6 +52,17 @@ describe("charges that are taken back", () => {
     assert.equal(backlog.isEmpty, true);
   });
 
+  it("leave once for each step that charged the same bucket", () => {
+    const backlog = new Backlog({ instance: "i1" }, undefined);
+    for (let i = 0; i < 3; i++) backlog.add(requestOf(quota), NOW_MS, flowOf(quota));
+    const { steps, ...rest } = undo(quota);
+    assert.equal(backlog.takeBack({ ...rest, steps: [...steps, ...steps] }), true);
+    assert.deepEqual(
+      booked([], backlog).map(({ cost }) => cost),
+      [1],
+    );
+  });
+
   it("stay where their window is another one, they flow back by a rate, or a batch has them", () => {
     const backlog = new Backlog({ instance: "i1" }, undefined);
     backlog.add(requestOf(day), NOW_MS, flowOf(day));
@@ -81,7 +92,7 @@ describe("charges that are taken back", () => {
 
 describe("several backlogs that share their room", () => {
   it("take no more together than one alone", () => {
-    const room = new BacklogRoom();
+    const room = new Room();
     const [one, other] = ["i1", "i2"].map((instance) => new Backlog({ instance }, undefined, room)) as [
       Backlog,
       Backlog,

@@ -9,10 +9,10 @@ import type { ReceiptTerms } from "../../store/shared-store.ts";
 import { endsCall } from "../../store/room.ts";
 import { onlyCharges } from "../layer.ts";
 import { bookingOf, corrected, inTurn, leftOf, levelOf, type LocalFlow, remaining, type Sum } from "./booking.ts";
-import { BacklogRoom } from "./backlog-room.ts";
 import { batchKey, type OpenBatch, parsedEntry, sumKey } from "./entries.ts";
 import type { InstanceNames } from "./members.ts";
 import type { Journal } from "./options.ts";
+import { Room } from "./room.ts";
 
 export type { OpenBatch } from "./entries.ts";
 
@@ -28,7 +28,7 @@ export const MAX_AGE_MS = 86_400_000;
 type Change = readonly [key: string, value: object | null];
 
 export class Backlog {
-  readonly #room: BacklogRoom;
+  readonly #room: Room;
   readonly #names: Pick<InstanceNames, "instance">;
   #renamed = 0;
   readonly #journal: Journal | undefined;
@@ -46,9 +46,9 @@ export class Backlog {
   #serial = 0;
 
   /** Throws `invalid-reply` for a damaged journal. */
-  constructor(names: Pick<InstanceNames, "instance">, journal: Journal | undefined, room = new BacklogRoom()) {
+  constructor(names: Pick<InstanceNames, "instance">, journal: Journal | undefined, room = new Room()) {
     this.#room = room;
-    room.join(this);
+    room.join(() => this.looseCount);
     this.#names = names;
     this.#journal = journal;
     for (const [key, text] of journal?.entries() ?? []) this.#load(key, text);
@@ -89,7 +89,7 @@ export class Backlog {
    * @param isGuess whether `atMs` is of this machine's clock, because the store's time is not known yet
    */
   add(request: StoreRequest, atMs: number, flows: readonly LocalFlow[], isGuess = false): void {
-    if (this.#room.looseCount + request.steps.length > (endsCall(request) ? 2 * MAX_BACKLOG : MAX_BACKLOG)) {
+    if (this.#room.count + request.steps.length > (endsCall(request) ? 2 * MAX_BACKLOG : MAX_BACKLOG)) {
       const message = `the store is away, and ${MAX_BACKLOG} bookings wait for it`;
       throw new StoreError("overloaded", message, { transient: true });
     }
@@ -113,17 +113,17 @@ export class Backlog {
    * rate. Throws the journal's error.
    */
   takeBack({ steps, atMs = 0 }: StoreRequest): boolean {
-    const changes: [key: string, sum: Sum | null][] = [];
+    const changes = new Map<string, Sum | null>();
     for (const step of steps) {
       const { event } = step;
       if (event.type !== "charge" || event.seen !== undefined) return false;
       if (event.cost === 0) continue;
       const key = sumKey(step, atMs);
-      const sum = this.#sums.get(key);
-      if (sum === undefined || sum.level !== undefined || sum.units < event.cost) return false;
-      changes.push([key, sum.units === event.cost ? null : { ...sum, units: sum.units - event.cost }]);
+      const sum = changes.has(key) ? changes.get(key) : this.#sums.get(key);
+      if (sum === undefined || sum === null || sum.level !== undefined || sum.units < event.cost) return false;
+      changes.set(key, sum.units === event.cost ? null : { ...sum, units: sum.units - event.cost });
     }
-    this.#write(changes);
+    this.#write([...changes]);
     for (const [key, sum] of changes) {
       if (sum !== null) this.#sums.set(key, sum);
       else this.#forgetSum(key);

@@ -38,6 +38,12 @@ export function parsedEntry(key: string, text: string): Sum | OpenBatch | StoreR
   } catch {
     // Not JSON, or not an object.
   }
+  if (key.startsWith("unit ")) {
+    const message =
+      "the journal has entries of a store with units: it was used with a cluster. " +
+      "Give this instance another journal; the bookings of this one are lost";
+    throw new StoreError("invalid-reply", message, { transient: false });
+  }
   const message =
     `the journal's entry ${formatGot(key)} is damaged: expected a booking, got ${formatGot(text)}. ` +
     "Give this instance another journal; the bookings of this one are lost";

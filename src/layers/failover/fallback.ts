@@ -13,6 +13,7 @@ import { StoreError, tooManyHolds } from "../../store/error.ts";
 import { BoundedStates } from "../../store/states.ts";
 import { unitsNeeded } from "../layer.ts";
 import type { LocalFlow } from "./booking.ts";
+import { Room } from "./room.ts";
 import { grantedWhenSeen, modeOf, partOfUse, placeIn, shareIn, slowed, usedWhenSeen } from "./shares.ts";
 import type { Known, Place, Share } from "./shares.ts";
 import { spentOf, type View, type Views } from "./views.ts";
@@ -43,16 +44,18 @@ export class Fallback {
   readonly #views: Views;
   /** By kind of state and bucket, so that a bucket whose limit changes its algorithm and back finds its old count. */
   readonly #states: BoundedStates;
-  readonly #maxLocal: number;
+  /** What all of this instance keep together. */
+  readonly #room: Room;
   /** Of each of these states. */
   readonly #bases = new WeakMap<StoredState, Basis>();
   /** Units of each bucket that the store may be giving to requests under way: calls that are decided here do not get them. */
   readonly #expected = new Map<string, number>();
 
-  constructor(views: Views, maxLocal = MAX_LOCAL) {
+  constructor(views: Views, room = new Room()) {
     this.#views = views;
-    this.#maxLocal = maxLocal;
-    this.#states = new BoundedStates(maxLocal);
+    this.#states = new BoundedStates(MAX_LOCAL);
+    this.#room = room;
+    room.join(() => this.#states.size);
   }
 
   /** Forgets all: the store counts again. */
@@ -103,8 +106,9 @@ export class Fallback {
     const { reply, next } = decide(local, states, nowMs);
     if (reply === null) return tooManyHolds();
     if (next !== null) {
+      this.#states.max = MAX_LOCAL - (this.#room.count - this.#states.size);
       if (!this.#states.write(local, kept, next, reply, nowMs)) {
-        const message = `the store is away, and ${this.#maxLocal} buckets are kept meanwhile`;
+        const message = `the store is away, and ${MAX_LOCAL} buckets are kept meanwhile`;
         throw new StoreError("capacity", message, { transient: true });
       }
       for (const [i, { basis }] of locals.entries()) {

@@ -11,6 +11,7 @@ import { Fallback, needsStore } from "./fallback.ts";
 import { InFlight } from "./in-flight.ts";
 import type { Members } from "./members.ts";
 import { isOutage, type Outage } from "./outage.ts";
+import type { Room } from "./room.ts";
 import type { StoreLink } from "./store-link.ts";
 
 /** What the store has said until now. */
@@ -32,13 +33,13 @@ export class LocalDecisions {
     backlog: Backlog,
     members: Pick<Members, "place">,
     outage: Pick<Outage, "failure" | "awayMs">,
-    maxLocal?: number,
+    room?: Room,
   ) {
     this.#link = link;
     this.#backlog = backlog;
     this.#members = members;
     this.#outage = outage;
-    this.#fallback = new Fallback(link.views, maxLocal);
+    this.#fallback = new Fallback(link.views, room);
     this.#inFlight = new InFlight(this.#fallback);
     // Also what an earlier process admitted.
     this.#decideAgain();

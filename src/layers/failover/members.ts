@@ -72,7 +72,8 @@ export class Members {
       [hour, Math.max(instances, ofHour(hour))],
     ]);
     this.#highest = Math.max(...this.#counts.values());
-    this.#rank = rank;
+    // A store that has lost data, or that some instances do not reach, counts fewer: there, two of them may have the same rank.
+    if (instances >= this.#highest || this.#rank === null) this.#rank = rank;
     return this.#highest > before;
   }
 

@@ -44,6 +44,18 @@ function machine(state: "new" | "here" = "here", more: Partial<OutageWork> = {})
 }
 
 describe("an outage", () => {
+  it("is looked at soon when there is reason to think that it is over", async () => {
+    const { outage, probesAtMs, advance } = machine();
+    outage.lookSoon();
+    outage.leave(failure("gone"));
+    await advance(2_000);
+    const before = probesAtMs.length;
+    outage.lookSoon();
+    await advance(60);
+    assert.equal(probesAtMs.length, before + 1);
+    outage.close();
+  });
+
   it("is new until the store answers for the first time or an outage begins", () => {
     const [opened, left] = [machine("new").outage, machine("new").outage];
     assert.equal(opened.state, "new");

@@ -25,6 +25,9 @@ import { isWithin, STOOD_STILL_MS } from "../../deadlines.ts";
 import { asStoreError, StoreError, type StoreErrorCode } from "../../store/error.ts";
 import { longestProbeMs, Pause, probeAfterMs } from "./pace.ts";
 
+/** Within how many ms a store is looked for that is probably back. */
+const SOON_MS = 50;
+
 /** What an outage is for the process that has it. */
 export interface OutageWork {
   /** Whether the loop pauses before its first probe. */
@@ -138,6 +141,11 @@ export class Outage {
     if (this.#isHastened || this.#recovering === null) return;
     this.#isHastened = true;
     this.#pause.shorten(random() * longestProbeMs(this.#work.instances()));
+  }
+
+  /** Looks for the store soon, because there is reason to think that it is back. */
+  lookSoon(): void {
+    if (this.#recovering !== null) this.#pause.shorten(random() * SOON_MS);
   }
 
   close(): void {

@@ -6,14 +6,10 @@ import { type DividedStore, isShared, TermsError } from "../../store/shared-stor
 import { BatchLayer } from "../batch.ts";
 import { checkedLayer, type Watch } from "../checked.ts";
 import { FailoverLayer } from "../failover.ts";
-import { MAX_LOCAL } from "../failover/fallback.ts";
 import type { FailoverEvent, FailoverOptions } from "../failover/options.ts";
-import { type SharedByUnits, sharedByUnits } from "../failover/shared.ts";
+import { type InstanceParts, instanceParts, type UnitTerms } from "../failover/instance-parts.ts";
 import { UnitJournals } from "./journals.ts";
 import { Outages } from "./outages.ts";
-
-/** One unit may decide this part of what a store without units decides alone. */
-const LOCAL_PART = 1 / 8;
 
 /** What stands before a unit. */
 export interface Front {
@@ -29,12 +25,14 @@ export class Fronts {
   readonly #watch: Watch | null;
   readonly #group: string;
   readonly #failover: FailoverOptions | false;
-  readonly #shared: SharedByUnits | null;
+  readonly #parts: InstanceParts | null;
   readonly #outages: Outages;
   readonly #journals: UnitJournals | null;
   readonly #fronts = new Map<number, Front>();
   /** Whether a unit was asked. */
   #isBegun = false;
+  /** Whether all units are being asked whether they still have what they held, and whether that has to be done once more. */
+  #checking: "no" | "once" | "again" = "no";
 
   /** @throws StoreError `invalid-reply` where the journal is damaged */
   constructor(
@@ -47,8 +45,7 @@ export class Fronts {
     this.#watch = watch;
     this.#group = group;
     this.#failover = failover;
-    this.#shared =
-      failover === false ? null : { ...sharedByUnits(group, failover), maxLocal: Math.ceil(MAX_LOCAL * LOCAL_PART) };
+    this.#parts = failover === false ? null : instanceParts(group, failover);
     this.#outages = new Outages(tell);
     const journal = failover === false ? undefined : failover.journal;
     this.#journals = journal === undefined ? null : new UnitJournals(journal, store.units.count);
@@ -68,15 +65,15 @@ export class Fronts {
   }
 
   async close(withinMs?: number): Promise<void> {
-    await Promise.all(
-      this.all().map(async ({ asked, givesBack }) => {
-        await givesBack.close(0);
-        await asked.close(withinMs);
-      }),
-    );
+    const closed = this.all().map(async ({ asked, givesBack }) => {
+      await givesBack.close(0);
+      await asked.close(withinMs);
+    });
+    await Promise.allSettled(closed);
     this.#outages.close();
     this.#journals?.close();
     await this.#store.close();
+    await Promise.all(closed);
   }
 
   /** Opens the units that no call need ask: those that count instances, and those for which an earlier process has left something. */
@@ -107,18 +104,36 @@ export class Fronts {
   }
 
   #failingAt(unit: number, store: Store): FailoverLayer | null {
-    if (this.#failover === false || this.#shared === null || !isShared(store)) return null;
+    if (this.#failover === false || this.#parts === null || !isShared(store)) return null;
     const { journal: _, ...options } = this.#failover;
     const own = this.#journals === null ? options : { ...options, journal: this.#journals.of(unit) };
-    const terms = { shared: this.#shared, counts: this.#store.units.countsAt(unit) };
+    const terms: UnitTerms = {
+      parts: this.#parts,
+      counts: this.#store.units.countsAt(unit),
+      awayCount: () => this.#outages.awayCount,
+    };
     const tell = this.#outages.of(unit);
     const heard = (event: FailoverEvent) => {
       tell(event);
-      if (event.type !== "store.unreachable" || TermsError.refusalOf(event.error) !== "other-incarnation") return;
-      // Units of the same server have lost what they held, too.
-      for (const { failing } of this.#fronts.values()) failing?.check();
+      // Units of the same server may be back too, or have lost what they held.
+      if (event.type === "store.recovered") for (const { failing } of this.all()) failing?.lookSoon();
+      if (event.type === "store.unreachable" && TermsError.refusalOf(event.error) === "other-incarnation")
+        this.#check();
     };
     return new FailoverLayer(store, this.#group, own, heard, undefined, terms);
+  }
+
+  #check(): void {
+    if (this.#checking !== "no") {
+      this.#checking = "again";
+      return;
+    }
+    this.#checking = "once";
+    void Promise.allSettled(this.all().map(({ failing }) => failing?.check())).then(() => {
+      const mustAgain = this.#checking === "again";
+      this.#checking = "no";
+      if (mustAgain) this.#check();
+    });
   }
 }
 

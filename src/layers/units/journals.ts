@@ -33,7 +33,11 @@ export class UnitJournals {
 
   of(unit: number): Journal {
     return {
-      entries: () => this.#left.get(unit) ?? [],
+      entries: () => {
+        const left = this.#left.get(unit) ?? [];
+        this.#left.delete(unit);
+        return left;
+      },
       write: (changes) =>
         this.#journal.write(new Map([...changes].map(([key, text]) => [`unit ${unit} ${key}`, text] as const))),
       // It is closed once, after all units.

@@ -19,6 +19,11 @@ export class Outages {
     this.#clock = clock;
   }
 
+  /** How many units are away now. */
+  get awayCount(): number {
+    return this.#away.size;
+  }
+
   /** Takes what one unit says. */
   of(unit: number): Tell {
     return (event) => {

@@ -10,8 +10,6 @@ import { textIn, wholeIn } from "./replies.ts";
 
 const SERVER_KEY = "tollgate:1:$server";
 
-const ALONE = { instances: 1, rank: 0 };
-
 /** The unit of a cluster that is asked. */
 export interface UnitOfBeat {
   readonly slot: number;
@@ -36,9 +34,7 @@ export async function beatThrough(
     throw new StoreError("invalid-reply", "the script's answer holds no mark", { transient: true });
   }
   const { incarnation, lost } = mark;
-  // Elsewhere this instance is the only one that is known.
-  const counted = unit === null || unit.counts ? { instances: wholeIn(instances), rank: wholeIn(rank) } : ALONE;
-  return { incarnation, lost, ...counted, nowMs: wholeIn(now) };
+  return { incarnation, lost, instances: wholeIn(instances), rank: wholeIn(rank), nowMs: wholeIn(now) };
 }
 
 /**

@@ -43,11 +43,11 @@ export class RedisCluster implements DividedStore {
 
   async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly StoreAnswer[]> {
     this.#link.checkOpen();
-    const send = this.#link.sendWithin(leftMs);
+    const way = this.#link.within(leftMs);
     return decideInShards(requests, {
       of: (key) => String(unitOf(key)),
-      decide: (unit, each) => this.#at(Number(unit)).runAll(each, send),
-      settle: (unit, each) => this.#at(Number(unit)).runAll(each, this.#link.sendWithin(this.deadlineMs)),
+      decide: (unit, each) => this.#at(Number(unit)).runAll(each, way),
+      settle: (unit, each) => this.#at(Number(unit)).runAll(each, this.#link.within(this.deadlineMs)),
       runLater: (settled) => this.#settleLater(settled),
       memory: this.#memory,
     });

@@ -9,6 +9,13 @@ import { eventsOf, type LastFault } from "./client-events.ts";
 import { redisError } from "./errors.ts";
 import { Route } from "./route.ts";
 
+/** A way to the servers, for one batch or for one beat. */
+export interface Way {
+  readonly send: Send;
+  /** Waits for something else that has to be done first, within the same time. */
+  wait<Result>(work: () => Promise<Result>): Promise<Result>;
+}
+
 export class RedisLink {
   readonly deadlineMs: number;
   readonly clock: Clock | undefined;
@@ -28,32 +35,31 @@ export class RedisLink {
     this.lastFault = eventsOf(client).lastFault;
   }
 
-  /** Sends a command, without a deadline. */
-  get send(): Send {
-    return this.#route.send;
+  /** The way without a deadline. */
+  get unbound(): Way {
+    return { send: this.#route.send, wait: (work) => work() };
   }
 
   /**
-   * Sends any number of commands until the time is over.
+   * The way for any number of commands until the time is over.
    *
    * @param isAwaited whether a call waits for the answers, so that the process must stay alive until then
    */
-  sendWithin(leftMs: number, isAwaited = true): Send {
+  within(leftMs: number, isAwaited = true): Way {
     const { deadlineMs } = this;
     const endsAtMs = monotonicClock.nowMs() + leftMs;
-    const within = <Value>(ask: () => Promise<Value>): Promise<Value> => {
+    const wait: Way["wait"] = (work) => {
       const ms = endsAtMs - monotonicClock.nowMs();
       if (ms <= 0) return Promise.reject(new LateError(deadlineMs));
-      return this.#deadlines.within(ms, ask(), { deadlineMs, isAwaited });
+      return this.#deadlines.within(ms, work(), { deadlineMs, isAwaited });
     };
-    const send: Send = (...command) => within(() => this.#route.send(...command));
-    return Object.assign(send, { within });
+    return { wait, send: (...command) => wait(() => this.#route.send(...command)) };
   }
 
   async setup(): Promise<readonly SetupCheck[]> {
     // No call waits for it, so it is loaded when it is needed.
     const { checkSetup } = await import("./setup.ts");
-    return checkSetup(this.#client, this.sendWithin(this.deadlineMs, false)).catch(this.fail);
+    return checkSetup(this.#client, this.within(this.deadlineMs, false).send).catch(this.fail);
   }
 
   readonly fail = (error: unknown): never => {

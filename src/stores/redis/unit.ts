@@ -7,12 +7,11 @@ import { networkLayers } from "../../layers/network.ts";
 import { validTime } from "../../store/check.ts";
 import type { StoreError } from "../../store/error.ts";
 import { type Beat, type Member, type SharedStore, type Terms, TermsError } from "../../store/shared-store.ts";
-import type { Batching, StoreAnswer } from "../../store/store.ts";
+import type { Batching, SetupCheck, StoreAnswer } from "../../store/store.ts";
 import { type Part, partsOf, type ScriptCall, ScriptCalls } from "./arguments.ts";
 import { beatThrough, renewalCall } from "./beat.ts";
-import type { Send } from "./client.ts";
 import type { LastFault } from "./client-events.ts";
-import type { RedisLink } from "./link.ts";
+import type { RedisLink, Way } from "./link.ts";
 import { scriptReplies } from "./replies.ts";
 import { runScript, type Script, scriptOf } from "./run-script.ts";
 import type { UnitPlace } from "./units.ts";
@@ -58,25 +57,25 @@ export class RedisUnit implements SharedStore {
 
   async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly StoreAnswer[]> {
     this.#link.checkOpen();
-    return this.runAll(requests, this.#link.sendWithin(leftMs));
+    return this.runAll(requests, this.#link.within(leftMs));
   }
 
   async book(requests: readonly StoreRequest[], terms: Terms): Promise<readonly StoreAnswer[]> {
     this.#link.checkOpen();
     // No deadline of its own, as for a beat.
-    return this.runAll(requests, this.#link.send, terms);
+    return this.runAll(requests, this.#link.unbound, terms);
   }
 
   async beat(member: Member): Promise<Beat> {
     this.#link.checkOpen();
     // No deadline: the failover layer decides how long it waits for a beat.
-    const { send } = this.#link;
-    const beat = await beatThrough(member, this.#among, (call) => this.#call(this.#beat, call, send));
+    const way = this.#link.unbound;
+    const beat = await beatThrough(member, this.#among, (call) => this.#call(this.#beat, call, way));
     const before = this.#incarnation;
     this.#incarnation = beat.incarnation;
     if (this.#mustLoadScript) {
       // Books nothing, but the server knows the script afterwards.
-      await this.#run({ requests: [], terms: undefined, part: 0 }, send);
+      await this.#run({ requests: [], terms: undefined, part: 0 }, way);
       this.#mustLoadScript = false;
     } else if (before !== undefined && before !== beat.incarnation) {
       // Its server may have other units, and know the script from an earlier time.
@@ -87,22 +86,31 @@ export class RedisUnit implements SharedStore {
 
   /** Renews the mark, if there is one and its server is another one than when it was made. */
   async renew(): Promise<void> {
-    await this.#call(this.#beat, renewalCall(this.#among), this.#link.send);
+    await this.#call(this.#beat, renewalCall(this.#among), this.#link.unbound);
   }
 
-  async close(): Promise<void> {}
+  setup(): Promise<readonly SetupCheck[]> {
+    return this.#link.setup();
+  }
 
-  runAll(requests: readonly StoreRequest[], send: Send, terms?: Terms): Promise<StoreAnswer[]> {
+  /** Closes the store, where this is all of it. */
+  async close(): Promise<void> {
+    if (this.#among !== null) return;
+    this.#link.end();
+    this.#link.close();
+  }
+
+  runAll(requests: readonly StoreRequest[], way: Way, terms?: Terms): Promise<StoreAnswer[]> {
     const parts = partsOf(requests);
     // A receipt is written for an empty batch too.
     const isOne = parts.length === 1 || (parts.length === 0 && terms !== undefined);
-    return isOne ? this.#run({ requests, terms, part: 0 }, send) : this.#runParts(parts, send, terms);
+    return isOne ? this.#run({ requests, terms, part: 0 }, way) : this.#runParts(parts, way, terms);
   }
 
-  async #runParts(parts: readonly (readonly StoreRequest[])[], send: Send, terms?: Terms): Promise<StoreAnswer[]> {
+  async #runParts(parts: readonly (readonly StoreRequest[])[], way: Way, terms?: Terms): Promise<StoreAnswer[]> {
     // Each part is a script of its own: when one fails, the others may have been booked.
     const results = await Promise.allSettled(
-      parts.map((each, part) => this.#run({ requests: each, terms, part }, send)),
+      parts.map((each, part) => this.#run({ requests: each, terms, part }, way)),
     );
     const [first] = results;
     const haveAllFailed = results.every(({ status }) => status === "rejected");
@@ -113,27 +121,27 @@ export class RedisUnit implements SharedStore {
     );
   }
 
-  #run(part: Part, send: Send): Promise<StoreAnswer[]> {
+  #run(part: Part, way: Way): Promise<StoreAnswer[]> {
     const call = this.#calls.of(part);
-    const beforeLoad = part.terms?.incarnation === undefined ? () => this.#mayLoad(send) : this.#serverHasForgotten;
-    const answered = this.#ask(this.#apply, call, send, beforeLoad);
+    const beforeLoad = part.terms?.incarnation === undefined ? this.#mayLoad : this.#serverHasForgotten;
+    const answered = this.#ask(this.#apply, call, way, beforeLoad);
     return answered.then((answer) => scriptReplies(part, call.keys, answer as unknown[]), this.#link.fail);
   }
 
-  #call(script: Script, call: ScriptCall, send: Send): Promise<unknown[]> {
-    return this.#ask(script, call, send).catch(this.#link.fail) as Promise<unknown[]>;
+  #call(script: Script, call: ScriptCall, way: Way): Promise<unknown[]> {
+    return this.#ask(script, call, way).catch(this.#link.fail) as Promise<unknown[]>;
   }
 
   #ask(
     script: Script,
     { keys, args }: ScriptCall,
-    send: Send,
+    { send, wait }: Way,
     beforeLoad: () => Promise<void> = async () => {},
   ): Promise<unknown> {
     const named = this.#named(keys);
     const all = [named.length, ...named, ...args];
     if (this.clock !== undefined) all.push(validTime(this.clock.nowMs()));
-    return runScript(script, send, all, beforeLoad);
+    return runScript(script, send, all, () => wait(beforeLoad));
   }
 
   /** The keys as the server has them. */
@@ -148,10 +156,9 @@ export class RedisUnit implements SharedStore {
    * Another unit of a server that does not know the script may have a mark that is out of date. While the server does not know the
    * script it refuses batches for that unit too; so the marks are renewed before it gets to know it.
    */
-  async #mayLoad({ within }: Send): Promise<void> {
-    const renew = async () => this.#among?.renewAll();
-    await (within === undefined ? renew() : within(renew));
-  }
+  readonly #mayLoad = async (): Promise<void> => {
+    await this.#among?.renewAll();
+  };
 
   /**
    * A server that does not know the script has been started, or has taken over, since the last beat. So the incarnation that the
