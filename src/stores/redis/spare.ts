@@ -35,6 +35,7 @@ const IOREDIS = {
 
 interface IoRedis {
   readonly isCluster?: boolean;
+  readonly options?: { readonly redisOptions?: object };
   duplicate(...overrides: unknown[]): IoRedis;
   on(event: "error", listener: () => void): unknown;
   connect(): Promise<unknown>;
@@ -48,7 +49,8 @@ function ioredisSpare(client: IoRedis): Spare {
       ? client.duplicate([], {
           lazyConnect,
           clusterRetryStrategy: null,
-          redisOptions: { connectTimeout, disconnectTimeout },
+          // Some versions do not merge them: the user's have the password and TLS.
+          redisOptions: { ...client.options?.redisOptions, connectTimeout, disconnectTimeout },
         })
       : client.duplicate(IOREDIS);
   spare.on("error", () => {});
