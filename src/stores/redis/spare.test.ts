@@ -8,22 +8,28 @@ import { spareMaker } from "./spare.ts";
 const NODES = [{ host: "127.0.0.1", port: 1 }];
 const OPTIONS = { lazyConnect: true, redisOptions: { username: "limits", password: "secret", tls: {} } };
 
-for (const [name, client] of Object.entries({
+interface Duplicated {
+  duplicate(...given: unknown[]): { readonly options: object };
+}
+
+const CLIENTS: Record<string, Duplicated> = {
   ioredis: new Cluster(NODES, OPTIONS),
-  iovalkey: new ValkeyCluster(NODES, OPTIONS),
-})) {
+  iovalkey: new ValkeyCluster(NODES, OPTIONS) as unknown as Duplicated,
+};
+
+for (const [name, client] of Object.entries(CLIENTS)) {
   it(`connects as the user's client of a cluster does: ${name}`, async () => {
     const duplicate = client.duplicate.bind(client);
-    let options: typeof OPTIONS | undefined;
-    client.duplicate = (...given: Parameters<typeof duplicate>) => {
+    let options: Partial<typeof OPTIONS> = {};
+    client.duplicate = (...given) => {
       const made = duplicate(...given);
-      options = made.options as typeof OPTIONS;
-      return made as never;
+      options = made.options;
+      return made;
     };
     const spare = spareMaker(client as unknown as RedisClient)?.();
     await spare?.opened.catch(() => {});
     spare?.close();
-    const { username, password, tls } = options?.redisOptions ?? {};
+    const { username, password, tls } = options.redisOptions ?? {};
     assert.deepEqual({ username, password, tls }, OPTIONS.redisOptions);
   });
 }
