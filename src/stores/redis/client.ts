@@ -36,11 +36,7 @@ export interface GlideClient {
 export type RedisClient = IoRedisClient | NodeRedisClient | NodeRedisSentinel | NodeRedisCluster | GlideClient;
 
 /** Sends one command: to where a key is, or to any server. */
-export interface Send {
-  (key: string | undefined, command: string, ...args: (string | number)[]): Promise<unknown>;
-  /** Lets something else take no longer than the commands may. Absent: there is no deadline. */
-  readonly within?: <Value>(ask: () => Promise<Value>) => Promise<Value>;
-}
+export type Send = (key: string | undefined, command: string, ...args: (string | number)[]) => Promise<unknown>;
 
 /** Which client it is. The names are those of the setup check. */
 export type ClientKind =

@@ -79,3 +79,9 @@ export class RedisLink {
     this.#route.close();
   }
 }
+
+/** What a unit needs of it. */
+export type UnitLink = Pick<
+  RedisLink,
+  "checkOpen" | "clock" | "close" | "deadlineMs" | "end" | "fail" | "lastFault" | "setup" | "unbound" | "within"
+>;

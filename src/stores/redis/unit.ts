@@ -11,7 +11,7 @@ import type { Batching, SetupCheck, StoreAnswer } from "../../store/store.ts";
 import { type Part, partsOf, type ScriptCall, ScriptCalls } from "./arguments.ts";
 import { beatThrough, renewalCall } from "./beat.ts";
 import type { LastFault } from "./client-events.ts";
-import type { RedisLink, Way } from "./link.ts";
+import type { UnitLink, Way } from "./link.ts";
 import { scriptReplies } from "./replies.ts";
 import { runScript, type Script, scriptOf } from "./run-script.ts";
 import type { UnitPlace } from "./units.ts";
@@ -31,7 +31,7 @@ export class RedisUnit implements SharedStore {
   readonly batching = BATCHING;
   readonly deadlineMs: number;
   readonly lastFault: LastFault;
-  readonly #link: RedisLink;
+  readonly #link: UnitLink;
   /** `null` for one server. */
   readonly #among: AmongUnits | null;
   readonly #apply: Script;
@@ -42,7 +42,7 @@ export class RedisUnit implements SharedStore {
   /** As the last beat said. */
   #incarnation: string | undefined;
 
-  constructor(link: RedisLink, among: AmongUnits | null) {
+  constructor(link: UnitLink, among: AmongUnits | null) {
     this.#link = link;
     this.#among = among;
     this.deadlineMs = link.deadlineMs;

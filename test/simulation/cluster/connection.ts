@@ -14,7 +14,6 @@ import {
 } from "../../../src/store/api.ts";
 import type { DividedStore, Units } from "../../../src/store/shared-store.ts";
 import { type AskShard, decideInShards, ShardMemory } from "../../../src/store/wide-request.ts";
-import type { RedisLink } from "../../../src/stores/redis/link.ts";
 import { Renewals } from "../../../src/stores/redis/renewals.ts";
 import { RedisUnit } from "../../../src/stores/redis/unit.ts";
 import type { Census } from "../census.ts";
@@ -53,7 +52,7 @@ export class ClusterConnection implements DividedStore {
     this.#units = store.servers.map((_, unit) => {
       const link = new SimulatedLink(machine, network, store, unit, renewed);
       const place = { prefix: prefixOf(unit), slot: unit, counts: countsAt(unit), renewAll: () => renewals.run() };
-      const redis = new RedisUnit(link as unknown as RedisLink, place);
+      const redis = new RedisUnit(link, place);
       return new UnitConnection(redis, link, machine, countsAt(unit) ? census : null, batching);
     });
     this.#of = (key) => String(store.unitOf(key));
@@ -137,6 +136,6 @@ class UnitConnection implements SharedStore {
   async close(): Promise<void> {}
 
   async end(): Promise<void> {
-    this.#link.close();
+    this.#link.end();
   }
 }

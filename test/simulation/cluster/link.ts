@@ -2,11 +2,22 @@
 // runs them if it knows them. What a script decides the simulated server does (server.ts); when it is asked, which script is loaded and
 // when, is decided by the code under test (src/stores/redis/unit.ts).
 
-import { monotonicClock } from "../../../src/clock.ts";
-import { LateError, within } from "../../../src/deadlines.ts";
-import { type StoreAnswer, StoreError, type StoreRequest, type Terms } from "../../../src/store/api.ts";
+  within(leftMs: number): Way {
+    const { send } = this.unbound;
+    const endsAtMs = monotonicClock.nowMs() + leftMs;
+    const wait: Way["wait"] = async (work) => {
+      const ms = endsAtMs - monotonicClock.nowMs();
+      if (ms <= 0) throw new LateError(DEADLINE_MS);
+      return within(ms, work());
+    };
+    return { wait, send: (...command) => wait(() => send(...command)) };
+  }
+
+  async setup(): Promise<readonly SetupCheck[]> {
+    return [];
 import type { Send } from "../../../src/stores/redis/client.ts";
 import { redisError } from "../../../src/stores/redis/errors.ts";
+import type { UnitLink, Way } from "../../../src/stores/redis/link.ts";
 import type { Machine } from "../machine.ts";
 import type { Network } from "../network.ts";
 import type { StoreNode } from "../node.ts";
@@ -45,7 +56,7 @@ type Args = readonly (string | number)[];
 /** What a node says of a unit that it does not have any more. */
 class Moved extends Error {}
 
-export class SimulatedLink {
+export class SimulatedLink implements UnitLink {
   readonly deadlineMs = DEADLINE_MS;
   readonly clock = undefined;
   readonly isCluster = true;
@@ -81,11 +92,14 @@ export class SimulatedLink {
     throw new Error("no script has answered a batch");
   }
 
-  get send(): Send {
+  get unbound(): Way {
     const batch = this.#batch;
-    return (_key, command, script, ...args) => this.#send(batch, command === "EVAL", scriptNamed(String(script)), args);
+    const send: Send = (_key, command, script, ...args) =>
+      this.#send(batch, command === "EVAL", scriptNamed(String(script)), args);
+    return { send, wait: (work) => work() };
   }
 
+<<<<<<< HEAD
   sendWithin(leftMs: number): Send {
     const { send } = this;
     const endsAtMs = monotonicClock.nowMs() + leftMs;
@@ -96,6 +110,16 @@ export class SimulatedLink {
     };
     const sent: Send = (...command) => inTime(() => send(...command));
     return Object.assign(sent, { within: inTime });
+=======
+  within(leftMs: number): Way {
+    const { send } = this.unbound;
+    const wait: Way["wait"] = (work) => within(leftMs, work());
+    return { wait, send: (...command) => wait(() => send(...command)) };
+  }
+
+  async setup(): Promise<readonly SetupCheck[]> {
+    return [];
+>>>>>>> c81a2a6d (Simulate units through the link that they use)
   }
 
   readonly fail = (error: unknown): never => {
@@ -106,9 +130,11 @@ export class SimulatedLink {
     if (this.#isClosed) throw new StoreError("closed", "the connection was closed", { transient: false });
   }
 
-  close(): void {
+  end(): void {
     this.#isClosed = true;
   }
+
+  close(): void {}
 
   async #send(batch: Batch | null, loads: boolean, name: ScriptName, args: Args): Promise<unknown> {
     // A cluster's client sends nothing again, but a script that does not change anything twice may come again.
