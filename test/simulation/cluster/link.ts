@@ -2,19 +2,15 @@
 // runs them if it knows them. What a script decides the simulated server does (server.ts); when it is asked, which script is loaded and
 // when, is decided by the code under test (src/stores/redis/unit.ts).
 
-  within(leftMs: number): Way {
-    const { send } = this.unbound;
-    const endsAtMs = monotonicClock.nowMs() + leftMs;
-    const wait: Way["wait"] = async (work) => {
-      const ms = endsAtMs - monotonicClock.nowMs();
-      if (ms <= 0) throw new LateError(DEADLINE_MS);
-      return within(ms, work());
-    };
-    return { wait, send: (...command) => wait(() => send(...command)) };
-  }
-
-  async setup(): Promise<readonly SetupCheck[]> {
-    return [];
+import { monotonicClock } from "../../../src/clock.ts";
+import { LateError, within } from "../../../src/deadlines.ts";
+import {
+  type SetupCheck,
+  type StoreAnswer,
+  StoreError,
+  type StoreRequest,
+  type Terms,
+} from "../../../src/store/api.ts";
 import type { Send } from "../../../src/stores/redis/client.ts";
 import { redisError } from "../../../src/stores/redis/errors.ts";
 import type { UnitLink, Way } from "../../../src/stores/redis/link.ts";
@@ -99,27 +95,19 @@ export class SimulatedLink implements UnitLink {
     return { send, wait: (work) => work() };
   }
 
-<<<<<<< HEAD
-  sendWithin(leftMs: number): Send {
-    const { send } = this;
-    const endsAtMs = monotonicClock.nowMs() + leftMs;
-    const inTime = async <Value>(ask: () => Promise<Value>): Promise<Value> => {
-      const ms = endsAtMs - monotonicClock.nowMs();
-      if (ms <= 0) throw new LateError(DEADLINE_MS);
-      return within(ms, ask());
-    };
-    const sent: Send = (...command) => inTime(() => send(...command));
-    return Object.assign(sent, { within: inTime });
-=======
   within(leftMs: number): Way {
     const { send } = this.unbound;
-    const wait: Way["wait"] = (work) => within(leftMs, work());
+    const endsAtMs = monotonicClock.nowMs() + leftMs;
+    const wait: Way["wait"] = async (work) => {
+      const ms = endsAtMs - monotonicClock.nowMs();
+      if (ms <= 0) throw new LateError(DEADLINE_MS);
+      return within(ms, work());
+    };
     return { wait, send: (...command) => wait(() => send(...command)) };
   }
 
   async setup(): Promise<readonly SetupCheck[]> {
     return [];
->>>>>>> c81a2a6d (Simulate units through the link that they use)
   }
 
   readonly fail = (error: unknown): never => {
