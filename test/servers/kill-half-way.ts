@@ -66,6 +66,49 @@ export async function killHalfWay(context: TestContext, { loads, used, quota, be
   return { lost, admitted, failedBefore };
 }
 
+/** The same where instances go on by their shares, and the units that they have seen come back. */
+export async function killWithShares(
+  context: TestContext,
+  { loads, used, quota, beforeKill, kill, replica }: HalfWay,
+  mayCountMore: number,
+) {
+  const seen = Object.values(loads).map((load) => load.seen);
+  const total = (of: "acknowledged" | "byShares" | "denied" | "failed") =>
+    seen.reduce((sum, each) => sum + each[of], 0);
+  const byStore = () => total("acknowledged") - total("byShares");
+  await until("a part of the quota is used", () => byStore() >= beforeKill);
+  const client = replica.server.ioredis();
+  await client.readonly().catch(() => {});
+  const unitsOnReplica = async () => Number(await client.get(replica.key));
+  await until("the replica has heard of some", async () => (await unitsOnReplica()) > 0);
+  await kill();
+  await sleep(150);
+  const acknowledged = byStore();
+  const replicated = await unitsOnReplica();
+  assert.equal(((await client.call("ROLE")) as unknown[])[0], "slave", "the replica was asked before it took over");
+  const lost = Math.max(0, acknowledged - replicated);
+  await until("shares are used", () => total("byShares") > 0);
+  await until("the store decides again", () => byStore() > acknowledged, 30_000);
+  const backAfter = total("byShares");
+  await until("the end of the quota", () => Object.values(loads).every(({ seen: { denied } }) => denied > 0), 60_000);
+  const ends = await Promise.all(Object.values(loads).map((load) => load.end()));
+  const [admitted, shares] = [total("acknowledged"), total("byShares")];
+  const stated = Math.min(...seen.map(({ statedOvershoot }) => statedOvershoot));
+  const counted = (await used()) ?? 0;
+  context.diagnostic(
+    `admitted ${admitted}, quota ${quota}, lost ${lost}, shares ${shares} (${backAfter} until the store was back), ` +
+      `stated overshoot ${stated}, counted ${counted}, failed ${total("failed")}`,
+  );
+  assert.deepEqual(
+    ends.flatMap(({ others, codes }) => [...others, ...codes]),
+    [],
+  );
+  assert.ok(admitted <= quota + lost + Math.min(shares, stated), `${admitted} were admitted`);
+  // Instances that live give the store back what the replica had not heard of.
+  assert.ok(counted >= admitted && counted <= admitted + mayCountMore, `${counted} counted, ${admitted} admitted`);
+  return { admitted, lost, shares, counted };
+}
+
 export function replicaOf(master: RedisServer, { servers }: RedisCluster): RedisServer {
   const port = Number(/slave0:ip=[^,]+,port=(\d+)/.exec(master.cli("INFO", "replication"))?.[1]);
   const found = servers.find((server) => server.port === port);

@@ -7,6 +7,10 @@ import { type BucketDimensions, type Limiter, StoreError } from "tollgate";
 export interface Seen {
   acknowledged: number;
   denied: number;
+  /** How many of the acknowledged ones were decided by shares. */
+  byShares: number;
+  /** The least bound that any of those stated; `Infinity` where there were none. */
+  statedOvershoot: number;
   /** Calls that failed, which may nevertheless be booked. */
   failed: number;
   readonly codes: Set<string>;
@@ -20,19 +24,32 @@ export interface Load {
   end(): Promise<Readonly<Seen>>;
 }
 
+/** @param pauseMs between the calls of one caller */
 export function startLoad(
   limiters: readonly Limiter[],
   callers: number,
   nextCall: () => BucketDimensions & { tool: string },
+  pauseMs = 0,
 ): Load {
-  const seen: Seen = { acknowledged: 0, denied: 0, failed: 0, codes: new Set(), others: [] };
+  const seen: Seen = {
+    acknowledged: 0,
+    denied: 0,
+    byShares: 0,
+    statedOvershoot: Number.POSITIVE_INFINITY,
+    failed: 0,
+    codes: new Set(),
+    others: [],
+  };
   let isOver = false;
   const callAgainAndAgain = async (limiter: Limiter) => {
     while (!isOver) {
       try {
-        const { allowed } = await limiter.consume(nextCall());
+        const { allowed, degraded } = await limiter.consume(nextCall());
         if (allowed) seen.acknowledged++;
         else seen.denied++;
+        if (allowed && degraded !== null) seen.byShares++;
+        seen.statedOvershoot = Math.min(seen.statedOvershoot, degraded?.maxOvershoot ?? Number.POSITIVE_INFINITY);
+        if (pauseMs > 0) await sleep(pauseMs);
       } catch (error) {
         seen.failed++;
         if (StoreError.isInstance(error)) seen.codes.add(error.code);
