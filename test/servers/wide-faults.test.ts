@@ -31,7 +31,7 @@ const { client: node, close: closeNode } = await connectToCluster("node-redis", 
 after(closeNode);
 
 /** With failover there are two instances, whose callers pause: shares are decided at once. */
-const SHARED = { quota: 24_000, beforeKill: 3_000, callers: 8, pauseMs: 3 };
+const SHARED = { quota: 12_000, beforeKill: 1_500, callers: 8, pauseMs: 10 };
 
 const policyOf = (quota: number): PolicyInput => ({
   version: 1,
