@@ -51,12 +51,18 @@ const suites = {
   },
   // What depends on time and luck, at full length and judged strictly.
   "--race": {
-    files: ["test/load/race.test.ts"],
+    files: ["test/load/race.test.ts", "test/servers/race.test.ts"],
+    flags: ["--test-concurrency=1"],
     env: { ...UNHURRIED, TOLLGATE_RACE_RUNS: "20", TOLLGATE_RACE_STRICT: "1" },
   },
   "--fuzz": { files: ["test/service/fuzz.test.ts"], env: { ...UNHURRIED, TOLLGATE_FUZZ_REQUESTS: "100000" } },
   "--chaos": {
-    files: ["test/chaos/*.test.ts", "test/servers/schedules.test.ts", "test/servers/postgres-events.test.ts"],
+    files: [
+      "test/chaos/*.test.ts",
+      "test/servers/schedules.test.ts",
+      "test/servers/postgres-events.test.ts",
+      "test/servers/wide-faults.test.ts",
+    ],
     // Promises in time are judged: nothing else runs beside.
     flags: ["--test-concurrency=1"],
     env: {
@@ -65,6 +71,7 @@ const suites = {
       TOLLGATE_CHAOS_STRICT: "1",
       TOLLGATE_FAULT_SCHEDULES: "200",
       TOLLGATE_POSTGRES_DROPS: "48",
+      TOLLGATE_KILLS: "20",
     },
   },
 };
