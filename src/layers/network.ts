@@ -2,30 +2,42 @@
 // wraps the one before it. A store brings them along, so that a program pays only for what its store needs.
 
 import type { StoreRequest } from "../kernel/request.ts";
-import { type DividedStore, isDivided, isShared } from "../store/shared-store.ts";
+import { isShared } from "../store/shared-store.ts";
 import type { Layer, Layered, Layers, LayerSettings, Store, StoreAnswer } from "../store/store.ts";
 import { BatchLayer } from "./batch.ts";
 import { BorrowLayer } from "./borrow.ts";
 import { checkedLayer, type Watch } from "./checked.ts";
 import { DenyCacheLayer } from "./deny-cache.ts";
 import { FailoverLayer } from "./failover.ts";
-import { DEFAULT_DEADLINE_MS, type FailoverEvent } from "./failover/options.ts";
+import type { FailoverEvent } from "./failover/options.ts";
 import { watchSetup } from "./setup-watch.ts";
-import { UnitsLayer } from "./units.ts";
-import { Fronts } from "./units/fronts.ts";
+
+/** What takes the requests that have to be sent. */
+export interface Asked {
+  readonly layer: Layer;
+  /** Past the batches of calls, and never sent again after an outage. */
+  readonly giveBack: GiveBack;
+  recovered(withinMs: number, hasMore: boolean): Promise<void>;
+}
+
+export type Tell = (event: FailoverEvent) => void;
+type GiveBack = NonNullable<Layered["giveBack"]>;
 
 /**
- * For a store that takes time to answer: batches, failover where it is a `SharedStore` or consists of such units, units that are
- * borrowed ahead, and denials that are repeated without asking. It also reads the store's `setup`.
+ * For a store that takes time to answer: batches, failover where it is a `SharedStore`, units that are borrowed ahead, and denials that
+ * are repeated without asking. It also reads the store's `setup`.
  */
-export const networkLayers: Layers = (store: Store, settings: LayerSettings): Layered => {
+export const networkLayers: Layers = (store, settings) => layersBefore(store, settings, beforeOne);
+
+/** The same, where something else takes the requests that have to be sent. */
+export function layersBefore(store: Store, settings: LayerSettings, before: typeof beforeOne): Layered {
   const { denyCacheMs, clock, emit } = settings;
   const watch = watchSetup(store, emit);
   const tell = (event: FailoverEvent) => {
     if (event.type === "store.unreachable") watch?.failed();
     emit?.(event);
   };
-  const asked = isDivided(store) ? beforeUnits(store, watch, settings, tell) : beforeOne(store, watch, settings, tell);
+  const asked = before(store, watch, settings, tell);
   const borrowing = new BorrowLayer(asked.layer, asked.giveBack, clock);
   return {
     store: new DenyCacheLayer(borrowing, denyCacheMs, clock),
@@ -34,20 +46,9 @@ export const networkLayers: Layers = (store: Store, settings: LayerSettings): La
     unwatch: () => watch?.close(),
     recovered: (withinMs) => asked.recovered(withinMs, borrowing.owes),
   };
-};
-
-/** What takes the requests that have to be sent. */
-interface Asked {
-  readonly layer: Layer;
-  /** Past the batches of calls, and never sent again after an outage. */
-  readonly giveBack: GiveBack;
-  recovered(withinMs: number, hasMore: boolean): Promise<void>;
 }
 
-type Tell = (event: FailoverEvent) => void;
-type GiveBack = NonNullable<Layered["giveBack"]>;
-
-function beforeOne(store: Store, watch: Watch | null, { group, failover }: LayerSettings, tell: Tell): Asked {
+export function beforeOne(store: Store, watch: Watch | null, { group, failover }: LayerSettings, tell: Tell): Asked {
   const checked = checkedLayer(store, watch);
   const failing = failover !== false && isShared(checked) ? new FailoverLayer(checked, group, failover, tell) : null;
   const safe = failing ?? checked;
@@ -57,27 +58,6 @@ function beforeOne(store: Store, watch: Watch | null, { group, failover }: Layer
     layer: batching === undefined ? safe : new BatchLayer(safe, batching),
     giveBack: batching === undefined ? giveBack : (requests) => inParts(batching.size, requests, giveBack),
     recovered: async (withinMs, hasMore) => failing?.recovered(withinMs, hasMore),
-  };
-}
-
-function beforeUnits(store: DividedStore, watched: Watch | null, settings: LayerSettings, tell: Tell): Asked {
-  const { failover } = settings;
-  const deadlineMs = failover === false ? store.deadlineMs : (failover.deadlineMs ?? DEFAULT_DEADLINE_MS);
-  const { watch, tell: told } = failover === false ? { watch: watched, tell } : watchUnits(watched, tell);
-  const layer = new UnitsLayer(store.units, new Fronts(store, watch, settings, told), deadlineMs);
-  const recovered = (withinMs: number, hasMore: boolean) => layer.recovered(withinMs, hasMore);
-  return { layer, giveBack: (requests) => layer.giveBack(requests), recovered };
-}
-
-/** While some units fail and others answer, the setup need not be read again and again: once when the last one is back. */
-function watchUnits(watch: Watch | null, tell: Tell): { readonly watch: Watch | null; readonly tell: Tell } {
-  const calm = watch && { answered: () => watch.answered(), failed: () => {} };
-  return {
-    watch: calm,
-    tell(event) {
-      if (event.type === "store.recovered") watch?.failed();
-      tell(event);
-    },
   };
 }
 

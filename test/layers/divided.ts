@@ -1,6 +1,6 @@
 // A store of several units without a network: each is a remote store with faults of its own.
 
-import { networkLayers } from "../../src/layers/network.ts";
+import { dividedLayers } from "../../src/layers/divided.ts";
 import { decideInShards, ShardMemory } from "../../src/store/wide-request.ts";
 import type { DividedStore, SharedStore, Units } from "../../src/store/shared-store.ts";
 import type { StoreRequest } from "../../src/store/api.ts";
@@ -11,7 +11,7 @@ import { RemoteStore } from "./remote.ts";
 const HOMES = 2;
 
 export class DividedRemote implements DividedStore {
-  readonly layers = networkLayers;
+  readonly layers = dividedLayers;
   readonly units: Units;
   readonly remotes: readonly RemoteStore[];
   readonly #memory = new ShardMemory();

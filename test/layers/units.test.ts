@@ -240,6 +240,24 @@ describe("a limiter on a store of several units", () => {
     await limiter.close();
   });
 
+  it("says how a bucket stands that denies a call while its unit is away", async () => {
+    const store = new DividedRemote(4, clock);
+    const { limiter, admitted } = instanceOf(store, { instances: 1 });
+    await limiter.consume({ tool: "search", session: "s0", user: "u2", cost: { calls: 5 } });
+    assert.equal(await admitted("s1", 10), 10);
+    at(store, 2).fault = "lose-request";
+    await admitted("s2", 1);
+    const denied = await limiter.consume({ tool: "search", session: "s1", user: "u2", cost: { calls: 99 } });
+    assert.deepEqual(
+      denied.verdicts.map(({ limit, allowed, remaining }) => [limit, allowed, remaining]),
+      [
+        ["per-session", false, 0],
+        ["per-user", false, 95],
+      ],
+    );
+    await limiter.close({ withinMs: 0 });
+  });
+
   it("gives back once what a denied call took in another unit, also when the client sends it twice", async () => {
     const store = new DividedRemote(4, clock);
     const { limiter, admitted } = instanceOf(store);

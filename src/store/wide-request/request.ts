@@ -183,8 +183,13 @@ function* peek(groups: readonly Group[]): Asking<GroupReplies[]> {
   return groups.map((group, n) => {
     const booked = replyIn(answers[2 * n]);
     const now = answers[2 * n + 1];
-    return { booked, now: StoreError.isInstance(now) ? unbooked(booked, group) : replyIn(now) };
+    return { booked, now: StoreError.isInstance(now) ? without(booked, group) : replyIn(now) };
   });
+}
+
+/** How the buckets stand of which a peek told how they would with the call. Of a call that is denied it tells how they do. */
+function without(peeked: StoreReply, group: Group): StoreReply {
+  return peeked.allowed ? unbooked(peeked, group) : peeked;
 }
 
 function replyIn(answer: StoreAnswer | undefined): StoreReply {

@@ -1,7 +1,7 @@
 // The Redis store on a cluster: its keys are in units, of which each is as one server.
 
 import type { StoreRequest } from "../../kernel/request.ts";
-import { networkLayers } from "../../layers/network.ts";
+import { dividedLayers } from "../../layers/divided.ts";
 import type { DividedStore, Units } from "../../store/shared-store.ts";
 import type { SetupCheck, StoreAnswer } from "../../store/store.ts";
 import { decideInShards, ShardMemory } from "../../store/wide-request.ts";
@@ -11,7 +11,7 @@ import { BATCHING, RedisUnit } from "./unit.ts";
 import { countsInstances, UNITS, unitOf, unitPlaces } from "./units.ts";
 
 export class RedisCluster implements DividedStore {
-  readonly layers = networkLayers;
+  readonly layers = dividedLayers;
   readonly batching = BATCHING;
   readonly units: Units;
   readonly #link: RedisLink;

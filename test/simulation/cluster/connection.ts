@@ -1,6 +1,7 @@
 // The cluster as a limiter has it: the units of the Redis store, each with a simulated way to its server.
 
 import { within } from "../../../src/deadlines.ts";
+import { dividedLayers } from "../../../src/layers/divided.ts";
 import { FORGOTTEN_AFTER_MS } from "../../../src/layers/failover/heartbeat.ts";
 import {
   type Batching,
@@ -34,7 +35,7 @@ interface ClusterSide {
 const HOMES = 3;
 
 export class ClusterConnection implements DividedStore {
-  readonly layers = networkLayers;
+  readonly layers = dividedLayers;
   readonly batching: Batching;
   readonly deadlineMs = DEADLINE_MS;
   readonly units: Units;
