@@ -19,7 +19,7 @@ const STORE = /^src\/store\/(error|shared-store|store)\.ts$/;
 /** What implements them: deciding a batch, checking replies, bounded states. */
 const STORE_PARTS = /^src\/store\/(batch|check|degraded|receipts|room|states|wide-request)\.ts$/;
 /** What a store brings along for the limiter. */
-const NETWORK = /^src\/layers\/network\.ts$/;
+const NETWORK = /^src\/layers\/(divided|network)\.ts$/;
 /** What a program says about failover, and what it is told. */
 const FAILOVER = /^src\/layers\/failover\/options\.ts$/;
 /** Where the time, timers, turns of the event loop, random numbers and ids come from. */
