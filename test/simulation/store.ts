@@ -27,6 +27,8 @@ export class SimulatedStore {
   readonly servers: readonly StoreServer[];
   readonly isCluster: boolean;
   readonly losses: Loss[] = [];
+  /** Batches that a unit has decided before it was known that it had lost something. */
+  readonly problems: string[] = [];
 
   constructor(world: World, cluster: ClusterPlan | undefined, onAct: (act: Act) => void) {
     const names = cluster === undefined ? ["server"] : Array.from({ length: cluster.nodes }, (_, i) => `node${i}`);
@@ -102,6 +104,16 @@ export class SimulatedStore {
       const { nowMs: atMs } = node.machine.world;
       if (this.isCluster && agoMs !== 0) this.losses.push({ atMs, unit, before, after, isUnnoticed });
     }
+  }
+
+  /** A unit has decided a batch of an instance that knows its mark. */
+  decidedOn(unit: number, by: string): void {
+    const { markedAtMs } = this.at(unit);
+    const loss = this.losses.find((each) => each.unit === unit && each.atMs > markedAtMs && !each.isUnnoticed);
+    if (loss === undefined) return;
+    this.problems.push(
+      `unit ${unit} decides a batch of ${by} by the mark from before its loss at ${loss.atMs.toFixed(0)} ms`,
+    );
   }
 
   /** A process got its scripts from a sender that had renewed all marks before it answered. */

@@ -45,10 +45,11 @@ export class ClusterConnection implements DividedStore {
 
   constructor(machine: Machine, { network, store, census }: ClusterSide, batching: Batching) {
     this.batching = batching;
-    const renewed: Renewed = { beganMs: null };
-    const renewals = new Renewals(() => {
-      renewed.beganMs = machine.world.nowMs;
-      return Promise.all(this.#units.map((unit) => unit.renew()));
+    const renewed: Renewed = { beganMs: null, endedMs: null };
+    const renewals = new Renewals(async () => {
+      const beganMs = machine.world.nowMs;
+      await Promise.all(this.#units.map((unit) => unit.renew()));
+      Object.assign(renewed, { beganMs, endedMs: machine.world.nowMs });
     });
     this.#units = store.servers.map((_, unit) => {
       const link = new SimulatedLink(machine, network, store, unit, renewed);

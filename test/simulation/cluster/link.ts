@@ -16,7 +16,6 @@ import { redisError } from "../../../src/stores/redis/errors.ts";
 import type { UnitLink, Way } from "../../../src/stores/redis/link.ts";
 import type { Machine } from "../machine.ts";
 import type { Network } from "../network.ts";
-import type { StoreNode } from "../node.ts";
 import type { StoreServer } from "../server.ts";
 import type { SimulatedStore } from "../store.ts";
 import { beatScript } from "./beat-script.ts";
@@ -42,9 +41,21 @@ export class Answered {
   }
 }
 
-/** When the last renewal of all marks of a process began; `null`: there was none. */
+/** When the last renewal of all marks of a process that has succeeded began and ended; `null`: there was none. */
 export interface Renewed {
   beganMs: number | null;
+  endedMs: number | null;
+}
+
+/** A script as it is sent. */
+interface Command {
+  /** `null`: it only has to be loaded, or is a beat. */
+  readonly batch: Batch | null;
+  readonly loads: boolean;
+  readonly name: ScriptName;
+  readonly args: Args;
+  /** Since when all marks were renewed before it was sent; `null`: they were not. */
+  readonly sinceMs: number | null;
 }
 
 type Args = readonly (string | number)[];
@@ -127,6 +138,9 @@ export class SimulatedLink implements UnitLink {
   async #send(batch: Batch | null, loads: boolean, name: ScriptName, args: Args): Promise<unknown> {
     // A cluster's client sends nothing again, but a script that does not change anything twice may come again.
     const isRepeatable = !loads && (name === "beat" || batch === null || batch.terms.receipt !== undefined);
+    // A script is sent as soon as the renewal has ended that came before it. The node's process may be another one by then.
+    const { beganMs, endedMs } = this.#renewed;
+    const sinceMs = endedMs === this.#machine.world.nowMs ? beganMs : null;
     for (let times = 0; ; times++) {
       const server = this.#store.at(this.#unit);
       const { node } = server;
@@ -135,7 +149,7 @@ export class SimulatedLink implements UnitLink {
         if (moving?.answers === true) throw new Error("TRYAGAIN Multiple keys request during rehashing of slot");
         if (moving !== null) await new Promise<void>((go) => moving.waiting.push(go));
         if (server.node !== node) throw new Moved();
-        return this.#run(server, batch, loads, name, args);
+        return this.#run(server, { batch, loads, name, args, sinceMs });
       };
       try {
         const answer = await this.#network.ask(this.#machine, node, run, isRepeatable);
@@ -147,23 +161,19 @@ export class SimulatedLink implements UnitLink {
     }
   }
 
-  /** Whether a node's process has come after the last renewal of all marks had begun. */
-  #isBlind({ process }: StoreNode): boolean {
-    const { beganMs } = this.#renewed;
-    return beganMs !== null && beganMs <= process.sinceMs;
-  }
-
   /** On the node. */
-  #run(server: StoreServer, batch: Batch | null, loads: boolean, name: ScriptName, args: Args): unknown {
+  #run(server: StoreServer, { batch, loads, name, args, sinceMs }: Command): unknown {
     const { node } = server;
     node.refuse();
     const { scripts } = node.process;
     if (loads) {
-      if (name === "apply" && this.#isBlind(node)) this.#store.loadedBlindly(node);
+      if (name === "apply" && sinceMs !== null && sinceMs <= node.process.sinceMs) this.#store.loadedBlindly(node);
       scripts.add(digestOf(name));
     } else if (!scripts.has(digestOf(name))) throw new Error("NOSCRIPT No matching script");
     if (name === "beat") return beatScript(server, args);
     if (batch === null) return [server.nowMs()];
-    return new Answered(server.book(batch.requests, batch.terms, this.#machine.name));
+    const answers = server.book(batch.requests, batch.terms, this.#machine.name);
+    if (batch.terms.incarnation !== undefined) this.#store.decidedOn(this.#unit, this.#machine.name);
+    return new Answered(answers);
   }
 }

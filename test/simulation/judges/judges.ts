@@ -24,6 +24,7 @@ export const JUDGES: Readonly<Record<string, Judge>> = {
   "no more is admitted than the quota and the bound that was stated": quota,
   "an instance alone admits at most its share": shares,
   "a unit that is away moves no other unit's calls to shares": units,
+  "a unit that has lost something decides nothing before that is known": ({ run }) => run.store.problems,
   "an instance alone states what the others may admit": stated,
   "instances hold at most a small part of a limit unused": lending,
   "no more calls run at once than there are slots": slots,

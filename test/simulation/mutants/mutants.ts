@@ -327,4 +327,30 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       '  const failed = replies.find((reply) => "code" in reply && reply.code === "damaged-bucket");\n' +
       "  return { replies: failed === undefined ? replies : replies.map(() => failed), changed };",
   },
+  "cluster: a server is given the script before all marks are renewed": {
+    file: "stores/redis/unit.ts",
+    find: "const renew = async () => this.#among?.renewAll();",
+    replace: "const renew = async () => {};",
+  },
+  "cluster: what gives units back under a new number does nothing": {
+    file: "store/receipts.ts",
+    find: 'return mode === "undo" && atMs === undefined;',
+    replace: 'return mode === "undo";',
+  },
+  "cluster: units are given back twice": {
+    file: "store/wide-request/give-back.ts",
+    find: "runLater(settle(shard, requests).then(end, end));",
+    replace: "runLater(settle(shard, [...requests, ...requests]).then(end, end));",
+  },
+  "cluster: a unit that is away decides for others": {
+    file: "layers/units/fronts.ts",
+    find: "    const known = this.#fronts.get(unit);\n",
+    replace: "    const known = this.all().find(({ failing }) => failing?.isAway) ?? this.#fronts.get(unit);\n",
+  },
+  "cluster: a denied call keeps an answer in a unit that is away": {
+    file: "store/wide-request/request.ts",
+    find: 'limit: { algorithm: "budget", quota: 0, ttlMs: 1, ttlFrom: "first" },\n  event: { type: "charge", cost: 1 },',
+    replace:
+      'limit: { algorithm: "budget", quota: 1, ttlMs: 1, ttlFrom: "first" },\n  event: { type: "extend", id: "x", leaseMs: 1 },',
+  },
 };
