@@ -1,9 +1,7 @@
 // What instances share in tests of outages: one server, or a cluster. Each instance has proxies of its own in front of all servers.
 
-import { execFile } from "node:child_process";
 import { after } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import { Redis } from "ioredis";
 import type { Store } from "tollgate/store";
 import { redisStore } from "tollgate/stores/redis";
@@ -34,7 +32,6 @@ const HOST = "127.0.0.1";
 /** How soon clients connect again. */
 export const RECONNECT_MS = 50;
 const WORKS_WITHIN_MS = 20_000;
-const run = promisify(execFile);
 /** valkey-glide cannot be told of proxies. */
 const CLIENTS: readonly ClusterClient[] = ["ioredis", "node-redis", "iovalkey"];
 
@@ -91,12 +88,18 @@ function ofCluster(cluster: RedisCluster): Home {
   };
 }
 
-/** What a server answers; "" while it does not run. Not by `cli`, which lets this process stand still. */
-async function answerOf({ port }: RedisServer, ...command: string[]): Promise<string> {
-  return run("redis-cli", ["-p", String(port), ...command]).then(
-    ({ stdout }) => stdout,
-    () => "",
-  );
+/** What a server answers; "" while it does not run. Not by redis-cli: to start a program, this process stands still. */
+async function answerOf({ port }: RedisServer, command: string, ...args: string[]): Promise<string> {
+  const client = new Redis(port, HOST, { lazyConnect: true, retryStrategy: () => null, connectTimeout: 500 });
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    return String(await client.call(command, ...args));
+  } catch {
+    return "";
+  } finally {
+    client.disconnect();
+  }
 }
 
 /** The masters that run. */
