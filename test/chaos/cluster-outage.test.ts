@@ -44,6 +44,7 @@ interface Fault {
   readonly awayMs: number;
   readonly mayLose?: boolean;
   readonly isPartial?: boolean;
+  readonly backMs?: number;
   readonly settings?: readonly string[];
 }
 
@@ -99,6 +100,8 @@ const faults = {
       };
     },
     awayMs: 1_000,
+    // node-redis waits for the dead server, until the store connects another client.
+    backMs: 4_000,
     isPartial: true,
     mayLose: true,
   },
