@@ -31,10 +31,10 @@ const APART = roomy([limitOf("session"), limitOf("user"), limitOf("tool")]);
 export const section: Section = {
   title: "Redis Cluster",
   needs: ["redis"],
-  meaning: `Three limits, ${IN_FLIGHT} calls in flight of one session, user and tool, by ioredis, with \`failover: false\`. On the cluster all limits
-are in one slot, or each is in a slot of another server: then each call is charged in three servers at once. All servers and the
-client share the cores of this machine. No call is denied. A call in three slots is bound by the client's thread: it sends three
-commands for each batch, reads three answers, and makes one decision of them.`,
+  meaning: `Three limits, ${IN_FLIGHT} calls in flight of one session, user and tool, by ioredis, with failover. On the cluster all limits
+are in one unit of 64, or each is in a unit of another server: then each call is charged in three servers at once. All servers and the
+client share the cores of this machine. No call is denied. A call in three units is bound by the client's thread: it sends three
+batches, reads three answers, and makes one decision of them.`,
 
   async measure(isShort) {
     const group = "three limits";
@@ -50,7 +50,7 @@ commands for each batch, reads three answers, and makes one decision of them.`,
       inFlight: IN_FLIGHT,
       async open() {
         const { client, close } = await open();
-        const opened = tollgate(limits, redisStore(client), { failover: false });
+        const opened = tollgate(limits, redisStore(client));
         const end = async () => {
           await opened.close();
           close();
