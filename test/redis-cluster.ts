@@ -7,7 +7,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { unitOf, unitPlaces } from "../src/stores/redis/units.ts";
+import { shardOf, shardPlaces } from "../src/stores/redis/shards.ts";
 import { freePort } from "./free-port.ts";
 import { type RedisServer, startRedis } from "./servers.ts";
 import { temporaryFolder } from "./temporary.ts";
@@ -31,7 +31,7 @@ const SERVERS = 6;
 
 /** The name of a key on a cluster: it has the tag of its unit in front. */
 export function keyOnCluster(key: string): string {
-  return (unitPlaces()[unitOf(key)] as { prefix: string }).prefix + key;
+  return (shardPlaces()[shardOf(key)] as { prefix: string }).prefix + key;
 }
 
 /** Three masters, each with a replica. */

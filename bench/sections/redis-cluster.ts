@@ -32,8 +32,8 @@ export const section: Section = {
   title: "Redis Cluster",
   needs: ["redis"],
   meaning: `Three limits, ${IN_FLIGHT} calls in flight of one session, user and tool, by ioredis, with failover. On the cluster all limits
-are in one unit of 64, or each is in a unit of another server: then each call is charged in three servers at once. All servers and the
-client share the cores of this machine. No call is denied. A call in three units is bound by the client's thread: it sends three
+are in one shard of 64, or each is in a shard of another server: then each call is charged in three servers at once. All servers and the
+client share the cores of this machine. No call is denied. A call in three shards is bound by the client's thread: it sends three
 batches, reads three answers, and makes one decision of them.`,
 
   async measure(isShort) {

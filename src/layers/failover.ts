@@ -22,7 +22,7 @@ import type { Members } from "./failover/members.ts";
 import { DEFAULT_DEADLINE_MS, type FailoverEvent, type FailoverOptions, type Journal } from "./failover/options.ts";
 import { isOutage, Outage, type OutageWork } from "./failover/outage.ts";
 import { Recovery, storeClosed } from "./failover/recovery.ts";
-import { instanceParts, type UnitTerms } from "./failover/instance-parts.ts";
+import { instanceParts, type ShardTerms } from "./failover/instance-parts.ts";
 import { StoreLink } from "./failover/store-link.ts";
 import { Views } from "./failover/views.ts";
 
@@ -54,7 +54,7 @@ export class FailoverLayer implements Layer, OutageWork {
   /**
    * @param group the group whose instances share the limits
    * @param clock the clock by which calls have their deadlines: the machine's, because a network takes real time
-   * @param unit default: the store has no units
+   * @param terms default: the store has no shards
    */
   constructor(
     store: SharedStore,
@@ -62,7 +62,7 @@ export class FailoverLayer implements Layer, OutageWork {
     options: FailoverOptions,
     tell: (event: FailoverEvent) => void,
     clock: Clock = monotonicClock,
-    { parts, counts, awayCount }: UnitTerms = {
+    { parts, counts, awayCount }: ShardTerms = {
       parts: instanceParts(group, options),
       counts: true,
       awayCount: () => 1,
@@ -101,12 +101,12 @@ export class FailoverLayer implements Layer, OutageWork {
     return this.#answer(requests, dueMs);
   }
 
-  /** Asks the store now whether it still has what it held: another unit has lost that. */
+  /** Asks the store now whether it still has what it held: another shard has lost that. */
   check(): Promise<void> {
     return this.#stay(true);
   }
 
-  /** Looks for the store soon, where it is away: another unit is back. */
+  /** Looks for the store soon, where it is away: another shard is back. */
   lookSoon(): void {
     this.#outage.lookSoon();
   }
@@ -251,7 +251,7 @@ export class FailoverLayer implements Layer, OutageWork {
     }
   }
 
-  /** Units that are away are looked for as often, all together, as one store. */
+  /** Shards that are away are looked for as often, all together, as one store. */
   instances(): number {
     return this.#members.count * Math.max(1, this.#awayCount());
   }

@@ -43,27 +43,27 @@ export function isShared(store: Store): store is SharedStore {
 
 /**
  * The parts of a store, such as those of a cluster: each may be unreachable, or lose data, while the others answer. All keys with one
- * tag are in one unit, so that a unit decides them together.
+ * tag are in one shard, so that a shard decides them together.
  */
-export interface Units {
+export interface StoreShards {
   readonly count: number;
-  /** The unit of a key, from 0. */
+  /** The shard of a key, from 0. */
   of(key: string): number;
-  /** A unit as a store, the same one each time. The store closes what it opened when it is closed itself. */
-  at(unit: number): SharedStore;
-  /** Whether beats to a unit count the instances. To others, a beat answers that this instance is the only one. */
-  countsAt(unit: number): boolean;
+  /** A shard as a store, the same one each time. The store closes what it opened when it is closed itself. */
+  at(shard: number): SharedStore;
+  /** Whether beats to a shard count the instances. To others, a beat answers that this instance is the only one. */
+  countsAt(shard: number): boolean;
 }
 
-/** A store of several units. It decides a request over several of them, too, but on no terms. */
+/** A store of several shards. It decides a request over several of them, too, but on no terms. */
 export interface DividedStore extends Store {
   readonly layers: Layers;
-  readonly units: Units;
+  readonly shards: StoreShards;
 }
 
-/** Whether a store consists of units, which may fail one by one. */
+/** Whether a store consists of shards, which may fail one by one. */
 export function isDivided(store: Store): store is DividedStore {
-  return (store as Partial<DividedStore>).units !== undefined;
+  return (store as Partial<DividedStore>).shards !== undefined;
 }
 
 /** On what terms a batch may be booked. */

@@ -7,7 +7,7 @@ import type { Store } from "../store/store.ts";
 import type { RedisClient } from "./redis/client.ts";
 import { RedisCluster } from "./redis/cluster.ts";
 import { RedisLink } from "./redis/link.ts";
-import { RedisUnit } from "./redis/unit.ts";
+import { RedisShard } from "./redis/shard.ts";
 
 export type {
   GlideClient,
@@ -39,9 +39,9 @@ const OPTIONS = {
 /**
  * Keeps buckets in a Redis (7.0 or newer) or Valkey, through a client that you have and that stays yours: one server, one
  * that Sentinel names, or a cluster. On a cluster the limits of one partition are one atomic decision; a call whose limits
- * are in several units of it is charged in all of them, and gets its units back when one denies it.
+ * are in several shards of it is charged in all of them, and gets its units back when one denies it.
  *
- * On one server, or one that Sentinel names, it is a `SharedStore`. On a cluster each of its units is one.
+ * On one server, or one that Sentinel names, it is a `SharedStore`. On a cluster each of its shards is one.
  *
  * When the client gives no answers for 2 s, or its server has become a replica, the store makes a client with the same settings,
  * uses that until yours has connected again, and closes it. Yours is not touched. Close the store before your client.
@@ -72,5 +72,5 @@ const OPTIONS = {
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
   const { deadlineMs, clock } = readOptions(OPTIONS, options);
   const link = new RedisLink(client, deadlineMs, clock);
-  return link.isCluster ? new RedisCluster(link) : new RedisUnit(link, null);
+  return link.isCluster ? new RedisCluster(link) : new RedisShard(link, null);
 }

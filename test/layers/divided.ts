@@ -1,18 +1,18 @@
-// A store of several units without a network: each is a remote store with faults of its own.
+// A store of several shards without a network: each is a remote store with faults of its own.
 
 import { dividedLayers } from "../../src/layers/divided.ts";
 import { decideInShards, ShardMemory } from "../../src/store/wide-request.ts";
-import type { DividedStore, SharedStore, Units } from "../../src/store/shared-store.ts";
+import type { DividedStore, SharedStore, StoreShards } from "../../src/store/shared-store.ts";
 import type { StoreRequest } from "../../src/store/api.ts";
 import { type Clock, fakeClock } from "../../src/testing/testing.ts";
 import { RemoteStore } from "./remote.ts";
 
-/** The units that count instances. */
+/** The shards that count instances. */
 const HOMES = 2;
 
 export class DividedRemote implements DividedStore {
   readonly layers = dividedLayers;
-  readonly units: Units;
+  readonly shards: StoreShards;
   readonly remotes: readonly RemoteStore[];
   readonly #memory = new ShardMemory();
   /** How often the setup was read. */
@@ -24,19 +24,19 @@ export class DividedRemote implements DividedStore {
 
   constructor(count = 4, clock: Clock = fakeClock()) {
     this.remotes = Array.from({ length: count }, () => new RemoteStore(clock));
-    this.units = {
+    this.shards = {
       count,
-      of: (key) => unitIn(key, count),
+      of: (key) => shardIn(key, count),
       // Instances have connections of their own: what one closes stays open for others.
-      at: (unit) => openCopyOf(this.#at(unit), () => this.sendsTwice),
-      countsAt: (unit) => unit < HOMES,
+      at: (shard) => openCopyOf(this.#at(shard), () => this.sendsTwice),
+      countsAt: (shard) => shard < HOMES,
     };
   }
 
   apply(requests: readonly StoreRequest[]) {
     const decide = (shard: string, each: readonly StoreRequest[]) => this.#at(Number(shard)).apply(each);
     return decideInShards(requests, {
-      of: (key) => String(this.units.of(key)),
+      of: (key) => String(this.shards.of(key)),
       decide,
       settle: decide,
       runLater: () => {},
@@ -53,8 +53,8 @@ export class DividedRemote implements DividedStore {
     this.closed++;
   }
 
-  #at(unit: number): RemoteStore {
-    return this.remotes[unit] as RemoteStore;
+  #at(shard: number): RemoteStore {
+    return this.remotes[shard] as RemoteStore;
   }
 }
 
@@ -74,7 +74,7 @@ function openCopyOf(remote: RemoteStore, sendsTwice: () => boolean): SharedStore
   };
 }
 
-/** The last digit of the tag names the unit: `s1`, `user=u2`. */
-function unitIn(key: string, count: number): number {
+/** The last digit of the tag names the shard: `s1`, `user=u2`. */
+function shardIn(key: string, count: number): number {
   return Number(/(\d)}/.exec(key)?.[1] ?? 0) % count;
 }

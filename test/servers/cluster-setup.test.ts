@@ -7,7 +7,7 @@ import { Cluster } from "ioredis";
 import type { SetupCheck } from "tollgate/store";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
 import { mastersIn } from "../../src/stores/redis/cluster-nodes.ts";
-import { unitPlaces } from "../../src/stores/redis/units.ts";
+import { shardPlaces } from "../../src/stores/redis/shards.ts";
 import { clientsOfCluster } from "../cluster-clients.ts";
 import { tollgate } from "../e2e/tollgate.ts";
 import { startCluster } from "../redis-cluster.ts";
@@ -20,7 +20,7 @@ const GOOD = {
   "cluster-require-full-coverage": "no",
   "min-replicas-to-write": "1",
 };
-const UNIT_SLOTS = new Set(unitPlaces().map(({ slot }) => slot));
+const SHARD_SLOTS = new Set(shardPlaces().map(({ slot }) => slot));
 const HOST = "127.0.0.1";
 const OTHER_HOST = "127.0.0.2";
 
@@ -97,7 +97,7 @@ describe("the setup of a cluster", ownServers, () => {
         ["eviction", "noeviction (all 3 masters)", null],
         ["persistence", "append-only file, fsync always (all 3 masters)", null],
         ["slots", "all 16384, on 3 masters", null],
-        ["units", `64, by master: 22 (${second}); 21 (${addressOf(first)}, ${third})`, null],
+        ["shards", `64, by master: 22 (${second}); 21 (${addressOf(first)}, ${third})`, null],
         ["reads", reads?.value, null],
         ["replicas", "1 for each master, at most 1 s behind", null],
         [
@@ -115,7 +115,7 @@ describe("the setup of a cluster", ownServers, () => {
     assert.doesNotMatch(stdout, /PROBLEM/);
     assert.match(
       stdout,
-      /\nslots +all 16384, on 3 masters\nunits +64, by master: .*\nreads +\d.*\nreplicas +1 for each master, .*\nfailover +a replica .*\nclient /,
+      /\nslots +all 16384, on 3 masters\nshards +64, by master: .*\nreads +\d.*\nreplicas +1 for each master, .*\nfailover +a replica .*\nclient /,
     );
     assert.equal(status, 0);
   });
@@ -138,25 +138,25 @@ describe("the setup of a cluster", ownServers, () => {
     });
   });
 
-  it("has a problem where one master has no unit, and another one has those of two", async () => {
+  it("has a problem where one master has no shard, and another one has those of two", async () => {
     const own = Array.from({ length: firstSlotOf(middle) }, (_, slot) => slot);
-    const [kept = Number.NaN] = own.filter((slot) => !UNIT_SLOTS.has(slot));
+    const [kept = Number.NaN] = own.filter((slot) => !SHARD_SLOTS.has(slot));
     const moved = own.filter((slot) => slot !== kept);
     await giveSlots(moved, middle);
     try {
       for (const client of Object.values(clients)) {
-        const { units } = await setupBy(client);
-        assert.equal(units?.value, `64, by master: 43 (${second}); 21 (${third}); 0 (${addressOf(first)})`);
+        const { shards } = await setupBy(client);
+        assert.equal(shards?.value, `64, by master: 43 (${second}); 21 (${third}); 0 (${addressOf(first)})`);
         assert.equal(
-          units?.problem,
-          `${addressOf(first)}: none of the 64 units is there, so no call is decided there: give all masters equally many ` +
+          shards?.problem,
+          `${addressOf(first)}: none of the 64 shards is there, so no call is decided there: give all masters equally many ` +
             "slots (redis-cli --cluster rebalance), and use at most 32 masters; " +
-            `${second} has 43 of 64 units, more than twice its part among 3 masters, and so more than twice the calls: ` +
+            `${second} has 43 of 64 shards, more than twice its part among 3 masters, and so more than twice the calls: ` +
             "give all masters equally many slots (redis-cli --cluster rebalance)",
         );
       }
       const { status, stdout } = await doctor();
-      assert.match(stdout, /\nunits +64, by master: 43 .*; PROBLEM: /);
+      assert.match(stdout, /\nshards +64, by master: 43 .*; PROBLEM: /);
       assert.equal(status, 1);
     } finally {
       await giveSlots(moved, first);

@@ -23,11 +23,11 @@ for (const [name, client] of Object.entries(clients)) {
   });
 }
 
-testSharedStore("a unit of a redis cluster", async () => {
+testSharedStore("a shard of a redis cluster", async () => {
   await cluster.empty();
   const clock = fakeClock();
   const whole = redisStore(clients.ioredis as RedisClient, { clock, deadlineMs: CASE_MS }) as DividedStore;
-  const store = whole.units.at(21);
+  const store = whole.shards.at(21);
   store.close = () => whole.close();
   return { store, advance: clock.advance };
 });

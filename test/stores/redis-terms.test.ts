@@ -503,10 +503,10 @@ describe("instances that share a Redis", () => {
     await assert.rejects(beat(store, "a"), isError("closed", false));
   });
 
-  it("are unknown on a cluster, whose units are shared stores", () => {
+  it("are unknown on a cluster, whose shards are shared stores", () => {
     const cluster = redisStore({ isCluster: true, call: () => Promise.reject(new Error("asked")) });
     assert.equal(isShared(cluster), false);
-    assert.ok(isDivided(cluster) && isShared(cluster.units.at(0)));
+    assert.ok(isDivided(cluster) && isShared(cluster.shards.at(0)));
   });
 });
 

@@ -38,9 +38,9 @@ export function parsedEntry(key: string, text: string): Sum | OpenBatch | StoreR
   } catch {
     // Not JSON, or not an object.
   }
-  if (key.startsWith("unit ")) {
+  if (key.startsWith("shard ")) {
     const message =
-      "the journal has entries of a store with units: it was used with a cluster. " +
+      "the journal has entries of a store with shards: it was used with a cluster. " +
       "Give this instance another journal; the bookings of this one are lost";
     throw new StoreError("invalid-reply", message, { transient: false });
   }

@@ -1,4 +1,4 @@
-// What an instance has once, however many units its store has: its name, the others that it knows, and room.
+// What an instance has once, however many shards its store has: its name, the others that it knows, and room.
 
 import { type InstanceNames, instanceNames, Members } from "./members.ts";
 import type { FailoverOptions } from "./options.ts";
@@ -15,11 +15,11 @@ export interface InstanceParts {
 }
 
 /** Which part of a store a failover layer is for. */
-export interface UnitTerms {
+export interface ShardTerms {
   readonly parts: InstanceParts;
-  /** Whether the unit counts the instances. */
+  /** Whether the shard counts the instances. */
   readonly counts: boolean;
-  /** How many units are away now. */
+  /** How many shards are away now. */
   awayCount(): number;
 }
 

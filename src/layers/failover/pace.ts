@@ -10,7 +10,7 @@ const MOST_BEAT_MS = 120_000;
 /** For how many intervals after its last beat an instance counts as alive. */
 const INTERVALS_ALIVE = 5;
 
-/** A unit that does not count the instances gets a beat only when no batch went there for so long. */
+/** A shard that does not count the instances gets a beat only when no batch went there for so long. */
 const LEAST_IDLE_MS = 10_000;
 const IDLE_MS_PER_INSTANCE = 4 * BEAT_MS_PER_INSTANCE;
 
@@ -26,7 +26,7 @@ export function beatEachMs(instances: number, leastMs = LEAST_BEAT_MS): number {
   return Math.min(MOST_BEAT_MS, Math.max(leastMs, instances * BEAT_MS_PER_INSTANCE));
 }
 
-/** After how long without a batch one of so many instances asks a unit whether it still has what it held, ms. */
+/** After how long without a batch one of so many instances asks a shard whether it still has what it held, ms. */
 export function idleBeatEachMs(instances: number): number {
   return Math.min(MOST_BEAT_MS, Math.max(LEAST_IDLE_MS, instances * IDLE_MS_PER_INSTANCE));
 }

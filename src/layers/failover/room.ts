@@ -1,4 +1,4 @@
-// How much several parts of a limiter keep together, such as those for the units of a store. It decides nothing.
+// How much several parts of a limiter keep together, such as those for the shards of a store. It decides nothing.
 
 export class Room {
   readonly #counts: (() => number)[] = [];

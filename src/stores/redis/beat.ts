@@ -10,8 +10,8 @@ import { textIn, wholeIn } from "./replies.ts";
 
 const SERVER_KEY = "tollgate:1:$server";
 
-/** The unit of a cluster that is asked. */
-export interface UnitOfBeat {
+/** The shard of a cluster that is asked. */
+export interface ShardOfBeat {
   readonly slot: number;
   /** Whether it counts the instances. */
   readonly counts: boolean;
@@ -23,11 +23,11 @@ export interface UnitOfBeat {
  */
 export async function beatThrough(
   member: Member,
-  unit: UnitOfBeat | null,
+  shard: ShardOfBeat | null,
   run: (call: ScriptCall) => Promise<readonly unknown[]>,
 ): Promise<Beat> {
-  const answer = await run(beatCall(member, unit, []));
-  const [now, instances, rank, text] = answer.length === 1 ? await run(beatCall(member, unit, member.seen)) : answer;
+  const answer = await run(beatCall(member, shard, []));
+  const [now, instances, rank, text] = answer.length === 1 ? await run(beatCall(member, shard, member.seen)) : answer;
   const mark = decodeMark(textIn(text), 0);
   if (mark === null) {
     // An outage: else the failover layer would take the store for one that is there, without knowing its incarnation.
@@ -38,26 +38,26 @@ export async function beatThrough(
 }
 
 /**
- * Renews the mark of a unit if there is one, and its server is another one than when it was made. Where there is none, none is made,
+ * Renews the mark of a shard if there is one, and its server is another one than when it was made. Where there is none, none is made,
  * because only a beat knows which buckets its instance has seen.
  */
-export function renewalCall(unit: UnitOfBeat | null): ScriptCall {
-  return callOf({ group: "", instance: "", livesMs: 0 }, unit, [], true);
+export function renewalCall(shard: ShardOfBeat | null): ScriptCall {
+  return callOf({ group: "", instance: "", livesMs: 0 }, shard, [], true);
 }
 
-function beatCall({ seen, ...member }: Member, unit: UnitOfBeat | null, named: readonly string[]): ScriptCall {
-  const instance = unit === null || unit.counts ? member.instance : "";
-  return callOf({ ...member, instance }, unit, named, seen.length > 0);
+function beatCall({ seen, ...member }: Member, shard: ShardOfBeat | null, named: readonly string[]): ScriptCall {
+  const instance = shard === null || shard.counts ? member.instance : "";
+  return callOf({ ...member, instance }, shard, named, seen.length > 0);
 }
 
 function callOf(
   { group, instance, livesMs }: Omit<Member, "seen">,
-  unit: UnitOfBeat | null,
+  shard: ShardOfBeat | null,
   named: readonly string[],
   hasSeen: boolean,
 ): ScriptCall {
   return {
     keys: [MARK_KEY, SERVER_KEY, `tollgate:1:$names:${group}`, `tollgate:1:$ends:${group}`, ...named],
-    args: [JSON.stringify([instance, livesMs, randomId(), hasSeen ? 1 : 0, unit?.slot ?? -1])],
+    args: [JSON.stringify([instance, livesMs, randomId(), hasSeen ? 1 : 0, shard?.slot ?? -1])],
   };
 }

@@ -4,7 +4,7 @@ import { reasonOf } from "../../kernel/reason.ts";
 import type { SetupCheck } from "../../store/store.ts";
 import { countSlots, formatSlots, slotsWithout } from "./cluster-nodes.ts";
 import type { ClusterSetup } from "./cluster-servers.ts";
-import { readsCheck, unitsCheck } from "./cluster-units.ts";
+import { readsCheck, shardsCheck } from "./cluster-shards.ts";
 import { failoverCheck, replicasCheck } from "./replication-checks.ts";
 import { HASH_SLOTS } from "./hash-slot.ts";
 import { joined, serverChecks, UNKNOWN } from "./server-checks.ts";
@@ -19,7 +19,7 @@ export function clusterChecks(setup: ClusterSetup): SetupCheck[] {
     const checks = byMaster.flatMap((each) => each[i] ?? []);
     return together(checks, addresses, total);
   });
-  const ofCluster = [slots(setup), unitsCheck(setup), readsCheck(answered)];
+  const ofCluster = [slots(setup), shardsCheck(setup), readsCheck(answered)];
   return [...ofServers, ...ofCluster, replicasCheck(setup, answered), failoverCheck(setup, answered)];
 }
 

@@ -10,7 +10,7 @@ const masterOf = (address: string, ...slots: SlotRange[]): ClusterMaster => {
 };
 
 describe("the masters of a cluster", () => {
-  it("are each asked by a key of one of their units, which the documented rights include", async () => {
+  it("are each asked by a key of one of their shards, which the documented rights include", async () => {
     const masters = [masterOf("a", [0, 255]), masterOf("b", [256, 16_127]), masterOf("c", [16_128, 16_383])];
     const answers = await askMasters(masters, async (key) => key);
     const keys = answers.map(({ info = "" }) => info);
@@ -22,7 +22,7 @@ describe("the masters of a cluster", () => {
     for (const { readMs } of answers) assert.ok(Number(readMs) >= 0);
   });
 
-  it("are not asked where they have no unit, or their slots cannot be read", async () => {
+  it("are not asked where they have no shard, or their slots cannot be read", async () => {
     const masters = [masterOf("a", [0, 16_383]), masterOf("b"), masterOf("c", [Number.NaN, Number.NaN])];
     const answers = await askMasters(masters, async () => "info");
     assert.deepEqual(

@@ -6,7 +6,7 @@ import type { Send } from "./client.ts";
 import type { ClusterMaster, SlotRange } from "./cluster-nodes.ts";
 import { redisError } from "./errors.ts";
 import type { Settings } from "./setup-reading.ts";
-import { type UnitPlace, unitPlaces } from "./units.ts";
+import { type ShardPlace, shardPlaces } from "./shards.ts";
 
 /** What a master says of itself, or why it does not answer. */
 export interface MasterAnswer {
@@ -38,11 +38,11 @@ const SCRIPT = `return redis.call("INFO")`;
 const KEY = "tollgate:1:$setup";
 const READS = 3;
 
-export function unitsOn({ slots }: ClusterMaster): readonly UnitPlace[] {
-  return unitPlaces().filter(({ slot }) => slots.some(([from, to]) => slot >= from && slot <= to));
+export function shardsOn({ slots }: ClusterMaster): readonly ShardPlace[] {
+  return shardPlaces().filter(({ slot }) => slots.some(([from, to]) => slot >= from && slot <= to));
 }
 
-/** Those that are down, or have no unit, are not asked. Throws when no master answers, or one refuses. */
+/** Those that are down, or have no shard, are not asked. Throws when no master answers, or one refuses. */
 export async function askMasters(
   masters: readonly ClusterMaster[],
   send: Send,
@@ -50,7 +50,7 @@ export async function askMasters(
   const asked = masters
     .filter(({ isDown }) => !isDown)
     .flatMap((master) =>
-      unitsOn(master)
+      shardsOn(master)
         .slice(0, 1)
         .map(({ prefix }) => ask(master, prefix + KEY, send)),
     );

@@ -1,32 +1,33 @@
-// The Redis store on a cluster: its keys are in units, of which each is as one server.
+// The Redis store on a cluster: its keys are in shards, of which each is as one server.
 
 import type { StoreRequest } from "../../kernel/request.ts";
 import { dividedLayers } from "../../layers/divided.ts";
-import type { DividedStore, Units } from "../../store/shared-store.ts";
+import type { DividedStore, StoreShards } from "../../store/shared-store.ts";
 import type { SetupCheck, StoreAnswer } from "../../store/store.ts";
 import { decideInShards, ShardMemory } from "../../store/wide-request.ts";
 import type { RedisLink } from "./link.ts";
 import { Renewals } from "./renewals.ts";
-import { BATCHING, RedisUnit } from "./unit.ts";
-import { countsInstances, UNITS, unitOf, unitPlaces } from "./units.ts";
+import { BATCHING, RedisShard } from "./shard.ts";
+import { countsInstances, SHARDS, shardOf, shardPlaces } from "./shards.ts";
 
 export class RedisCluster implements DividedStore {
   readonly layers = dividedLayers;
   readonly batching = BATCHING;
-  readonly units: Units;
+  readonly shards: StoreShards;
   readonly #link: RedisLink;
-  readonly #units: readonly RedisUnit[];
+  readonly #shards: readonly RedisShard[];
   readonly #memory = new ShardMemory();
   /** Work that goes on after a decision. */
   readonly #unsettled = new Set<Promise<unknown>>();
 
   constructor(link: RedisLink) {
     this.#link = link;
-    const renewals = new Renewals(() => Promise.all(this.#units.map((unit) => unit.renew())));
-    this.#units = unitPlaces().map(
-      (place, unit) => new RedisUnit(link, { ...place, counts: countsInstances(unit), renewAll: () => renewals.run() }),
+    const renewals = new Renewals(() => Promise.all(this.#shards.map((shard) => shard.renew())));
+    this.#shards = shardPlaces().map(
+      (place, shard) =>
+        new RedisShard(link, { ...place, counts: countsInstances(shard), renewAll: () => renewals.run() }),
     );
-    this.units = { count: UNITS, of: unitOf, at: (unit) => this.#at(unit), countsAt: countsInstances };
+    this.shards = { count: SHARDS, of: shardOf, at: (shard) => this.#at(shard), countsAt: countsInstances };
   }
 
   get clock() {
@@ -45,9 +46,9 @@ export class RedisCluster implements DividedStore {
     this.#link.checkOpen();
     const way = this.#link.within(leftMs);
     return decideInShards(requests, {
-      of: (key) => String(unitOf(key)),
-      decide: (unit, each) => this.#at(Number(unit)).runAll(each, way),
-      settle: (unit, each) => this.#at(Number(unit)).runAll(each, this.#link.within(this.deadlineMs)),
+      of: (key) => String(shardOf(key)),
+      decide: (shard, each) => this.#at(Number(shard)).runAll(each, way),
+      settle: (shard, each) => this.#at(Number(shard)).runAll(each, this.#link.within(this.deadlineMs)),
       runLater: (settled) => this.#settleLater(settled),
       memory: this.#memory,
     });
@@ -63,8 +64,8 @@ export class RedisCluster implements DividedStore {
     this.#link.close();
   }
 
-  #at(unit: number): RedisUnit {
-    return this.#units[unit] as RedisUnit;
+  #at(shard: number): RedisShard {
+    return this.#shards[shard] as RedisShard;
   }
 
   #settleLater(settled: Promise<unknown>): void {

@@ -80,8 +80,8 @@ export class RedisLink {
   }
 }
 
-/** What a unit needs of it. */
-export type UnitLink = Pick<
+/** What a shard needs of it. */
+export type ShardLink = Pick<
   RedisLink,
   "checkOpen" | "clock" | "close" | "deadlineMs" | "end" | "fail" | "lastFault" | "setup" | "unbound" | "within"
 >;

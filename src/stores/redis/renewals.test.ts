@@ -30,7 +30,7 @@ describe("renewals of marks", () => {
     await last;
   });
 
-  it("fail where one unit is not renewed, and the next one begins nevertheless", async () => {
+  it("fail where one shard is not renewed, and the next one begins nevertheless", async () => {
     const { ends, renewals: all } = renewals();
     const first = all.run();
     const second = all.run();

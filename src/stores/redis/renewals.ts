@@ -1,8 +1,8 @@
-// Renews the marks of all units. Those that ask while a renewal is under way share the next one, because what they know is newer.
+// Renews the marks of all shards. Those that ask while a renewal is under way share the next one, because what they know is newer.
 
 import { within } from "../../deadlines.ts";
 
-/** A unit that gives no answer for so long is not renewed, and then no script is loaded. */
+/** A shard that gives no answer for so long is not renewed, and then no script is loaded. */
 export const RENEWED_WITHIN_MS = 5_000;
 
 export class Renewals {

@@ -5,8 +5,8 @@
 -- KEYS  The mark; the run id of the server on which it was made or found; two sorted sets of the group's instances: by name
 --       (every score is 0), and by the end of each (epoch ms); then buckets that the instance saw last.
 -- ARGV  One JSON text: the instance ("": only the mark is asked for), how many ms it lives (0: it leaves), the id for a new
---       incarnation, whether the instance has seen buckets (1), also where it names none, and the slot of a unit of a cluster (-1:
---       there are no units).
+--       incarnation, whether the instance has seen buckets (1), also where it names none, and the slot of a shard of a cluster (-1:
+--       there are no shards).
 -- Returns the time (epoch ms), how many instances live, the rank of this one among their names from 0, and the text of the mark.
 --       Only the time where a mark has to be made and the instance has to name its buckets for that.
 -- Atomic because Redis runs a script alone.

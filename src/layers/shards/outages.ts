@@ -1,4 +1,4 @@
-// What a program hears of a store whose units fail one by one: the store is unreachable from when the first unit leaves until the
+// What a program hears of a store whose shards fail one by one: the store is unreachable from when the first shard leaves until the
 // last one is back. It decides nothing.
 
 import { type Clock, monotonicClock } from "../../clock.ts";
@@ -19,35 +19,35 @@ export class Outages {
     this.#clock = clock;
   }
 
-  /** How many units are away now. */
+  /** How many shards are away now. */
   get awayCount(): number {
     return this.#away.size;
   }
 
-  /** Takes what one unit says. */
-  of(unit: number): Tell {
+  /** Takes what one shard says. */
+  of(shard: number): Tell {
     return (event) => {
-      if (event.type === "store.unreachable") this.#left(unit, event);
-      else if (event.type === "store.recovered") this.#returned(unit, event);
+      if (event.type === "store.unreachable") this.#left(shard, event);
+      else if (event.type === "store.recovered") this.#returned(shard, event);
       else if (event.type === "failover.lost") this.#lost += event.bookings;
       else this.#tell(event);
     };
   }
 
-  /** All units are closed. */
+  /** All shards are closed. */
   close(): void {
     if (this.#lost > 0) this.#tell({ type: "failover.lost", bookings: this.#lost });
   }
 
-  #left(unit: number, event: FailoverEvent): void {
+  #left(shard: number, event: FailoverEvent): void {
     if (this.#away.size === 0) {
       this.#sinceMs = this.#clock.nowMs();
       this.#tell(event);
     }
-    this.#away.add(unit);
+    this.#away.add(shard);
   }
 
-  #returned(unit: number, { booked, dropped, raised }: Extract<FailoverEvent, { type: "store.recovered" }>): void {
+  #returned(shard: number, { booked, dropped, raised }: Extract<FailoverEvent, { type: "store.recovered" }>): void {
     const before = this.#done;
     const done = {
       booked: before.booked + booked,
@@ -55,7 +55,7 @@ export class Outages {
       raised: before.raised + raised,
     };
     this.#done = done;
-    this.#away.delete(unit);
+    this.#away.delete(shard);
     if (this.#away.size > 0) return;
     this.#done = { booked: 0, dropped: 0, raised: 0 };
     const awayMs = Math.round(this.#clock.nowMs() - this.#sinceMs);

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { ClusterMaster, SlotRange } from "./cluster-nodes.ts";
-import { readsCheck, unitsCheck } from "./cluster-units.ts";
+import { readsCheck, shardsCheck } from "./cluster-shards.ts";
 import { HASH_SLOTS } from "./hash-slot.ts";
 
 const masterOf = (address: string, ...slots: SlotRange[]): ClusterMaster => {
   return { host: address, address, slots, isDown: false, replicas: [] };
 };
 
-const check = (...masters: ClusterMaster[]) => unitsCheck({ masters, missing: [], settings: {}, answers: [] });
+const check = (...masters: ClusterMaster[]) => shardsCheck({ masters, missing: [], settings: {}, answers: [] });
 
 /** Masters with even ranges, as redis-cli makes them. */
 const even = (count: number) =>
@@ -17,10 +17,10 @@ const even = (count: number) =>
     return masterOf(`m${i}`, [from, to - 1]);
   });
 
-describe("the units of a cluster's masters", () => {
+describe("the shards of a cluster's masters", () => {
   it("are counted, the largest part first", () => {
     assert.deepEqual(check(...even(3)), {
-      name: "units",
+      name: "shards",
       value: "64, by master: 22 (m1); 21 (m0, m2)",
       problem: null,
     });
@@ -37,14 +37,14 @@ describe("the units of a cluster's masters", () => {
       masterOf("c", [16_383, 16_383]),
     );
     assert.equal(value, "64, by master: 32 (a, b); 0 (c)");
-    assert.match(problem ?? "", /^c: none of the 64 units is there, /);
+    assert.match(problem ?? "", /^c: none of the 64 shards is there, /);
   });
 
   it("are a problem where a master has more than twice its part", () => {
     const [a, b, c] = [masterOf("a", [0, 11_007]), masterOf("b", [11_008, 14_335]), masterOf("c", [14_336, 16_383])];
     const { value, problem } = check(a, b, c);
     assert.equal(value, "64, by master: 43 (a); 13 (b); 8 (c)");
-    assert.match(problem ?? "", /^a has 43 of 64 units, more than twice its part among 3 masters/);
+    assert.match(problem ?? "", /^a has 43 of 64 shards, more than twice its part among 3 masters/);
     assert.equal(check(masterOf("a", [0, 10_751]), masterOf("b", [10_752, 14_335]), c).problem, null);
   });
 

@@ -1,5 +1,5 @@
-// The part of a Redis in which one script call is atomic: a server, or a unit of a cluster. It maps the names of keys to those of the
-// unit. Which requests are in which unit is decided in cluster.ts.
+// The part of a Redis in which one script call is atomic: a server, or a shard of a cluster. It maps the names of keys to those of the
+// shard. Which requests are in which shard is decided in cluster.ts.
 
 import type { StoreRequest } from "../../kernel/request.ts";
 import { MARK_KEY } from "../../kernel/receipts.ts";
@@ -11,29 +11,29 @@ import type { Batching, SetupCheck, StoreAnswer } from "../../store/store.ts";
 import { type Part, partsOf, type ScriptCall, ScriptCalls } from "./arguments.ts";
 import { beatThrough, renewalCall } from "./beat.ts";
 import type { LastFault } from "./client-events.ts";
-import type { UnitLink, Way } from "./link.ts";
+import type { ShardLink, Way } from "./link.ts";
 import { scriptReplies } from "./replies.ts";
 import { runScript, type Script, scriptOf } from "./run-script.ts";
-import type { UnitPlace } from "./units.ts";
+import type { ShardPlace } from "./shards.ts";
 
 /** At most 256 requests in a batch, and 4 batches in flight: while Redis decides one, the next ones are prepared. */
 export const BATCHING: Batching = { size: 256, underWay: 4, spread: true };
 
-/** A unit among others. */
-export interface AmongUnits extends UnitPlace {
+/** A shard among others. */
+export interface AmongShards extends ShardPlace {
   readonly counts: boolean;
-  /** Renews the marks of all units whose server is another one than before. */
+  /** Renews the marks of all shards whose server is another one than before. */
   renewAll(): Promise<void>;
 }
 
-export class RedisUnit implements SharedStore {
+export class RedisShard implements SharedStore {
   readonly layers = networkLayers;
   readonly batching = BATCHING;
   readonly deadlineMs: number;
   readonly lastFault: LastFault;
-  readonly #link: UnitLink;
+  readonly #link: ShardLink;
   /** `null` for one server. */
-  readonly #among: AmongUnits | null;
+  readonly #among: AmongShards | null;
   readonly #apply: Script;
   readonly #beat: Script;
   readonly #calls = new ScriptCalls();
@@ -42,7 +42,7 @@ export class RedisUnit implements SharedStore {
   /** As the last beat said. */
   #incarnation: string | undefined;
 
-  constructor(link: UnitLink, among: AmongUnits | null) {
+  constructor(link: ShardLink, among: AmongShards | null) {
     this.#link = link;
     this.#among = among;
     this.deadlineMs = link.deadlineMs;
@@ -78,7 +78,7 @@ export class RedisUnit implements SharedStore {
       await this.#run({ requests: [], terms: undefined, part: 0 }, way);
       this.#mustLoadScript = false;
     } else if (before !== undefined && before !== beat.incarnation) {
-      // Its server may have other units, and know the script from an earlier time.
+      // Its server may have other shards, and know the script from an earlier time.
       this.#among?.renewAll().catch(() => {});
     }
     return beat;
@@ -153,8 +153,8 @@ export class RedisUnit implements SharedStore {
   }
 
   /**
-   * Another unit of a server that does not know the script may have a mark that is out of date. While the server does not know the
-   * script it refuses batches for that unit too; so the marks are renewed before it gets to know it.
+   * Another shard of a server that does not know the script may have a mark that is out of date. While the server does not know the
+   * script it refuses batches for that shard too; so the marks are renewed before it gets to know it.
    */
   readonly #mayLoad = async (): Promise<void> => {
     await this.#among?.renewAll();

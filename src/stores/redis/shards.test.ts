@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { slotOf } from "./hash-slot.ts";
-import { countsInstances, UNITS, unitOf, unitPlaces } from "./units.ts";
+import { countsInstances, SHARDS, shardOf, shardPlaces } from "./shards.ts";
 
-describe("the units of a cluster", () => {
+describe("the shards of a cluster", () => {
   it("are made of the slots that Redis Cluster computes", () => {
     // The first is the check value of CRC-16/XMODEM; CLUSTER KEYSLOT has answered the others.
     const tags = ["123456789", "", "a", "s1", "{}a", "ü", "user=é"];
@@ -11,27 +11,27 @@ describe("the units of a cluster", () => {
   });
 
   it("have tags of their own, whose slots lie in their ranges", () => {
-    const places = unitPlaces();
-    assert.equal(places.length, UNITS);
-    assert.equal(new Set(places.map(({ prefix }) => prefix)).size, UNITS);
-    for (const [unit, { prefix, slot }] of places.entries()) {
+    const places = shardPlaces();
+    assert.equal(places.length, SHARDS);
+    assert.equal(new Set(places.map(({ prefix }) => prefix)).size, SHARDS);
+    for (const [shard, { prefix, slot }] of places.entries()) {
       assert.match(prefix, /^\{\d+\}:$/);
-      assert.deepEqual([slotOf(prefix.slice(1, -2)), Math.floor(slot / 256)], [slot, unit]);
+      assert.deepEqual([slotOf(prefix.slice(1, -2)), Math.floor(slot / 256)], [slot, shard]);
     }
   });
 
   it("have all keys of one tag together, and share tags evenly", () => {
-    assert.equal(unitOf("rate:1:{s1}:per-session"), unitOf("rate:1:{s1}:per-tool:search"));
-    const counts = new Array<number>(UNITS).fill(0);
+    assert.equal(shardOf("rate:1:{s1}:per-session"), shardOf("rate:1:{s1}:per-tool:search"));
+    const counts = new Array<number>(SHARDS).fill(0);
     for (let i = 0; i < 64_000; i++) {
-      const unit = unitOf(`rate:1:{session-${i}}:a`);
-      counts[unit] = (counts[unit] ?? 0) + 1;
+      const shard = shardOf(`rate:1:{session-${i}}:a`);
+      counts[shard] = (counts[shard] ?? 0) + 1;
     }
     assert.ok(Math.min(...counts) > 800 && Math.max(...counts) < 1_200, counts.join());
   });
 
   it("count instances in three of them, one for each third of the slots", () => {
-    const homes = Array.from({ length: UNITS }, (_, unit) => unit).filter(countsInstances);
+    const homes = Array.from({ length: SHARDS }, (_, shard) => shard).filter(countsInstances);
     assert.deepEqual(homes, [0, 21, 42]);
   });
 });

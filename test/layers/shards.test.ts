@@ -1,4 +1,4 @@
-// A limiter on a store of several units: one that is away, or has lost data, concerns its own calls alone.
+// A limiter on a store of several shards: one that is away, or has lost data, concerns its own calls alone.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -45,7 +45,7 @@ function instanceOf(store: DividedRemote, failover: FailoverOptions = {}, policy
   return { limiter, events, of, until, admitted, usedBy };
 }
 
-const at = (store: DividedRemote, unit: number) => store.remotes[unit] as RemoteStore;
+const at = (store: DividedRemote, shard: number) => store.remotes[shard] as RemoteStore;
 
 function memoryJournal(): Journal & { readonly kept: Map<string, string>; closed: number } {
   const kept = new Map<string, string>();
@@ -65,7 +65,7 @@ function memoryJournal(): Journal & { readonly kept: Map<string, string>; closed
   };
 }
 
-describe("a unit that is away", () => {
+describe("a shard that is away", () => {
   it("moves its own calls to shares; the others stay exact", async () => {
     const store = new DividedRemote(4, clock);
     const { limiter, until, admitted, usedBy } = instanceOf(store, { instances: 2 });
@@ -97,16 +97,16 @@ describe("a unit that is away", () => {
     await limiter.close();
   });
 
-  it("takes back what it admitted for a call that another unit denies, also one that is away", async () => {
+  it("takes back what it admitted for a call that another shard denies, also one that is away", async () => {
     const store = new DividedRemote(4, clock);
     const { limiter, until, admitted, usedBy } = instanceOf(store, { instances: 1 });
     const call = { tool: "search", session: "s2", user: "u3" };
     assert.equal((await limiter.consume(call)).allowed, true);
     assert.equal(await admitted("s2", 9), 9);
-    for (const unit of [2, 3]) at(store, unit).fault = "lose-request";
-    // The first one is in flight when the units leave: what was admitted of it stays.
+    for (const shard of [2, 3]) at(store, shard).fault = "lose-request";
+    // The first one is in flight when the shards leave: what was admitted of it stays.
     for (let i = 0; i < 20; i++) assert.equal((await limiter.consume(call)).allowed, false);
-    for (const unit of [2, 3]) at(store, unit).fault = "answer";
+    for (const shard of [2, 3]) at(store, shard).fault = "answer";
     await until("store.recovered");
     const usages = await limiter.usage({ user: "u3" });
     assert.equal(usages.find(({ limit }) => limit === "per-user")?.used, 1 + 1);
@@ -114,7 +114,7 @@ describe("a unit that is away", () => {
     await limiter.close();
   });
 
-  it("does not fail a call that another unit denies, nor a peek", async () => {
+  it("does not fail a call that another shard denies, nor a peek", async () => {
     const store = new DividedRemote(4, clock);
     const { limiter, admitted } = instanceOf(store, { instances: 2 });
     const call = { tool: "search", session: "s2", user: "u3" };
@@ -139,7 +139,7 @@ describe("a unit that is away", () => {
     await limiter.close();
   });
 
-  it("does not keep a call's answer from its retry, also where a third unit denies by then", async () => {
+  it("does not keep a call's answer from its retry, also where a third shard denies by then", async () => {
     const store = new DividedRemote(4, clock);
     const policy: PolicyInput = {
       version: 1,
@@ -159,7 +159,7 @@ describe("a unit that is away", () => {
     await limiter.close();
   });
 
-  it("has one event when the first unit leaves, and one when the last is back, with sums", async () => {
+  it("has one event when the first shard leaves, and one when the last is back, with sums", async () => {
     const store = new DividedRemote(4, clock);
     const { limiter, of, until, admitted } = instanceOf(store);
     await Promise.all(["s1", "s2", "s3"].map((session) => admitted(session, 1)));
@@ -175,8 +175,8 @@ describe("a unit that is away", () => {
   });
 });
 
-describe("a limiter on a store of several units", () => {
-  it("learns from a unit that counts how many instances there are, also where no call asks that unit", async () => {
+describe("a limiter on a store of several shards", () => {
+  it("learns from a shard that counts how many instances there are, also where no call asks that shard", async () => {
     const store = new DividedRemote(4, clock);
     const first = instanceOf(store);
     const second = instanceOf(store);
@@ -197,7 +197,7 @@ describe("a limiter on a store of several units", () => {
     assert.deepEqual([store.closed, journal.closed], [1, 1]);
   });
 
-  it("books what an earlier process admitted, also of units that no call asks", async () => {
+  it("books what an earlier process admitted, also of shards that no call asks", async () => {
     const store = new DividedRemote(4, clock);
     const journal = memoryJournal();
     const dead = instanceOf(store, { journal, instances: 1 });
@@ -205,10 +205,10 @@ describe("a limiter on a store of several units", () => {
     at(store, 3).fault = "lose-request";
     assert.equal(await dead.admitted("s3", 3), 3);
     assert.ok(
-      [...journal.kept.keys()].every((key) => key.startsWith("unit 3 ")),
+      [...journal.kept.keys()].every((key) => key.startsWith("shard 3 ")),
       [...journal.kept.keys()].join(),
     );
-    // The process dies: nothing is closed. The unit answers the next one.
+    // The process dies: nothing is closed. The shard answers the next one.
     const store2 = new DividedRemote(4, clock);
     for (const [i, remote] of store.remotes.entries())
       for (const [key, state] of remote.states) at(store2, i).states.set(key, state);
@@ -220,7 +220,7 @@ describe("a limiter on a store of several units", () => {
     await next.limiter.close();
   });
 
-  it("asks no unit for its setup again and again while one is away", async () => {
+  it("asks no shard for its setup again and again while one is away", async () => {
     const store = new DividedRemote(4, clock);
     const { limiter, until, admitted } = instanceOf(store, { instances: 1 });
     assert.equal(await admitted("s1", 1), 1);
@@ -236,11 +236,11 @@ describe("a limiter on a store of several units", () => {
     await until("store.recovered");
     const before = store.setups;
     await admitted("last-1", 1);
-    assert.equal(store.setups, before + 1, "the unit may be on another server now");
+    assert.equal(store.setups, before + 1, "the shard may be on another server now");
     await limiter.close();
   });
 
-  it("says how a bucket stands that denies a call while its unit is away", async () => {
+  it("says how a bucket stands that denies a call while its shard is away", async () => {
     const store = new DividedRemote(4, clock);
     const { limiter, admitted } = instanceOf(store, { instances: 1 });
     await limiter.consume({ tool: "search", session: "s0", user: "u2", cost: { calls: 5 } });
@@ -258,7 +258,7 @@ describe("a limiter on a store of several units", () => {
     await limiter.close({ withinMs: 0 });
   });
 
-  it("gives back once what a denied call took in another unit, also when the client sends it twice", async () => {
+  it("gives back once what a denied call took in another shard, also when the client sends it twice", async () => {
     const store = new DividedRemote(4, clock);
     const { limiter, admitted } = instanceOf(store);
     assert.equal((await limiter.consume({ tool: "search", session: "s0", user: "u2" })).allowed, true);
@@ -270,7 +270,7 @@ describe("a limiter on a store of several units", () => {
     await limiter.close();
   });
 
-  it("answers a call over several units, and takes nothing where one denies", async () => {
+  it("answers a call over several shards, and takes nothing where one denies", async () => {
     const store = new DividedRemote(4, clock);
     const { limiter, admitted, usedBy } = instanceOf(store);
     const call = { tool: "search", session: "s1", user: "u2" };

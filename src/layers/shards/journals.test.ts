@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { StoreError } from "../../store/error.ts";
 import type { Journal } from "../failover/options.ts";
-import { UnitJournals } from "./journals.ts";
+import { ShardJournals } from "./journals.ts";
 
 function journalOf(entries: readonly [key: string, text: string][]) {
   const kept = new Map<string, string | null>(entries);
@@ -19,16 +19,16 @@ function journalOf(entries: readonly [key: string, text: string][]) {
   return { journal, kept, closed: () => closed };
 }
 
-describe("the journal of several units", () => {
-  it("gives each unit the entries of its own, and closes once", () => {
+describe("the journal of several shards", () => {
+  it("gives each shard the entries of its own, and closes once", () => {
     const { journal, kept, closed } = journalOf([
-      ["unit 3 batch/a/1", "x"],
-      ["unit 60 batch/a/1", "y"],
-      ["unit 3 request/1", "z"],
+      ["shard 3 batch/a/1", "x"],
+      ["shard 60 batch/a/1", "y"],
+      ["shard 3 request/1", "z"],
     ]);
-    const journals = new UnitJournals(journal, 64);
-    assert.deepEqual(journals.units, [3, 60]);
-    const [third, last, other] = [3, 60, 5].map((unit) => journals.of(unit)) as [Journal, Journal, Journal];
+    const journals = new ShardJournals(journal, 64);
+    assert.deepEqual(journals.shards, [3, 60]);
+    const [third, last, other] = [3, 60, 5].map((shard) => journals.of(shard)) as [Journal, Journal, Journal];
     assert.deepEqual(
       [third, last, other].map((each) => [...each.entries()]),
       [
@@ -42,18 +42,18 @@ describe("the journal of several units", () => {
     );
     third.write(new Map([["batch/a/1", null]]));
     other.write(new Map([["batch/b/1", "w"]]));
-    assert.deepEqual([kept.get("unit 3 batch/a/1"), kept.get("unit 5 batch/b/1")], [null, "w"]);
+    assert.deepEqual([kept.get("shard 3 batch/a/1"), kept.get("shard 5 batch/b/1")], [null, "w"]);
     for (const each of [third, last, other]) each.close();
     assert.equal(closed(), 0);
     journals.close();
     assert.equal(closed(), 1);
   });
 
-  for (const key of ["batch/a/1", "unit 64 batch/a/1", "unit x batch/a/1"]) {
-    it(`is refused with an entry of no unit: ${key}`, () => {
+  for (const key of ["batch/a/1", "shard 64 batch/a/1", "shard x batch/a/1"]) {
+    it(`is refused with an entry of no shard: ${key}`, () => {
       const isRefused = (error: unknown) =>
-        StoreError.isInstance(error) && error.code === "invalid-reply" && /without units/.test(error.message);
-      assert.throws(() => new UnitJournals(journalOf([[key, "x"]]).journal, 64), isRefused);
+        StoreError.isInstance(error) && error.code === "invalid-reply" && /without shards/.test(error.message);
+      assert.throws(() => new ShardJournals(journalOf([[key, "x"]]).journal, 64), isRefused);
     });
   }
 });

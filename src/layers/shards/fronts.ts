@@ -1,5 +1,5 @@
-// What stands before each unit of a store: batches, and failover where the limiter has it. The parts for a unit are made when the
-// unit is first asked. Which requests go there is decided in units.ts.
+// What stands before each shard of a store: batches, and failover where the limiter has it. The parts for a shard are made when the
+// shard is first asked. Which requests go there is decided in shards.ts.
 
 import type { LayerSettings, Layer, Store } from "../../store/store.ts";
 import { type DividedStore, isShared, TermsError } from "../../store/shared-store.ts";
@@ -7,11 +7,11 @@ import { BatchLayer } from "../batch.ts";
 import { checkedLayer, type Watch } from "../checked.ts";
 import { FailoverLayer } from "../failover.ts";
 import type { FailoverEvent, FailoverOptions } from "../failover/options.ts";
-import { type InstanceParts, instanceParts, type UnitTerms } from "../failover/instance-parts.ts";
-import { UnitJournals } from "./journals.ts";
+import { type InstanceParts, instanceParts, type ShardTerms } from "../failover/instance-parts.ts";
+import { ShardJournals } from "./journals.ts";
 import { Outages } from "./outages.ts";
 
-/** What stands before a unit. */
+/** What stands before a shard. */
 export interface Front {
   readonly asked: Layer;
   /** Takes units back for calls that were denied elsewhere, in batches of their own. */
@@ -27,11 +27,11 @@ export class Fronts {
   readonly #failover: FailoverOptions | false;
   readonly #parts: InstanceParts | null;
   readonly #outages: Outages;
-  readonly #journals: UnitJournals | null;
+  readonly #journals: ShardJournals | null;
   readonly #fronts = new Map<number, Front>();
-  /** Whether a unit was asked. */
+  /** Whether a shard was asked. */
   #isBegun = false;
-  /** Whether all units are being asked whether they still have what they held, and whether that has to be done once more. */
+  /** Whether all shards are being asked whether they still have what they held, and whether that has to be done once more. */
   #checking: "no" | "once" | "again" = "no";
 
   /** @throws StoreError `invalid-reply` where the journal is damaged */
@@ -48,16 +48,16 @@ export class Fronts {
     this.#parts = failover === false ? null : instanceParts(group, failover);
     this.#outages = new Outages(tell);
     const journal = failover === false ? undefined : failover.journal;
-    this.#journals = journal === undefined ? null : new UnitJournals(journal, store.units.count);
+    this.#journals = journal === undefined ? null : new ShardJournals(journal, store.shards.count);
     // A damaged journal is refused at once.
-    for (const unit of this.#journals?.units ?? []) this.#open(unit);
+    for (const shard of this.#journals?.shards ?? []) this.#open(shard);
   }
 
-  at(unit: number): Front {
-    const known = this.#fronts.get(unit);
+  at(shard: number): Front {
+    const known = this.#fronts.get(shard);
     if (known !== undefined && this.#isBegun) return known;
     this.#begin();
-    return this.#fronts.get(unit) ?? this.#open(unit);
+    return this.#fronts.get(shard) ?? this.#open(shard);
   }
 
   all(): readonly Front[] {
@@ -80,16 +80,16 @@ export class Fronts {
   #begin(): void {
     this.#isBegun = true;
     if (this.#failover === false) return;
-    const { units } = this.#store;
-    for (let unit = 0; unit < units.count; unit++) {
-      if (units.countsAt(unit) && !this.#fronts.has(unit)) this.#open(unit);
+    const { shards } = this.#store;
+    for (let shard = 0; shard < shards.count; shard++) {
+      if (shards.countsAt(shard) && !this.#fronts.has(shard)) this.#open(shard);
     }
     for (const { failing } of this.#fronts.values()) failing?.wake();
   }
 
-  #open(unit: number): Front {
-    const store = checkedLayer(this.#store.units.at(unit), this.#watch);
-    const failing = this.#failingAt(unit, store);
+  #open(shard: number): Front {
+    const store = checkedLayer(this.#store.shards.at(shard), this.#watch);
+    const failing = this.#failingAt(shard, store);
     const layer = failing ?? store;
     const { deadlineMs, batching } = layer;
     const giving: Layer = {
@@ -99,23 +99,23 @@ export class Fronts {
       async close() {},
     };
     const front = { asked: batched(layer), givesBack: batched(giving), failing };
-    this.#fronts.set(unit, front);
+    this.#fronts.set(shard, front);
     return front;
   }
 
-  #failingAt(unit: number, store: Store): FailoverLayer | null {
+  #failingAt(shard: number, store: Store): FailoverLayer | null {
     if (this.#failover === false || this.#parts === null || !isShared(store)) return null;
     const { journal: _, ...options } = this.#failover;
-    const own = this.#journals === null ? options : { ...options, journal: this.#journals.of(unit) };
-    const terms: UnitTerms = {
+    const own = this.#journals === null ? options : { ...options, journal: this.#journals.of(shard) };
+    const terms: ShardTerms = {
       parts: this.#parts,
-      counts: this.#store.units.countsAt(unit),
+      counts: this.#store.shards.countsAt(shard),
       awayCount: () => this.#outages.awayCount,
     };
-    const tell = this.#outages.of(unit);
+    const tell = this.#outages.of(shard);
     const heard = (event: FailoverEvent) => {
       tell(event);
-      // Units of the same server may be back too, or have lost what they held.
+      // Shards of the same server may be back too, or have lost what they held.
       if (event.type === "store.recovered") for (const { failing } of this.all()) failing?.lookSoon();
       if (event.type === "store.unreachable" && TermsError.refusalOf(event.error) === "other-incarnation")
         this.#check();

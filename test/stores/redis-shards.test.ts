@@ -1,4 +1,4 @@
-// A server of a cluster that was started, or has taken over, may have lost what its units held. No process may decide there by an old
+// A server of a cluster that was started, or has taken over, may have lost what its shards held. No process may decide there by an old
 // mark of any of them: the script is loaded only after all marks were renewed.
 
 import assert from "node:assert/strict";
@@ -7,7 +7,7 @@ import { StoreError, type StoreRequest } from "tollgate/store";
 import { redisStore } from "tollgate/stores/redis";
 import type { DividedStore } from "../../src/store/shared-store.ts";
 import { DIGESTS } from "../../src/stores/redis/digests.gen.ts";
-import { UNITS } from "../../src/stores/redis/units.ts";
+import { SHARDS } from "../../src/stores/redis/shards.ts";
 
 const MEMBER = { group: "default", instance: "i1", livesMs: 10_000, seen: [] };
 const request: StoreRequest = {
@@ -50,52 +50,52 @@ function cluster(answerBeat: Answer = () => ["1000", 1, 0, "m1 abc some"]) {
     },
   };
   const store = redisStore(client) as DividedStore;
-  return { asked, answered, store, unit: store.units.of("rate:1:{s1}:a") };
+  return { asked, answered, store, shard: store.shards.of("rate:1:{s1}:a") };
 }
 
 const loads = (asked: readonly string[]) => asked.filter((name) => name.startsWith("load"));
 
 describe("a server of a cluster that does not know the script", () => {
-  it("gets it from a beat after the marks of all units were renewed, by a key of the unit", async () => {
-    const { asked, answered, store, unit } = cluster();
-    await store.units.at(unit).beat(MEMBER);
+  it("gets it from a beat after the marks of all shards were renewed, by a key of the shard", async () => {
+    const { asked, answered, store, shard } = cluster();
+    await store.shards.at(shard).beat(MEMBER);
     const [load] = loads(asked);
     assert.match(load ?? "", /^load \{\d+\}:tollgate:1:\$incarnation$/);
     // Its own beat, and a renewal of each.
-    assert.equal(answered.length, 1 + UNITS);
-    assert.equal(new Set(answered).size, UNITS);
+    assert.equal(answered.length, 1 + SHARDS);
+    assert.equal(new Set(answered).size, SHARDS);
     assert.equal(asked.at(-1), load);
   });
 
   it("gets it from a call without terms only after that, too", async () => {
     const { asked, answered, store } = cluster();
     await store.apply([request]);
-    assert.equal(answered.length, UNITS);
+    assert.equal(answered.length, SHARDS);
     assert.equal(loads(asked).length, 1);
   });
 
   it("refuses a batch on terms, and is not given the script", async () => {
-    const { asked, store, unit } = cluster();
-    const booked = store.units.at(unit).book([request], { incarnation: "abc" });
+    const { asked, store, shard } = cluster();
+    const booked = store.shards.at(shard).book([request], { incarnation: "abc" });
     await assert.rejects(booked, { refusal: "other-incarnation" });
     assert.deepEqual(loads(asked), []);
   });
 
-  it("is not given the script when the mark of one unit cannot be renewed", async () => {
+  it("is not given the script when the mark of one shard cannot be renewed", async () => {
     let failing: string | undefined;
-    const { asked, store, unit } = cluster((key) => {
+    const { asked, store, shard } = cluster((key) => {
       if (key === failing) throw new Error("CLUSTERDOWN The cluster is down");
       failing ??= "{2}:tollgate:1:$incarnation";
       return ["1000", 1, 0, "m1 abc some"];
     });
-    await assert.rejects(store.units.at(unit).beat(MEMBER), { code: "unavailable", transient: true });
+    await assert.rejects(store.shards.at(shard).beat(MEMBER), { code: "unavailable", transient: true });
     assert.deepEqual(loads(asked), []);
     failing = "";
-    await store.units.at(unit).beat(MEMBER);
+    await store.shards.at(shard).beat(MEMBER);
     assert.equal(loads(asked).length, 1);
   });
 
-  it("keeps a call without terms no longer than its deadline when a unit gives no answer", async () => {
+  it("keeps a call without terms no longer than its deadline when a shard gives no answer", async () => {
     const { asked, store } = cluster((key) =>
       key.startsWith("{2}:") ? new Promise(() => {}) : ["1000", 1, 0, "m1 abc some"],
     );
@@ -108,11 +108,11 @@ describe("a server of a cluster that does not know the script", () => {
 
   it("has its marks renewed when a beat finds another server than the last one", async () => {
     let incarnation = "abc";
-    const { asked, store, unit } = cluster(() => ["1000", 1, 0, `m1 ${incarnation} some`]);
-    await store.units.at(unit).beat(MEMBER);
+    const { asked, store, shard } = cluster(() => ["1000", 1, 0, `m1 ${incarnation} some`]);
+    await store.shards.at(shard).beat(MEMBER);
     const before = asked.length;
     incarnation = "def";
-    await store.units.at(unit).beat(MEMBER);
-    assert.equal(asked.length, before + 1 + UNITS);
+    await store.shards.at(shard).beat(MEMBER);
+    assert.equal(asked.length, before + 1 + SHARDS);
   });
 });
