@@ -29,7 +29,7 @@ const HOST = "127.0.0.1";
 const CLUSTER = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"];
 const SERVERS = 6;
 
-/** The name of a key on a cluster: it has the tag of its unit in front. */
+/** The name of a key on a cluster: it has the tag of its shard in front. */
 export function keyOnCluster(key: string): string {
   return (shardPlaces()[shardOf(key)] as { prefix: string }).prefix + key;
 }

@@ -44,8 +44,8 @@ export type Entry = Happened &
         readonly error: Failure | null;
       }
     | { readonly type: "event"; readonly on: string; readonly event: LimiterEvent }
-    /** A unit of a cluster went away for an instance, or is back. */
-    | { readonly type: "unit"; readonly on: string; readonly unit: number; readonly isAway: boolean }
+    /** A shard of a cluster went away for an instance, or is back. */
+    | { readonly type: "shard"; readonly on: string; readonly shard: number; readonly isAway: boolean }
   );
 
 type EntryOfCall = Extract<Entry, { readonly planned: PlannedCall }>;

@@ -6,7 +6,7 @@ import type { Booking } from "./bookings.ts";
 import { CLUSTER_LOSSES, hasDied } from "./cluster/losses.ts";
 import { changeOf } from "./cluster/lost.ts";
 import type { Account, Decided, Oracle } from "./oracle.ts";
-import { isInDoubt, unitsOf } from "./outages.ts";
+import { isInDoubt, shardsOf } from "./outages.ts";
 import type { Run } from "./run.ts";
 import type { Fault, NamedBucket } from "./schedule.ts";
 import { isRefusal } from "./node.ts";
@@ -122,7 +122,7 @@ export const LOSSES: readonly Loss[] = [
   },
   {
     when: "a process dies while it decides alone, and no journal is read by another process, or its disk is full",
-    // In a cluster a unit may keep the answer of a call that the process decided alone for another unit.
+    // In a cluster a shard may keep the answer of a call that the process decided alone for another shard.
     of: (oracle, { bookings }) => {
       const kept = oracle.run.store.isCluster ? bookings.filter(({ planned }) => hasDied(oracle, planned)) : [];
       return { fewer: sumOf(kept), more: 0 };
@@ -204,9 +204,9 @@ function gaveBack(oracle: Oracle, booking: Booking): number {
   return Math.max(isHeld(booking) ? admitted : 0, isBack ? mayBe : 0);
 }
 
-/** Whether a call is over several units of a cluster: what one of them has booked is given back where another one denies it. */
+/** Whether a call is over several shards of a cluster: what one of them has booked is given back where another one denies it. */
 function isWide(oracle: Oracle, decided: Decided): boolean {
-  return unitsOf(oracle, decided).size > 1;
+  return shardsOf(oracle, decided).size > 1;
 }
 
 /** Whether the store may have booked a call that failed for its caller, or was denied alone, at first or in the end. */

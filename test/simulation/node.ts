@@ -1,5 +1,5 @@
 // A node: the machine of a server with its clock, and the process that runs there. Beside it stands a replica, which may take over. All
-// servers of a cluster's node (its units) have one node.
+// servers of a cluster's node (its shards) have one node.
 
 import { StoreError, type StoreErrorCode } from "../../src/store/api.ts";
 import type { Machine } from "./machine.ts";

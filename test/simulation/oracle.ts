@@ -116,7 +116,7 @@ export class Oracle {
       if (!account.specs.includes(spec)) account.specs.push(spec);
       if (!isLast) continue;
       const mayBe = mostOf(planned, limit.unit, price ?? 0);
-      const units = this.#unitsOf(planned, decided, limit.unit, price ?? 0, mayBe);
+      const units = this.#shardsOf(planned, decided, limit.unit, price ?? 0, mayBe);
       const unknown = this.#isSettledUnknown(planned) ? mayBe - (price ?? 0) : 0;
       addTo(account.bookings, this.#losesAnswers, {
         planned,
@@ -142,7 +142,7 @@ export class Oracle {
     return this.run.policies.matchesOf(call, policy);
   }
 
-  #unitsOf(planned: PlannedCall, decided: Decided | null, unit: string, price: number, mayBe: number): Units {
+  #shardsOf(planned: PlannedCall, decided: Decided | null, unit: string, price: number, mayBe: number): Units {
     if (decided === null) return this.#unitsWithoutAnswer(planned, mayBe);
     const { decision } = decided;
     const isLost =

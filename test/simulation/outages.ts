@@ -8,8 +8,8 @@ import type { Run } from "./run.ts";
 /** A time in which one life of a process decided without the store. */
 export interface Away {
   readonly on: string;
-  /** Of a cluster, the unit; `null`: all of the store, or of a client, its services. */
-  readonly unit: number | null;
+  /** Of a cluster, the shard; `null`: all of the store, or of a client, its services. */
+  readonly shard: number | null;
   readonly fromMs: number;
   /** `null`: it never came back. */
   untilMs: number | null;
@@ -19,16 +19,16 @@ export interface Away {
 
 export function awayTimes({ log, store, instances }: Run): Away[] {
   const times: Away[] = [];
-  const change = (on: string, unit: number | null, isAway: boolean, atMs: number) => {
-    const open = times.find((time) => time.on === on && time.unit === unit && time.untilMs === null);
-    if (isAway && open === undefined) times.push({ on, unit, fromMs: atMs, untilMs: null, hasEnded: false });
+  const change = (on: string, shard: number | null, isAway: boolean, atMs: number) => {
+    const open = times.find((time) => time.on === on && time.shard === shard && time.untilMs === null);
+    if (isAway && open === undefined) times.push({ on, shard, fromMs: atMs, untilMs: null, hasEnded: false });
     if (!isAway && open !== undefined) open.untilMs = atMs;
   };
-  const hasUnits = (on: string) => store.isCluster && instances[numberOf(on)]?.plan.role !== "client";
+  const hasShards = (on: string) => store.isCluster && instances[numberOf(on)]?.plan.role !== "client";
   for (const entry of log.entries) {
     const { atMs } = entry;
-    if (entry.type === "unit") change(entry.on, entry.unit, entry.isAway, atMs);
-    if (entry.type !== "event" || hasUnits(entry.on)) continue;
+    if (entry.type === "shard") change(entry.on, entry.shard, entry.isAway, atMs);
+    if (entry.type !== "event" || hasShards(entry.on)) continue;
     const { type } = entry.event;
     if (type === "store.unreachable" || type === "store.recovered")
       change(entry.on, null, type === "store.unreachable", atMs);
@@ -94,20 +94,20 @@ export function hasReachedStore(oracle: Oracle, on: string, atMs: number, sinceM
  * The outage in which an instance has decided a call alone. `undefined`: the store decided it, perhaps with units that were borrowed in
  * an outage; or, of a client, perhaps its service has.
  *
- * @param key of a cluster, whose unit was away. Default: any of the call's
+ * @param key of a cluster, whose shard was away. Default: any of the call's
  */
 export function outageOf(oracle: Oracle, entry: Decided, key?: string): Away | undefined {
   const { decision, on, askedAtMs, atMs } = entry;
   if (decision.degraded === null) return undefined;
   const untilMs = (time: Away) => time.untilMs ?? Number.POSITIVE_INFINITY;
-  const all = unitsOf(oracle, entry);
-  const units = key === undefined ? all : new Set([oracle.run.store.unitOf(key)]);
-  const isOf = ({ unit }: Away) => unit === null || units.has(unit);
+  const all = shardsOf(oracle, entry);
+  const shards = key === undefined ? all : new Set([oracle.run.store.shardOf(key)]);
+  const isOf = ({ shard }: Away) => shard === null || shards.has(shard);
   const own = oracle.away.findLast(
     (time) => time.on === on && isOf(time) && time.fromMs <= atMs && atMs <= untilMs(time),
   );
-  // The store may still have answered what was asked before; of a call over several units, any of them.
-  if (own !== undefined && own.unit !== null && key !== undefined && askedAtMs <= own.fromMs && all.size > 1)
+  // The store may still have answered what was asked before; of a call over several shards, any of them.
+  if (own !== undefined && own.shard !== null && key !== undefined && askedAtMs <= own.fromMs && all.size > 1)
     return undefined;
   if (own === undefined || (askedAtMs <= own.fromMs && mayBorrow(oracle, entry))) return undefined;
   // A service that is back may have decided it before.
@@ -118,17 +118,17 @@ export function outageOf(oracle: Oracle, entry: Decided, key?: string): Away | u
   return oracle.isClient(on) && isBoth ? undefined : own;
 }
 
-/** The units that a call is about, under the policies that it may follow. */
-export function unitsOf(oracle: Oracle, { planned, policies }: Pick<Asked, "planned" | "policies">): Set<number> {
+/** The shards that a call is about, under the policies that it may follow. */
+export function shardsOf(oracle: Oracle, { planned, policies }: Pick<Asked, "planned" | "policies">): Set<number> {
   const { store } = oracle.run;
   if (!("call" in planned) || !store.isCluster) return new Set([0]);
   const { call } = planned;
   const keys = policies.flatMap((policy) => oracle.matchesOf(call, policy).map(({ key }) => key));
   // An answer that is kept is where the session is.
   const kept = call.idempotencyKey === undefined && !ENDING.has(planned.verb) ? [] : [`{${call.session}}`];
-  // A call that no limit matches asks for nothing, of the unit of no key.
+  // A call that no limit matches asks for nothing, of the shard of no key.
   const all = [...(keys.length === 0 ? [""] : keys), ...kept];
-  return new Set(all.map((key) => store.unitOf(key)));
+  return new Set(all.map((key) => store.shardOf(key)));
 }
 
 /** Whether a call may take units that were borrowed in advance. */

@@ -4,7 +4,7 @@ import type { StoredState } from "../../src/store/api.ts";
 import type { Act } from "./acts.ts";
 import { makeCall } from "./calls.ts";
 import { Census } from "./census.ts";
-import { listenToUnits } from "./cluster/unit-events.ts";
+import { listenToShards } from "./cluster/shard-events.ts";
 import { begin } from "./faults.ts";
 import { Instance, type Surroundings } from "./instance.ts";
 import { Log } from "./log.ts";
@@ -48,11 +48,11 @@ export async function runSchedule(schedule: Schedule, onAct: (act: Act) => void 
   const undo = runInWorld(world);
   try {
     const log = new Log();
-    listenToUnits((unit, type) => {
+    listenToShards((shard, type) => {
       const isAway = type === "store.unreachable";
       const on = world.current?.name;
       if (on !== undefined && (isAway || type === "store.recovered"))
-        log.add({ atMs: world.nowMs, type: "unit", on, unit, isAway });
+        log.add({ atMs: world.nowMs, type: "shard", on, shard, isAway });
     });
     const store = new SimulatedStore(world, schedule.settings.cluster, onAct);
     const network = new Network(world.random.stream("network"), schedule.settings.messageMs);

@@ -36,8 +36,8 @@ export interface Settings {
 
 export interface ClusterPlan {
   readonly nodes: number;
-  /** The node that each unit is on at first. */
-  readonly units: readonly number[];
+  /** The node that each shard is on at first. */
+  readonly shards: readonly number[];
 }
 
 /** Which nodes of a cluster a fault is about. Absent: all; and the server, where there is only one. */
@@ -100,12 +100,12 @@ export type ServerFault = OfNodes &
     | { readonly type: "damage"; readonly atMs: number; readonly nth: number }
     | { readonly type: "server-clock"; readonly atMs: number; readonly jumpMs: number }
     | { readonly type: "server-pause"; readonly atMs: number; readonly forMs: number }
-    /** A unit moves to another node. Meanwhile its calls are to be tried again, or have no answer. */
+    /** A shard moves to another node. Meanwhile its calls are to be tried again, or have no answer. */
     | {
         readonly type: "move";
         readonly atMs: number;
         readonly forMs: number;
-        readonly unit: number;
+        readonly shard: number;
         readonly to: number;
         readonly answers: boolean;
       }

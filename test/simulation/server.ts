@@ -1,4 +1,4 @@
-// The store's server, or a unit of a cluster: a store in memory that decides by the kernel, as the script of Redis does. It can restart
+// The store's server, or a shard of a cluster: a store in memory that decides by the kernel, as the script of Redis does. It can restart
 // with less than it held, refuse what it is asked, and hold damaged values.
 
 import {
@@ -32,7 +32,7 @@ interface Change {
 }
 
 export class StoreServer {
-  /** Where it is: a unit may move. */
+  /** Where it is: a shard may move. */
   node: StoreNode;
   /** Whether it moves to another one, and what waits meanwhile. */
   moving: { readonly answers: boolean; readonly waiting: (() => void)[] } | null = null;
@@ -128,7 +128,7 @@ export class StoreServer {
   }
 
   /**
-   * The mark of a unit. A new one where there is none, and where another process has made it; `null` where the instance has to name its
+   * The mark of a shard. A new one where there is none, and where another process has made it; `null` where the instance has to name its
    * buckets for that.
    */
   markIn({ runId }: ServerProcess, hasSeen: boolean, seen: readonly string[]): MarkState | null {
@@ -163,7 +163,7 @@ export class StoreServer {
    * Starts again with what it held so many ms ago: from a snapshot, as a replica that lagged, or (0) with everything. `null`: with
    * nothing. A server that starts again makes a new mark, because it may have lost its last writes.
    *
-   * @param keepsMark a unit of a cluster has its mark also then, and another process sees that it did not make it
+   * @param keepsMark a shard of a cluster has its mark also then, and another process sees that it did not make it
    */
   restart(agoMs: number | null, keepsMark = false): void {
     const sinceMs = agoMs === null ? 0 : this.#worldMs - agoMs;
@@ -177,7 +177,7 @@ export class StoreServer {
     const hadMark = kept.some(({ key }) => key === MARK_KEY) || (this.#hadMark && kept.length > 0);
     this.#hadMark = !keepsMark && hadMark;
     for (const { key, state } of kept) {
-      // What a unit's replica had heard of, the next one has, too.
+      // What a shard's replica had heard of, the next one has, too.
       if (keepsMark) this.#write(key, state, sinceMs);
       else if (key !== MARK_KEY) this.#write(key, state);
     }

@@ -1,4 +1,4 @@
-// The store of a world: one server, or the units of a cluster on their nodes.
+// The store of a world: one server, or the shards of a cluster on their nodes.
 
 import { slotTag } from "../../src/stores/redis/slot-tag.ts";
 import type { StoredState } from "../../src/store/api.ts";
@@ -9,10 +9,10 @@ import type { ClusterPlan, ServerFault } from "./schedule.ts";
 import { StoreServer } from "./server.ts";
 import type { World } from "./world.ts";
 
-/** What a unit lost when another process came to answer for it. */
+/** What a shard lost when another process came to answer for it. */
 export interface Loss {
   readonly atMs: number;
-  readonly unit: number;
+  readonly shard: number;
   readonly before: ReadonlyMap<string, StoredState>;
   readonly after: ReadonlyMap<string, StoredState>;
   /** Whether that process knew the scripts already, or was given them by a sender that had not heard of it. */
@@ -23,18 +23,18 @@ type Move = Extract<ServerFault, { type: "move" }>;
 
 export class SimulatedStore {
   readonly nodes: readonly StoreNode[];
-  /** By unit. */
+  /** By shard. */
   readonly servers: readonly StoreServer[];
   readonly isCluster: boolean;
   readonly losses: Loss[] = [];
-  /** Batches that a unit has decided before it was known that it had lost something. */
+  /** Batches that a shard has decided before it was known that it had lost something. */
   readonly problems: string[] = [];
 
   constructor(world: World, cluster: ClusterPlan | undefined, onAct: (act: Act) => void) {
     const names = cluster === undefined ? ["server"] : Array.from({ length: cluster.nodes }, (_, i) => `node${i}`);
     this.isCluster = cluster !== undefined;
     this.nodes = names.map((name) => new StoreNode(new Machine(world, name, { drift: 0, aheadMs: 0 }, 0)));
-    const places = cluster?.units ?? [0];
+    const places = cluster?.shards ?? [0];
     this.servers = places.map((node) => new StoreServer(this.nodeAt(node), onAct));
   }
 
@@ -49,18 +49,18 @@ export class SimulatedStore {
     return found;
   }
 
-  /** The unit of a key: all keys with one tag are in one. */
-  unitOf(key: string): number {
+  /** The shard of a key: all keys with one tag are in one. */
+  shardOf(key: string): number {
     const count = this.servers.length;
     return count === 1 ? 0 : hashOf(slotTag(key)) % count;
   }
 
-  at(unit: number): StoreServer {
-    return this.servers[unit] as StoreServer;
+  at(shard: number): StoreServer {
+    return this.servers[shard] as StoreServer;
   }
 
   of(key: string): StoreServer {
-    return this.at(this.unitOf(key));
+    return this.at(this.shardOf(key));
   }
 
   *states(): Generator<[key: string, state: StoredState]> {
@@ -71,9 +71,9 @@ export class SimulatedStore {
     return Math.max(...this.servers.map(({ largestBatch }) => largestBatch));
   }
 
-  /** Begins to move a unit to another node. Returns what ends it: if one of the nodes is not there, the unit stays. */
-  move({ unit, to, answers }: Move): () => void {
-    const server = this.at(unit);
+  /** Begins to move a shard to another node. Returns what ends it: if one of the nodes is not there, the shard stays. */
+  move({ shard, to, answers }: Move): () => void {
+    const server = this.at(shard);
     const target = this.nodeAt(to);
     const moving = { answers, waiting: [] as (() => void)[] };
     server.moving = moving;
@@ -87,32 +87,32 @@ export class SimulatedStore {
     };
   }
 
-  /** Another process answers for a node, with what all its units held so many ms ago. */
+  /** Another process answers for a node, with what all its shards held so many ms ago. */
   restart(node: StoreNode, agoMs: number | null, successor: Successor): void {
     node.startAgain(successor);
     const isUnnoticed = node.process.scripts.size > 0;
     // It may even be the one that made the marks, from before another one that lost something.
     for (const loss of this.losses) {
-      const server = this.at(loss.unit);
+      const server = this.at(loss.shard);
       if (isUnnoticed && server.node === node && server.markedAtMs < loss.atMs) loss.isUnnoticed = true;
     }
-    for (const [unit, server] of this.servers.entries()) {
+    for (const [shard, server] of this.servers.entries()) {
       if (server.node !== node) continue;
       const before = new Map(server.states);
       server.restart(agoMs, this.isCluster);
       const after = new Map(server.states);
       const { nowMs: atMs } = node.machine.world;
-      if (this.isCluster && agoMs !== 0) this.losses.push({ atMs, unit, before, after, isUnnoticed });
+      if (this.isCluster && agoMs !== 0) this.losses.push({ atMs, shard, before, after, isUnnoticed });
     }
   }
 
-  /** A unit has decided a batch of an instance that knows its mark. */
-  decidedOn(unit: number, by: string): void {
-    const { markedAtMs } = this.at(unit);
-    const loss = this.losses.find((each) => each.unit === unit && each.atMs > markedAtMs && !each.isUnnoticed);
+  /** A shard has decided a batch of an instance that knows its mark. */
+  decidedOn(shard: number, by: string): void {
+    const { markedAtMs } = this.at(shard);
+    const loss = this.losses.find((each) => each.shard === shard && each.atMs > markedAtMs && !each.isUnnoticed);
     if (loss === undefined) return;
     this.problems.push(
-      `unit ${unit} decides a batch of ${by} by the mark from before its loss at ${loss.atMs.toFixed(0)} ms`,
+      `shard ${shard} decides a batch of ${by} by the mark from before its loss at ${loss.atMs.toFixed(0)} ms`,
     );
   }
 
@@ -120,7 +120,7 @@ export class SimulatedStore {
   loadedBlindly(node: StoreNode): void {
     const { sinceMs } = node.process;
     for (const loss of this.losses) {
-      if (this.at(loss.unit).node === node && loss.atMs >= sinceMs) loss.isUnnoticed = true;
+      if (this.at(loss.shard).node === node && loss.atMs >= sinceMs) loss.isUnnoticed = true;
     }
   }
 }

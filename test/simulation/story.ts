@@ -43,8 +43,8 @@ function textOf(entry: Entry): string | null {
       return `${entry.on} call ${entry.planned.id} fails: ${entry.error.name} ${entry.error.code} ${entry.error.message}`;
     case "ended":
       return `${entry.on} call ${entry.planned.id} ${entry.how} ${entry.status} ${entry.error?.message ?? ""}`;
-    case "unit":
-      return `${entry.on} ${entry.isAway ? "decides for" : "asks again"} unit ${entry.unit}`;
+    case "shard":
+      return `${entry.on} ${entry.isAway ? "decides for" : "asks again"} shard ${entry.shard}`;
     case "event":
       return `${entry.on} says ${eventText(entry.event)}`;
   }

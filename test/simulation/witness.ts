@@ -66,7 +66,7 @@ export class Witness {
       wrong("it would be denied then");
   }
 
-  /** How long units of a cluster may have decided after one another: the time of each says when to try again by its own clock. */
+  /** How long shards of a cluster may have decided after one another: the time of each says when to try again by its own clock. */
   #apartMs({ tookMs }: Decided): number {
     return this.#store.isCluster ? Math.ceil(tookMs) : 0;
   }

@@ -1,4 +1,4 @@
-// What script/beat.lua does for a unit of a cluster.
+// What script/beat.lua does for a shard of a cluster.
 
 import { encodeMark } from "../../../src/kernel/encoding/mark.ts";
 import type { StoreServer } from "../server.ts";
@@ -10,7 +10,7 @@ const SEEN_AT = 4;
 /** @param args how many keys there are, the keys, and the script's argument */
 export function beatScript(server: StoreServer, args: readonly (string | number)[]): unknown[] {
   const count = Number(args[0]);
-  const keys = args.slice(1, count + 1).map((key) => withoutUnit(String(key)));
+  const keys = args.slice(1, count + 1).map((key) => withoutShard(String(key)));
   const [instance, livesMs, , hasSeen] = JSON.parse(String(args[count + 1]));
   const nowMs = server.nowMs();
   const mark = server.markIn(server.node.process, hasSeen === 1, keys.slice(SEEN_AT));
@@ -21,11 +21,11 @@ export function beatScript(server: StoreServer, args: readonly (string | number)
   return [nowMs, instances, rank, text];
 }
 
-/** The prefix of a unit: in the simulation each unit has a server of its own. */
-export function prefixOf(unit: number): string {
-  return `{unit ${unit}}:`;
+/** The prefix of a shard: in the simulation each shard has a server of its own. */
+export function prefixOf(shard: number): string {
+  return `{shard ${shard}}:`;
 }
 
-function withoutUnit(key: string): string {
+function withoutShard(key: string): string {
   return key.slice(key.indexOf("}:") + 2);
 }

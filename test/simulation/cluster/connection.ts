@@ -1,4 +1,4 @@
-// The cluster as a limiter has it: the units of the Redis store, each with a simulated way to its server.
+// The cluster as a limiter has it: the shards of the Redis store, each with a simulated way to its server.
 
 import { within } from "../../../src/deadlines.ts";
 import { dividedLayers } from "../../../src/layers/divided.ts";
@@ -13,10 +13,10 @@ import {
   type StoreRequest,
   type Terms,
 } from "../../../src/store/api.ts";
-import type { DividedStore, Units } from "../../../src/store/shared-store.ts";
+import type { DividedStore, StoreShards } from "../../../src/store/shared-store.ts";
 import { type AskShard, decideInShards, ShardMemory } from "../../../src/store/wide-request.ts";
 import { Renewals } from "../../../src/stores/redis/renewals.ts";
-import { RedisUnit } from "../../../src/stores/redis/unit.ts";
+import { RedisShard } from "../../../src/stores/redis/shard.ts";
 import type { Census } from "../census.ts";
 import type { Machine } from "../machine.ts";
 import type { Network } from "../network.ts";
@@ -31,15 +31,15 @@ interface ClusterSide {
   readonly census: Census;
 }
 
-/** So many units count the instances. */
+/** So many shards count the instances. */
 const HOMES = 3;
 
 export class ClusterConnection implements DividedStore {
   readonly layers = dividedLayers;
   readonly batching: Batching;
   readonly deadlineMs = DEADLINE_MS;
-  readonly units: Units;
-  readonly #units: readonly UnitConnection[];
+  readonly shards: StoreShards;
+  readonly #shards: readonly ShardConnection[];
   readonly #of: (key: string) => string;
   readonly #memory = new ShardMemory();
 
@@ -48,20 +48,20 @@ export class ClusterConnection implements DividedStore {
     const renewed: Renewed = { beganMs: null, endedMs: null };
     const renewals = new Renewals(async () => {
       const beganMs = machine.world.nowMs;
-      await Promise.all(this.#units.map((unit) => unit.renew()));
+      await Promise.all(this.#shards.map((shard) => shard.renew()));
       Object.assign(renewed, { beganMs, endedMs: machine.world.nowMs });
     });
-    this.#units = store.servers.map((_, unit) => {
-      const link = new SimulatedLink(machine, network, store, unit, renewed);
-      const place = { prefix: prefixOf(unit), slot: unit, counts: countsAt(unit), renewAll: () => renewals.run() };
-      const redis = new RedisUnit(link, place);
-      return new UnitConnection(redis, link, machine, countsAt(unit) ? census : null, batching);
+    this.#shards = store.servers.map((_, shard) => {
+      const link = new SimulatedLink(machine, network, store, shard, renewed);
+      const place = { prefix: prefixOf(shard), slot: shard, counts: countsAt(shard), renewAll: () => renewals.run() };
+      const redis = new RedisShard(link, place);
+      return new ShardConnection(redis, link, machine, countsAt(shard) ? census : null, batching);
     });
-    this.#of = (key) => String(store.unitOf(key));
-    this.units = {
-      count: this.#units.length,
-      of: (key) => store.unitOf(key),
-      at: (unit) => this.#at(unit),
+    this.#of = (key) => String(store.shardOf(key));
+    this.shards = {
+      count: this.#shards.length,
+      of: (key) => store.shardOf(key),
+      at: (shard) => this.#at(shard),
       countsAt,
     };
   }
@@ -69,8 +69,8 @@ export class ClusterConnection implements DividedStore {
   apply(requests: readonly StoreRequest[], leftMs: number = DEADLINE_MS): Promise<readonly StoreAnswer[]> {
     const decide =
       (ms: number): AskShard =>
-      (unit, each) =>
-        this.#at(Number(unit)).apply(each, ms);
+      (shard, each) =>
+        this.#at(Number(shard)).apply(each, ms);
     return decideInShards(requests, {
       of: this.#of,
       decide: decide(leftMs),
@@ -81,30 +81,30 @@ export class ClusterConnection implements DividedStore {
   }
 
   async close(): Promise<void> {
-    for (const unit of this.#units) await unit.end();
+    for (const shard of this.#shards) await shard.end();
   }
 
-  #at(unit: number): UnitConnection {
-    return this.#units[unit] as UnitConnection;
+  #at(shard: number): ShardConnection {
+    return this.#shards[shard] as ShardConnection;
   }
 }
 
-/** Whether a unit counts the instances. */
-export function countsAt(unit: number): boolean {
-  return unit < HOMES;
+/** Whether a shard counts the instances. */
+export function countsAt(shard: number): boolean {
+  return shard < HOMES;
 }
 
-class UnitConnection implements SharedStore {
+class ShardConnection implements SharedStore {
   readonly layers = networkLayers;
   readonly batching: Batching;
   readonly deadlineMs = DEADLINE_MS;
-  readonly #redis: RedisUnit;
+  readonly #redis: RedisShard;
   readonly #link: SimulatedLink;
   readonly #machine: Machine;
-  /** `null`: the unit does not count the instances. */
+  /** `null`: the shard does not count the instances. */
   readonly #census: Census | null;
 
-  constructor(redis: RedisUnit, link: SimulatedLink, machine: Machine, census: Census | null, batching: Batching) {
+  constructor(redis: RedisShard, link: SimulatedLink, machine: Machine, census: Census | null, batching: Batching) {
     this.#redis = redis;
     this.#link = link;
     this.#machine = machine;
@@ -134,7 +134,7 @@ class UnitConnection implements SharedStore {
     return this.#redis.renew();
   }
 
-  /** The store closes its units. */
+  /** The store closes its shards. */
   async close(): Promise<void> {}
 
   async end(): Promise<void> {

@@ -1,6 +1,6 @@
-// The way from a process to a unit of the simulated cluster, in place of a Redis client: scripts are sent to the node of the unit, which
+// The way from a process to a shard of the simulated cluster, in place of a Redis client: scripts are sent to the node of the shard, which
 // runs them if it knows them. What a script decides the simulated server does (server.ts); when it is asked, which script is loaded and
-// when, is decided by the code under test (src/stores/redis/unit.ts).
+// when, is decided by the code under test (src/stores/redis/shard.ts).
 
 import { monotonicClock } from "../../../src/clock.ts";
 import { LateError, within } from "../../../src/deadlines.ts";
@@ -13,7 +13,7 @@ import {
 } from "../../../src/store/api.ts";
 import type { Send } from "../../../src/stores/redis/client.ts";
 import { redisError } from "../../../src/stores/redis/errors.ts";
-import type { UnitLink, Way } from "../../../src/stores/redis/link.ts";
+import type { ShardLink, Way } from "../../../src/stores/redis/link.ts";
 import type { Machine } from "../machine.ts";
 import type { Network } from "../network.ts";
 import type { StoreServer } from "../server.ts";
@@ -23,7 +23,7 @@ import { digestOf, type ScriptName, scriptNamed } from "./scripts.ts";
 
 /** How long a request may take that has no terms, as the Redis store has it. */
 export const DEADLINE_MS = 1_000;
-/** How often a command follows a unit that has moved. */
+/** How often a command follows a shard that has moved. */
 const MOST_REDIRECTIONS = 5;
 
 /** What a script is to decide. */
@@ -60,10 +60,10 @@ interface Command {
 
 type Args = readonly (string | number)[];
 
-/** What a node says of a unit that it does not have any more. */
+/** What a node says of a shard that it does not have any more. */
 class Moved extends Error {}
 
-export class SimulatedLink implements UnitLink {
+export class SimulatedLink implements ShardLink {
   readonly deadlineMs = DEADLINE_MS;
   readonly clock = undefined;
   readonly isCluster = true;
@@ -71,21 +71,21 @@ export class SimulatedLink implements UnitLink {
   readonly #machine: Machine;
   readonly #network: Network;
   readonly #store: SimulatedStore;
-  readonly #unit: number;
+  readonly #shard: number;
   readonly #renewed: Renewed;
   /** What the next script is to decide: commands are made at once. */
   #batch: Batch | null = null;
   #isClosed = false;
 
-  constructor(machine: Machine, network: Network, store: SimulatedStore, unit: number, renewed: Renewed) {
+  constructor(machine: Machine, network: Network, store: SimulatedStore, shard: number, renewed: Renewed) {
     this.#machine = machine;
     this.#network = network;
     this.#store = store;
-    this.#unit = unit;
+    this.#shard = shard;
     this.#renewed = renewed;
   }
 
-  /** Lets the unit ask for a batch. */
+  /** Lets the shard ask for a batch. */
   async ask(batch: Batch, ask: () => Promise<unknown>): Promise<readonly StoreAnswer[]> {
     this.#batch = batch;
     const asked = ask();
@@ -142,7 +142,7 @@ export class SimulatedLink implements UnitLink {
     const { beganMs, endedMs } = this.#renewed;
     const sinceMs = endedMs === this.#machine.world.nowMs ? beganMs : null;
     for (let times = 0; ; times++) {
-      const server = this.#store.at(this.#unit);
+      const server = this.#store.at(this.#shard);
       const { node } = server;
       const run = async () => {
         const { moving } = server;
@@ -173,7 +173,7 @@ export class SimulatedLink implements UnitLink {
     if (name === "beat") return beatScript(server, args);
     if (batch === null) return [server.nowMs()];
     const answers = server.book(batch.requests, batch.terms, this.#machine.name);
-    if (batch.terms.incarnation !== undefined) this.#store.decidedOn(this.#unit, this.#machine.name);
+    if (batch.terms.incarnation !== undefined) this.#store.decidedOn(this.#shard, this.#machine.name);
     return new Answered(answers);
   }
 }

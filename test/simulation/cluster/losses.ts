@@ -15,14 +15,14 @@ export const CLUSTER_LOSSES: readonly Loss[] = [
     of: (oracle, account) => ({ fewer: changeOf(oracle, account, oracle.isOneAlone).lost, more: 0 }),
   },
   {
-    when: "a call over several units of a cluster is denied or fails, and one of them goes away, the network loses what gives its units back, or its process ends",
+    when: "a call over several shards of a cluster is denied or fails, and one of them goes away, the network loses what gives its units back, or its process ends",
     of: (oracle, { bookings }) => {
       const taken = bookings.filter((booking) => mayStayTaken(oracle, booking));
       return { fewer: 0, more: taken.reduce((sum, { mayBe }) => sum + mayBe, 0) };
     },
   },
   {
-    when: "a call over several units of a cluster is sent again under its key, and the unit that keeps its answer is away",
+    when: "a call over several shards of a cluster is sent again under its key, and the shard that keeps its answer is away",
     of: (oracle, { bookings }) => {
       const again = oracle.run.store.isCluster
         ? bookings.filter(({ planned }) => isAnsweredAlone(oracle, planned))
@@ -31,7 +31,7 @@ export const CLUSTER_LOSSES: readonly Loss[] = [
     },
   },
   {
-    when: "two processes end a hold over several units of a cluster at the same time",
+    when: "two processes end a hold over several shards of a cluster at the same time",
     of: (oracle, { bookings }) => {
       const twice = oracle.run.store.isCluster ? bookings.filter((booking) => isEndedTwice(oracle, booking)) : [];
       return { fewer: 0, more: twice.reduce((sum, { mayBe }) => sum + mayBe, 0) };
@@ -58,7 +58,7 @@ export function hasDied(oracle: Oracle, planned: PlannedCall): boolean {
     );
 }
 
-/** How far the ends of a hold may be apart that meet at a unit, ms. */
+/** How far the ends of a hold may be apart that meet at a shard, ms. */
 const MEET_WITHIN_MS = 5_000;
 
 /** Whether a call came twice under its key, and both have ended its hold at about the same time. */

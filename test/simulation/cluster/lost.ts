@@ -1,4 +1,4 @@
-// What a node's units lost when another process came to answer for them, by bucket.
+// What a node's shards lost when another process came to answer for them, by bucket.
 
 import { BEGIN_MS } from "../machine.ts";
 import type { Account, Oracle } from "../oracle.ts";
@@ -16,11 +16,11 @@ export interface Change {
  */
 export function changeOf(oracle: Oracle, account: Account, isHealed: boolean): Change {
   const { store } = oracle.run;
-  const unit = store.unitOf(account.key);
+  const shard = store.shardOf(account.key);
   let lost = 0;
   let back = 0;
   for (const loss of store.losses) {
-    if (loss.unit !== unit) continue;
+    if (loss.shard !== shard) continue;
     const { before, after, atMs } = loss;
     const at = (states: typeof before) => usedIn(oracle, account, (key) => states.get(key), BEGIN_MS + atMs) ?? 0;
     const change = at(before) - at(after);

@@ -1,8 +1,8 @@
-// Calls over several units that are denied, or fail: what a unit has booked is given back later. It stays used where that cannot be.
+// Calls over several units that are denied, or fail: what a shard has booked is given back later. It stays used where that cannot be.
 
 import type { Booking } from "../bookings.ts";
 import type { Oracle } from "../oracle.ts";
-import { unitsOf } from "../outages.ts";
+import { shardsOf } from "../outages.ts";
 import type { Fault } from "../schedule.ts";
 
 /** How soon a call's units are given back when nothing is wrong: a batch may wait for the ones before, ms. */
@@ -31,7 +31,7 @@ export function mayStayTaken(oracle: Oracle, { planned, decided, firstMs }: Book
   if (decided === null) return true;
   const waits = "maxWaitMs" in planned;
   if (decided.decision.allowed && !waits) return false;
-  if (!oracle.isClient(decided.on) && unitsOf(oracle, decided).size < 2) return false;
+  if (!oracle.isClient(decided.on) && shardsOf(oracle, decided).size < 2) return false;
   const untilMs = decided.atMs + GIVEN_BACK_WITHIN_MS;
   const isThen = (fromMs: number, toMs: number) => fromMs <= untilMs && firstMs <= toMs;
   const isAway = oracle.away.some((time) => isThen(time.fromMs, time.untilMs ?? Number.POSITIVE_INFINITY));

@@ -2,7 +2,7 @@
 
 import type { Oracle } from "../oracle.ts";
 
-/** For each unit of the store: the heartbeat or the probe, and what a layer does in its own time. */
+/** For each shard of the store: the heartbeat or the probe, and what a layer does in its own time. */
 const TIMERS = 2;
 
 export function* bounds({ run }: Oracle): Generator<string> {

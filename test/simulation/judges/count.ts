@@ -26,9 +26,9 @@ export function* idleCount(oracle: Oracle): Generator<string> {
   if (!oracle.isOneAlone || schedule.faults.some(({ type }) => type !== "restart" && type !== "reload")) return;
   for (const account of oracle.accounts.values()) {
     const isHeld = account.bookings.some(({ planned }) => planned.verb === "reserve" || planned.verb === "run");
-    // A unit that does not count the instances is looked after less often.
+    // A shard that does not count the instances is looked after less often.
     if (
-      !countsAt(store.unitOf(account.key)) ||
+      !countsAt(store.shardOf(account.key)) ||
       !isLasting(account) ||
       isHeld ||
       expectedLosses(oracle, account).fewer > 0

@@ -11,7 +11,7 @@ import { isLasting } from "../used.ts";
 const USED_BEFORE_DENIAL = 0.95;
 /** How soon borrowed units that no call uses are back in the store, ms. */
 const RETURNED_WITHIN_MS = 200;
-/** How soon a call over several units that one of them denies has given back what it had of the others, ms. */
+/** How soon a call over several shards that one of them denies has given back what it had of the others, ms. */
 const GIVEN_BACK_WITHIN_MS = 200;
 /** How late a timer or an event may be, ms. */
 const LATE_MS = 20;
@@ -98,7 +98,7 @@ function countedAgain(oracle: Oracle, account: Account): number {
 /** Units that calls in flight had at a denial, and that they gave back because another limit denied them. */
 function inFlight(oracle: Oracle, first: Decided, { key, limit }: Account): number {
   const decided = oracle.run.log.of("decided");
-  // Units of a cluster get them back a little later than the call has its answer.
+  // Shards of a cluster get them back a little later than the call has its answer.
   const isLate = ({ atMs }: Decided) => oracle.run.store.isCluster && atMs > first.askedAtMs - GIVEN_BACK_WITHIN_MS;
   return decided
     .filter((entry, i) => entry !== first && (i > decided.indexOf(first) || isLate(entry)))

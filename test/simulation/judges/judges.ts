@@ -15,7 +15,7 @@ import { quota } from "./quota.ts";
 import { agreement, closing, recovery, settled } from "./recovery.ts";
 import { shares } from "./shares.ts";
 import { stated } from "./stated.ts";
-import { units } from "./units.ts";
+import { shards } from "./shards.ts";
 import { slots } from "./slots.ts";
 
 export const JUDGES: Readonly<Record<string, Judge>> = {
@@ -23,8 +23,8 @@ export const JUDGES: Readonly<Record<string, Judge>> = {
   "lost use is restored without a call": idleCount,
   "no more is admitted than the quota and the bound that was stated": quota,
   "an instance alone admits at most its share": shares,
-  "a unit that is away moves no other unit's calls to shares": units,
-  "a unit that has lost something decides nothing before that is known": ({ run }) => run.store.problems,
+  "a shard that is away moves no other shard's calls to shares": shards,
+  "a shard that has lost something decides nothing before that is known": ({ run }) => run.store.problems,
   "an instance alone states what the others may admit": stated,
   "instances hold at most a small part of a limit unused": lending,
   "no more calls run at once than there are slots": slots,

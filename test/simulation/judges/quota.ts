@@ -177,7 +177,7 @@ function overshootsIn(oracle: Oracle, outage: Outage): (key: string) => number {
     for (const { key, limit } of new Set(matches)) {
       // A limit that admits nothing meanwhile is never exceeded, whatever the others of the call are.
       if (limit.onStoreError === "deny") continue;
-      // Nor one in a unit of a cluster that the store decides for.
+      // Nor one in a shard of a cluster that the store decides for.
       if (!isAwayIn(oracle, entry, key)) continue;
       for (const decider of decidersOf(oracle, entry))
         stated[decider].set(key, Math.max(stated[decider].get(key) ?? 0, overshoot));
@@ -188,13 +188,13 @@ function overshootsIn(oracle: Oracle, outage: Outage): (key: string) => number {
   return (key) => (stated.client.get(key) ?? 0) + Math.max(stated.instance.get(key) ?? 0, together(key));
 }
 
-/** Whether the unit of a bucket was away for an instance while it decided a call. */
+/** Whether the shard of a bucket was away for an instance while it decided a call. */
 function isAwayIn(oracle: Oracle, { on, askedAtMs, atMs }: Decided, key: string): boolean {
   const { store } = oracle.run;
   if (!store.isCluster || oracle.isClient(on)) return true;
-  const unit = store.unitOf(key);
+  const shard = store.shardOf(key);
   return oracle.away.some(
-    (time) => time.on === on && time.unit === unit && time.fromMs <= atMs && askedAtMs <= (time.untilMs ?? atMs),
+    (time) => time.on === on && time.shard === shard && time.fromMs <= atMs && askedAtMs <= (time.untilMs ?? atMs),
   );
 }
 

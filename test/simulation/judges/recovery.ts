@@ -19,7 +19,7 @@ export function* recovery(oracle: Oracle): Generator<string> {
   const outages = run.schedule.faults.filter(({ type }) => type !== "full-disk");
   // A client may wait for a service that starts again after it has taken its time to close.
   const startsMs = run.log.of("started").map(({ atMs }) => atMs);
-  // In a cluster no server is given the script before all units have answered, and the answer of one may have been lost.
+  // In a cluster no server is given the script before all shards have answered, and the answer of one may have been lost.
   const renewalMs = run.store.isCluster ? RENEWED_WITHIN_MS : 0;
   const wellMs = Math.max(0, ...outages.map(endOf), ...startsMs) + WELL_AFTER_MS + renewalMs;
   for (const { on, fromMs, untilMs, hasEnded } of oracle.away) {

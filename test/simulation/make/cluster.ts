@@ -1,5 +1,5 @@
 // Some schedules have a cluster in place of the one server. What happens to the server happens to nodes there; replicas take over, and
-// units move.
+// shards move.
 
 import { Random } from "../random.ts";
 import type { Fault, Schedule, ServerFault } from "../schedule.ts";
@@ -15,16 +15,16 @@ const OF_NODES: ReadonlySet<string> = new Set(["network", "restart", "refuse", "
 export function withCluster(schedule: Schedule): Schedule {
   const random = new Random(`cluster ${schedule.seed}`);
   if (!random.chance(CHANCE)) return schedule;
-  const units = Array.from({ length: random.whole(4, 6) }, (_, unit) => unit % NODES);
+  const shards = Array.from({ length: random.whole(4, 6) }, (_, shard) => shard % NODES);
   const { batching } = schedule.settings;
   const settings = {
     ...schedule.settings,
     batching: { ...batching, size: Math.min(batching.size, MOST_IN_BATCH) },
-    cluster: { nodes: NODES, units },
+    cluster: { nodes: NODES, shards },
   };
   const faults = [
     ...schedule.faults.map((fault) => (OF_NODES.has(fault.type) ? ofNodes(fault as ServerFault, random) : fault)),
-    ...ownFaults(schedule, units.length, random),
+    ...ownFaults(schedule, shards.length, random),
   ];
   return { ...schedule, settings, faults: faults.sort((one, other) => one.atMs - other.atMs) };
 }
@@ -49,7 +49,7 @@ function takeover(atMs: number, forMs: number, random: Random): Fault {
   return { type: "restart", atMs, forMs, agoMs: forMs + lagMs, successor, nodes: [random.whole(0, NODES - 1)] };
 }
 
-function ownFaults({ calls, faults, calmAtMs }: Schedule, units: number, random: Random): Fault[] {
+function ownFaults({ calls, faults, calmAtMs }: Schedule, shards: number, random: Random): Fault[] {
   // Some schedules have none.
   if (faults.length === 0 || calls.length === 0) return [];
   const untilMs = calmAtMs - 5_000;
@@ -65,7 +65,7 @@ function ownFaults({ calls, faults, calmAtMs }: Schedule, units: number, random:
   for (let i = 0; i < moves; i++) {
     const beginMs = atMs();
     const forMs = lasting(beginMs, random.pick([5, 80, 400, 2_000]));
-    const at = { atMs: beginMs, forMs, unit: random.whole(0, units - 1), to: random.whole(0, NODES - 1) };
+    const at = { atMs: beginMs, forMs, shard: random.whole(0, shards - 1), to: random.whole(0, NODES - 1) };
     own.push({ type: "move", ...at, answers: random.chance(0.6) });
   }
   return own;

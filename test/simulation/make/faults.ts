@@ -82,7 +82,7 @@ function makeFault(type: FaultType, stage: Stage, random: Random): Fault {
     case "full-disk":
       return { type, atMs, forMs, instance };
     case "move":
-      return { type, atMs, forMs, unit: 0, to: 0, answers: true };
+      return { type, atMs, forMs, shard: 0, to: 0, answers: true };
   }
 }
 

@@ -328,7 +328,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       "  return { replies: failed === undefined ? replies : replies.map(() => failed), changed };",
   },
   "cluster: a server is given the script before all marks are renewed": {
-    file: "stores/redis/unit.ts",
+    file: "stores/redis/shard.ts",
     find: "const renew = async () => this.#among?.renewAll();",
     replace: "const renew = async () => {};",
   },
@@ -342,12 +342,12 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: "runLater(settle(shard, requests).then(end, end));",
     replace: "runLater(settle(shard, [...requests, ...requests]).then(end, end));",
   },
-  "cluster: a unit that is away decides for others": {
-    file: "layers/units/fronts.ts",
-    find: "    const known = this.#fronts.get(unit);\n",
-    replace: "    const known = this.all().find(({ failing }) => failing?.isAway) ?? this.#fronts.get(unit);\n",
+  "cluster: a shard that is away decides for others": {
+    file: "layers/shards/fronts.ts",
+    find: "    const known = this.#fronts.get(shard);\n",
+    replace: "    const known = this.all().find(({ failing }) => failing?.isAway) ?? this.#fronts.get(shard);\n",
   },
-  "cluster: a denied call keeps an answer in a unit that is away": {
+  "cluster: a denied call keeps an answer in a shard that is away": {
     file: "store/wide-request/request.ts",
     find: 'limit: { algorithm: "budget", quota: 0, ttlMs: 1, ttlFrom: "first" },\n  event: { type: "charge", cost: 1 },',
     replace:
