@@ -1,5 +1,5 @@
-// Servers of a cluster go away under load, with each client: calls of the units that they had are decided by shares, those of others
-// stay exact, and afterwards each unit of the cluster has counted what was admitted. A call over several units does not change that.
+// Servers of a cluster go away under load, with each client: calls of the shards that they had are decided by shares, those of others
+// stay exact, and afterwards each shard of the cluster has counted what was admitted. A call over several shards does not change that.
 
 import { describe, it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -18,8 +18,8 @@ const AFTER_MS = 300;
 
 const per = { quota: 1_000_000, algorithm: "fixed-window", window: "365d" } as const;
 const POLICIES = {
-  "one unit": { version: 1, limits: [{ name: "per-session", per: ["session"], ...per }] },
-  "two units": {
+  "one shard": { version: 1, limits: [{ name: "per-session", per: ["session"], ...per }] },
+  "two shards": {
     version: 1,
     limits: [
       { name: "per-session", per: ["session"], ...per },
@@ -30,7 +30,7 @@ const POLICIES = {
 
 type MaybePromise<Value> = Value | Promise<Value>;
 
-/** A cluster, and two of its masters: of the first session's unit, and another one. They are looked up before the load, which that would stop. */
+/** A cluster, and two of its masters: of the first session's shard, and another one. They are looked up before the load, which that would stop. */
 interface Scene {
   readonly cluster: RedisCluster;
   readonly slot: string;
@@ -48,7 +48,7 @@ interface Fault {
   readonly settings?: readonly string[];
 }
 
-/** A key in the unit of a session. */
+/** A key in the shard of a session. */
 const keyOf = (session: string) => keyOnCluster(`{${session}}`);
 
 async function sceneOf(cluster: RedisCluster): Promise<Scene> {
@@ -176,8 +176,8 @@ describe("servers of a cluster go away", ownServers, () => {
     for (const [name, fault] of Object.entries(faults)) {
       if (!isStrict && name !== SHORT[client]) continue;
       for (const [which, policy] of Object.entries(POLICIES)) {
-        // A single unit is the simpler case: one client shows it.
-        if (which === "one unit" && (client !== "ioredis" || !isStrict)) continue;
+        // A single shard is the simpler case: one client shows it.
+        if (which === "one shard" && (client !== "ioredis" || !isStrict)) continue;
         it(`${name}, with calls over ${which}, by ${client}`, (test) => play(test, client, fault, policy));
       }
     }

@@ -19,7 +19,7 @@ const policy: PolicyInput = {
     { name: "tokens", per: ["session"], unit: "tokens", quota: 100_000, algorithm: "fixed-window", window: "365d" },
   ],
 };
-/** Calls of several units of a cluster; each test has a user of its own. */
+/** Calls of several shards of a cluster; each test has a user of its own. */
 const callOf = (user: string) => ({ tool: "search", session: `${user}-0`, user });
 const callsOf = (user: string) =>
   Array.from({ length: 40 }, (_, i) => ({ ...callOf(user), session: `${user}-${i % 8}` }));

@@ -8,7 +8,7 @@ import { playSchedules, schedulePolicy } from "./schedules.ts";
 
 const SCHEDULES = Number(process.env.TOLLGATE_FAULT_SCHEDULES ?? 8);
 
-/** On a cluster each call is over two units. */
+/** On a cluster each call is over two shards. */
 const wide: PolicyInput = {
   version: 1,
   limits: [

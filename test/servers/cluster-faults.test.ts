@@ -42,7 +42,7 @@ after(async () => {
   watched.disconnect();
 });
 
-/** A session whose unit is a master's, and the key of its bucket there. */
+/** A session whose shard is a master's, and the key of its bucket there. */
 async function sessionOn(server: RedisServer, name: string) {
   for (let i = 0; ; i++) {
     const session = `${name}-${i}`;

@@ -18,7 +18,7 @@ const redis = new RealRedis(server.ioredis());
 it(`answers and holds the same in ${SCHEDULES} schedules of the simulator`, async () => {
   for (let i = 0; i < SCHEDULES; i++) {
     const schedule = makeSchedule(`${SEED}.${i}`);
-    // Of a cluster each unit would need a server of its own.
+    // Of a cluster each shard would need a server of its own.
     if (schedule.settings.cluster !== undefined) continue;
     const acts: Act[] = [];
     const { store } = await runSchedule(schedule, (act) => acts.push(act));

@@ -43,7 +43,7 @@ const policyOf = (quota: number): PolicyInput => ({
   ],
 });
 
-/** A name whose unit is on a server. */
+/** A name whose shard is on a server. */
 async function nameOn(server: RedisServer, tagOf: (name: string) => string, prefix: string): Promise<string> {
   for (let i = 0; ; i++)
     if ((await cluster.masterOf(keyOnCluster(`{${tagOf(`${prefix}${i}`)}}`))) === server) return `${prefix}${i}`;
@@ -120,7 +120,7 @@ async function killOnceWithFailover(context: TestContext, run: number, isBehind:
     await sleep(1_200);
     return (await limiters[0]?.usage(call))?.[0]?.used;
   };
-  // What was in flight may be booked again by its own instance, or stay charged where another unit denied it.
+  // What was in flight may be booked again by its own instance, or stay charged where another shard denied it.
   const mayCountMore = limiters.length * (callers + callers / 2);
   const result = await killWithShares(context, { loads, used, quota, beforeKill, kill, replica }, mayCountMore);
   for (const limiter of limiters) await limiter.close();

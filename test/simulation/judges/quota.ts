@@ -6,7 +6,7 @@ import type { Booking } from "../bookings.ts";
 import type { Account, Decided, Oracle } from "../oracle.ts";
 import { numberOf } from "../log.ts";
 import { BEGIN_MS } from "../machine.ts";
-import { type Away, hasReachedStore, isInDoubt, type Outage, outageOf, outagesOf, unitsOf } from "../outages.ts";
+import { type Away, hasReachedStore, isInDoubt, type Outage, outageOf, outagesOf, shardsOf } from "../outages.ts";
 import { isLasting } from "../used.ts";
 import { instancesKnown } from "./shares.ts";
 import { overshootOf } from "./stated.ts";
@@ -72,7 +72,7 @@ function admissionsOf(oracle: Oracle, account: Account): Admitted[] {
     // What was given back, or lost with its process, may be admitted again.
     const atMs = decidedAtMs(oracle, decided);
     // A call over several units of a cluster is decided at the last of their instants.
-    const isEarlier = isInDoubt(oracle, decided) || unitsOf(oracle, decided).size > 1;
+    const isEarlier = isInDoubt(oracle, decided) || shardsOf(oracle, decided).size > 1;
     const mayBeBefore = mayAnswerAgain(oracle, decided) || (!isLasting(account) && isEarlier);
     const earliestMs = mayBeBefore ? atMs - (decided.atMs - decided.askedAtMs) : atMs;
     // What decides counts whole milliseconds.

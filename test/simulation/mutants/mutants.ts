@@ -329,8 +329,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "cluster: a server is given the script before all marks are renewed": {
     file: "stores/redis/shard.ts",
-    find: "const renew = async () => this.#among?.renewAll();",
-    replace: "const renew = async () => {};",
+    find: "await this.#among?.renewAll();",
+    replace: "await null;",
   },
   "cluster: what gives units back under a new number does nothing": {
     file: "store/receipts.ts",
