@@ -103,7 +103,7 @@ export class FailoverLayer implements Layer, OutageWork {
 
   /** Asks the store now whether it still has what it held: another shard has lost that. */
   check(): Promise<void> {
-    return this.#stay(true);
+    return this.#stay();
   }
 
   /** Looks for the store soon, where it is away: another shard is back. */
@@ -237,10 +237,9 @@ export class FailoverLayer implements Layer, OutageWork {
   }
 
   /** Sees whether the store still has what it held, and tells it that this instance lives. */
-  async #stay(isNeeded = false): Promise<void> {
+  async #stay(): Promise<void> {
     if (this.#outage.state !== "here") return;
     this.#backlog.catchUp();
-    if (!isNeeded && this.#heartbeat.isNeedless) return;
     try {
       const { incarnation } = await this.#heartbeat.beat();
       if (incarnation !== this.#link.incarnation && this.#outage.state === "here") {

@@ -21,7 +21,8 @@ export function isRefusal(fault: Fault): boolean {
 
 /** A process of a server: it has an id of its own, and knows the scripts that it was sent. */
 export interface ServerProcess {
-  readonly runId: string;
+  /** What changes when it is started, and when it takes over. */
+  id: string;
   readonly scripts: Set<string>;
   /** When it became the one that answers, in the world's time. */
   sinceMs: number;
@@ -37,7 +38,7 @@ export class StoreNode {
   #replica: ServerProcess;
   /** How many of its restarts have begun and not ended. */
   #restarting = 0;
-  #processes = 0;
+  #ids = 0;
 
   constructor(machine: Machine) {
     this.machine = machine;
@@ -58,6 +59,7 @@ export class StoreNode {
     const before = this.process;
     this.process = successor === "itself" ? this.#newProcess() : this.#replica;
     if (successor !== "itself") this.#replica = successor === "replica" ? this.#newProcess() : before;
+    this.process.id = this.#newId();
     this.process.sinceMs = this.machine.world.nowMs;
     this.#restarting--;
   }
@@ -68,8 +70,11 @@ export class StoreNode {
     throw new StoreError(refusal, `the server says ${refusal}`, { transient: REFUSALS[refusal] });
   }
 
+  #newId(): string {
+    return `${this.machine.name}-${++this.#ids}`;
+  }
+
   #newProcess(): ServerProcess {
-    const runId = `${this.machine.name}-${++this.#processes}`;
-    return { runId, scripts: new Set(), sinceMs: this.machine.world.nowMs };
+    return { id: this.#newId(), scripts: new Set(), sinceMs: this.machine.world.nowMs };
   }
 }

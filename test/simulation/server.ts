@@ -131,12 +131,12 @@ export class StoreServer {
    * The mark of a shard. A new one where there is none, and where another process has made it; `null` where the instance has to name its
    * buckets for that.
    */
-  markIn({ runId }: ServerProcess, hasSeen: boolean, seen: readonly string[]): MarkState | null {
+  markIn({ id }: ServerProcess, hasSeen: boolean, seen: readonly string[]): MarkState | null {
     const known = this.#mark;
-    if (known !== undefined && this.#madeBy.get(known.incarnation) === runId) return known;
+    if (known !== undefined && this.#madeBy.get(known.incarnation) === id) return known;
     if (known === undefined && hasSeen && seen.length === 0) return null;
     const mark = this.#newMark(known === undefined ? this.#lostFor(seen) : "some");
-    this.#madeBy.set(mark.incarnation, runId);
+    this.#madeBy.set(mark.incarnation, id);
     return mark;
   }
 

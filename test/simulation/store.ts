@@ -81,7 +81,10 @@ export class SimulatedStore {
       const { node } = server;
       if (server.moving === moving) {
         server.moving = null;
-        if (node.isUp && target.isUp) server.node = target;
+        if (node.isUp && target.isUp) {
+          server.node = target;
+          if (target.process.scripts.size > 0) this.#isNotNoticed(({ shard: lost }) => lost === shard);
+        }
       }
       for (const go of moving.waiting) node.machine.world.after(0, node.machine, "message", go);
     };
@@ -91,11 +94,7 @@ export class SimulatedStore {
   restart(node: StoreNode, agoMs: number | null, successor: Successor): void {
     node.startAgain(successor);
     const isUnnoticed = node.process.scripts.size > 0;
-    // It may even be the one that made the marks, from before another one that lost something.
-    for (const loss of this.losses) {
-      const server = this.at(loss.shard);
-      if (isUnnoticed && server.node === node && server.markedAtMs < loss.atMs) loss.isUnnoticed = true;
-    }
+    if (isUnnoticed) this.#isNotNoticed((loss) => this.at(loss.shard).node === node);
     for (const [shard, server] of this.servers.entries()) {
       if (server.node !== node) continue;
       const before = new Map(server.states);
@@ -103,6 +102,13 @@ export class SimulatedStore {
       const after = new Map(server.states);
       const { nowMs: atMs } = node.machine.world;
       if (this.isCluster && agoMs !== 0) this.losses.push({ atMs, shard, before, after, isUnnoticed });
+    }
+  }
+
+  /** What shards have lost and no mark says yet, where a node has them that knows the script: it decides until the next beat. */
+  #isNotNoticed(isThere: (loss: Loss) => boolean): void {
+    for (const loss of this.losses) {
+      if (isThere(loss) && this.at(loss.shard).markedAtMs < loss.atMs) loss.isUnnoticed = true;
     }
   }
 

@@ -477,6 +477,18 @@ describe("instances that share a Redis", () => {
     assert.equal((await beat(store, "a")).incarnation, heard.incarnation);
   });
 
+  it("get another incarnation from a server that was a replica and has taken over again", ownServers, async () => {
+    const own = await startRedis();
+    const store = asShared(redisStore(own.ioredis()));
+    const { incarnation } = await beat(store, "a");
+    own.cli("REPLICAOF", "127.0.0.1", "1");
+    own.cli("REPLICAOF", "NO", "ONE");
+    const heard = await beat(store, "a", { seen: ["gone"] });
+    assert.notEqual(heard.incarnation, incarnation);
+    assert.equal(heard.lost, "some");
+    assert.equal((await beat(store, "a")).incarnation, heard.incarnation);
+  });
+
   it("have lives shortened that a clock ahead wrote", async () => {
     const ahead = redisStore(io, { clock: fakeClock(NOW_MS + 86_400_000) });
     await beat(ahead, "a");

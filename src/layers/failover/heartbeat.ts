@@ -5,7 +5,7 @@ import { inBackground, monotonicClock, spread, type Timer } from "../../clock.ts
 import { within } from "../../deadlines.ts";
 import type { Beat, Member } from "../../store/shared-store.ts";
 import type { InstanceNames, Members } from "./members.ts";
-import { beatEachMs, idleBeatEachMs, livesMs } from "./pace.ts";
+import { beatEachMs, shardBeatEachMs, livesMs } from "./pace.ts";
 import type { StoreLink } from "./store-link.ts";
 
 /** When an instance beats again after its first beat: those that started with it have come by then. */
@@ -42,11 +42,6 @@ export class Heartbeat {
     this.#names = names;
     this.#listener = listener;
     this.#counts = counts;
-  }
-
-  /** Whether a batch was answered since the last beat was due, so that the store needs none: a batch asks the same. */
-  get isNeedless(): boolean {
-    return !this.#counts && monotonicClock.nowMs() - this.#link.heardMs < idleBeatEachMs(this.#members.count);
   }
 
   /**
@@ -86,7 +81,7 @@ export class Heartbeat {
   #next(aliveMs: number, leastMs?: number): void {
     const { count } = this.#members;
     // The last beat is good for `aliveMs`: the next one comes at half of that, however many instances have come since.
-    const ms = this.#counts ? Math.min(beatEachMs(count, leastMs), aliveMs / 2) : idleBeatEachMs(count);
+    const ms = this.#counts ? Math.min(beatEachMs(count, leastMs), aliveMs / 2) : shardBeatEachMs(count);
     const beat = async () => {
       const nextLivesMs = livesMs(this.#members.count);
       await this.#listener.due();

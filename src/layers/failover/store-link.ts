@@ -29,8 +29,6 @@ export class StoreLink {
   readonly #deadlines = new Deadlines();
   /** The incarnation of the store that this instance knows; `undefined` before its first beat. */
   incarnation: string | undefined;
-  /** When a batch was answered last, by the machine's clock. */
-  heardMs = Number.NEGATIVE_INFINITY;
 
   constructor(store: SharedStore, deadlineMs: number, views = new Views()) {
     this.store = store;
@@ -50,7 +48,6 @@ export class StoreLink {
     const booked = deadlines.within(leftMs, this.store.book(requests, terms), { deadlineMs: this.deadlineMs });
     return booked.then((replies) => {
       const trip = { sentMs, heardMs: monotonicClock.nowMs() };
-      this.heardMs = trip.heardMs;
       for (let i = 0; i < replies.length; i++) {
         const reply = replies[i] as StoreAnswer;
         if (StoreError.isInstance(reply)) continue;

@@ -7,7 +7,7 @@ export const DIGESTS = {
     "clock": "ba88946ab9d1024b4e20c664ee0f75a56429f50f"
   },
   "beat": {
-    "server": "d3f01a08aae3f3c09d227f577b474ba92806fa2c",
-    "clock": "84781780777d31c52329ff247455b0d40179e69d"
+    "server": "0ab861079a9bed4a3656d1927ef21f70da5df958",
+    "clock": "4de98e91dcf0f62374b246dda06c515bf52e63cc"
   }
 } as const;

@@ -9,7 +9,7 @@ export function* shards(oracle: Oracle): Generator<string> {
   for (const entry of log.of("decided")) {
     const { planned, decision, on, askedAtMs, atMs } = entry;
     if (decision.degraded === null || decision.replayed || oracle.isClient(on)) continue;
-    // Borrowed shards say for as long as they last that they were borrowed in an outage.
+    // Borrowed units say for as long as they last that they were borrowed in an outage.
     if (decision.verdicts.some(({ limit }) => policies.lends(limit))) continue;
     const own = shardsOf(oracle, entry);
     const isAway = oracle.away.some(

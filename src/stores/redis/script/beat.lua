@@ -2,7 +2,7 @@
 -- which instances know whether the store has lost what it held. A beat among 4,000 instances costs about as much as one among
 -- 100, because no command looks at all of them, unless the two sets differ.
 --
--- KEYS  The mark; the run id of the server on which it was made or found; two sorted sets of the group's instances: by name
+-- KEYS  The mark; the id of the server on which it was made or found; two sorted sets of the group's instances: by name
 --       (every score is 0), and by the end of each (epoch ms); then buckets that the instance saw last.
 -- ARGV  One JSON text: the instance ("": only the mark is asked for), how many ms it lives (0: it leaves), the id for a new
 --       incarnation, whether the instance has seen buckets (1), also where it names none, and the slot of a shard of a cluster (-1:
@@ -30,19 +30,21 @@ local function has_lost_all()
   return (slot < 0 and call("DBSIZE") or try_call("CLUSTER", "COUNTKEYSINSLOT", slot)) == 0
 end
 
--- The run id of the server, or nil where the user may not ask.
-local function server_run_id()
-  local info = redis.pcall("INFO", "server")
-  return type(info) == "string" and match(info, "run_id:(%w+)") or nil
+-- What changes when the server is started, and when it takes over: its run id and the id of its replication. nil where the user may not
+-- ask.
+local function server_id()
+  local info = redis.pcall("INFO", "server", "replication")
+  local run_id = type(info) == "string" and match(info, "run_id:(%w+)")
+  return run_id and run_id .. " " .. (match(info, "master_replid:(%w+)") or "") or nil
 end
 
--- Returns the mark. Makes one if there is none, or if the server was started since: it may have lost its last writes. Returns
--- nil if it needs the instance's buckets to know what was lost.
-local function mark_of(run_id)
+-- Returns the mark. Makes one if there is none, or if the server was started or has taken over since: it may have lost its last
+-- writes. Returns nil if it needs the instance's buckets to know what was lost.
+local function mark_of(id)
   local known = call("MGET", mark_key, server_key)
   local mark, server = known[1], known[2]
   local is_there = mark and incarnation_in(mark)
-  local is_other = run_id and server and server ~= run_id
+  local is_other = id and server and server ~= id
   if not is_there and saw_buckets == 1 and #keys < first_seen then
     return nil
   end
@@ -51,8 +53,8 @@ local function mark_of(run_id)
     mark = "m1 " .. incarnation .. " " .. lost
     call("SET", mark_key, mark)
   end
-  if run_id and server ~= run_id then
-    call("SET", server_key, run_id)
+  if id and server ~= id then
+    call("SET", server_key, id)
   end
   return mark
 end
@@ -80,7 +82,7 @@ local function come_or_leave()
 end
 
 local function beat()
-  local mark = mark_of(server_run_id())
+  local mark = mark_of(server_id())
   if not mark then
     return { now_ms }
   elseif instance == "" then
