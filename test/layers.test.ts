@@ -17,7 +17,7 @@ interface Layer {
 /** The contracts: what stores, layers and the limiter say to each other. */
 const STORE = /^src\/store\/(error|shared-store|store)\.ts$/;
 /** What implements them: deciding a batch, checking replies, bounded states. */
-const STORE_PARTS = /^src\/store\/(batch|check|degraded|receipts|room|states|wide-request)\.ts$/;
+const STORE_PARTS = /^src\/store\/(batch|check|degraded|kept-answer|receipts|room|states|wide-request)\.ts$/;
 /** What a store brings along for the limiter. */
 const NETWORK = /^src\/layers\/(divided|network)\.ts$/;
 /** What a program says about failover, and what it is told. */

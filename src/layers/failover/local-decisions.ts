@@ -5,6 +5,7 @@ import { reasonOf } from "../../kernel/reason.ts";
 import type { StoreReply, StoreRequest } from "../../kernel/request.ts";
 import type { StoreAnswer } from "../../store/store.ts";
 import { asStoreError, StoreError } from "../../store/error.ts";
+import { isQuestion } from "../../store/kept-answer.ts";
 import type { Backlog } from "./backlog.ts";
 import { asSettled, asUndone, type LocalFlow } from "./booking.ts";
 import { Fallback, needsStore } from "./fallback.ts";
@@ -118,10 +119,11 @@ export class LocalDecisions {
       return reply;
     });
     if (number === null) return replies;
-    // What was admitted here under its key is booked by itself.
-    const isAdmitted = (reply: StoreAnswer | undefined) =>
-      !StoreError.isInstance(reply) && reply?.allowed === true && reply.replay === undefined;
-    const settled = requests.map((request, i) => asSettled(request, isAdmitted(replies[i]), atMs, flows[i]));
+    const isAdmitted = (i: number) => {
+      const reply = replies[i];
+      return !StoreError.isInstance(reply) && reply?.allowed === true && !isQuestion(requests[i] as StoreRequest);
+    };
+    const settled = requests.map((request, i) => asSettled(request, isAdmitted(i), atMs, flows[i]));
     try {
       this.#backlog.addDoubtful(number, settled, atMs);
     } catch (error) {

@@ -3,6 +3,7 @@
 
 import type { Step, StoreReply, StoreRequest } from "../../kernel/request.ts";
 import { StoreError, tooFewReplies } from "../error.ts";
+import { questionFor } from "../kept-answer.ts";
 import { endsCall } from "../room.ts";
 import type { StoreAnswer } from "../store.ts";
 import { type Group, isGivenBack, stagesOf } from "./groups.ts";
@@ -15,12 +16,6 @@ export type Ask = Pick<Group, "shard" | "request">;
 export type Conversation = Generator<readonly Ask[], StoreReply, readonly StoreAnswer[]>;
 /** A part of one. */
 type Asking<Result> = Generator<readonly Ask[], Result, readonly StoreAnswer[]>;
-
-/** A step that is always denied, also without the store, so that its request books nothing where there is no answer. */
-const DENIED: Omit<Step, "bucket"> = {
-  limit: { algorithm: "budget", quota: 0, ttlMs: 1, ttlFrom: "first" },
-  event: { type: "charge", cost: 1 },
-};
 
 export class WideRequest {
   /** What gives back units of a call that is not allowed. Who sends it takes it out. */
@@ -111,8 +106,7 @@ export class WideRequest {
   *#keptAnswer(group: Group | undefined): Asking<StoreReply | null> {
     const { once } = group?.request ?? {};
     if (group === undefined || once === undefined) return null;
-    const steps = [{ ...DENIED, bucket: `${once.key}:none` }];
-    const [reply] = yield* ask([{ shard: group.shard, request: { mode: "judge", steps, once } }]);
+    const [reply] = yield* ask([{ shard: group.shard, request: questionFor(once) }]);
     return reply?.replay === undefined ? null : reply;
   }
 

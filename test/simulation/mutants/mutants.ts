@@ -21,7 +21,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "outage: a doubtful denied call is booked": {
     file: "layers/failover/local-decisions.ts",
-    find: "asSettled(request, isAdmitted(replies[i]), atMs, flows[i])",
+    find: "asSettled(request, isAdmitted(i), atMs, flows[i])",
     replace: "asSettled(request, true, atMs, flows[i])",
   },
   "outage: admitted calls are not remembered": {
@@ -348,7 +348,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: "    const known = this.all().find(({ failing }) => failing?.isAway) ?? this.#fronts.get(shard);\n",
   },
   "cluster: a denied call keeps an answer in a shard that is away": {
-    file: "store/wide-request/request.ts",
+    file: "store/kept-answer.ts",
     find: 'limit: { algorithm: "budget", quota: 0, ttlMs: 1, ttlFrom: "first" },\n  event: { type: "charge", cost: 1 },',
     replace:
       'limit: { algorithm: "budget", quota: 1, ttlMs: 1, ttlFrom: "first" },\n  event: { type: "extend", id: "x", leaseMs: 1 },',
