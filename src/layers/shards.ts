@@ -3,21 +3,29 @@
 
 import type { Step, StoreRequest } from "../kernel/request.ts";
 import { countdown } from "../clock.ts";
-import { asStoreError, tooFewReplies } from "../store/error.ts";
+import { asStoreError } from "../store/error.ts";
 import type { StoreShards } from "../store/shared-store.ts";
 import type { Layer, StoreAnswer } from "../store/store.ts";
-import { type AskShard, decideInShards, ShardMemory } from "../store/wide-request.ts";
+import { type AskShard, decideInShards, decideWide, ShardMemory, type Shards } from "../store/wide-request.ts";
 import { askOne } from "./layer.ts";
 import type { Fronts } from "./shards/fronts.ts";
 
 /** The keys of a request are in several shards. */
 const SEVERAL = -1;
 
+interface Asked {
+  readonly request: StoreRequest;
+  readonly leftMs: number | undefined;
+  readonly resolve: (answer: StoreAnswer) => void;
+}
+
 export class ShardsLayer implements Layer {
   readonly deadlineMs?: number;
   readonly #shards: StoreShards;
   readonly #fronts: Fronts;
   readonly #memory = new ShardMemory();
+  /** Requests over several shards that were asked in this tick. */
+  #fresh: Asked[] = [];
   /** Work that goes on after a decision. */
   readonly #later = new Set<Promise<unknown>>();
 
@@ -63,27 +71,39 @@ export class ShardsLayer implements Layer {
 
   /** Takes back what no call needs, each part in its shard. */
   giveBack(requests: readonly StoreRequest[]): Promise<readonly StoreAnswer[]> {
-    return this.#decideInShards(requests, this.#giveBackIn);
+    return decideInShards(requests, this.#asking(this.#giveBackIn));
   }
 
-  async #decideWide(request: StoreRequest, givenMs = this.deadlineMs): Promise<StoreAnswer> {
-    const leftMs = givenMs === undefined ? () => undefined : countdown(givenMs);
-    const decide: AskShard = (shard, requests) => this.#fronts.at(Number(shard)).asked.apply(requests, leftMs());
-    const [answer] = await this.#decideInShards([request], decide);
-    return answer ?? tooFewReplies();
+  /** Those of one tick are decided together: what they ask one shard goes there as one. */
+  #decideWide(request: StoreRequest, leftMs = this.deadlineMs): Promise<StoreAnswer> {
+    return new Promise((resolve) => {
+      const asked = { request, leftMs, resolve };
+      if (this.#fresh.push(asked) === 1) void Promise.resolve().then(() => this.#decideFresh());
+    });
+  }
+
+  #decideFresh(): void {
+    const byTime = Map.groupBy(this.#fresh, ({ leftMs }) => leftMs);
+    this.#fresh = [];
+    for (const [ms, asked] of byTime) {
+      const leftMs = ms === undefined ? () => undefined : countdown(ms);
+      const decide: AskShard = (shard, requests) => this.#fronts.at(Number(shard)).asked.apply(requests, leftMs());
+      const requests = asked.map(({ request }) => request);
+      void decideWide(requests, this.#asking(decide), (at, answer) => asked[at]?.resolve(answer));
+    }
   }
 
   readonly #giveBackIn: AskShard = (shard, requests) => this.#fronts.at(Number(shard)).givesBack.apply(requests);
 
-  #decideInShards(requests: readonly StoreRequest[], decide: AskShard): Promise<readonly StoreAnswer[]> {
-    return decideInShards(requests, {
+  #asking(decide: AskShard): Shards {
+    return {
       of: (key) => String(this.#shards.of(key)),
       decide,
       settle: this.#giveBackIn,
       runLater: (work) => this.#runLater(work),
       isAway: (shard) => this.#fronts.at(Number(shard)).failing?.isAway === true,
       memory: this.#memory,
-    });
+    };
   }
 
   #runLater(work: Promise<unknown>): void {

@@ -10,7 +10,7 @@ import { Conversations } from "./wide-request/conversations.ts";
 import type { Shards } from "./wide-request/shards.ts";
 
 export { ShardMemory } from "./wide-request/memory.ts";
-export type { AskShard } from "./wide-request/shards.ts";
+export type { AskShard, Shards } from "./wide-request/shards.ts";
 
 /**
  * Decides requests of any shards. All that they ask one shard at a time goes there together, and acts in the order of the
@@ -22,6 +22,15 @@ export function decideInShards(requests: readonly StoreRequest[], shards: Shards
   // Nearly every call: one request in one shard.
   if (onlyShard !== null) return decideTogether(onlyShard, requests, shards.decide);
   return new Conversations(shards).decide(requests, (request) => onlyShardOf(request, shards));
+}
+
+/** Decides requests over several shards together, and tells of each as soon as it is decided. Never rejects. */
+export function decideWide(
+  requests: readonly StoreRequest[],
+  shards: Shards,
+  ended: (at: number, answer: StoreAnswer) => void,
+): Promise<unknown> {
+  return new Conversations(shards, ended).decide(requests, () => null);
 }
 
 /** The shard of all keys of a request; `null` where they are in several. */

@@ -240,6 +240,22 @@ describe("a limiter on a store of several shards", () => {
     await limiter.close();
   });
 
+  it("decides calls that come together each as soon as its own shards have answered", async () => {
+    const store = new DividedRemote(4, clock);
+    const { limiter, admitted } = instanceOf(store, { deadlineMs: 500, instances: 1 });
+    for (const session of ["s0", "s1", "s2", "s3"]) await admitted(session, 1);
+    at(store, 3).fault = "hang";
+    const decided: string[] = [];
+    const calls = ["s3", "s1"].map(async (session) => {
+      const { allowed, degraded } = await limiter.consume({ tool: "search", session, user: "u2" });
+      decided.push(`${session} ${allowed} ${degraded === null}`);
+    });
+    await Promise.all(calls);
+    assert.deepEqual(decided, ["s1 true true", "s3 true false"]);
+    at(store, 3).fault = "answer";
+    await limiter.close({ withinMs: 0 });
+  });
+
   it("says how a bucket stands that denies a call while its shard is away", async () => {
     const store = new DividedRemote(4, clock);
     const { limiter, admitted } = instanceOf(store, { instances: 1 });

@@ -29,14 +29,17 @@ interface Talk {
 
 export class Conversations {
   readonly #shards: Shards;
+  readonly #ended: (at: number, answer: StoreAnswer) => void;
   readonly #answers: StoreAnswer[] = [];
   /** What is sent next, by shard. */
   #parts = new Map<string, Part[]>();
   /** What gives units back, by shard. */
   #givesBack = new Map<string, StoreRequest[]>();
 
-  constructor(shards: Shards) {
+  /** @param ended is told of each request over several shards as soon as it is decided */
+  constructor(shards: Shards, ended: (at: number, answer: StoreAnswer) => void = () => {}) {
     this.#shards = shards;
+    this.#ended = ended;
   }
 
   /** @param onlyShardOf the shard of a request; `null` for one over several */
@@ -83,12 +86,17 @@ export class Conversations {
     const { wide, conversation, at } = talk;
     try {
       const { done, value } = conversation.next(answers);
-      if (done === true) this.#answers[at] = value;
+      if (done === true) this.#end(at, value);
       else this.#expect(talk, value);
     } catch (error) {
-      this.#answers[at] = asStoreError(error);
+      this.#end(at, asStoreError(error));
     }
     for (const { shard, request } of wide.givesBack.splice(0)) listIn(this.#givesBack, shard).push(request);
+  }
+
+  #end(at: number, answer: StoreAnswer): void {
+    this.#answers[at] = answer;
+    this.#ended(at, answer);
   }
 
   #expect(talk: Talk, asked: readonly Ask[]): void {

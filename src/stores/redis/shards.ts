@@ -16,9 +16,14 @@ export interface ShardPlace {
   readonly slot: number;
 }
 
+/** The tag that was asked last, and its shard: the steps of a call mostly have one tag. */
+let last = { tag: "", shard: 0 };
+
 /** The shard of a key: the slot that it would have by itself lies in the shard's range. */
 export function shardOf(key: string): number {
-  return Math.floor(slotOf(slotTag(key)) / SLOTS_PER_SHARD);
+  const tag = slotTag(key);
+  if (tag !== last.tag) last = { tag, shard: Math.floor(slotOf(tag) / SLOTS_PER_SHARD) };
+  return last.shard;
 }
 
 /** Whether a shard counts the instances. Three do, so that one server of three may be away. */
