@@ -20,20 +20,26 @@ describe("a script of the Redis store", () => {
 
   it("is sent by its digest to a server that knows it, and its text is not loaded", async () => {
     const { sent, send } = server(true);
-    assert.equal(await runScript(scriptOf("apply", undefined, broken), send, [0], async () => {}), "answer");
+    assert.equal(
+      await runScript(scriptOf("apply", undefined, broken), { send, wait: (work) => work() }, [0], async () => {}),
+      "answer",
+    );
     assert.deepEqual(sent, ["EVALSHA"]);
   });
 
   it("is sent as text to a server that does not know it", async () => {
     const { sent, send } = server(false);
-    assert.equal(await runScript(scriptOf("beat", undefined), send, [0], async () => {}), "answer");
+    assert.equal(
+      await runScript(scriptOf("beat", undefined), { send, wait: (work) => work() }, [0], async () => {}),
+      "answer",
+    );
     assert.deepEqual(sent, ["EVALSHA", TIMES.server + SCRIPTS.beat]);
   });
 
   it("whose text cannot be loaded fails as the store does when it is unreachable", async () => {
     const { sent, send } = server(false);
     await assert.rejects(
-      runScript(scriptOf("apply", undefined, broken), send, [0], async () => {}),
+      runScript(scriptOf("apply", undefined, broken), { send, wait: (work) => work() }, [0], async () => {}),
       (error) => {
         assert.ok(StoreError.isInstance(error));
         const { code, transient, message } = error;

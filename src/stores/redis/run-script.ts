@@ -5,9 +5,9 @@ import { type Clock, pauseAfter, sleep } from "../../clock.ts";
 import { within } from "../../deadlines.ts";
 import { reasonOf } from "../../kernel/reason.ts";
 import { StoreError } from "../../store/error.ts";
-import type { Send } from "./client.ts";
 import { DIGESTS } from "./digests.gen.ts";
 import { wordOf } from "./errors.ts";
+import type { Way } from "./link.ts";
 
 /** A script, and the digest by which the server knows it. */
 export interface Script {
@@ -53,7 +53,7 @@ export function scriptOf(name: keyof typeof DIGESTS, clock: Clock | undefined, l
  */
 export function runScript(
   script: Script,
-  send: Send,
+  { send, wait }: Way,
   args: readonly (string | number)[],
   beforeLoad: () => Promise<void>,
 ): Promise<unknown> {
@@ -62,20 +62,20 @@ export function runScript(
     send(key, "EVALSHA", script.sha, ...args).catch(async (error) => {
       if (wordOf(error) !== "NOSCRIPT") throw error;
       // Nothing has run.
-      await beforeLoad();
+      await wait(beforeLoad);
       // EVAL loads it.
       return send(key, "EVAL", await script.text(), ...args);
     });
   return ask().catch((error) => {
     if (wordOf(error) !== MOVING.word) throw error;
-    return askAgain(ask);
+    return askAgain(ask, wait);
   });
 }
 
 /** Asks until all keys of the slot are on one server: some of them are on the next one already, and some are not. */
-async function askAgain(ask: () => Promise<unknown>): Promise<unknown> {
+async function askAgain(ask: () => Promise<unknown>, wait: Way["wait"]): Promise<unknown> {
   for (let attempt = 1; ; attempt++) {
-    await sleep(pauseAfter(attempt - 1, MOVING.firstMs, MOVING.mostMs));
+    await wait(() => sleep(pauseAfter(attempt - 1, MOVING.firstMs, MOVING.mostMs)));
     try {
       return await ask();
     } catch (error) {

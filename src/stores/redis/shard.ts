@@ -135,13 +135,13 @@ export class RedisShard implements SharedStore {
   #ask(
     script: Script,
     { keys, args }: ScriptCall,
-    { send, wait }: Way,
+    way: Way,
     beforeLoad: () => Promise<void> = async () => {},
   ): Promise<unknown> {
     const named = this.#named(keys);
     const all = [named.length, ...named, ...args];
     if (this.clock !== undefined) all.push(validTime(this.clock.nowMs()));
-    return runScript(script, send, all, () => wait(beforeLoad));
+    return runScript(script, way, all, beforeLoad);
   }
 
   /** The keys as the server has them. */

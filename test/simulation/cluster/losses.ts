@@ -16,16 +16,18 @@ export const CLUSTER_LOSSES: readonly Loss[] = [
   },
   {
     when: "a call over several shards of a cluster is denied or fails, and one of them goes away, the network loses what gives its units back, or its process ends",
-    of: (oracle, { bookings }) => {
-      const taken = bookings.filter((booking) => mayStayTaken(oracle, booking));
-      return { fewer: 0, more: taken.reduce((sum, { mayBe }) => sum + mayBe, 0) };
+    of: (oracle, { bookings, key }) => {
+      const taken = bookings.filter((booking) => mayStayTaken(oracle, booking, key));
+      // A call that waits asks again and again.
+      const times = ({ planned }: Booking) => ("maxWaitMs" in planned ? MOST_LOOKS : 1);
+      return { fewer: 0, more: taken.reduce((sum, booking) => sum + booking.mayBe * times(booking), 0) };
     },
   },
   {
     when: "a call over several shards of a cluster is sent again under its key, and the shard that keeps its answer is away",
     of: (oracle, { bookings }) => {
       const again = oracle.run.store.isCluster
-        ? bookings.filter(({ planned }) => isAnsweredAlone(oracle, planned))
+        ? bookings.filter((booking) => isAnsweredAlone(oracle, booking.planned) || isSentByClient(oracle, booking))
         : [];
       return { fewer: 0, more: again.reduce((sum, { mayBe }) => sum + mayBe, 0) };
     },
@@ -38,6 +40,14 @@ export const CLUSTER_LOSSES: readonly Loss[] = [
     },
   },
 ];
+
+/** Whether a client of the service has decided a call by itself, and so sends it again under its key. */
+function isSentByClient(oracle: Oracle, { decided }: Booking): boolean {
+  return decided !== null && oracle.isClient(decided.on) && decided.decision.degraded !== null;
+}
+
+/** How often a call that waits may ask, at most. */
+const MOST_LOOKS = 20;
 
 /** Whether a call came more than once under its key, and was decided without the store, or had no answer. */
 function isAnsweredAlone(oracle: Oracle, planned: PlannedCall): boolean {

@@ -24,7 +24,7 @@ const DISTURBING: ReadonlySet<Fault["type"]> = new Set([
 ]);
 
 /** Whether units of a call may stay used although it did not run. */
-export function mayStayTaken(oracle: Oracle, { planned, decided, firstMs }: Booking): boolean {
+export function mayStayTaken(oracle: Oracle, { planned, decided, firstMs }: Booking, key: string): boolean {
   const { store, schedule } = oracle.run;
   if (!store.isCluster || !("call" in planned)) return false;
   // Without an answer, a fault is why.
@@ -41,5 +41,10 @@ export function mayStayTaken(oracle: Oracle, { planned, decided, firstMs }: Book
       DISTURBING.has(fault.type) &&
       isThen(fault.atMs, fault.atMs + ("forMs" in fault ? fault.forMs : 0) + lateMs(fault)),
   );
-  return isAway || isDisturbed;
+  return isAway || isDisturbed || isRestoredLater(oracle, decided, key);
+}
+
+/** Whether a shard got another mark later: then another instance may restore units that it saw while the call had them. */
+function isRestoredLater({ run: { store } }: Oracle, { atMs }: { readonly atMs: number }, key: string): boolean {
+  return store.of(key).markedAtMs > atMs;
 }
