@@ -86,7 +86,7 @@ for (const [name, client] of Object.entries(clients)) {
       const admitted = decisions.filter(({ allowed }) => allowed).length;
       // Calls that hold on their way may deny others that would have passed.
       assert.ok(admitted <= 20 && admitted > 0, `${admitted}`);
-      // What they have is given back while nobody waits for it.
+      // What they have is given back while no call waits for it.
       const isGivenBack = async () => (await used({ user, tenant, session: `${user}-0` }))["per-user"] === admitted;
       for (let tries = 0; tries < 200 && !(await isGivenBack()); tries++) await sleep(10);
       for (let i = 0; admitted + i < 20; i++) {
