@@ -17,6 +17,7 @@ interface Asked {
   readonly request: StoreRequest;
   readonly leftMs: number | undefined;
   readonly resolve: (answer: StoreAnswer) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 export class ShardsLayer implements Layer {
@@ -49,6 +50,11 @@ export class ShardsLayer implements Layer {
       : askOne(this.#fronts.at(shard).asked, request, leftMs);
   }
 
+  /** Takes back what no call needs, each part in its shard. */
+  giveBack(requests: readonly StoreRequest[]): Promise<readonly StoreAnswer[]> {
+    return decideInShards(requests, this.#asking(this.#giveBackIn));
+  }
+
   /** Waits until all shards count again that have something to be booked, or until the time is over. */
   async recovered(withinMs: number, hasMore: boolean): Promise<void> {
     await Promise.all(this.#fronts.all().map(({ failing }) => failing?.recovered(withinMs, hasMore)));
@@ -69,15 +75,10 @@ export class ShardsLayer implements Layer {
     return shard;
   }
 
-  /** Takes back what no call needs, each part in its shard. */
-  giveBack(requests: readonly StoreRequest[]): Promise<readonly StoreAnswer[]> {
-    return decideInShards(requests, this.#asking(this.#giveBackIn));
-  }
-
   /** Those of one tick are decided together: what they ask one shard goes there as one. */
   #decideWide(request: StoreRequest, leftMs = this.deadlineMs): Promise<StoreAnswer> {
-    return new Promise((resolve) => {
-      const asked = { request, leftMs, resolve };
+    return new Promise((resolve, reject) => {
+      const asked = { request, leftMs, resolve, reject };
       if (this.#fresh.push(asked) === 1) void Promise.resolve().then(() => this.#decideFresh());
     });
   }
@@ -89,7 +90,9 @@ export class ShardsLayer implements Layer {
       const leftMs = ms === undefined ? () => undefined : countdown(ms);
       const decide: AskShard = (shard, requests) => this.#fronts.at(Number(shard)).asked.apply(requests, leftMs());
       const requests = asked.map(({ request }) => request);
-      void decideWide(requests, this.#asking(decide), (at, answer) => asked[at]?.resolve(answer));
+      decideWide(requests, this.#asking(decide), (at, answer) => asked[at]?.resolve(answer)).catch((error) => {
+        for (const { reject } of asked) reject(error);
+      });
     }
   }
 

@@ -24,7 +24,7 @@ export function decideInShards(requests: readonly StoreRequest[], shards: Shards
   return new Conversations(shards).decide(requests, (request) => onlyShardOf(request, shards));
 }
 
-/** Decides requests over several shards together, and tells of each as soon as it is decided. Never rejects. */
+/** Decides requests over several shards together, and tells of each as soon as it is decided. */
 export function decideWide(
   requests: readonly StoreRequest[],
   shards: Shards,

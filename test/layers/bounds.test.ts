@@ -28,7 +28,7 @@ const settle = (bucket: string, id: string, key: string): StoreRequest => ({
 });
 const isError = (code: string) => (error: unknown) => StoreError.isInstance(error) && error.code === code;
 
-describe("several units whose buckets share their room", () => {
+describe("several shards whose buckets share their room", () => {
   it("decide no more buckets together than one alone", () => {
     const room = new Room();
     const [one, other] = [new Fallback(new Views(), room), new Fallback(new Views(), room)];

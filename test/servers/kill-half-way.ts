@@ -27,18 +27,9 @@ export async function killHalfWay(context: TestContext, { loads, used, quota, be
   const total = (of: "acknowledged" | "denied" | "failed") =>
     Object.values(loads).reduce((sum, { seen }) => sum + seen[of], 0);
   await until("half of the quota is used", () => total("acknowledged") >= beforeKill);
-  const client = replica.server.ioredis();
-  await client.readonly().catch(() => {});
-  const unitsOnReplica = async () => Number(await client.get(replica.key));
-  await until("the replica has heard of some", async () => (await unitsOnReplica()) > 0);
-  await kill();
-  // Answers that were on their way arrive, and what the replica has heard of; no replica is elected so soon.
-  await sleep(150);
-  const acknowledgedBefore = total("acknowledged");
-  const failedBefore = total("failed");
-  const replicated = await unitsOnReplica();
-  const role = ((await client.call("ROLE")) as unknown[])[0];
-  assert.equal(role, "slave", "the replica was asked before it took over");
+  const { acknowledgedBefore, failedBefore, replicated } = await killedWith({ kill, replica }, () => {
+    return { acknowledgedBefore: total("acknowledged"), failedBefore: total("failed") };
+  });
   const lost = Math.max(0, acknowledgedBefore - replicated);
   const killedMs = Date.now();
   await until("calls are acknowledged again", () => total("acknowledged") > acknowledgedBefore);
@@ -77,15 +68,7 @@ export async function killWithShares(
     seen.reduce((sum, each) => sum + each[of], 0);
   const byStore = () => total("acknowledged") - total("byShares");
   await until("a part of the quota is used", () => byStore() >= beforeKill);
-  const client = replica.server.ioredis();
-  await client.readonly().catch(() => {});
-  const unitsOnReplica = async () => Number(await client.get(replica.key));
-  await until("the replica has heard of some", async () => (await unitsOnReplica()) > 0);
-  await kill();
-  await sleep(150);
-  const acknowledged = byStore();
-  const replicated = await unitsOnReplica();
-  assert.equal(((await client.call("ROLE")) as unknown[])[0], "slave", "the replica was asked before it took over");
+  const { acknowledged, replicated } = await killedWith({ kill, replica }, () => ({ acknowledged: byStore() }));
   const lost = Math.max(0, acknowledged - replicated);
   await until("shares are used", () => total("byShares") > 0);
   await until("the store decides again", () => byStore() > acknowledged, 30_000);
@@ -107,6 +90,25 @@ export async function killWithShares(
   // Instances that live give the store back what the replica had not heard of.
   assert.ok(counted >= admitted && counted <= admitted + mayCountMore, `${counted} counted, ${admitted} admitted`);
   return { admitted, lost, shares, counted };
+}
+
+/** Kills a master whose replica has heard of something. Returns what was counted then, and what the replica has before it takes over. */
+async function killedWith<Counts extends object>(
+  { kill, replica }: Pick<HalfWay, "kill" | "replica">,
+  counted: () => Counts,
+): Promise<Counts & { readonly replicated: number }> {
+  const client = replica.server.ioredis();
+  await client.readonly().catch(() => {});
+  const unitsOnReplica = async () => Number(await client.get(replica.key));
+  await until("the replica has heard of some", async () => (await unitsOnReplica()) > 0);
+  await kill();
+  // Answers that were on their way arrive, and what the replica has heard of; no replica is elected so soon.
+  await sleep(150);
+  const counts = counted();
+  const replicated = await unitsOnReplica();
+  const [role] = (await client.call("ROLE")) as unknown[];
+  assert.equal(role, "slave", "the replica was asked before it took over");
+  return { ...counts, replicated };
 }
 
 export function replicaOf(master: RedisServer, { servers }: RedisCluster): RedisServer {

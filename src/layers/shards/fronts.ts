@@ -76,7 +76,7 @@ export class Fronts {
     await Promise.all(closed);
   }
 
-  /** Opens the units that no call need ask: those that count instances, and those for which an earlier process has left something. */
+  /** Opens the shards that no call need ask: those that count instances, and those for which an earlier process has left something. */
   #begin(): void {
     this.#isBegun = true;
     if (this.#failover === false) return;

@@ -1,4 +1,4 @@
-// Calls over several units that are denied, or fail: what a shard has booked is given back later. It stays used where that cannot be.
+// Calls over several shards that are denied, or fail: what a shard has booked is given back later. It stays used where that cannot be.
 
 import type { Booking } from "../bookings.ts";
 import type { Oracle } from "../oracle.ts";
