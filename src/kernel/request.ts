@@ -75,7 +75,8 @@ export interface StoreRequest {
   /**
    * `judge` books when every step is allowed; `peek` answers the same and books nothing; `force` books in any case, also
    * past the capacity, and says what would have been allowed; `undo` takes back what was booked at `atMs`, as far as that
-   * is still in its window: charges, holds, and the answer that is kept; values and time have been seen.
+   * is still in its window: charges, holds, and the answer that is kept; values and time have been seen. It is not allowed, and
+   * takes back nothing, where that answer was given again since then.
    */
   readonly mode: "judge" | "peek" | "force" | "undo";
   readonly steps: readonly Step[];

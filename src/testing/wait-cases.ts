@@ -143,8 +143,17 @@ export const waitCases: readonly StoreCase[] = [
     const place = { id: "w1", maxMs: 10_000 };
     const { nowMs } = await t.send({ mode: "judge", steps, once, wait: place });
     assert.deepEqual([await t.usedOf("b", tokenBucket), await t.usedOf("a", quota(5))], [6, 1]);
-    await t.send({ mode: "undo", atMs: nowMs, steps, once, wait: place });
+    const undone = await t.send({ mode: "undo", atMs: nowMs, steps, once, wait: place });
+    assert.equal(undone.allowed, true);
     assert.deepEqual([await t.usedOf("b", tokenBucket), await t.usedOf("a", quota(5))], [5, 0]);
+  }),
+  storeCase("does not undo what a request booked whose answer was given again", async (t) => {
+    const steps = [charge("a", quota(5))];
+    const once = { key: "k", request: "r" };
+    const { nowMs } = await t.send({ mode: "judge", steps, once });
+    await t.send({ mode: "judge", steps, once });
+    const undone = await t.send({ mode: "undo", atMs: nowMs, steps, once });
+    assert.deepEqual([undone.allowed, await t.usedOf("a", quota(5))], [false, 1]);
   }),
   storeCase("holds a waiting call's units in all its buckets until its turn", async (t) => {
     await full(t);

@@ -100,6 +100,20 @@ describe("a request over several shards", () => {
     ]);
   });
 
+  it("is taken back in no shard where its answer was given again", async () => {
+    for (const isToldAgain of [false, true]) {
+      const all = shards();
+      const request = { ...judge(charge("s"), charge("user=u")), once: { key: "{user=u}:$once:k", request: "r1" } };
+      const { nowMs } = (await all.send(request)) as StoreReply;
+      if (isToldAgain) await all.send(request);
+      // Another shard may have booked its part later.
+      const undone = (await all.send({ ...request, mode: "undo", atMs: nowMs + 1 })) as StoreReply;
+      assert.equal(undone.allowed, !isToldAgain);
+      const used = isToldAgain ? 1 : 0;
+      assert.deepEqual([await all.usedIn("s"), await all.usedIn("user=u")], [used, used]);
+    }
+  });
+
   it("asks a shard last that counts for good, and the shard of the answer after that", async () => {
     const all = shards();
     const request = judge(charge("s", { seen: "0123456789abcdef" }), charge("user=u"));

@@ -14,6 +14,7 @@ export function undone(request: StoreRequest, states: States, nowMs: number): Ou
   const atMs = request.atMs === undefined ? 0 : request.atMs;
   const answer = states[steps.length];
   const own = ownAnswer(request, answer, atMs);
+  const isKept = own?.isTold === true;
   const replies = shortList<StepReply>();
   const next = shortList<StoredState | undefined>();
   let isSame = true;
@@ -22,7 +23,6 @@ export function undone(request: StoreRequest, states: States, nowMs: number): Ou
     const judged = readStep(i, step, states[i], nowMs);
     judged.fits = true;
     judged.entry = undefined;
-    const isKept = own?.isTold === true;
     const after = isKept ? judged : withoutBooking(step, judged, wait, atMs, nowMs);
     replies[i] = stepReply(judged, after, nowMs);
     const state = after === judged ? judged.state : stateOf(step.limit, after, judged.endMs, nowMs);
@@ -30,16 +30,16 @@ export function undone(request: StoreRequest, states: States, nowMs: number): Ou
     next[i] = state;
   }
   if (once !== undefined) {
-    const isTakenBack = own !== null && !own.isTold;
+    const isTakenBack = own !== null && !isKept;
     if (isTakenBack) isSame = false;
     next[steps.length] = isTakenBack ? undefined : answer;
   }
-  return { reply: { allowed: true, nowMs, steps: replies }, next: isSame ? null : next };
+  return { reply: { allowed: !isKept, nowMs, steps: replies }, next: isSame ? null : next };
 }
 
-/** The kept answer of the booking that is undone; `null` for any other. */
+/** The kept answer of the booking that is undone; `null` for any other. Of several shards, another one may have booked it later. */
 function ownAnswer(request: StoreRequest, answer: StoredState | undefined, atMs: number): OnceState | null {
-  if (answer === undefined || answer.kind !== "once" || answer.nowMs !== atMs) return null;
+  if (answer === undefined || answer.kind !== "once" || answer.nowMs > atMs) return null;
   return request.once !== undefined && answer.request === request.once.request ? answer : null;
 }
 

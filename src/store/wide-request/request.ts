@@ -37,6 +37,7 @@ export class WideRequest {
     const { mode, steps, once, atMs } = this.#request;
     const isBookedOnce = mode === "force" && once !== undefined && atMs === undefined;
     if (isBookedOnce && endsCall(this.#request)) return yield* this.#end();
+    if (mode === "undo" && once !== undefined) return yield* this.#undo();
     const isCall = steps.some(({ event }) => event.type === "charge" || event.type === "hold");
     if (isCall && mode === "peek") return yield* this.#peek();
     if (isBookedOnce || (isCall && mode === "judge")) return yield* this.#call();
@@ -87,6 +88,14 @@ export class WideRequest {
     const read = yield* peek(others.filter((_, i) => held[i] !== true));
     const replies = others.map((_, i) => (held[i] === true ? ended.shift() : read.shift()?.now) as StoreReply);
     return this.#replayed(replies, reply);
+  }
+
+  /** Takes a call back. The shard that keeps its answer says whether it may be: not where that was given again. */
+  *#undo(): Conversation {
+    const others = this.#groups.slice(0, -1);
+    const [reply] = (yield* ask(this.#groups.slice(-1))) as [StoreReply];
+    const asked = reply.allowed ? others : others.map(({ shard, request }) => ({ shard, request: readOf(request) }));
+    return { ...this.#merge([...(yield* ask(asked)), reply]), allowed: reply.allowed };
   }
 
   /** Of a call that one shard denies: the others are as if it had not been made. Those that were not asked say how they stand. */

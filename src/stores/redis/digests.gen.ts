@@ -3,8 +3,8 @@
 /** The SHA-1 of each script. They are made here, because runtimes without Node have no SHA-1 at hand. */
 export const DIGESTS = {
   "apply": {
-    "server": "bb9a97d60904514b41c3fcc1ee3a523dd52803ce",
-    "clock": "ba88946ab9d1024b4e20c664ee0f75a56429f50f"
+    "server": "f0fa0cfb84a1765238bd92d2c4f87c7510e9ff98",
+    "clock": "f5b18ef33dcf82089cbbb302f2b7d68c66344209"
   },
   "beat": {
     "server": "0ab861079a9bed4a3656d1927ef21f70da5df958",

@@ -16,14 +16,17 @@ export interface ShardPlace {
   readonly slot: number;
 }
 
-/** The tag that was asked last, and its shard: the steps of a call mostly have one tag. */
-let last = { tag: "", shard: 0 };
+/** The key that was asked last up to the end of its tag, and its shard: the steps of a call mostly have one tag. */
+let last = { head: "{", shard: 0 };
 
 /** The shard of a key: the slot that it would have by itself lies in the shard's range. */
 export function shardOf(key: string): number {
+  if (key.startsWith(last.head)) return last.shard;
   const tag = slotTag(key);
-  if (tag !== last.tag) last = { tag, shard: Math.floor(slotOf(tag) / SLOTS_PER_SHARD) };
-  return last.shard;
+  const shard = Math.floor(slotOf(tag) / SLOTS_PER_SHARD);
+  const end = `{${tag}}`;
+  if (key.includes(end)) last = { head: key.slice(0, key.indexOf(end) + end.length), shard };
+  return shard;
 }
 
 /** Whether a shard counts the instances. Three do, so that one server of three may be away. */

@@ -199,12 +199,18 @@ function isAwayIn(oracle: Oracle, { on, askedAtMs, atMs }: Decided, key: string)
 }
 
 /**
- * What a client's service has stated without the store in answers that the client did not wait for: it asked again, and heard what was
- * booked meanwhile.
+ * What a client's service has stated without the store in answers that the client did not wait for: it asked again, perhaps much later,
+ * and heard what was booked meanwhile.
  */
 function* unheardOvershoots(oracle: Oracle, outage: Outage): Generator<[key: string, overshoot: number]> {
-  for (const { planned, decision, on, askedAtMs, atMs } of oracle.run.log.of("decided")) {
+  const decided = [...oracle.run.log.of("decided")];
+  for (const { planned, decision, on, atMs } of decided) {
     if (!("call" in planned) || !oracle.isClient(on) || !decision.replayed || !decision.allowed) continue;
+    const { idempotencyKey } = planned.call;
+    const tries = decided.filter(
+      (other) => "call" in other.planned && other.planned.call.idempotencyKey === idempotencyKey,
+    );
+    const askedAtMs = Math.min(...tries.map((each) => each.askedAtMs));
     for (const away of oracle.away) {
       const isThen = askedAtMs <= (away.untilMs ?? atMs) && away.fromMs <= atMs;
       if (!isThen || oracle.isClient(away.on) || away.fromMs < outage.fromMs || away.fromMs > outage.untilMs) continue;
