@@ -7,7 +7,7 @@ import { StoreError, type StoreRequest } from "tollgate/store";
 import { redisStore } from "tollgate/stores/redis";
 import type { DividedStore } from "../../src/store/shared-store.ts";
 import { DIGESTS } from "../../src/stores/redis/digests.gen.ts";
-import { SHARDS } from "../../src/stores/redis/shards.ts";
+import { SHARDS, shardPlaces } from "../../src/stores/redis/shards.ts";
 
 const MEMBER = { group: "default", instance: "i1", livesMs: 10_000, seen: [] };
 const request: StoreRequest = {
@@ -114,5 +114,30 @@ describe("a server of a cluster that does not know the script", () => {
     incarnation = "def";
     await store.shards.at(shard).beat(MEMBER);
     assert.equal(asked.length, before + 1 + SHARDS);
+  });
+});
+
+describe("a request without keys", () => {
+  const ping: StoreRequest = { mode: "peek", steps: [] };
+  const answering = (...shards: number[]) => {
+    const keys = shards.map((shard) => shardPlaces()[shard]?.prefix ?? "");
+    return redisStore({
+      isCluster: true,
+      async call(_, ...args) {
+        if (!keys.some((key) => String(args[2]).startsWith(key))) throw new Error("CLUSTERDOWN The cluster is down");
+        return ["1000", 1];
+      },
+    });
+  };
+
+  it("is answered by any server", async () => {
+    for (const shard of [0, 21, 42]) {
+      const [reply] = await answering(shard).apply([ping]);
+      assert.equal(StoreError.isInstance(reply), false);
+    }
+  });
+
+  it("fails as a server does where none answers", async () => {
+    await assert.rejects(answering().apply([ping]), { code: "unavailable", message: /CLUSTERDOWN/ });
   });
 });

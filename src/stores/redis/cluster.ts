@@ -1,11 +1,12 @@
 // The Redis store on a cluster: its keys are in shards, of which each is as one server.
 
+import { keysOf } from "../../kernel/decide.ts";
 import type { StoreRequest } from "../../kernel/request.ts";
 import { dividedLayers } from "../../layers/divided.ts";
 import type { DividedStore, StoreShards } from "../../store/shared-store.ts";
 import type { SetupCheck, StoreAnswer } from "../../store/store.ts";
 import { decideInShards, ShardMemory } from "../../store/wide-request.ts";
-import type { RedisLink } from "./link.ts";
+import type { RedisLink, Way } from "./link.ts";
 import { Renewals } from "./renewals.ts";
 import { BATCHING, RedisShard } from "./shard.ts";
 import { countsInstances, SHARDS, shardOf, shardPlaces } from "./shards.ts";
@@ -45,6 +46,7 @@ export class RedisCluster implements DividedStore {
   async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly StoreAnswer[]> {
     this.#link.checkOpen();
     const way = this.#link.within(leftMs);
+    if (requests.every((request) => keysOf(request).length === 0)) return this.#askAny(requests, way);
     return decideInShards(requests, {
       of: (key) => String(shardOf(key)),
       decide: (shard, each) => this.#at(Number(shard)).runAll(each, way),
@@ -62,6 +64,14 @@ export class RedisCluster implements DividedStore {
     this.#link.end();
     await Promise.all(this.#unsettled);
     this.#link.close();
+  }
+
+  /** What names no key is answered by any server. */
+  #askAny(requests: readonly StoreRequest[], way: Way): Promise<readonly StoreAnswer[]> {
+    const homes = this.#shards.filter((_, shard) => countsInstances(shard));
+    return Promise.any(homes.map((shard) => shard.runAll(requests, way))).catch(({ errors }) => {
+      throw errors[0];
+    });
   }
 
   #at(shard: number): RedisShard {
