@@ -6,7 +6,14 @@ import { countdown } from "../clock.ts";
 import { asStoreError } from "../store/error.ts";
 import type { StoreShards } from "../store/shared-store.ts";
 import type { Layer, StoreAnswer } from "../store/store.ts";
-import { type AskShard, decideInShards, decideWide, ShardMemory, type Shards } from "../store/wide-request.ts";
+import {
+  type AskShard,
+  decideInShards,
+  decideWide,
+  LaterWork,
+  ShardMemory,
+  type Shards,
+} from "../store/wide-request.ts";
 import { askOne } from "./layer.ts";
 import type { Fronts } from "./shards/fronts.ts";
 
@@ -27,8 +34,7 @@ export class ShardsLayer implements Layer {
   readonly #memory = new ShardMemory();
   /** Requests over several shards that were asked in this tick. */
   #fresh: Asked[] = [];
-  /** Work that goes on after a decision. */
-  readonly #later = new Set<Promise<unknown>>();
+  readonly #later = new LaterWork();
 
   /** @param deadlineMs how long a call may take; `undefined`: there is no deadline */
   constructor(shards: StoreShards, fronts: Fronts, deadlineMs: number | undefined) {
@@ -61,7 +67,7 @@ export class ShardsLayer implements Layer {
   }
 
   async close(withinMs?: number): Promise<void> {
-    await Promise.allSettled(this.#later);
+    await this.#later.done();
     await this.#fronts.close(withinMs);
   }
 
@@ -103,14 +109,9 @@ export class ShardsLayer implements Layer {
       of: (key) => String(this.#shards.of(key)),
       decide,
       settle: this.#giveBackIn,
-      runLater: (work) => this.#runLater(work),
+      runLater: this.#later.add,
       isAway: (shard) => this.#fronts.at(Number(shard)).failing?.isAway === true,
       memory: this.#memory,
     };
-  }
-
-  #runLater(work: Promise<unknown>): void {
-    const ended = work.finally(() => this.#later.delete(ended));
-    this.#later.add(ended);
   }
 }

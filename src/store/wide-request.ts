@@ -9,6 +9,7 @@ import { decideTogether } from "./wide-request/ask.ts";
 import { Conversations } from "./wide-request/conversations.ts";
 import type { Shards } from "./wide-request/shards.ts";
 
+export { LaterWork } from "./wide-request/later-work.ts";
 export { ShardMemory } from "./wide-request/memory.ts";
 export type { AskShard, Shards } from "./wide-request/shards.ts";
 

@@ -5,7 +5,7 @@ import type { StoreRequest } from "../../kernel/request.ts";
 import { dividedLayers } from "../../layers/divided.ts";
 import type { DividedStore, StoreShards } from "../../store/shared-store.ts";
 import type { SetupCheck, StoreAnswer } from "../../store/store.ts";
-import { decideInShards, ShardMemory } from "../../store/wide-request.ts";
+import { decideInShards, LaterWork, ShardMemory } from "../../store/wide-request.ts";
 import type { RedisLink, Way } from "./link.ts";
 import { Renewals } from "./renewals.ts";
 import { BATCHING, RedisShard } from "./shard.ts";
@@ -18,8 +18,7 @@ export class RedisCluster implements DividedStore {
   readonly #link: RedisLink;
   readonly #shards: readonly RedisShard[];
   readonly #memory = new ShardMemory();
-  /** Work that goes on after a decision. */
-  readonly #unsettled = new Set<Promise<unknown>>();
+  readonly #later = new LaterWork();
 
   constructor(link: RedisLink) {
     this.#link = link;
@@ -51,7 +50,7 @@ export class RedisCluster implements DividedStore {
       of: (key) => String(shardOf(key)),
       decide: (shard, each) => this.#at(Number(shard)).runAll(each, way),
       settle: (shard, each) => this.#at(Number(shard)).runAll(each, this.#link.within(this.deadlineMs)),
-      runLater: (settled) => this.#settleLater(settled),
+      runLater: this.#later.add,
       memory: this.#memory,
     });
   }
@@ -62,7 +61,7 @@ export class RedisCluster implements DividedStore {
 
   async close(): Promise<void> {
     this.#link.end();
-    await Promise.all(this.#unsettled);
+    await this.#later.done();
     this.#link.close();
   }
 
@@ -76,10 +75,5 @@ export class RedisCluster implements DividedStore {
 
   #at(shard: number): RedisShard {
     return this.#shards[shard] as RedisShard;
-  }
-
-  #settleLater(settled: Promise<unknown>): void {
-    const ended = settled.finally(() => this.#unsettled.delete(ended));
-    this.#unsettled.add(ended);
   }
 }
