@@ -1,4 +1,5 @@
-/** Work that goes on after decisions. None of it may reject. */
+// What goes on after decisions: no call waits for it, a store that closes does. None of it may reject.
+
 export class LaterWork {
   readonly #works = new Set<Promise<unknown>>();
 
