@@ -55,15 +55,16 @@ before(startWorkers);
 for (const [name, homeOf] of Object.entries(homes))
   describe(`${PROCESSES} processes x ${CALLERS} callers x quota ${QUOTA} on ${name}`, () => {
     it(`admit exactly the quota in each of ${RUNS} runs`, async (context) => {
+      const wins = Array.from({ length: PROCESSES }, () => 0);
       for (let run = 1; run <= RUNS; run++) {
         const results = await race(homeOf(run), `race-${run}`);
         const admitted = results.map((result) => result.admitted);
         const decisions = results.map((result) => result.decisions);
         const stallMs = Math.max(...results.map((result) => result.longestStallMs));
-        const winners = admitted.filter((count) => count > 0).length;
+        for (const [i, count] of admitted.entries()) wins[i] = (wins[i] ?? 0) + count;
         const fairness = Math.min(...decisions) / Math.max(...decisions);
         context.diagnostic(
-          `run ${run}: admitted by ${winners} processes (${admitted.join(" ")}), slowest/fastest ${fairness.toFixed(2)}, ` +
+          `run ${run}: admitted ${admitted.join(" ")}, slowest/fastest ${fairness.toFixed(2)}, ` +
             `longest stall ${stallMs.toFixed(0)} ms, ${decisions.reduce((sum, count) => sum + count, 0)} decisions`,
         );
         assert.equal(
@@ -71,9 +72,11 @@ for (const [name, homeOf] of Object.entries(homes))
           QUOTA,
         );
         if (!STRICT) continue;
-        assert.ok(winners >= PROCESSES - 1, `only ${winners} processes admitted a call`);
         assert.ok(fairness >= 0.5, `the slowest made ${fairness} of the fastest's decisions`);
         assert.ok(stallMs < 100, `an event loop stood still for ${stallMs} ms`);
       }
+      // One run is over within a few slices of the processor's time, so a process may come too late for it.
+      if (STRICT)
+        assert.ok(Math.min(...wins) >= (RUNS * QUOTA) / PROCESSES / 2, `admitted in all runs: ${wins.join(" ")}`);
     });
   });
