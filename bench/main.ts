@@ -86,7 +86,7 @@ async function measuredOrReason(name: string): Promise<(Measured & Pick<Result, 
     const before = await usedByOthers();
     try {
       const measured = await measuredInChild(name);
-      await sleep(SECTION_ENDS_MS);
+      if (!short) await sleep(SECTION_ENDS_MS);
       const used = Math.max(before, await usedByOthers());
       if (used > QUIET) progress(`the machine is busy: other programs use ${percent(used)} of it`);
       return { ...measured, usedByOthers: used };

@@ -24,18 +24,32 @@ export interface RedisProcess {
 const START_ATTEMPTS = 200;
 const ATTEMPT_MS = 25;
 
+/** Another program may take a free port first: for its own connection, or the one on which servers of a cluster talk. */
+const PORTS_TRIED = 5;
+
 /** Starts one in an empty folder; `settings` as on its command line, such as `--appendonly`, `yes`. */
 export async function startRedisIn(folder: string, ...settings: string[]): Promise<RedisProcess> {
-  const port = await freePort();
+  for (let tried = 1; ; tried++) {
+    try {
+      return await startOn(await freePort(), folder, settings);
+    } catch (error) {
+      if (tried === PORTS_TRIED) throw error;
+    }
+  }
+}
+
+async function startOn(port: number, folder: string, settings: readonly string[]): Promise<RedisProcess> {
   const program = redisProgram();
   const args = ["--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", ...settings];
   let child: ChildProcess;
   const start = async () => {
     child = spawn(program, args, { stdio: "ignore" });
     for (let attempt = 0; attempt < START_ATTEMPTS; attempt++) {
+      if (child.exitCode !== null) break;
       if (await listens(port)) return;
       await sleep(ATTEMPT_MS);
     }
+    child.kill("SIGKILL");
     throw new Error(`${program} did not start on port ${port}`);
   };
   await start();
