@@ -19,6 +19,10 @@ const ONE_SERVER = "Tollgate, one server";
 const ONE_SLOT = "Tollgate, cluster, one slot";
 const THREE_SLOTS = "Tollgate, cluster, three slots";
 
+/** A script call with 43 arguments and 160 numbers in its answer, without Tollgate: 72 µs of the processor by Redis, 79 by Cluster. */
+const ONE_SLOT_REASON = `The client is the bound. Without Tollgate, a command costs the cluster client of ioredis 7 µs of the processor more than that
+of one server, which is 0.5 of the 9 µs of a call; finding the shard of a call takes 0.5 more.`;
+
 const limitOf = (...per: Limit["per"]): Limit => ({
   name: per.join("-"),
   per,
@@ -68,7 +72,7 @@ batches, reads three answers, and makes one decision of them.`,
     return {
       work: `${number(calls.length)} calls, ${IN_FLIGHT} in flight, ${MASTERS} masters without replicas`,
       goals: [
-        atLeast("one slot of a cluster: speed to one server", 0.9, slot?.ratio ?? Number.NaN),
+        atLeast("one slot of a cluster: speed to one server", 0.9, slot?.ratio ?? Number.NaN, ONE_SLOT_REASON),
         atLeast(
           "three slots: speed to one slot of the cluster",
           0.3,
