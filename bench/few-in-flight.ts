@@ -7,6 +7,7 @@ import { atLeast, type Goal, type Measured, speedTables } from "./section.ts";
 
 // As many calls for each session as in the other sections.
 const CALLS_PER_SESSION = 8;
+const SHORT_SESSIONS = 20;
 
 export interface Load {
   readonly inFlight: number;
@@ -36,10 +37,11 @@ export async function measureFew(isShort: boolean, few: Few): Promise<Measured> 
   const compare = async (what: string, given: readonly Limit[], { inFlight, calls }: Load, wanted: number) => {
     const group = `${what}, ${inFlight} in flight`;
     const limits = roomy(given);
-    const count = isShort ? calls / 8 : calls;
-    const schedule = { sessions: count / CALLS_PER_SESSION, calls: count };
+    const sessions = isShort ? SHORT_SESSIONS : calls / CALLS_PER_SESSION;
+    const count = sessions * CALLS_PER_SESSION;
+    const schedule = { sessions, calls: count };
     const contenders = few.contenders(group, limits, inFlight);
-    const all = scheduleOf(schedule.sessions, count);
+    const all = scheduleOf(sessions, count);
     speeds.push(...(await race(contenders, all, isShort ? 1 : few.rounds, few.timer?.(schedule))));
     const { peer, reason } = few.peerIn(speeds, group, limits);
     goals.push(atLeast(`${store}, ${group}: times as fast as ${peer.name}`, wanted, 1 / peer.ratio, reason));

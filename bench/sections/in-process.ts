@@ -15,7 +15,7 @@ import { type RedisServer, startRedis } from "../servers.ts";
 import { policyOf, type Settings, TOLLGATE_WAYS } from "../tollgate.ts";
 
 const FULL = { ms: 900, rounds: 5, repeats: 3 };
-const SHORT = { ms: 200, rounds: 1, repeats: 1 };
+const SHORT = { ms: 50, rounds: 1, repeats: 1 };
 const TIMES_BARE = 2;
 const LEASED = "leased global limit";
 const DENIED = "used-up bucket";

@@ -17,7 +17,7 @@ const SESSIONS = 1_000;
 const TO_NO_OP = 0.8;
 const TO_SINGLE = 5;
 const FULL = { rounds: 5, roundMs: 800 };
-const SHORT = { rounds: 1, roundMs: 200 };
+const SHORT = { rounds: 1, roundMs: 50 };
 
 const callOf = (i: number) => ({ tool: "web_search", session: `s${i % SESSIONS}`, turn: `t${i}`, tenant: "acme" });
 const singles = Array.from({ length: 2_000 }, (_, i) => JSON.stringify({ call: callOf(i) }));
