@@ -1,9 +1,26 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import fc from "fast-check";
 import { slotOf } from "./hash-slot.ts";
+import { slotTag } from "./slot-tag.ts";
 import { countsInstances, SHARDS, shardOf, shardPlaces } from "./shards.ts";
 
 describe("the shards of a cluster", () => {
+  it("are found by the tag alone, whatever keys came before", () => {
+    // Before any other test: no key has been asked yet.
+    assert.equal(shardOf("{s1}:a"), Math.floor(slotOf("s1") / 256));
+    const piece = fc.constantFrom("{", "}", "s1", "s2", ":", "rate:1:");
+    const keys = fc.array(
+      fc.array(piece, { maxLength: 6 }).map((pieces) => pieces.join("")),
+      { maxLength: 8 },
+    );
+    fc.assert(
+      fc.property(keys, (all) => {
+        for (const key of all) assert.equal(shardOf(key), Math.floor(slotOf(slotTag(key)) / 256), key);
+      }),
+    );
+  });
+
   it("are made of the slots that Redis Cluster computes", () => {
     // The first is the check value of CRC-16/XMODEM; CLUSTER KEYSLOT has answered the others.
     const tags = ["123456789", "", "a", "s1", "{}a", "ü", "user=é"];

@@ -17,11 +17,11 @@ export interface ShardPlace {
 }
 
 /** The key that was asked last up to the end of its tag, and its shard: the steps of a call mostly have one tag. */
-let last = { head: "{", shard: 0 };
+let last: { readonly head: string; readonly shard: number } | null = null;
 
 /** The shard of a key: the slot that it would have by itself lies in the shard's range. */
 export function shardOf(key: string): number {
-  if (key.startsWith(last.head)) return last.shard;
+  if (last !== null && key.startsWith(last.head)) return last.shard;
   const tag = slotTag(key);
   const shard = Math.floor(slotOf(tag) / SLOTS_PER_SHARD);
   const end = `{${tag}}`;
