@@ -204,7 +204,7 @@ describe("undo", () => {
     const undo = { ...request, mode: "undo", atMs: NOW_MS } as const;
     assert.equal(decide(undo, states, NOW_MS + 1).next?.[1], undefined);
     for (const other of [
-      { ...undo, atMs: NOW_MS + 1 },
+      { ...undo, atMs: NOW_MS - 1 },
       { ...undo, once: { key: "o", request: "other" } },
     ]) {
       assert.equal(decide(other, states, NOW_MS + 1).next?.[1], states[1]);

@@ -37,7 +37,10 @@ export function undone(request: StoreRequest, states: States, nowMs: number): Ou
   return { reply: { allowed: !isKept, nowMs, steps: replies }, next: isSame ? null : next };
 }
 
-/** The kept answer of the booking that is undone; `null` for any other. Of several shards, another one may have booked it later. */
+/**
+ * The kept answer of the booking that is undone; `null` for a later one, and for that of another request. Of several shards, another one
+ * may have booked later. An earlier booking under the key would have been given again.
+ */
 function ownAnswer(request: StoreRequest, answer: StoredState | undefined, atMs: number): OnceState | null {
   if (answer === undefined || answer.kind !== "once" || answer.nowMs > atMs) return null;
   return request.once !== undefined && answer.request === request.once.request ? answer : null;
