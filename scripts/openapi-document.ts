@@ -4,6 +4,7 @@
 import { problemSchema } from "../src/http/answers.ts";
 import type { Entries, ObjectSchema, Schema } from "../src/kernel/policy/schema-kinds.ts";
 import { PROBLEM_TYPE } from "../src/service/problems.ts";
+import type { OpenApi } from "../src/service/parts.ts";
 import type { Route } from "../src/service/route.ts";
 import { jsonSchemaOf } from "./json-schema.ts";
 
@@ -14,11 +15,7 @@ const REF = "#/components/schemas/";
 type Schemas = Record<string, object>;
 
 export function openApiDocument(routes: readonly Route[]): object {
-  const schemas: Schemas = {};
-  const paths: Record<string, Record<string, object>> = {};
-  for (const route of routes) {
-    paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: operation(route, schemas) };
-  }
+  const { paths, components } = openApiPart(routes);
   return {
     openapi: "3.1.0",
     info: {
@@ -31,11 +28,22 @@ export function openApiDocument(routes: readonly Route[]): object {
     servers: [{ url: "/" }],
     paths,
     components: {
-      schemas,
+      ...components,
       headers: { RequestId: REQUEST_ID },
       securitySchemes: { key: { type: "http", scheme: "bearer", description: "An API key: tg_<id>_<secret>." } },
     },
   };
+}
+
+/** The part of a document that routes are, for a part of a service. */
+export function openApiPart(routes: readonly Route[]): OpenApi {
+  const schemas: Schemas = {};
+  const paths: Record<string, Record<string, object>> = {};
+  for (const route of routes) {
+    const path = route.path.replace(/:(\w+)$/, "{$1}");
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(route, schemas) };
+  }
+  return { paths, components: { schemas } };
 }
 
 const REQUEST_ID = {
@@ -46,18 +54,31 @@ const headers = { "x-request-id": { $ref: "#/components/headers/RequestId" } };
 
 function operation(route: Route, schemas: Schemas): object {
   const { operationId, scope, summary, request, query, takesKey } = route;
-  const parameters = [...queryParameters(query), ...(takesKey === true ? [IDEMPOTENCY_KEY] : [])];
+  const parameters = [
+    ...pathParameters(route.path),
+    ...queryParameters(query),
+    ...(takesKey === true ? [IDEMPOTENCY_KEY] : []),
+  ];
   return {
     operationId,
     summary,
     security: scope === null ? [] : [{ key: [] }],
-    ...(scope === null ? {} : { description: `Needs a key with the scope \`${scope}\`.` }),
+    ...(scope === null ? {} : { description: neededKey(scope) }),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(request === undefined
       ? {}
       : { requestBody: { required: true, content: { "application/json": { schema: reference(request, schemas) } } } }),
     responses: { ...answers(route, schemas), default: problemAnswer(schemas) },
   };
+}
+
+function neededKey(scope: NonNullable<Route["scope"]>): string {
+  return scope === "any" ? "Needs a key, whatever its scopes." : `Needs a key with the scope \`${scope}\`.`;
+}
+
+function pathParameters(path: string): object[] {
+  const [, name] = /:(\w+)$/.exec(path) ?? [];
+  return name === undefined ? [] : [{ name, in: "path", required: true, schema: { type: "string", minLength: 1 } }];
 }
 
 function answers({ response, also = {} }: Route, schemas: Schemas): object {

@@ -76,7 +76,7 @@ const layers: Record<string, Layer> = {
       /^src\/layers\/(borrow|borrow\/background|checked|deny-cache)\.ts$/,
       // What it does without an object is what a limiter does without its store.
       /^src\/layers\/failover\/(backlog|local-decisions|outage|views)\.ts$/,
-      /^src\/service\/(bounds|exchange|keys|log|policies|problems|service)\.ts$/,
+      /^src\/service\/(bounds|exchange|keys|logger|policies|problems|service)\.ts$/,
       /^src\/edge\//,
       /^cloudflare:workers$/,
     ],
@@ -103,7 +103,7 @@ const layers: Record<string, Layer> = {
   "HTTP contract": { files: HTTP, may: [KERNEL, STORE, HTTP, /^valibot$/] },
   // It runs in Workers, too.
   service: {
-    files: /^src\/service\/(?!(node|key-file|audit-file|pino-log|prometheus)\.ts$)/,
+    files: /^src\/service\/(?!(node|key-file|audit-file|pino-logger|prometheus)\.ts$)/,
     may: [
       KERNEL,
       STORE,
@@ -112,7 +112,7 @@ const layers: Record<string, Layer> = {
       VERSION,
       /^src\/(events|limiter)\.ts$/,
       /^src\/policy-(file\/text|warnings\/warnings)\.ts$/,
-      /^src\/service\/(?!(node|key-file|audit-file|pino-log|prometheus)\.ts$)/,
+      /^src\/service\/(?!(node|key-file|audit-file|pino-logger|prometheus)\.ts$)/,
       /^(hono\/tiny|valibot)$/,
       /^@noble\/hashes\//,
     ],

@@ -170,8 +170,9 @@ describe("metrics", () => {
     };
     const { limiter, value } = make(options);
     // A service has all of them, too.
-    const ofService: Others<Omit<ServiceOptions, "policySource" | "keys" | "log" | "audit" | "bounds" | "metrics">> =
-      options;
+    const ofService: Others<
+      Omit<ServiceOptions, "policySource" | "keys" | "logger" | "parts" | "audit" | "bounds" | "metrics">
+    > = options;
     const [counted, telemetry] = [make(), { telemetry: otel() }];
     const { url } = await served({ policy: JSON.stringify(POLICY), ...ofService, telemetry: counted.telemetry });
     const ofRemote: Required<Omit<ClientOptions, "telemetry">> = {

@@ -512,9 +512,9 @@ limits:
     const lines: object[] = [];
     const ignore = () => {};
     const warn = (fields: object, message: string) => lines.push({ ...fields, message });
-    const log = { debug: ignore, info: ignore, error: ignore, warn, isLevelEnabled: () => true };
+    const logger = { debug: ignore, info: ignore, error: ignore, warn, isLevelEnabled: () => true };
     const text = policyOf(TOOLS, "per: [tool], quota: 5, quotas: { tool: { serach: 1 } }");
-    const service = createService({ policy: text, policySource: "p.yaml", store: memoryStore(), keys: false, log });
+    const service = createService({ policy: text, policySource: "p.yaml", store: memoryStore(), keys: false, logger });
     const warned = {
       code: "unknown-tool",
       path: "limits[0].quotas.tool.serach",

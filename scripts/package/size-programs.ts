@@ -83,7 +83,7 @@ export async function run() {
   },
   {
     name: "the service's handler",
-    maxKB: 138,
+    maxKB: 134,
     targetKB: 150,
     source: `
 import { createService } from "tollgate/service";
@@ -101,7 +101,7 @@ export async function run() {
   },
   {
     name: "the Worker",
-    maxKB: 111,
+    maxKB: 108,
     targetKB: 150,
     source: `
 import { TollgateObject, tollgateWorker } from "tollgate/edge";

@@ -14,7 +14,7 @@ import { auditFile } from "../service/audit-file.ts";
 import { BOUND_NAMES, SERVICE_BOUND_NAMES, type ServiceBounds } from "../service/bounds.ts";
 import type { Service } from "../service/service.ts";
 import { keyFile } from "../service/key-file.ts";
-import { LOG_LEVELS, type Log, type LogLevel } from "../service/log.ts";
+import { LOG_LEVELS, type Logger, type LogLevel } from "../service/logger.ts";
 import type { Listening, ListenOptions } from "../service/node.ts";
 import { addressError } from "./address.ts";
 import { collect, policyLabel, wholeNumber, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
@@ -81,9 +81,9 @@ export function serveCommand(): Command {
 
 async function serve(options: ServeOptions): Promise<void> {
   // Servers are imported only here: no other command waits for that.
-  const { createLog } = await import("../service/pino-log.ts");
-  const log = createLog(options.logLevel);
-  const { service, listener, envoy, drainMs, closeStore } = await start(options, log);
+  const { createLogger } = await import("../service/pino-logger.ts");
+  const logger = createLogger(options.logLevel);
+  const { service, listener, envoy, drainMs, closeStore } = await start(options, logger);
   // A file that cannot be used is an event of the limiter, and so in the log.
   const watch = watchedFile(options.policy, { onError: () => {} }, () => reload(service, options.policy));
   // A program that reads the first line may end this process at once.
@@ -92,7 +92,7 @@ async function serve(options: ServeOptions): Promise<void> {
   // An unreachable store is logged, even if no request needs it.
   inBackground(CONNECTS_MS, () => service.fetch(new Request(`${listener.url}/readyz`)));
   const signal = await ending;
-  log.info({ signal }, "ending");
+  logger.info({ signal }, "ending");
   watch.close();
   if (envoy !== null) await leaveEnvoy(service, envoy, drainMs);
   await listener.close();
@@ -102,7 +102,7 @@ async function serve(options: ServeOptions): Promise<void> {
 }
 
 /** Checks the options, opens the store, and listens. When it throws, everything is closed again. */
-async function start(options: ServeOptions, log: Log): Promise<Running> {
+async function start(options: ServeOptions, logger: Logger): Promise<Running> {
   const [{ createService }, { listen, prometheusMetrics }] = await Promise.all([
     import("../service/handler.ts"),
     import("../service/node.ts"),
@@ -115,7 +115,7 @@ async function start(options: ServeOptions, log: Log): Promise<Running> {
   parsePolicy(policy, options.policy);
   if (options.audit !== undefined) checkAppendable(options.audit, "--audit");
   const audit = options.audit === undefined ? undefined : auditFile(options.audit);
-  const onError = (error: unknown) => log.error({ problem: String(error) }, "the key file is wrong");
+  const onError = (error: unknown) => logger.error({ problem: String(error) }, "the key file is wrong");
   const keys = options.keys === undefined ? false : keyFile(options.keys, { onError });
   const { store, close: closeStore } = await openLastingStore(options.store);
   let envoy: EnvoyListening | null = null;
@@ -130,7 +130,7 @@ async function start(options: ServeOptions, log: Log): Promise<Running> {
         keys,
         prefix,
         failover,
-        log,
+        logger,
         bounds,
         audit,
         metrics: prometheusMetrics(),

@@ -22,11 +22,11 @@ import type { LimiterEvent } from "../limiter.ts";
 import type { ServiceBounds } from "../service/bounds.ts";
 import { problemResponse } from "../service/exchange.ts";
 import { type Keys, parseKeys } from "../service/keys.ts";
-import { LOG_LEVELS } from "../service/log.ts";
+import { LOG_LEVELS } from "../service/logger.ts";
 import type { ReadPolicy } from "../service/policies.ts";
 import { ProblemError } from "../service/problems.ts";
 import { serviceOn } from "../service/service.ts";
-import { consoleLog } from "./console-log.ts";
+import { consoleLogger } from "./console-logger.ts";
 import type { ObjectNamespace } from "./runtime.ts";
 import { type DurableObjectStoreOptions, durableObjectStore } from "./store.ts";
 
@@ -98,7 +98,7 @@ export function tollgateWorker(options: TollgateWorkerOptions): TollgateWorker {
   const { policy, binding, keys, deadlineMs, locationHint, failover, prefix, bounds, logLevel, onDecision, onEvent } =
     settled;
   checkWait(bounds);
-  const log = consoleLog(logLevel);
+  const logger = consoleLogger(logLevel);
   let bound: Bound | undefined;
   const inForce = () => bound as Bound;
   const namespace: ObjectNamespace = {
@@ -118,7 +118,7 @@ export function tollgateWorker(options: TollgateWorkerOptions): TollgateWorker {
       keys: keys && { find: (id) => inForce().keys.find(id), close() {} },
       prefix,
       bounds,
-      log,
+      logger,
       onDecision,
       onEvent,
     },
@@ -128,7 +128,7 @@ export function tollgateWorker(options: TollgateWorkerOptions): TollgateWorker {
       try {
         bound ??= bindingsIn(env, binding, keys);
       } catch (error) {
-        log.error({ code: "invalid-option", problem: reasonOf(error) }, "the Worker is not set up");
+        logger.error({ code: "invalid-option", problem: reasonOf(error) }, "the Worker is not set up");
         return problemResponse(new ProblemError("internal", "The Worker is not set up: its log says why."), request);
       }
       const answer = service.fetch(request);

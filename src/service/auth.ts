@@ -2,7 +2,7 @@
 
 import { sha256 } from "@noble/hashes/sha2.js";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
-import type { Keys, Scope } from "./keys.ts";
+import { type Keys, SCOPES, type Scope } from "./keys.ts";
 import { ProblemError } from "./problems.ts";
 import type { Tenants } from "./tenants.ts";
 
@@ -11,18 +11,20 @@ export interface Caller {
   /** `null` if no key is needed. */
   readonly keyId: string | null;
   readonly tenants: Tenants;
-  /** Whether calls may bring their quotas. */
-  readonly mayClaim: boolean;
+  readonly scopes: ReadonlySet<Scope>;
 }
 
 /** A caller where no key is needed. */
-export const CALLER_WITHOUT_KEY: Caller = { keyId: null, tenants: null, mayClaim: true };
+export const CALLER_WITHOUT_KEY: Caller = { keyId: null, tenants: null, scopes: new Set(SCOPES) };
 const KEY = /^[Bb]earer +tg_([a-z0-9]{1,32})_([A-Za-z0-9_-]{43})$/;
 /** Compared with the secret of an unknown id, so that it takes as long as a known id. */
 const NO_KEY = new Uint8Array(32);
 
-/** The caller of a request, by its header. Throws ProblemError 401 without a valid key, and 403 without the scope. */
-export function callerOf(keys: Keys | false, authorization: string | null, scope: Scope): Caller {
+/**
+ * The caller of a request, by its header. Throws ProblemError 401 without a valid key, and 403 without the scope; `any` is a
+ * scope that every key has.
+ */
+export function callerOf(keys: Keys | false, authorization: string | null, scope: Scope | "any"): Caller {
   if (keys === false) return CALLER_WITHOUT_KEY;
   if (authorization === null) throw unauthorized("An API key is needed: send Authorization: Bearer tg_….");
   const [, id, secret] = KEY.exec(authorization) ?? [];
@@ -35,8 +37,8 @@ export function callerOf(keys: Keys | false, authorization: string | null, scope
   const isRight = areEqual(sha256(utf8ToBytes(secret)), key?.sha256 ?? NO_KEY);
   if (key === undefined || !isRight)
     throw unauthorized("The API key is not known: it was revoked, or is of another service, or its end is wrong.");
-  if (!key.scopes.has(scope)) throw missingScope(scope, id);
-  return { keyId: id, tenants: key.tenants, mayClaim: key.scopes.has("quotas") };
+  if (scope !== "any" && !key.scopes.has(scope)) throw missingScope(scope, id);
+  return { keyId: id, tenants: key.tenants, scopes: key.scopes };
 }
 
 /** Whether two hashes are equal. It takes as long for those that differ early. */

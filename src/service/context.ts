@@ -6,7 +6,7 @@ import type { Caller } from "./auth.ts";
 import type { Bounds } from "./bounds.ts";
 import type { Events } from "./events.ts";
 import type { Keys } from "./keys.ts";
-import type { Log } from "./log.ts";
+import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
 import type { CallPlace, ProblemError } from "./problems.ts";
 import type { ReadinessWatch } from "./readiness.ts";
@@ -24,11 +24,11 @@ export interface ServiceContext {
   readonly bounds: Bounds;
   readonly keys: Keys | false;
   readonly events: Events;
-  readonly log: Log | undefined;
+  readonly logger: Logger | undefined;
   /** Absent: nothing is measured, and there is no route `/metrics`. */
   readonly metrics: Metrics | undefined;
   /** The API as documents. */
-  readonly documents: { openApi(): string; docs(): Response };
+  readonly documents: { openApi(): Promise<string>; docs(): Response };
   readonly readiness: ReadinessWatch;
   readonly audit: Audit;
   readonly refusals: Refusals;

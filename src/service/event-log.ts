@@ -6,7 +6,7 @@ import { reasonOf } from "../kernel/reason.ts";
 import { EVENTS, type EventKind, type EventOf, type LoggedType } from "../events.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import { StoreError } from "../store/error.ts";
-import type { Log } from "./log.ts";
+import type { Logger } from "./logger.ts";
 
 const FIELDS: { readonly [Type in LoggedType]: (event: EventOf<Type>) => object } = {
   "store.unreachable": ({ error }) => failure(error),
@@ -30,11 +30,11 @@ const FIELDS: { readonly [Type in LoggedType]: (event: EventOf<Type>) => object 
 };
 
 /** Logs an event under its name, if it has a line. */
-export function logEvent(log: Log, event: LimiterEvent): void {
+export function logEvent(logger: Logger, event: LimiterEvent): void {
   const { log: line }: EventKind = EVENTS[event.type];
   if (line === undefined) return;
   const fieldsOf = FIELDS[event.type as LoggedType] as (event: LimiterEvent) => object;
-  log[line.level]({ event: event.type, ...fieldsOf(event) }, line.message);
+  logger[line.level]({ event: event.type, ...fieldsOf(event) }, line.message);
 }
 
 function failure(error: unknown): object {

@@ -7,10 +7,10 @@ import { runFor } from "./acts/as-caller.ts";
 import { CALLER_WITHOUT_KEY, type Caller, callerOf } from "./auth.ts";
 import { parseBy, readBody } from "./body.ts";
 import type { ServiceContext } from "./context.ts";
-import type { Log } from "./log.ts";
+import type { Logger } from "./logger.ts";
 import { type CallPlace, invalidHeader, notFor, PROBLEM_TYPE, ProblemError, stopping } from "./problems.ts";
 import { REQUEST_ID_HEADER, requestIdOf } from "./request-ids.ts";
-import type { Route } from "./route.ts";
+import { isOfRoute, type Route } from "./route.ts";
 
 const JSON_HEADERS = { "content-type": "application/json" };
 const FRESH_JSON_HEADERS = { ...JSON_HEADERS, "cache-control": "no-store" };
@@ -30,7 +30,7 @@ export async function answer(context: ServiceContext, route: Route, request: Req
   }
   const takenMs = monotonicClock.nowMs() - startedMs;
   context.metrics?.countAnswer(route.path, response.status, takenMs / 1_000);
-  if (context.log?.isLevelEnabled("debug")) logAnswer(context.log, request, response, route, takenMs);
+  if (context.logger?.isLevelEnabled("debug")) logAnswer(context.logger, request, response, route, takenMs);
   return response;
 }
 
@@ -105,7 +105,7 @@ function keyIn(header: string): string | null {
 /** The problem of a request that no route is for. */
 export function unrouted(routes: readonly Route[], request: Request): ProblemError {
   const { pathname } = new URL(request.url);
-  const methods = routes.filter(({ path }) => path === pathname).map(({ method }) => method);
+  const methods = routes.filter((route) => isOfRoute(route, pathname)).map(({ method }) => method);
   if (methods.length > 0)
     return notFor(methods.flatMap((each) => (each === "GET" ? ["GET", "HEAD"] : each)).join(", "));
   return new ProblemError("not-found", "There is no such path: /docs lists those that are.");
@@ -123,7 +123,7 @@ export function problemResponse({ problem, headers }: ProblemError, request: Req
   });
 }
 
-function logAnswer(log: Log, request: Request, { status }: Response, { path }: Route, takenMs: number): void {
+function logAnswer(logger: Logger, request: Request, { status }: Response, { path }: Route, takenMs: number): void {
   const ms = Math.round(takenMs * 1_000) / 1_000;
-  log.debug({ method: request.method, path, status, ms, requestId: requestIdOf(request) }, "answered");
+  logger.debug({ method: request.method, path, status, ms, requestId: requestIdOf(request) }, "answered");
 }

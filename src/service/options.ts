@@ -17,8 +17,9 @@ import type { Store } from "../store/store.ts";
 import type { Audit } from "./audit.ts";
 import type { ServiceBounds } from "./bounds.ts";
 import type { Keys } from "./keys.ts";
-import type { Log } from "./log.ts";
+import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
+import type { ServicePart } from "./parts.ts";
 
 const OPTIONS = {
   policy: unchecked<string | PolicyInput | Policy>(),
@@ -51,9 +52,11 @@ const OPTIONS = {
   metrics: checked<Metrics>("metrics, such as prometheusMetrics()", (value) => {
     return typeof (value as Metrics | null)?.countAnswer === "function";
   }),
-  /** The log, such as pino's. Default: none. */
-  log: checked<Log>("a log such as pino's", (value) => typeof (value as Log | null)?.info === "function"),
-  /** Called with each administrative act before it is done. Default: the log, at `info`. */
+  /** Writes what the service logs, such as pino. Default: none. */
+  logger: checked<Logger>("a logger such as pino's", (value) => typeof (value as Logger | null)?.info === "function"),
+  /** Further routes, such as those of a decision log. The service closes them. */
+  parts: checked<readonly ServicePart[]>("a list of parts", Array.isArray),
+  /** Called with each administrative act before it is done. Default: the logger, at `info`. */
   audit: callback<Audit>(),
   /** Bounds of requests, waits and times. */
   bounds: unchecked<ServiceBounds>(),

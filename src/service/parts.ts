@@ -4,5 +4,24 @@ import type { Route } from "./route.ts";
 
 export interface ServicePart {
   readonly routes: readonly Route[];
+  /** Adds the routes to the service's OpenAPI document. */
+  describe?(document: OpenApi): OpenApi;
+  /** Ends what the part runs. Called when the limiter is closed. */
   close?(): Promise<void>;
+}
+
+/** What an OpenAPI document says of paths and of the schemas that they name. */
+export interface OpenApi {
+  readonly paths: Readonly<Record<string, object>>;
+  readonly components: { readonly schemas: Readonly<Record<string, object>> };
+}
+
+/** The document with what another one says of its own paths. */
+export function withPaths(document: OpenApi, { paths, components }: OpenApi): OpenApi {
+  const schemas = { ...document.components.schemas, ...components.schemas };
+  return {
+    ...document,
+    paths: { ...document.paths, ...paths },
+    components: { ...document.components, schemas },
+  };
 }

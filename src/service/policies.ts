@@ -6,7 +6,7 @@ import { digest } from "../kernel/key.ts";
 import { writtenPolicy } from "../kernel/policy/parse.ts";
 import type { HostedLimiter } from "../limiter.ts";
 import type { PolicyInForce } from "./context.ts";
-import type { Log } from "./log.ts";
+import type { Logger } from "./logger.ts";
 import type { ServiceOptions } from "./options.ts";
 
 /** A parameter of the query of `/v1/usage`. No dimension can have the names of the others, which have capitals. */
@@ -29,20 +29,20 @@ export type ReadPolicy = (
 
 export class Policies {
   readonly #read: ReadPolicy;
-  readonly #options: Pick<ServiceOptions, "log" | "policySource">;
+  readonly #options: Pick<ServiceOptions, "logger" | "policySource">;
   readonly #written = new WeakMap<CompiledPolicy, PolicyInForce>();
 
-  constructor(read: ReadPolicy, options: Pick<ServiceOptions, "log" | "policySource">) {
+  constructor(read: ReadPolicy, options: Pick<ServiceOptions, "logger" | "policySource">) {
     this.#read = read;
     this.#options = options;
   }
 
   /** Reads a policy. Throws `invalid-policy`. */
   read(given: ServiceOptions["policy"]): CompiledPolicy {
-    const { log, policySource } = this.#options;
+    const { logger, policySource } = this.#options;
     const { policy, warnings } = this.#read(given, policySource);
     checkDimensions(policy);
-    if (log !== undefined) for (const warning of warnings()) logWarning(log, warning);
+    if (logger !== undefined) for (const warning of warnings()) logWarning(logger, warning);
     this.#written.set(policy, asWritten(policy, typeof given === "string" ? given : undefined));
     return policy;
   }
@@ -64,8 +64,8 @@ function checkDimensions({ dimensions }: CompiledPolicy): void {
   });
 }
 
-function logWarning(log: Log, { code, at, path, message, hint }: LoggedWarning): void {
-  log.warn(
+function logWarning(logger: Logger, { code, at, path, message, hint }: LoggedWarning): void {
+  logger.warn(
     { code, at, path, problem: hint === null ? message : `${message} ${hint}` },
     "a part of the policy has no effect as it is written",
   );

@@ -2,7 +2,7 @@
 // so they are counted, and one line in ten seconds has the count. Where timers end with a request, each has its line.
 
 import { everyInBackground, type Timer } from "../clock.ts";
-import type { Log } from "./log.ts";
+import type { Logger } from "./logger.ts";
 import type { ProblemCode } from "../http/problem-table.ts";
 
 /** The least time between two lines for the same path and code, ms. */
@@ -24,12 +24,12 @@ interface Pending {
 
 /** Logs refusals: the first of each path and code at once, and those that follow together. */
 export class Refusals {
-  readonly #log: Log | undefined;
+  readonly #logger: Logger | undefined;
   readonly #hasTimers: boolean;
   readonly #pending = new Map<string, Pending>();
 
-  constructor(log: Log | undefined, hasTimers = true) {
-    this.#log = log;
+  constructor(logger: Logger | undefined, hasTimers = true) {
+    this.#logger = logger;
     this.#hasTimers = hasTimers;
   }
 
@@ -69,6 +69,6 @@ export class Refusals {
   }
 
   #write({ path, code, keyId }: Refusal, requests: number): void {
-    this.#log?.warn({ path, code, keyId, requests }, "an administrator's request was refused");
+    this.#logger?.warn({ path, code, keyId, requests }, "an administrator's request was refused");
   }
 }

@@ -224,6 +224,6 @@ async function answerMetrics({ context: { metrics, inFlight, limiter } }: Asking
   return new Response(text, { headers: { "content-type": metrics?.contentType ?? "text/plain" } });
 }
 
-function answerOpenApi({ context }: Asking): Response {
-  return new Response(context.documents.openApi(), { headers: { "content-type": "application/json" } });
+async function answerOpenApi({ context }: Asking): Promise<Response> {
+  return new Response(await context.documents.openApi(), { headers: { "content-type": "application/json" } });
 }

@@ -1,4 +1,4 @@
-// How a service is made of its limiter, keys, policies, metrics, log and events, on a runtime that may be a Worker's.
+// How a service is made of its limiter, keys, policies, metrics, logger and events, on a runtime that may be a Worker's.
 
 import { Hono } from "hono/tiny";
 import type { CompiledPolicy } from "../kernel/limit.ts";
@@ -15,7 +15,7 @@ import { Events } from "./events.ts";
 import { answer, problemResponse, unrouted } from "./exchange.ts";
 import type { Metrics } from "./metrics.ts";
 import { checkServiceOptions, type ServiceOptions } from "./options.ts";
-import { OPENAPI } from "./openapi.gen.ts";
+import type { OpenApi, ServicePart } from "./parts.ts";
 import { Policies, type ReadPolicy } from "./policies.ts";
 import { problemOf } from "./problems.ts";
 import { ReadinessWatch } from "./readiness.ts";
@@ -70,7 +70,7 @@ export function serviceOn(runtime: Runtime, options: ServiceOptions): Service {
   const app = new Hono();
   for (const route of routes) app.on(route.method, route.path, ({ req }) => answer(context, route, req.raw));
   app.notFound(({ req }) => problemResponse(unrouted(routes, req.raw), req.raw));
-  // `answer` catches what a route throws. This is for a fault of the log or of the metrics.
+  // `answer` catches what a route throws. This is for a fault of the logger or of the metrics.
   app.onError((error, { req }) => problemResponse(context.problemFor(error, req.raw, "body"), req.raw));
   let closing: Promise<void> | undefined;
   return {
@@ -95,17 +95,21 @@ export function serviceOn(runtime: Runtime, options: ServiceOptions): Service {
       if (context.phase === "open") context.phase = "leaving";
     },
     close() {
-      closing ??= close(context, stop);
+      closing ??= close(context, stop, options.parts);
       return closing;
     },
   };
 }
 
-/** The routes of a service: none for metrics where there are none, and none for events where a stream ends with its request. */
-function routesFor({ hasTimers }: Runtime, { metrics }: ServiceOptions): readonly Route[] {
-  return ROUTES.filter(
+/**
+ * The routes of a service, with those of its parts: none for metrics where there are none, and none for events where a stream
+ * ends with its request.
+ */
+function routesFor({ hasTimers }: Runtime, { metrics, parts = [] }: ServiceOptions): readonly Route[] {
+  const own = ROUTES.filter(
     ({ path }) => (path !== "/metrics" || metrics !== undefined) && (path !== "/v1/events" || hasTimers),
   );
+  return [...own, ...parts.flatMap(({ routes }) => routes)];
 }
 
 function contextOf(
@@ -115,13 +119,13 @@ function contextOf(
   routes: readonly Route[],
   stop: AbortSignal | undefined,
 ): ServiceContext {
-  const { store, keys, failover, log, metrics } = options;
+  const { store, keys, failover, logger, metrics } = options;
   const bounds = boundsOf(options.bounds);
   // With a journal and a fixed number of instances it knows its share before it has ever reached the store.
   const hasShare = typeof failover === "object" && failover.journal !== undefined && failover.instances !== undefined;
   const readiness = new ReadinessWatch(store, bounds.readyDeadlineMs, hasShare, (error) => {
-    if (error === null) log?.info({}, "ready: the store answers");
-    else log?.error({ code: codeOf(error), problem: reasonOf(error) }, "not ready: the store does not answer");
+    if (error === null) logger?.info({}, "ready: the store answers");
+    else logger?.error({ code: codeOf(error), problem: reasonOf(error) }, "not ready: the store does not answer");
   });
   const events = new Events(bounds, () => limiter.policy, metrics);
   const limiter = limiterOf(options, policies.read(options.policy), { metrics, readiness, events });
@@ -130,19 +134,19 @@ function contextOf(
     bounds,
     keys,
     events,
-    log,
+    logger,
     metrics,
     readiness,
-    refusals: new Refusals(log, hasTimers),
-    documents: documentsOf(routes),
-    audit: options.audit ?? ((act) => log?.info({ audit: act }, "audit")),
+    refusals: new Refusals(logger, hasTimers),
+    documents: documentsOf(routes, options.parts),
+    audit: options.audit ?? ((act) => logger?.info({ audit: act }, "audit")),
     stop,
     problemFor(error, request, place) {
       const problem = problemOf(error, place);
       const { status, code } = problem.problem;
       if (status >= 500 && problem !== error) {
         const stack = code === "internal" && error instanceof Error ? error.stack : undefined;
-        log?.error({ code, requestId: requestIdOf(request), problem: reasonOf(error), stack }, "failed");
+        logger?.error({ code, requestId: requestIdOf(request), problem: reasonOf(error), stack }, "failed");
       }
       return problem;
     },
@@ -155,16 +159,22 @@ function contextOf(
   };
 }
 
-function documentsOf(routes: readonly Route[]): ServiceContext["documents"] {
-  const { paths } = OPENAPI as { readonly paths: Readonly<Record<string, object>> };
-  const described = Object.entries(paths).filter(([path]) => routes.some((route) => route.path === path));
-  let openApi: string | undefined;
+function documentsOf(routes: readonly Route[], parts: readonly ServicePart[] = []): ServiceContext["documents"] {
+  const make = async () => {
+    // Few clients ask for it, so it is loaded with the first request.
+    const { OPENAPI } = await import("./openapi.gen.ts");
+    const { paths, ...others } = OPENAPI as OpenApi;
+    const served = Object.entries(paths).filter(([path]) => routes.some((route) => route.path === path));
+    const own: OpenApi = { ...others, paths: Object.fromEntries(served) };
+    return JSON.stringify(parts.reduce((document, part) => part.describe?.(document) ?? document, own));
+  };
+  let made: Promise<string> | undefined;
   return {
     openApi() {
-      openApi ??= JSON.stringify({ ...OPENAPI, paths: Object.fromEntries(described) });
-      return openApi;
+      made ??= make();
+      return made;
     },
-    docs: () => docsPage(routes),
+    docs: () => docsPage(routes.filter(({ isHidden }) => isHidden !== true)),
   };
 }
 
@@ -174,7 +184,7 @@ function limiterOf(
   policy: CompiledPolicy,
   { metrics, readiness, events }: Pick<ServiceContext, "metrics" | "readiness" | "events">,
 ): HostedLimiter {
-  const { store, failover = {}, prefix, quotas, denyCacheMs, log, onDecision, onEvent } = options;
+  const { store, failover = {}, prefix, quotas, denyCacheMs, logger, onDecision, onEvent } = options;
   const telemetry = metrics === undefined ? options.telemetry : withTelemetry(metrics.telemetry, options.telemetry);
   return createHostedLimiter({
     policy,
@@ -194,13 +204,17 @@ function limiterOf(
       if (event.type === "policy.reloaded") metrics?.countReload("applied");
       if (event.type === "policy.refused") metrics?.countReload("refused");
       events.sendEvent(event);
-      if (log !== undefined) logEvent(log, event);
+      if (logger !== undefined) logEvent(logger, event);
       return onEvent?.(event);
     },
   });
 }
 
-async function close(context: ServiceContext, stop: AbortController | null): Promise<void> {
+async function close(
+  context: ServiceContext,
+  stop: AbortController | null,
+  parts: readonly ServicePart[] = [],
+): Promise<void> {
   context.phase = "stopping";
   const { bounds, events, keys, limiter, refusals } = context;
   events.close();
@@ -210,6 +224,7 @@ async function close(context: ServiceContext, stop: AbortController | null): Pro
   // Waiting calls get their answers before the limiter closes.
   await new Promise<void>(inNextTurn);
   await limiter.close({ withinMs: bounds.closeMs });
+  await Promise.allSettled(parts.map((part) => part.close?.()));
   refusals.close();
   if (keys !== false) keys.close();
 }

@@ -128,7 +128,7 @@ function isOwned(policy: CompiledPolicy, limit: string, dimensions: BucketDimens
 export function ownerOf(
   policy: CompiledPolicy,
   tenants: readonly string[],
-  { limit, dimensions }: Usage,
+  { limit, dimensions }: Pick<Usage, "limit" | "dimensions">,
 ): string | null {
   if (!isOwned(policy, limit, dimensions)) return null;
   const names = namesOf(policy);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it, mock } from "node:test";
 import type { LimiterEvent } from "tollgate";
 import type { Act } from "../../src/service/audit.ts";
-import type { Log } from "../../src/service/log.ts";
+import type { Logger } from "../../src/service/logger.ts";
 import { Refusals } from "../../src/service/refusals.ts";
 import { keysOf, served } from "./served.ts";
 
@@ -14,13 +14,13 @@ interface Line {
   readonly message: string;
 }
 
-/** A log that keeps its lines. */
-function kept(): { readonly log: Log; readonly lines: Line[] } {
+/** A logger that keeps its lines. */
+function kept(): { readonly logger: Logger; readonly lines: Line[] } {
   const lines: Line[] = [];
   const at = (level: string) => (fields: object, message: string) =>
     void lines.push({ level, fields: fields as Line["fields"], message });
-  const log = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
-  return { log: { ...log, isLevelEnabled: () => false }, lines };
+  const logger = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+  return { logger: { ...logger, isLevelEnabled: () => false }, lines };
 }
 
 const BUCKET = { limit: "per-session", dimensions: { session: "s1" } };
@@ -56,8 +56,8 @@ describe("the audit log", () => {
 
 describe("requests of administrators that are refused", () => {
   it("are logged with route, reason and key", async () => {
-    const { log, lines } = kept();
-    const { post } = await served({ keys, log });
+    const { logger, lines } = kept();
+    const { post } = await served({ keys, logger });
     assert.equal((await post("/v1/reset", BUCKET, { key: texts.decide })).status, 403);
     assert.equal((await post("/v1/reset", BUCKET, { key: "tg_none_x" })).status, 401);
     assert.equal((await post("/v1/consume", { call: { tool: "x" } })).status, 401);
@@ -73,8 +73,8 @@ describe("requests of administrators that are refused", () => {
 
   it("cannot fill the log: further ones are counted", () => {
     mock.timers.enable({ apis: ["setInterval"] });
-    const { log, lines } = kept();
-    const refusals = new Refusals(log);
+    const { logger, lines } = kept();
+    const refusals = new Refusals(logger);
     const counts = () => lines.splice(0).map(({ fields }) => [fields.code, fields.requests]);
     for (let i = 0; i < 1_000; i++) refusals.add({ path: "/v1/reset", code: "unauthorized", keyId: null });
     refusals.add({ path: "/v1/reset", code: "missing-scope", keyId: "k" });
@@ -97,9 +97,9 @@ describe("requests of administrators that are refused", () => {
 
 describe("a policy that is refused", () => {
   it("is an event, a line of the log and a number, and the previous policy stays", async () => {
-    const { log, lines } = kept();
+    const { logger, lines } = kept();
     const events: LimiterEvent[] = [];
-    const { service, ask } = await served({ log, onEvent: (event) => void events.push(event) });
+    const { service, ask } = await served({ logger, onEvent: (event) => void events.push(event) });
     for (const wrong of ["version: 1\nlimits: [{ name: a, per: [session], quota: -1 }]", "limits: ["]) {
       assert.throws(() => service.reload(wrong), { code: "invalid-policy" });
     }
@@ -120,9 +120,9 @@ describe("a policy that is refused", () => {
 
 describe("a hold that is not known", () => {
   it("is an event with the booked units; a repeated settle and a release emit none", async () => {
-    const { log, lines } = kept();
+    const { logger, lines } = kept();
     const events: LimiterEvent[] = [];
-    const { post, ask } = await served({ log, onEvent: (event) => void events.push(event) });
+    const { post, ask } = await served({ logger, onEvent: (event) => void events.push(event) });
     const call = { tool: "book", session: "s1" };
     const held = await post("/v1/reserve", { call });
     await post("/v1/settle", { holdId: held.json.holdId, call, usage: { tokens: 3 } });

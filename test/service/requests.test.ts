@@ -62,14 +62,14 @@ describe("a body", () => {
 
   it("is refused before parsing when it is deep or has many values, at any place", async () => {
     const errors: unknown[] = [];
-    const log = {
+    const logger = {
       debug() {},
       info() {},
       warn() {},
       error: (fields: object) => errors.push(fields),
       isLevelEnabled: () => true,
     };
-    const { ask } = await served({ log });
+    const { ask } = await served({ logger });
     const deep = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
     const many = (count: number) => `[${"1,".repeat(count - 1)}1]`;
     const cases: [path: string, body: string][] = [];

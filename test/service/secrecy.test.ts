@@ -5,8 +5,8 @@ import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { auditFile } from "../../src/service/audit-file.ts";
-import type { Log } from "../../src/service/log.ts";
-import { LOG_LEVELS } from "../../src/service/log.ts";
+import type { Logger } from "../../src/service/logger.ts";
+import { LOG_LEVELS } from "../../src/service/logger.ts";
 import { type Store, StoreError } from "../../src/store/api.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { temporaryFolder } from "../temporary.ts";
@@ -15,7 +15,7 @@ import { keysOf, POLICY, served } from "./served.ts";
 const SECRET = "hunter2-in-the-arguments";
 const NAME = "whose-session-it-is";
 
-function recording(level: (typeof LOG_LEVELS)[number]): Log & { readonly lines: string[] } {
+function recording(level: (typeof LOG_LEVELS)[number]): Logger & { readonly lines: string[] } {
   const lines: string[] = [];
   const at = (own: (typeof LOG_LEVELS)[number]) => (fields: object, message: string) => {
     if (LOG_LEVELS.indexOf(own) >= LOG_LEVELS.indexOf(level)) lines.push(`${own} ${message} ${JSON.stringify(fields)}`);
@@ -33,8 +33,8 @@ function failing(error: unknown): Store {
 describe("a secret", () => {
   for (const level of ["debug", "info"] as const) {
     it(`in arguments shows nowhere, with a log at ${level}`, async () => {
-      const log = recording(level);
-      const { ask, post, url } = await served({ log });
+      const logger = recording(level);
+      const { ask, post, url } = await served({ logger });
       const abort = new AbortController();
       const events = await fetch(`${url}/v1/events`, { signal: abort.signal });
       const args = { password: SECRET, [SECRET]: [SECRET] };
@@ -64,23 +64,23 @@ describe("a secret", () => {
       let told = "";
       while (!told.includes("event: call.allowed")) told += new TextDecoder().decode((await reader?.read())?.value);
       abort.abort();
-      const everything = [...answers.map(({ text }) => text), told, ...log.lines].join("\n");
+      const everything = [...answers.map(({ text }) => text), told, ...logger.lines].join("\n");
       assert.ok(!everything.includes(SECRET), everything.slice(Math.max(0, everything.indexOf(SECRET) - 300)));
-      if (level === "info") assert.ok(!log.lines.some((line) => line.includes(NAME) && !line.includes("audit")));
-      else assert.ok(log.lines.some((line) => /answered.*"path":"\/v1\/consume","status":200/.test(line)));
+      if (level === "info") assert.ok(!logger.lines.some((line) => line.includes(NAME) && !line.includes("audit")));
+      else assert.ok(logger.lines.some((line) => /answered.*"path":"\/v1\/consume","status":200/.test(line)));
     });
   }
 
   it("of the service's environment is only in its log", async () => {
-    const log = recording("info");
+    const logger = recording("info");
     const boom = new Error("at /etc/secret-path with password hunter2");
-    const broken = await served({ store: failing(boom), log, failover: false });
+    const broken = await served({ store: failing(boom), logger, failover: false });
     const { status, text } = await broken.post("/v1/consume", { call: { tool: "search", session: "s" } });
     assert.equal(status, 500);
     assert.doesNotMatch(text, /secret-path|hunter2|\.ts/);
-    assert.ok(log.lines.some((line) => /internal.*secret-path/.test(line)));
+    assert.ok(logger.lines.some((line) => /internal.*secret-path/.test(line)));
     const bad = new StoreError("damaged-bucket", "rate:1:{whose}:x is damaged", { transient: false });
-    const damaged = await served({ store: failing(bad), log, failover: false });
+    const damaged = await served({ store: failing(bad), logger, failover: false });
     const answer = await damaged.post("/v1/consume", { call: { tool: "search", session: "s" } });
     assert.deepEqual([answer.status, answer.json.code], [500, "store-error"]);
     assert.doesNotMatch(answer.text, /whose/);

@@ -21,7 +21,7 @@ export async function runFor<Answer>({ context, caller }: Asking, run: () => Ans
 /** The quotas of a request. Throws ProblemError 403 where the key may not bring any. */
 export function claimsOf({ caller }: Asking, quotas: ClaimedQuotas | undefined): QuotaOptions | undefined {
   if (quotas === undefined) return undefined;
-  if (!caller.mayClaim) throw missingScope("quotas", caller.keyId);
+  if (!caller.scopes.has("quotas")) throw missingScope("quotas", caller.keyId);
   return { quotas };
 }
 

@@ -1,8 +1,8 @@
 // What the service logs, as JSON lines: methods, paths, statuses, times, and ids of keys and requests; never a body, a header or
 // a dimension's value.
 
-/** What the service logs to. */
-export interface Log {
+/** What the service logs to, such as pino. */
+export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
