@@ -133,6 +133,25 @@ const layers: Record<string, Layer> = {
       /^(@hono\/node-server|pino|prom-client)$/,
     ],
   },
+  // What a program adds to a service: routes of the decision log, and of the console.
+  "service of the log": {
+    files: /^src\/service-log\/(?!.*-node\.ts$)/,
+    may: [
+      KERNEL,
+      HTTP,
+      CLOCK,
+      VERSION,
+      /^src\/log\/(entry|storage)\.ts$/,
+      /^src\/service\/(auth|context|parts|problems|route|tenants)\.ts$/,
+      /^src\/service-log\/(?!.*-node\.ts$)/,
+      /^valibot$/,
+    ],
+    never: [[/\bBuffer\b|\bprocess\.|\bsetImmediate\b/, "use what every runtime has"]],
+  },
+  "service of the log on Node": {
+    files: /^src\/service-log\//,
+    may: [/^src\/service-log\//, /^node:/],
+  },
   envoy: {
     files: /^src\/envoy\//,
     may: [

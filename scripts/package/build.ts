@@ -1,10 +1,11 @@
-// Builds dist/: tsc writes the declarations, esbuild the JavaScript, and the migration files are copied beside them. It also
-// writes THIRD-PARTY-LICENSES.
+// Builds dist/: tsc writes the declarations, esbuild the JavaScript and the console, and the migration files are copied beside
+// them. It also writes THIRD-PARTY-LICENSES.
 
 import { spawnSync } from "node:child_process";
 import { cpSync, globSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { bundlePackage } from "./bundle.ts";
+import { buildConsole } from "./console.ts";
 import { declarationsOf } from "./declarations.ts";
 import { LICENSES, licensesOf } from "./licenses.ts";
 import { ROOT } from "./subpaths.ts";
@@ -23,5 +24,8 @@ for (const { path, contents } of bundle.outputFiles) {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, contents);
 }
-writeFileSync(LICENSES, licensesOf(bundle.metafile));
+const built = await buildConsole();
+mkdirSync("dist/console");
+for (const { name, content } of built.files) writeFileSync(`dist/console/${name}`, content);
+writeFileSync(LICENSES, licensesOf(bundle.metafile, built.metafile));
 for (const file of globSync("src/stores/postgres/*.sql")) cpSync(file, file.replace("src", "dist"));

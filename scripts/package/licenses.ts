@@ -14,8 +14,9 @@ const ALLOWED = ["Apache-2.0", "BSD-3-Clause", "ISC", "MIT"];
 const HEAD = `The files in dist/ contain code of these packages. \`npm run build\` writes this list.`;
 
 /** @throws Error when a package has no license that is allowed, or no text of it */
-export function licensesOf(metafile: Metafile): string {
-  const sections = [...bundledFolders(metafile)].sort().map((folder) => {
+export function licensesOf(...metafiles: readonly Metafile[]): string {
+  const folders = new Set(metafiles.flatMap((each) => [...bundledFolders(each)]));
+  const sections = [...folders].sort().map((folder) => {
     const { name, version, license } = JSON.parse(readFileSync(join(ROOT, folder, "package.json"), "utf8"));
     if (!ALLOWED.includes(license))
       throw new Error(`${name}: found the license ${license}, expected one of ${ALLOWED}`);

@@ -17,6 +17,7 @@ import { keyFile } from "../service/key-file.ts";
 import { LOG_LEVELS, type Logger, type LogLevel } from "../service/logger.ts";
 import type { Listening, ListenOptions } from "../service/node.ts";
 import { addressError } from "./address.ts";
+import { servedParts } from "./serve-parts.ts";
 import { collect, policyLabel, wholeNumber, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
 import { checkAppendable, inFile, readInput, readTls } from "./files.ts";
 import { withPrefixOption } from "./input.ts";
@@ -36,6 +37,7 @@ interface ServeOptions extends EnvoyServeOptions {
   readonly journal?: string;
   readonly logLevel: LogLevel;
   readonly set?: readonly string[];
+  readonly console: boolean;
 }
 
 /** What runs: the service, where it listens, and what it closes at its end. */
@@ -74,6 +76,7 @@ export function serveCommand(): Command {
   const logLevel = withEnvironment("--log-level <level>", "`debug` logs each request", "LOG_LEVEL");
   command
     .addOption(logLevel.choices(LOG_LEVELS).default("info"))
+    .option("--no-console", "do not serve the console at /console")
     .option("--set <name=number>", `a bound; may be repeated: ${BOUND_NAMES.join(", ")}`, collect)
     .action(serve);
   return withEnvoyOptions(command);
@@ -122,6 +125,7 @@ async function start(options: ServeOptions, logger: Logger): Promise<Running> {
   try {
     const { prefix } = options;
     const failover = failoverOf(options);
+    const parts = await servedParts(options);
     const service = inFile(options.policy, "invalid-policy", () =>
       createService({
         policy,
@@ -134,6 +138,7 @@ async function start(options: ServeOptions, logger: Logger): Promise<Running> {
         bounds,
         audit,
         metrics: prometheusMetrics(),
+        parts,
       }),
     );
     envoy = await listenForEnvoy(service, options);
@@ -163,12 +168,14 @@ function reload(service: Service, file: string): void {
 }
 
 /** Prints all lines at once: a program that waits for the first line gets the others with it. */
-function printStart({ policy, store, keys, envoyMap }: ServeOptions, url: string, envoy: EnvoyListening | null): void {
+function printStart(options: ServeOptions, url: string, envoy: EnvoyListening | null): void {
+  const { policy, store, keys, envoyMap } = options;
   const lines = [
     `tollgate listens at ${url} (${url}/docs says what it answers)`,
     `  policy ${policyLabel(policy)}`,
     `  state  ${storeLabel(store)}`,
     `  keys   ${keys ?? "none: any process on this machine may send requests"}`,
+    ...(options.console ? [`  web    ${url}/console/`] : []),
     ...(envoy === null ? [] : [`  envoy  ${envoy.address}, by ${envoyMap}`]),
   ];
   console.log(lines.join("\n"));

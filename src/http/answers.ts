@@ -16,7 +16,7 @@ function pageOf<Item extends Schema>(item: Item) {
 }
 
 const distanceMs = whole(0);
-const unitsOrNone = described(v.nullable(units), "`null`: unlimited.");
+export const unitsOrNone = described(v.nullable(units), "`null`: unlimited.");
 const retryAfterMs = described(v.nullable(whole(1, 2_147_483_647)), "`null`: do not wait.");
 
 /** An object whose fields must agree with each other. */
