@@ -97,6 +97,10 @@ const layers: Record<string, Layer> = {
       /^zod$/,
     ],
   },
+  log: {
+    files: /^src\/log\//,
+    may: [KERNEL, STORE, CLOCK, /^src\/limiter\.ts$/, /^src\/log\//],
+  },
   "session ids": { files: /^src\/session-id(\.ts$|\/)/, may: [KERNEL, CLOCK, /^src\/session-id\//] },
   "tool rate limiter": { files: /^src\/tool-rate-limiter\.ts$/, may: [KERNEL, STORE, CLOCK, /^src\/limiter\.ts$/] },
   events: { files: /^src\/events\.ts$/, may: [/^src\/limiter\.ts$/] },

@@ -21,6 +21,7 @@ import {
 } from "tollgate";
 import { type ClientOptions, createRemoteLimiter } from "tollgate/client";
 import { localFailover } from "tollgate/client/failover";
+import { memoryLog } from "tollgate/log";
 import { type OtelOptions, otel } from "tollgate/otel";
 import type { ServiceOptions } from "tollgate/service";
 import { memoryStore } from "tollgate/stores/memory";
@@ -166,6 +167,7 @@ describe("metrics", () => {
       failover: false,
       denyCacheMs: 0,
       quotas: () => undefined,
+      log: memoryLog(),
       ...listeners,
     };
     const { limiter, value } = make(options);

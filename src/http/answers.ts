@@ -62,6 +62,7 @@ const decisionFields = {
   degraded: v.nullable(open({ reason: text, maxOvershoot: v.nullable(units) })),
   replayed: truth,
   decidedAtMs: whole(0),
+  id: described(v.optional(text), "Its entry in the decision log. Absent: the service has none."),
 };
 
 type Decided = Pick<Decision, "allowed" | "deniedBy" | "message" | "detail">;

@@ -89,6 +89,8 @@ interface Decided<Limit extends string> {
   readonly replayed: boolean;
   /** The store's time, epoch ms. */
   readonly decidedAtMs: number;
+  /** The entry of the decision log that it has, or would have if it were kept. Absent: there is no log. */
+  readonly id?: string;
 }
 
 /** The answer for a call that may be made. */

@@ -93,6 +93,8 @@ export interface CompiledPolicy extends Policy {
   readonly onError: OnError;
   /** What the policy knows of a tool: its own entry, else that of the first pattern that matches. */
   readonly toolNamed: (tool: string) => Tool | undefined;
+  /** Which shares of decisions a log keeps, 0 to 1. */
+  readonly log: { readonly allowed: number; readonly denied: number };
   /** How long `run` keeps the hold of one call alive. */
   readonly maxHoldMs: number;
   /** The units that some limit counts. */

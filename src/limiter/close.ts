@@ -43,4 +43,5 @@ export async function closeLimiter(context: LimiterContext, withinMs: number): P
   // Borrowed units can only be returned to a store that answers.
   await context.layers.recovered?.(leftMs());
   await context.store.close(leftMs());
+  await context.log?.close(leftMs());
 }

@@ -6,6 +6,7 @@ import type { StoreRequest } from "../kernel/request.ts";
 import type { Layered } from "../store/store.ts";
 import type { CalendarSpecs } from "./calendar-specs.ts";
 import type { CallCache } from "./call-cache.ts";
+import type { LogHooks } from "./decision-log.ts";
 import type { DecisionListener, EventListener } from "./listener.ts";
 import type { QuotaLookup } from "./quotas.ts";
 import type { SlotQueues } from "./slots.ts";
@@ -28,6 +29,9 @@ export interface LimiterContext {
   readonly onDecision: DecisionListener | undefined;
   readonly onEvent: EventListener | undefined;
   readonly hooks: TelemetryHooks | null;
+  readonly log: LogHooks | null;
+  /** Whether it is measured how long decisions take: with a log, where the store takes time to answer. */
+  readonly isTimed: boolean;
   /** The clock that waiting calls and holds of `run` use: the store's, where a test gives it one. */
   readonly clock: Clock;
   /** Whether the store decides by `clock`, so that its instants can be compared with the clock's. */

@@ -11,6 +11,7 @@ import type { LimiterContext } from "./context.ts";
 import type { LimiterEvent } from "./events.ts";
 import type { HostedLimiter } from "./hosted.ts";
 import { emitEvent } from "./listener.ts";
+import { withLoggedEvents } from "./logging.ts";
 import { measured } from "./measured.ts";
 import { checkLimiterOptions, type LimiterOptions, MAX_DENIED_MS } from "./options.ts";
 import { checkResolver, QuotaLookup } from "./quotas.ts";
@@ -31,7 +32,8 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
   const checkPolicy = (next: CompiledPolicy) => store.checkPolicy?.(next);
   checkPolicy(policy);
   const hooks = telemetry?.observe(policy) ?? null;
-  const onEvent = eventListener(hooks, options.onEvent);
+  const log = options.log?.observe(policy) ?? null;
+  const onEvent = withLoggedEvents(log, eventListener(hooks, options.onEvent));
   const clock = store.clock ?? monotonicClock;
   const emit = (event: LimiterEvent) => emitEvent({ onEvent }, event);
   const settings: LayerSettings = {
@@ -57,6 +59,8 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
     onDecision: decisionListener(hooks, options.onDecision),
     onEvent,
     hooks,
+    log,
+    isTimed: log !== null && store.layers !== undefined,
     clock,
     isStoreClock: store.clock !== undefined,
     sleepCounts: new Map(),
@@ -69,7 +73,7 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
     },
     closing: null,
   };
-  const limiter = new StoreLimiter(context, {});
+  const limiter = new StoreLimiter(context, {}, "library");
   return hooks === null ? limiter : measured(limiter, hooks);
 }
 

@@ -11,21 +11,32 @@ import type { LimiterEvent } from "./events.ts";
 export interface DecisionLog {
   /** Called once for each limiter that is made with it. */
   observe(policy: CompiledPolicy): LogHooks;
-  /** Writes what waits, for `withinMs` at most, and ends. A limiter that is closed closes its log. */
-  close(withinMs?: number): Promise<void>;
+}
+
+/** A call that was decided. */
+export interface LoggedCall {
+  readonly verb: Exclude<Verb, "peek">;
+  /** The whole call, with the dimensions that are bound. */
+  readonly call: Call;
+  readonly decision: Decision;
+  /** What asked: `library`, `http`, `envoy`, or the name of an adapter. */
+  readonly via: string;
+  /** How long the decision took; `null`: not measured. */
+  readonly durationMs: number | null;
 }
 
 /** Called while a limiter works. They only take note: nothing is written before the caller has its decision. */
 export interface LogHooks {
   /**
-   * A decision that was made. Not called for a peek.
+   * Takes note of a decision. Not called for a peek.
    *
-   * @param call the whole call
-   * @returns the id of the entry that it has, or would have where it is not kept
+   * @returns the id of the entry that it has, or would have if it were kept
    */
-  decided(verb: Verb, call: Call, decision: Decision): string;
+  decided(decided: LoggedCall): string;
   happened(event: LimiterEvent): void;
   reloaded(policy: CompiledPolicy): void;
+  /** Called when the limiter is closed: writes what waits, for `withinMs` at most. A log ends with the last of its limiters. */
+  close(withinMs: number): Promise<void>;
 }
 
 /** Throws `invalid-option` unless this is a log or absent. */

@@ -49,6 +49,8 @@ export interface HostedLimiter extends Limiter {
   usagePage(dimensions: BucketDimensions, page: PageRange, options?: QuotaOptions): Promise<UsagePage>;
   /** Emits `policy.refused`, for a policy that `reload` refused, or that could not even be read. */
   policyRefused(error: unknown): void;
+  /** The same limiter, whose entries in the log say what asked. */
+  via(name: string): HostedLimiter;
 }
 
 /** The policy in force of a limiter; `null` for a remote limiter, whose service has the policy. */

@@ -20,6 +20,7 @@ interface Methods extends Readonly<Record<"consume" | "record" | "peek" | "reser
   readonly consumeForRemote?: (call: Call, options: WaitOptions) => Promise<Decision>;
   readonly reserveForRemote?: (call: Call, options: WaitOptions) => Promise<Decision>;
   readonly begin?: Begin;
+  readonly via?: (name: string) => Methods;
 }
 
 /**
@@ -33,7 +34,7 @@ export function measured<Limiter extends Methods>(
   hooks: TelemetryHooks,
   bound: Dimensions = {},
 ): Limiter {
-  const { consume, record, peek, reserve, run, consumeForRemote, reserveForRemote, begin } = limiter;
+  const { consume, record, peek, reserve, run, consumeForRemote, reserveForRemote, begin, via } = limiter;
   const bind = limiter.for;
   const around = <Answer extends Decision>(operation: Operation, call: Call, work: () => Promise<Answer>) =>
     hooks.around === undefined ? work() : hooks.around(operation, wholeOf(bound, call), work);
@@ -73,6 +74,7 @@ export function measured<Limiter extends Methods>(
     ...(consumeForRemote === undefined ? {} : { consumeForRemote: deciding("consume", consumeForRemote as Decide) }),
     ...(reserveForRemote === undefined ? {} : { reserveForRemote: deciding("reserve", reserveForRemote as Decide) }),
     ...(begin === undefined ? {} : { begin: beginning }),
+    ...(via === undefined ? {} : { via: (name: string) => measured(via.call(limiter, name), hooks, bound) }),
   };
   return Object.assign(limiter, methods);
 }

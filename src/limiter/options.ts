@@ -11,6 +11,7 @@ import { checkFailover, type FailoverOptions } from "../layers/failover/options.
 import type { SharedStore } from "../store/shared-store.ts";
 import type { Batching, Store } from "../store/store.ts";
 import { checkFunctions } from "./call-options.ts";
+import { checkLog, type DecisionLog } from "./decision-log.ts";
 import type { LimiterEvent } from "./events.ts";
 import type { QuotaResolver } from "./quotas.ts";
 import { checkTelemetry, type Telemetry } from "./telemetry.ts";
@@ -48,6 +49,8 @@ export interface LimiterOptions<Source extends Policy | WrittenPolicy = Policy |
    * when no limit of the policy takes its quota from here.
    */
   readonly quotas?: Resolver<Source>;
+  /** Keeps what the limiter decides, such as `sqliteLog("decisions.db")` of `tollgate/log/sqlite`. Default: no log. */
+  readonly log?: DecisionLog;
   /** Measures the limiter, such as `otel()` of `tollgate/otel`. Default: no telemetry. */
   readonly telemetry?: Telemetry;
 }
@@ -72,12 +75,14 @@ const OPTIONS = [
   "onEvent",
   "quotas",
   "telemetry",
+  "log",
 ] as const satisfies readonly (keyof LimiterOptions)[];
 
 /** Validates the options, but for `policy`. Throws `invalid-option`. */
 export function checkLimiterOptions(options: Omit<LimiterOptions, "policy">): void {
   checkOptionKeys(options, OPTIONS);
   checkTelemetry(options.telemetry);
+  checkLog(options.log);
   const { store, prefix, onDecision, onEvent, quotas } = options;
   if (typeof store?.apply !== "function" || typeof store.close !== "function") {
     throw invalidOption("store", "a store, such as memoryStore()", store);

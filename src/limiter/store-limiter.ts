@@ -1,6 +1,7 @@
 // A limiter that has a store. Every method that decides a call works in the same steps: match its limits, plan its charges, send
 // a request, make the decision of the reply. `consume` has a fast path, which takes the request from the call cache.
 
+import { monotonicClock } from "../clock.ts";
 import { type Match, resolveMatches } from "../kernel/charge.ts";
 import { type BucketDimensions, type Call, checkDimensions, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkClaims } from "../kernel/claims.ts";
@@ -26,6 +27,7 @@ import { bucketsOfCall, type HeldCall, pricesOf } from "./held-call.ts";
 import { checkReserveOptions, type Hold, holdOf, type Reserved, type ReserveOptions, type RunOptions } from "./hold.ts";
 import { checkHoldId, holdNameOf, newHold } from "./hold-id.ts";
 import type { Begun, Ending, ForRemote, HostedLimiter } from "./hosted.ts";
+import { durationSince, logged } from "./logging.ts";
 import { emitDecision, emitEvent } from "./listener.ts";
 import { reloadEvent } from "./policy-change.ts";
 import { countedOutcomes, type Outcome, reportOutcome } from "./report.ts";
@@ -40,10 +42,13 @@ export class StoreLimiter implements HostedLimiter {
   readonly #context: LimiterContext;
   /** The dimensions that `for` has bound. */
   readonly #bound: Dimensions;
+  /** What asks, for the log. */
+  readonly #via: string;
 
-  constructor(context: LimiterContext, bound: Dimensions) {
+  constructor(context: LimiterContext, bound: Dimensions, via: string) {
     this.#context = context;
     this.#bound = bound;
+    this.#via = via;
   }
 
   get policy(): CompiledPolicy {
@@ -59,10 +64,11 @@ export class StoreLimiter implements HostedLimiter {
       if (prepared === null) return this.#decide("consume", call, options ?? {});
       options?.signal?.throwIfAborted();
       checkOpen(this.#context);
+      const startedMs = this.#startedMs(options);
       const reply = askOne(this.#context.store, prepared.request);
       return reply instanceof Promise
-        ? reply.then((found) => this.#consumed(call, prepared, found))
-        : Promise.resolve(this.#consumed(call, prepared, reply));
+        ? reply.then((found) => this.#consumed(call, prepared, found, startedMs))
+        : Promise.resolve(this.#consumed(call, prepared, reply, startedMs));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -82,11 +88,28 @@ export class StoreLimiter implements HostedLimiter {
     return { request: { mode: "judge", steps: stepsOf(this.#context, charges, null) }, charges };
   }
 
-  #consumed(call: Call, prepared: PreparedCall, found: StoreAnswer | undefined): Decision {
-    const decision = this.#context.callCache.decide(prepared, checkedReply(prepared.request, found));
-    // Without a listener, the whole call is not needed.
-    if (this.#context.onDecision !== undefined) emitDecision(this.#context, "consume", this.#whole(call), decision);
-    return decision;
+  #consumed(call: Call, prepared: PreparedCall, found: StoreAnswer | undefined, startedMs: number | null): Decision {
+    const { callCache, onDecision, log } = this.#context;
+    const decision = callCache.decide(prepared, checkedReply(prepared.request, found));
+    // Without a listener and a log, the whole call is not needed.
+    if (onDecision === undefined && log === null) return decision;
+    return this.#decided("consume", this.#whole(call), decision, startedMs);
+  }
+
+  /** When a decision begins; `null`: it is not measured, as what may wait is not. */
+  #startedMs({ maxWaitMs = 0 }: WaitOptions = {}): number | null {
+    return this.#context.isTimed && maxWaitMs === 0 ? monotonicClock.nowMs() : null;
+  }
+
+  /** Passes a decision to the log and to `onDecision`. */
+  #decided(verb: Verb, call: Call, decision: Decision, startedMs: number | null): Decision {
+    const { log } = this.#context;
+    const noted =
+      log === null || verb === "peek"
+        ? decision
+        : logged(log, { verb, call, decision, via: this.#via, durationMs: durationSince(startedMs) });
+    emitDecision(this.#context, verb, call, noted);
+    return noted;
   }
 
   async consumeForRemote(call: Call, { abandoned, force, ...options }: ForRemote<WaitOptions>): Promise<Decision> {
@@ -197,6 +220,7 @@ export class StoreLimiter implements HostedLimiter {
     context.callCache = new CallCache(context.policy, context.prefix);
     context.calendar.load(context.policy);
     notifyPolicy(context.hooks, context.policy);
+    context.log?.reloaded(context.policy);
     emitEvent(context, reloadEvent(before, context.policy));
   }
 
@@ -207,7 +231,11 @@ export class StoreLimiter implements HostedLimiter {
   for(dimensions: Dimensions): StoreLimiter {
     const bound = mergeDimensions(this.#bound, dimensions, "dimensions");
     checkDimensions(bound, this.policy.dimensions);
-    return new StoreLimiter(this.#context, bound);
+    return new StoreLimiter(this.#context, bound, this.#via);
+  }
+
+  via(name: string): StoreLimiter {
+    return new StoreLimiter(this.#context, this.#bound, name);
   }
 
   close(options: CloseOptions = {}): Promise<void> {
@@ -237,10 +265,10 @@ export class StoreLimiter implements HostedLimiter {
     call: Call,
     { force, ...options }: ForRemote<WaitOptions>,
   ): Promise<Decision> {
+    const startedMs = this.#startedMs(options);
     const asked = { ...(await this.#plan(verb, call, options)), isForced: force };
     const { plan, decision } = await decideInTime(this.#context, asked, options);
-    emitDecision(this.#context, verb, plan.call, decision);
-    return decision;
+    return this.#decided(verb, plan.call, decision, startedMs);
   }
 
   async #reserve(call: Call, options: ForRemote<ReserveOptions>): Promise<Reserved | Denied> {
@@ -256,11 +284,12 @@ export class StoreLimiter implements HostedLimiter {
   }
 
   async #decideHeld(verb: "reserve" | "run", call: Call, { leaseMs, force, ...options }: ForRemote<ReserveOptions>) {
+    const startedMs = this.#startedMs(options);
     const asked = { ...(await this.#plan(verb, call, options)), leaseMs, isForced: force };
     // A reload while the call waited may have replaced the plan.
-    const { decision, hold, charges, plan } = await decideInTime(this.#context, asked, options);
+    const { hold, charges, plan, ...decided } = await decideInTime(this.#context, asked, options);
     const { policy, matches, call: whole } = plan;
-    emitDecision(this.#context, verb, whole, decision);
+    const decision = this.#decided(verb, whole, decided.decision, startedMs);
     // A call that holds nothing has names of a hold, too: its usage is settled under them.
     const names = hold ?? newHold(policy, whole, verb === "run");
     const held: HeldCall = { ...names, policy, call: whole, buckets: bucketsOfCall(matches, charges) };

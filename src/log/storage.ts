@@ -94,6 +94,9 @@ export interface LogStorage {
   close(): Promise<void>;
 }
 
+/** A storage that can be read. */
+export type ReadableStorage = LogStorage & { readonly read: LogReader };
+
 /** A page of what a query finds. */
 export interface Page<Item> {
   readonly items: readonly Item[];

@@ -7,6 +7,7 @@ import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import {
   checkTelemetry,
+  type DecisionLog,
   type FailoverOptions,
   type LimiterEvent,
   type QuotaResolver,
@@ -48,6 +49,8 @@ const OPTIONS = {
   onEvent: unchecked<(event: LimiterEvent) => unknown>(),
   /** As for `createLimiter`: measures the service's limiter, in addition to its own metrics. */
   telemetry: unchecked<Telemetry>(),
+  /** As for `createLimiter`: keeps what the service decides. */
+  log: unchecked<DecisionLog>(),
   /** Its own metrics: `prometheusMetrics()` of `tollgate/service/node`, for the route `/metrics`. Default: none, and no route. */
   metrics: checked<Metrics>("metrics, such as prometheusMetrics()", (value) => {
     return typeof (value as Metrics | null)?.countAnswer === "function";

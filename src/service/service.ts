@@ -184,7 +184,7 @@ function limiterOf(
   policy: CompiledPolicy,
   { metrics, readiness, events }: Pick<ServiceContext, "metrics" | "readiness" | "events">,
 ): HostedLimiter {
-  const { store, failover = {}, prefix, quotas, denyCacheMs, logger, onDecision, onEvent } = options;
+  const { store, failover = {}, prefix, quotas, denyCacheMs, log, logger, onDecision, onEvent } = options;
   const telemetry = metrics === undefined ? options.telemetry : withTelemetry(metrics.telemetry, options.telemetry);
   return createHostedLimiter({
     policy,
@@ -194,6 +194,7 @@ function limiterOf(
     ...(quotas === undefined ? {} : { quotas }),
     ...(denyCacheMs === undefined ? {} : { denyCacheMs }),
     ...(telemetry === undefined ? {} : { telemetry }),
+    ...(log === undefined ? {} : { log }),
     onDecision(decision, call) {
       if (decision.degraded === null) readiness.decided();
       events.sendDecision(decision, call);
@@ -207,7 +208,7 @@ function limiterOf(
       if (logger !== undefined) logEvent(logger, event);
       return onEvent?.(event);
     },
-  });
+  }).via("http");
 }
 
 async function close(

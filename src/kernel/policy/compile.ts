@@ -36,6 +36,7 @@ export function compilePolicy(input: ParsedPolicy): CompiledPolicy {
     limits,
     onError: input.onError ?? "charge",
     toolNamed: entryFinder(tools),
+    log: { allowed: input.log?.allowed ?? 1, denied: input.log?.denied ?? 1 },
     maxHoldMs: toMs(input.maxHold ?? DEFAULT_MAX_HOLD),
     units: new Set(limits.filter(({ isPriced }) => isPriced).map(({ unit }) => unit)),
     tools: [...new Set([...whole, ...named])],

@@ -267,6 +267,14 @@ export interface DefaultsInput
     Pick<SpentLimitInput, "hold">,
     Pick<CalendarLimitInput, "timezone"> {}
 
+/** Which decisions a decision log keeps, as shares from 0 to 1. 1, the default: all. */
+export interface LogInput {
+  /** Of allowed calls: 0.01 keeps about one session in a hundred, and all of its calls. */
+  readonly allowed?: number | undefined;
+  /** Of denied calls. */
+  readonly denied?: number | undefined;
+}
+
 /** A policy as it is written. */
 export interface PolicyInput extends Described {
   /** For editors: where policy.schema.json lies. */
@@ -283,6 +291,8 @@ export interface PolicyInput extends Described {
   readonly onError?: OnError | undefined;
   /** How long `run` and the adapters keep the hold of one call alive. After that its estimate is charged. Default `1h`. */
   readonly maxHold?: DurationInput | undefined;
+  /** Which decisions a decision log keeps. Counts are of all calls, whatever is kept. */
+  readonly log?: LogInput | undefined;
   /** 1 to 256 limits, checked in this order. All of them are charged for a call, or none. */
   readonly limits: readonly LimitInput[];
   /** Tests of the policy, for `tollgate test`. They change no decision; `tollgate check` and `tollgate test` report their faults. */

@@ -62,6 +62,7 @@ describe("compiledPolicy", () => {
     assert.equal(only?.matches("any tool"), true);
     assert.equal(made.onError, "charge");
     assert.equal(made.maxHoldMs, 3_600_000);
+    assert.deepEqual(made.log, { allowed: 1, denied: 1 });
   });
 
   it("keeps the values of a policy", () => {
@@ -396,6 +397,13 @@ describe("compiledPolicy", () => {
     );
   });
 
+  it("says which decisions a log keeps", () => {
+    const logOf = (log: object) => compiledPolicy({ ...policy({ quota: 5 }), log }).log;
+    assert.deepEqual(logOf({ allowed: 0.01 }), { allowed: 0.01, denied: 1 });
+    assert.deepEqual(logOf({ allowed: 0, denied: 0.5 }), { allowed: 0, denied: 0.5 });
+    for (const allowed of [-0.1, 1.1, "1%"]) assert.throws(() => logOf({ allowed }), { code: "invalid-policy" });
+  });
+
   it("has another version when its content differs, and the same when only its tests differ", () => {
     const made = compiledPolicy(policy({ quota: 5 }));
     assert.match(made.version, /^[0-9a-f]{32}$/);
@@ -414,6 +422,7 @@ describe("compiledPolicy", () => {
       "limits",
       "onError",
       "toolNamed",
+      "log",
       "maxHoldMs",
       "units",
       "tools",

@@ -4,7 +4,7 @@ import { hintedFaults } from "./fault-hints.ts";
 import { readPolicy } from "./parse.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
-const POLICY = "only $schema, version, description, partition, defaults, tools, onError, maxHold, limits, tests";
+const POLICY = "only $schema, version, description, partition, defaults, tools, onError, maxHold, log, limits, tests";
 const NAME = "a name of lower-case letters, digits and hyphens, at most 64";
 const UNIT = "a unit such as calls, tokens or usd_micros (a-z, 0-9, _; at most 32)";
 const DURATION = "a duration such as 250ms, 30s, 5m, 1h or 7d, at most 36500d";

@@ -12,6 +12,7 @@ const MAX_LIMITS = 256;
 const MAX_NAMES = 10_000;
 const MAX_OVERRIDES = 1_000;
 const ANCHOR = "a day: 1 (Monday) to 7 of a week, 1 to 31 of a month";
+const LOG_SHARE = "a share from 0 to 1";
 const SHARE = "a share above 0 to 1, or never";
 const TOOL = `a tool's name, at most ${MAX_TOOL_LENGTH} characters`;
 
@@ -38,6 +39,7 @@ function overrides<Shape extends Entries>(what: string, list: string, shape: Sha
 
 const unitsAllotted = allotted(values.quotaOrClaim, values.quota, {});
 
+const logShare = v.pipe(v.number(LOG_SHARE), v.minValue(0, LOG_SHARE), v.maxValue(1, LOG_SHARE));
 const share = v.pipe(v.number(SHARE), v.gtValue(0, SHARE), v.maxValue(1, SHARE));
 
 /** What limits and `defaults` say. */
@@ -164,6 +166,7 @@ export const policySchema = object("a policy", {
   tools: v.optional(map(toolName, tool, "tools by name", MAX_NAMES)),
   onError: v.optional(values.chargeOrRefund),
   maxHold: v.optional(values.duration),
+  log: v.optional(object("{ allowed, denied }", { allowed: v.optional(logShare), denied: v.optional(logShare) })),
   limits: v.pipe(listOf(anyLimit, "a list of limits", MAX_LIMITS, "limits"), v.minLength(1, "at least one limit")),
   // Not judged here: a wrong test must not keep a policy from being loaded.
   tests: v.optional(v.unknown()),

@@ -1,0 +1,141 @@
+// Makes entries of what a limiter decided and of what happened to it. Arguments of calls and results never get into one.
+
+import { argsDigest } from "../kernel/args.ts";
+import { type Call, dimensionsOf } from "../kernel/call.ts";
+import type { Verdict } from "../kernel/decision.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
+import type { LoggedCall, LimiterEvent } from "../limiter.ts";
+import type { DecisionEntry, EventEntry, LoggedVerdict } from "./entry.ts";
+import { textOf } from "./text.ts";
+
+/** Most characters of arguments that are hashed, names of fields included, and most values. */
+const MAX_ARGS = 65_536;
+/** Longest text in the data of an event. */
+const MAX_DATA_TEXT = 500;
+
+/** What an entry says of where it comes from. */
+export interface Origin {
+  readonly id: string;
+  readonly instance: string;
+  readonly policy: string;
+}
+
+/** The entry of a decision. Its `argsHash` is not salted yet. */
+export function decisionEntry(
+  origin: Origin,
+  decided: LoggedCall,
+  weight: number,
+  policy: CompiledPolicy,
+): DecisionEntry {
+  const { verb, call, decision, via, durationMs } = decided;
+  const { allowed, deniedBy, retryAfterMs, replayed, decidedAtMs } = decision;
+  const isBooked = (allowed || verb === "record") && !replayed;
+  const { tool, ...dimensions } = textsOf(call);
+  return {
+    kind: "decision",
+    ...origin,
+    atMs: decidedAtMs,
+    verb,
+    tool: tool ?? "",
+    dimensions,
+    argsHash: digestOfArgs(call, policy),
+    allowed,
+    deniedBy,
+    retryAfterMs,
+    verdicts: decision.verdicts.map((verdict) => loggedVerdict(verdict, isBooked, policy)),
+    degraded: decision.degraded?.reason ?? null,
+    replayed,
+    via,
+    durationMs,
+    weight,
+  };
+}
+
+function loggedVerdict(verdict: Verdict, isBooked: boolean, policy: CompiledPolicy): LoggedVerdict {
+  const { limit, unit, mode, allowed, exceeded, cost, quota, capacity, remaining } = verdict;
+  const { windowMs, resetAfterMs, retryAfterMs } = verdict;
+  // Where a call was booked past the quota, nothing is left, and how much there was before is not known.
+  const before = isBooked && !exceeded && remaining !== null ? remaining + cost : remaining;
+  const per = policy.limits.find(({ name }) => name === limit)?.per ?? [];
+  const units = { cost, quota, capacity, remainingBefore: before, remaining };
+  return { limit, unit, mode, allowed, exceeded, ...units, windowMs, resetAfterMs, retryAfterMs, per };
+}
+
+/** The dimensions that a call says, as the log has them. */
+export function textsOf(call: Call): Record<string, string> {
+  return Object.fromEntries(dimensionsOf(call).map(([name, value]) => [name, textOf(value)]));
+}
+
+/** Whose bucket of a limit a call charges. Arguments are left out. */
+export function bucketOf(limit: string, call: Call, policy: CompiledPolicy): Record<string, string> {
+  const per = policy.limits.find(({ name }) => name === limit)?.per ?? [];
+  const valueIn = (dimension: string) =>
+    dimension === "group" ? policy.toolNamed(textOf(call.tool))?.group : (call as Record<string, unknown>)[dimension];
+  return Object.fromEntries(per.filter((name) => name !== "args").map((name) => [name, textOf(valueIn(name))]));
+}
+
+/** The hash of a call's arguments; `null`: there are none, or they are too large. */
+function digestOfArgs({ tool, args }: Call, policy: CompiledPolicy): string | null {
+  if (args === undefined || args === null) return null;
+  try {
+    return sizeOf(args, MAX_ARGS) > MAX_ARGS ? null : argsDigest(args, policy.toolNamed(String(tool))?.ignoreArgs);
+  } catch {
+    return null;
+  }
+}
+
+/** About how many characters a value has as JSON. It stops behind `max`. */
+function sizeOf(value: unknown, max: number): number {
+  if (typeof value === "string") return value.length;
+  if (typeof value !== "object" || value === null) return 8;
+  let size = 2;
+  for (const [key, inner] of Object.entries(value)) {
+    size += key.length + 4 + sizeOf(inner, max - size);
+    if (size > max) break;
+  }
+  return size;
+}
+
+/** The entry of an event. */
+export function eventEntry(origin: Origin, event: LimiterEvent, atMs: number): EventEntry {
+  const { type, reason, call, before, after, limit, dimensions, ...others } = event as LimiterEvent & EventFields;
+  const usage = after ?? before;
+  const data = Object.entries({ ...others, before, after }).filter(([, value]) => value !== undefined);
+  const whose = usage?.dimensions ?? dimensions ?? (call === undefined ? {} : textsOf(call));
+  return {
+    kind: "event",
+    ...origin,
+    atMs,
+    type,
+    limit: usage?.limit ?? (typeof limit === "string" ? limit : null),
+    dimensions: Object.fromEntries(Object.entries(whose).map(([name, value]) => [name, textOf(value)])),
+    data: Object.fromEntries(data.map(([name, value]) => [name, plainOf(value)])),
+    actor: null,
+    reason: typeof reason === "string" ? reason.slice(0, MAX_DATA_TEXT) : null,
+  };
+}
+
+/** Fields that some event has. */
+interface EventFields {
+  readonly reason?: unknown;
+  readonly call?: Call;
+  readonly before?: { readonly limit: string; readonly dimensions: Readonly<Record<string, string>> };
+  readonly after?: EventFields["before"];
+  readonly limit?: unknown;
+  readonly dimensions?: Readonly<Record<string, unknown>>;
+}
+
+/** A value of an event as JSON has one, with short texts. What cannot be written is left out. */
+function plainOf(value: unknown): unknown {
+  if (value instanceof Error) {
+    const { code } = value as { readonly code?: unknown };
+    return { code: typeof code === "string" ? code : value.name, message: value.message.slice(0, MAX_DATA_TEXT) };
+  }
+  try {
+    const text = JSON.stringify(value);
+    if (text === undefined) return null;
+    return text.length <= 8 * MAX_DATA_TEXT ? JSON.parse(text) : text.slice(0, MAX_DATA_TEXT);
+  } catch {
+    return null;
+  }
+}
