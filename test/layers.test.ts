@@ -208,6 +208,19 @@ const layers: Record<string, Layer> = {
       [/\bsetTimeout\b|\bsetInterval\b|\bDate\.now\b|\bMath\.random\b/, "policy tests run in virtual time alone"],
     ],
   },
+  simulator: {
+    files: /^src\/simulate\//,
+    may: [
+      KERNEL,
+      STORE,
+      CLOCK,
+      /^src\/limiter(\.ts$|\/)/,
+      /^src\/stores\/memory\.ts$/,
+      /^src\/testing\/fake-clock\.ts$/,
+      /^src\/simulate\//,
+      /^valibot$/,
+    ],
+  },
   root: {
     files: /^src\/index\.ts$/,
     may: [KERNEL, STORE, /^src\/limiter\.ts$/],

@@ -14,6 +14,7 @@ import { replayCommand } from "./replay.ts";
 import { resetCommand } from "./reset.ts";
 import { revokeCommand } from "./revoke.ts";
 import { serveCommand } from "./serve.ts";
+import { simulateCommand } from "./simulate.ts";
 import { testCommand } from "./test.ts";
 import { usageCommand } from "./usage.ts";
 import { serveWorker } from "./worker.ts";
@@ -40,6 +41,7 @@ const commands = [
   serveCommand,
   keysCommand,
   replayCommand,
+  simulateCommand,
   checkCommand,
   testCommand,
   policyCommand,

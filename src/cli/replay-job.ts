@@ -15,6 +15,13 @@ export interface ReplaySettings {
   readonly url?: string | undefined;
 }
 
+/** A call, and how it ends. */
+export interface ReplayCall {
+  readonly call: Call;
+  readonly hasFailed: boolean;
+  readonly result: unknown;
+}
+
 /** What it answers for a call. */
 export interface ReplayAnswer {
   readonly allowed: boolean;
@@ -36,13 +43,30 @@ async function limiterOf({ policy, store: storeUrl, prefix }: ReplaySettings): P
   return createLimiter({ policy: parsePolicy(policy), store, prefix, failover: false });
 }
 
-export async function replayJob(settings: ReplaySettings): Promise<(call: Call) => Promise<ReplayAnswer>> {
+export async function replayJob(settings: ReplaySettings): Promise<(traced: ReplayCall) => Promise<ReplayAnswer>> {
   const limiter = settings.url === undefined ? await limiterOf(settings) : serviceAt(settings.url);
-  return async (call) => {
+  return async ({ call, hasFailed, result }) => {
     const startedMs = monotonicClock.nowMs();
     // Like consume, but for limits that count until a call has ended, or that hold what it is priced at.
-    const decision = await limiter.run(call, () => {});
+    const decision = await decide(limiter, call, () => {
+      if (hasFailed) throw new CallFailed();
+      return result;
+    });
     const ms = monotonicClock.nowMs() - startedMs;
-    return { allowed: decision.allowed, deniedBy: decision.deniedBy, ms };
+    return { ...decision, ms };
   };
+}
+
+/** What a call that failed throws. */
+class CallFailed extends Error {}
+
+/** A call that fails was allowed. */
+async function decide(limiter: Limiter, call: Call, work: () => unknown): Promise<Omit<ReplayAnswer, "ms">> {
+  try {
+    const { allowed, deniedBy } = await limiter.run(call, work);
+    return { allowed, deniedBy };
+  } catch (error) {
+    if (!(error instanceof CallFailed)) throw error;
+    return { allowed: true, deniedBy: null };
+  }
 }

@@ -1,16 +1,16 @@
 // A replay under way: calls are dealt over the workers, and their answers are added up. It holds no count of a limit.
 
 import { randomId } from "../ids.ts";
-import type { Call } from "../kernel/call.ts";
 import { percentileMs } from "./latency.ts";
 import { createProgress } from "./progress.ts";
-import type { ReplayAnswer, ReplaySettings } from "./replay-job.ts";
+import type { TracedCall } from "../simulate/traced-call.ts";
+import type { ReplayAnswer, ReplayCall, ReplaySettings } from "./replay-job.ts";
 import { Worker, WorkerError } from "./worker-pool.ts";
 
 /** Sessions that have a call under way at one time. */
 const SIDE_BY_SIDE = 16;
 
-type ReplayWorker = Worker<Call, ReplayAnswer>;
+type ReplayWorker = Worker<ReplayCall, ReplayAnswer>;
 
 /** What a replay adds up. */
 export class Totals {
@@ -41,7 +41,7 @@ export class Totals {
  * are dealt again under their keys.
  */
 export async function runReplay(
-  calls: readonly Call[],
+  calls: readonly TracedCall[],
   settings: ReplaySettings,
   { instances, killAfter }: { readonly instances: number; readonly killAfter?: number | undefined },
 ): Promise<Totals> {
@@ -49,9 +49,9 @@ export async function runReplay(
   const run = randomId();
   let killed: ReplayWorker | null = null;
   const progress = createProgress(calls.length);
-  const workers = Array.from({ length: instances }, () => new Worker<Call, ReplayAnswer>("replay", settings));
+  const workers = Array.from({ length: instances }, () => new Worker<ReplayCall, ReplayAnswer>("replay", settings));
 
-  async function decide(worker: ReplayWorker, call: Call) {
+  async function decide(worker: ReplayWorker, call: ReplayCall) {
     try {
       return await worker.perform(call);
     } catch (error) {
@@ -60,7 +60,7 @@ export async function runReplay(
     }
   }
 
-  async function playSession(session: readonly Call[], offset: number): Promise<void> {
+  async function playSession(session: readonly ReplayCall[], offset: number): Promise<void> {
     for (const [i, call] of session.entries()) {
       const worker = workers[(offset + i) % workers.length] as ReplayWorker;
       const { result, pid } = await decide(worker, call);
@@ -75,8 +75,16 @@ export async function runReplay(
   }
 
   try {
-    const keyed = calls.map((call, i) => ({ ...call, idempotencyKey: `${run}:${i}` }));
-    const sessions = [...Map.groupBy(keyed, ({ session }) => String(session)).values()];
+    const keyed = calls.map(({ call, hasFailed, result }, i): ReplayCall => {
+      const key = `${run}:${i}`;
+      // What is unknown is no result that came before.
+      return {
+        call: { ...call, idempotencyKey: key },
+        hasFailed: hasFailed === true,
+        result: result === undefined ? key : result,
+      };
+    });
+    const sessions = [...Map.groupBy(keyed, ({ call }) => String(call.session)).values()];
     const waiting = sessions.entries();
     const players = Array.from({ length: SIDE_BY_SIDE }, async () => {
       for (const [offset, session] of waiting) await playSession(session, offset);

@@ -10,6 +10,8 @@ import type { CompiledPolicy } from "../kernel/limit.ts";
 import { amount } from "../kernel/words.ts";
 import { createLimiter } from "../limiter.ts";
 import { readPolicyText } from "../policy-file/text.ts";
+import { parseTrace } from "../simulate/trace.ts";
+import { knownPart, type TracedCall } from "../simulate/traced-call.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { policyLabel, wholeNumber, withPolicyOption, withStoreFile } from "./defaults.ts";
 import { readInput } from "./files.ts";
@@ -19,7 +21,6 @@ import { runReplay, type Totals } from "./replay-run.ts";
 import { probeStore, storeLabel, storeUrls } from "./store-url.ts";
 import { formatList } from "./table.ts";
 import { withTemporaryFolder } from "./temporary-folder.ts";
-import { parseTrace, type TracedCall } from "./trace.ts";
 
 const MAX_INSTANCES = 64;
 
@@ -38,7 +39,7 @@ export function replayCommand(): Command {
     .description("replay a trace of tool calls over several processes, each deciding with its own connection")
     .argument(
       "<trace>",
-      "one call a line, in JSON: session, turn, tool; also tenant, user, agent, model, cost, toolCallId, args",
+      "one call a line, in JSON: session, turn, tool; also tenant, user, agent, model, dimensions, cost, args, error, result",
     );
   return withStoreFile(withPolicyOption(command))
     .option("--store <url>", `where the state lives: ${storeUrls("any")}; a temporary SQLite file unless given`)
@@ -54,7 +55,8 @@ async function replay(file: string, options: ReplayOptions): Promise<void> {
   checkService(options);
   const text = readInput(options.policy, "--policy");
   const policy = readPolicyText(text, options.policy).policy;
-  const trace = parseTrace(readInput(file), file);
+  const read = parseTrace(readInput(file), file);
+  const trace = read.map((traced) => ({ ...traced, call: knownPart(policy, traced.call) }));
   const { prefix = freshPrefix("replay") } = options;
   const instances = wholeNumber("--instances", options.instances, 1, MAX_INSTANCES);
   const killAfter = options.killAfter === undefined ? undefined : wholeNumber("--kill-after", options.killAfter, 1);
@@ -71,11 +73,10 @@ async function replay(file: string, options: ReplayOptions): Promise<void> {
       console.error(`memory: each of the ${instances} processes counts for itself, so the limits are up to`);
       console.error(`${instances} times as high. That is the fault that a shared store mends.`);
     }
-    const calls = trace.map(({ call }) => call);
     const { url } = options;
     if (url === undefined) await probeStore(store, "any");
-    else await probeService(url, calls);
-    const totals = await runReplay(calls, { policy: text, store, prefix, url }, { instances, killAfter });
+    else await probeService(url, trace[0]?.call);
+    const totals = await runReplay(trace, { policy: text, store, prefix, url }, { instances, killAfter });
     const run = { file, policy: options.policy, store: label, prefix: url === undefined ? prefix : null, instances };
     if (options.json) console.log(JSON.stringify(summary(totals, policy, run)));
     else printSummary(totals, policy, run);
@@ -95,7 +96,7 @@ function checkService({ url, store, prefix }: ReplayOptions): void {
 }
 
 /** Asks the service for what charges nothing, so that a service that fails is found first. */
-async function probeService(url: string, [call]: readonly Call[]): Promise<void> {
+async function probeService(url: string, call: Call | undefined): Promise<void> {
   if (call === undefined) return;
   const limiter = serviceAt(url);
   try {

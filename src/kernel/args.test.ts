@@ -1,13 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { argsDigest, isWithinBounds, MAX_CHARACTERS, MAX_DEPTH, MAX_VALUES, resultDigest } from "./args.ts";
+import { argsDigest, isWithinBounds, KnownArgs, MAX_CHARACTERS, MAX_DEPTH, MAX_VALUES, resultDigest } from "./args.ts";
 import { MisuseError } from "./errors.ts";
 import { digest } from "./key.ts";
 
 const of = (args: unknown, ...volatile: string[]) => argsDigest(args, new Set(volatile));
 
 describe("argsDigest", () => {
+  it("is what known arguments say", () => {
+    assert.equal(of(new KnownArgs("known"), "page"), "known");
+  });
+
   it("is the same for equal arguments", () => {
     const same: [a: unknown, b: unknown][] = [
       [

@@ -14,6 +14,24 @@ export const MAX_CHARACTERS = 1_048_576;
 const CUT = "…";
 const NOTHING_VOLATILE: ReadonlySet<string> = new Set();
 
+/** Arguments of which only the hash is there, as of a call that was recorded. */
+export class KnownArgs {
+  readonly #digest: string;
+
+  constructor(digest: string) {
+    this.#digest = digest;
+  }
+
+  get digest(): string {
+    return this.#digest;
+  }
+
+  /** Not by `instanceof`, which a value may answer by a function of its own. */
+  static is(value: unknown): value is KnownArgs {
+    return typeof value === "object" && value !== null && #digest in value;
+  }
+}
+
 /**
  * The hash of a call's arguments, 32 hexadecimal digits. No arguments, and a value that JSON leaves out, count as `{}`. A text
  * that is an object or a list in JSON, as models write it, counts as that.
@@ -23,9 +41,14 @@ const NOTHING_VOLATILE: ReadonlySet<string> = new Set();
  *   object whose content JSON leaves out, such as an `ArrayBuffer`
  */
 export function argsDigest(args: unknown, volatile: ReadonlySet<string> = NOTHING_VOLATILE): string {
+  return KnownArgs.is(args) ? args.digest : digest(argsText(args, volatile));
+}
+
+/** The text that `argsDigest` hashes: JSON, keys in the order of their code units. */
+export function argsText(args: unknown, volatile: ReadonlySet<string> = NOTHING_VOLATILE): string {
   const writer = new Writer(volatile, "refuse");
   try {
-    return writer.digestOf(args ?? {});
+    return writer.textOf(args ?? {});
   } catch (error) {
     const bounds = `at most ${MAX_DEPTH} levels, ${MAX_VALUES} values and ${MAX_CHARACTERS} characters`;
     const expected = `what can be written as JSON, with ${bounds}`;
@@ -41,7 +64,7 @@ export function argsDigest(args: unknown, volatile: ReadonlySet<string> = NOTHIN
  */
 export function resultDigest(result: unknown): { readonly outcome: string; readonly error: unknown } {
   try {
-    return { outcome: new Writer(NOTHING_VOLATILE, "cut").digestOf(result ?? {}), error: null };
+    return { outcome: digest(new Writer(NOTHING_VOLATILE, "cut").textOf(result ?? {})), error: null };
   } catch (error) {
     return { outcome: "unreadable", error: error ?? new TypeError("the result threw nothing when it was read") };
   }
@@ -50,7 +73,7 @@ export function resultDigest(result: unknown): { readonly outcome: string; reado
 /** Whether a value could be hashed as arguments are. */
 export function isWithinBounds(value: unknown): boolean {
   try {
-    new Writer(NOTHING_VOLATILE, "refuse").digestOf(value ?? {});
+    new Writer(NOTHING_VOLATILE, "refuse").textOf(value ?? {});
     return true;
   } catch {
     return false;
@@ -93,8 +116,8 @@ class Writer {
     this.#over = over;
   }
 
-  digestOf(value: unknown): string {
-    return digest(this.#text("", parsed(value), 0) ?? "{}");
+  textOf(value: unknown): string {
+    return this.#text("", parsed(value), 0) ?? "{}";
   }
 
   /** A value as text; `undefined` for what JSON leaves out. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { argsDigest, KnownArgs } from "../kernel/args.ts";
 import type { Call, Dimensions } from "../kernel/call.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import { compiledPolicy } from "../kernel/policy/parse.ts";
@@ -84,8 +85,21 @@ describe("the cache of prepared calls", () => {
     assert.notEqual(step({ tool: "search", session: "s1" }, {}), undefined);
   });
 
-  it("prepares no call with arguments, a cost or a key, nor one with a typo, nor what is no object", () => {
+  it("prepares a call with arguments that no limit looks at, or that were hashed before", () => {
+    const call = { tool: "search", session: "s1" };
     const { step } = cacheOf();
+    assert.equal(step({ ...call, args: { page: 1 } }), step(call));
+    const ofArgs = cacheOf([{ name: "same-call", per: ["session", "args"], quota: 5 }]);
+    const known = new KnownArgs(argsDigest({ page: 1 }));
+    assert.equal(ofArgs.step({ ...call, args: { page: 1 } }), undefined);
+    assert.equal(ofArgs.step({ ...call, args: known })?.bucket, `rate:1:{s1}:same-call:${known.digest}`);
+    assert.equal(ofArgs.step({ ...call, args: known }), ofArgs.step({ ...call, args: known }));
+    assert.notEqual(ofArgs.step({ ...call, args: new KnownArgs("other") }), ofArgs.step({ ...call, args: known }));
+    assert.notEqual(ofArgs.step(call), undefined);
+  });
+
+  it("prepares no call with arguments that a limit looks at, a cost or a key, nor one with a typo, nor what is no object", () => {
+    const { step } = cacheOf([PER_SESSION, { name: "same-call", per: ["session", "args"], quota: 5 }]);
     const call = { tool: "search", session: "s1" };
     step(call);
     const inherited = Object.create({ session: "s1" }, { tool: { value: "search", enumerable: true } });

@@ -50,8 +50,8 @@ export class CallCache {
   }
 
   /**
-   * What a call with the dimensions that are bound asks; `null` where it cannot be prepared: for a call with arguments, a cost
-   * or a key, and for one that is wrong. Only while the cache is on.
+   * What a call with the dimensions that are bound asks; `null` where it cannot be prepared: for a call with a cost or a key, one
+   * whose arguments a limit looks at and that were not hashed before, and one that is wrong. Only while the cache is on.
    *
    * @throws MisuseError as `resolveMatches`
    */

@@ -1,10 +1,12 @@
 // The values of a call's dimensions that limits look at, read from the call and from what is bound.
 
+import { KnownArgs } from "../kernel/args.ts";
 import type { Call, Dimensions } from "../kernel/call.ts";
 
 /** A call with one of these is never prepared: its request depends on them. */
-const UNREAD: ReadonlySet<string> = new Set(["args", "cost", "idempotencyKey"]);
+const UNREAD: ReadonlySet<string> = new Set(["cost", "idempotencyKey"]);
 const NOWHERE = -1;
+const ABSENT = -2;
 
 export class CallWords {
   /** The values of the call that was read last. Building a text from them would take longer than the rest of a decision. */
@@ -13,6 +15,8 @@ export class CallWords {
   readonly places: ReadonlyMap<string, number>;
   /** All words that a call may have, with `NOWHERE` for those that no limit looks at. */
   readonly #known: ReadonlyMap<string, number>;
+  /** Where arguments are, if a limit looks at them: only known ones are read, which are hashed already. */
+  readonly #argsPlace: number;
   /** The words of the last call in their order: most calls have the same. */
   readonly #order: string[] = [];
   readonly #orderPlaces: number[] = [];
@@ -29,6 +33,7 @@ export class CallWords {
     const looked = ["tool", ...known.filter((word) => word !== "tool" && dimensions.has(word))];
     this.places = new Map(looked.map((word, i) => [word, i]));
     this.#known = new Map(known.map((word) => [word, this.places.get(word) ?? NOWHERE]));
+    this.#argsPlace = this.places.get("args") ?? ABSENT;
     this.values = looked.map(() => undefined);
     this.#boundValues = [...this.values];
   }
@@ -58,7 +63,9 @@ export class CallWords {
         return false;
       }
       const place = this.#orderPlaces[n++] as number;
-      if (place !== NOWHERE && value !== undefined && value !== null) values[place] = value;
+      if (place === NOWHERE || value === undefined || value === null) continue;
+      if (place === this.#argsPlace && !KnownArgs.is(value)) return false;
+      values[place] = value;
     }
     return true;
   }

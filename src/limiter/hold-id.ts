@@ -66,7 +66,7 @@ export function marksIn(id: string): string {
 }
 
 export function isMarked(marks: string, limit: Limit): boolean {
-  if (marks === ALL) return true;
+  if (marks === "" || marks === ALL) return marks === ALL;
   const mark = markOf(limit);
   for (let i = 0; i < marks.length; i += MARK_LENGTH) if (marks.startsWith(mark, i)) return true;
   return false;

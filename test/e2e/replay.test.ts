@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { parseTrace } from "../../src/cli/trace.ts";
+import { parseTrace } from "../../src/simulate/trace.ts";
 import { fullRunOnly } from "../length.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { tollgate } from "./tollgate.ts";

@@ -209,7 +209,7 @@ describe("a call that one limit denies, beside one that warns and one that count
     const policy = JSON.stringify({ ...POLICY, limits });
     const decide = await replayJob({ policy, store: "memory:", prefix: "replay" });
     const told = [];
-    for (let i = 0; i < 3; i++) told.push((await decide(CALL)).deniedBy);
+    for (let i = 0; i < 3; i++) told.push((await decide({ call: CALL, hasFailed: false, result: i })).deniedBy);
     assert.deepEqual(told, [null, null, "denies"]);
   });
 

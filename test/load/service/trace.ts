@@ -3,7 +3,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
-import { parseTrace } from "../../../src/cli/trace.ts";
+import { parseTrace } from "../../../src/simulate/trace.ts";
 import { realTraces, syntheticTrace } from "../../e2e/traces.ts";
 
 /** The tool calls of one session, in order. */
