@@ -17,22 +17,25 @@ import { bucketsOfCall, unitsAtEnd } from "../limiter/held-call.ts";
 import type { Store } from "../store/store.ts";
 import type { TracedCall } from "./traced-call.ts";
 
+/** A store that answers at once. */
+export type PromptStore = Store & { answer: NonNullable<Store["answer"]> };
+
 const NOTHING_BOUND = {};
 
 export class PlainLane {
   readonly #policy: CompiledPolicy;
   readonly #prefix: string;
-  readonly #store: Store;
+  readonly #answerOf: NonNullable<Store["answer"]>;
   readonly #cache: CallCache;
   readonly #calendar: CalendarSpecs;
   /** Of each tool: whether the end of its calls changes nothing. */
   readonly #isEndless = new Map<unknown, boolean>();
   #holds = 0;
 
-  constructor(policy: CompiledPolicy, prefix: string, store: Store, clock: Clock) {
+  constructor(policy: CompiledPolicy, prefix: string, store: PromptStore, clock: Clock) {
     this.#policy = policy;
     this.#prefix = prefix;
-    this.#store = store;
+    this.#answerOf = store.answer.bind(store);
     this.#cache = new CallCache(policy, prefix);
     this.#calendar = new CalendarSpecs(() => clock.nowMs());
   }
@@ -103,8 +106,8 @@ export class PlainLane {
   }
 
   #answer(request: StoreRequest): StoreReply {
-    const answer = this.#store.answer?.(request);
-    if (answer === undefined || answer instanceof Error) throw answer ?? new TypeError("the store answers later");
+    const answer = this.#answerOf(request);
+    if (answer instanceof Error) throw answer;
     return answer;
   }
 

@@ -7,7 +7,7 @@ import { memoryStore } from "../stores/memory.ts";
 import { type SteppedClock, steppedClock } from "../testing/fake-clock.ts";
 import { GeneralLane } from "./general-lane.ts";
 import { ArgsNames } from "./known-args.ts";
-import { PlainLane } from "./plain-lane.ts";
+import { PlainLane, type PromptStore } from "./plain-lane.ts";
 import { countedPart, knownPart, type TracedCall } from "./traced-call.ts";
 
 const MAX_BUCKETS = 10_000_000;
@@ -26,7 +26,7 @@ export class Simulation {
     this.#clock = steppedClock(startMs);
     this.#args = new ArgsNames(policy);
     // Both lanes count in it.
-    const store = memoryStore({ clock: this.#clock, maxBuckets: MAX_BUCKETS });
+    const store = memoryStore({ clock: this.#clock, maxBuckets: MAX_BUCKETS }) as PromptStore;
     this.#plain = new PlainLane(policy, PREFIX, store, this.#clock);
     this.#general = new GeneralLane(policy, PREFIX, store, this.#clock);
   }
