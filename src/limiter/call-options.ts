@@ -64,3 +64,8 @@ export function checkFunctions(options: Readonly<Record<string, unknown>>): void
 export function checkMaxWait(maxWaitMs: number | undefined, path = "maxWaitMs"): void {
   if (maxWaitMs !== undefined) checkWhole(path, maxWaitMs, 0, LONGEST_WAIT_MS);
 }
+
+/** Validates options of a method that takes quotas. Throws `invalid-option`. */
+export function checkQuotaOptions(options: QuotaOptions): void {
+  checkCallOptions(options, ["signal", "quotas"]);
+}

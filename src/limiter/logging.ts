@@ -1,17 +1,37 @@
-// How a limiter tells its decision log. An error of the log becomes a process warning: the decision stands.
+// How a limiter passes on what it decided: to its decision log, and to the program's listener. An error of the log becomes a process
+// warning: the decision stands.
 
 import { monotonicClock } from "../clock.ts";
 import type { Decision } from "../kernel/decision.ts";
-import type { LogHooks, LoggedCall } from "./decision-log.ts";
-import { type EventListener, notify } from "./listener.ts";
+import type { WaitOptions } from "./call-options.ts";
+import type { Verb } from "./charge-plan.ts";
+import type { LimiterContext } from "./context.ts";
+import type { LoggedCall, LogHooks } from "./decision-log.ts";
+import { emitDecision, type EventListener, notify } from "./listener.ts";
 
-/** Has a decision logged, and returns it with the id of its entry. */
-export function logged(log: LogHooks, decided: LoggedCall): Decision {
+interface Decided extends Omit<LoggedCall, "verb" | "durationMs"> {
+  readonly verb: Verb;
+  /** When it began; `null`: that is not measured. */
+  readonly startedMs: number | null;
+}
+
+/** When a decision begins; `null`: it is not measured, as what may wait is not. */
+export function startOf({ isTimed }: LimiterContext, { maxWaitMs = 0 }: WaitOptions = {}): number | null {
+  return isTimed && maxWaitMs === 0 ? monotonicClock.nowMs() : null;
+}
+
+/** Passes on a decision, and returns it: with a log, it has the id of its entry. */
+export function passOn(context: LimiterContext, { startedMs, verb, ...decided }: Decided): Decision {
+  const { log } = context;
   let { decision } = decided;
-  notify("log", () => {
-    // A copy: the deny cache repeats a denial as the same object.
-    decision = { ...decision, id: log.decided(decided) };
-  });
+  if (log !== null && verb !== "peek") {
+    const durationMs = startedMs === null ? null : Math.round(monotonicClock.nowMs() - startedMs);
+    notify("log", () => {
+      // A copy: the deny cache repeats a denial as the same object.
+      decision = { ...decision, id: log.decided({ ...decided, verb, durationMs }) };
+    });
+  }
+  emitDecision(context, verb, decided.call, decision);
   return decision;
 }
 
@@ -22,9 +42,4 @@ export function withLoggedEvents(log: LogHooks | null, onEvent: EventListener | 
     notify("log", () => log.happened(event));
     return onEvent?.(event);
   };
-}
-
-/** How long a decision took that began then; `null`: that was not measured. */
-export function durationSince(startedMs: number | null): number | null {
-  return startedMs === null ? null : Math.round(monotonicClock.nowMs() - startedMs);
 }

@@ -1,7 +1,6 @@
 // A limiter that has a store. Every method that decides a call works in the same steps: match its limits, plan its charges, send
 // a request, make the decision of the reply. `consume` has a fast path, which takes the request from the call cache.
 
-import { monotonicClock } from "../clock.ts";
 import { type Match, resolveMatches } from "../kernel/charge.ts";
 import { type BucketDimensions, type Call, checkDimensions, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkClaims } from "../kernel/claims.ts";
@@ -16,7 +15,7 @@ import { checkedReply, checkOpen } from "./ask.ts";
 import { checkBucket, type NamedBucket } from "./bucket-name.ts";
 import { grantTo, MAX_USAGES, type PageRange, readUsages, resetBucket, revokeFrom, type UsagePage } from "./buckets.ts";
 import { CallCache, type PreparedCall } from "./call-cache.ts";
-import { checkCallOptions, checkWaitOptions } from "./call-options.ts";
+import { checkCallOptions, checkQuotaOptions, checkWaitOptions } from "./call-options.ts";
 import type { CallOptions, QuotaOptions, WaitOptions } from "./call-options.ts";
 import { type CallPlan, planCall, stepsOf } from "./call-plan.ts";
 import { chargesOfHold, consumeCharges, type Verb } from "./charge-plan.ts";
@@ -27,8 +26,8 @@ import { bucketsOfCall, type HeldCall, pricesOf } from "./held-call.ts";
 import { checkReserveOptions, type Hold, holdOf, type Reserved, type ReserveOptions, type RunOptions } from "./hold.ts";
 import { checkHoldId, holdNameOf, newHold } from "./hold-id.ts";
 import type { Begun, Ending, ForRemote, HostedLimiter } from "./hosted.ts";
-import { durationSince, logged } from "./logging.ts";
-import { emitDecision, emitEvent } from "./listener.ts";
+import { emitEvent } from "./listener.ts";
+import { passOn, startOf } from "./logging.ts";
 import { reloadEvent } from "./policy-change.ts";
 import { countedOutcomes, type Outcome, reportOutcome } from "./report.ts";
 import { checkRunOptions, type Ran, type RunFunction, runToEnd } from "./run.ts";
@@ -64,7 +63,7 @@ export class StoreLimiter implements HostedLimiter {
       if (prepared === null) return this.#decide("consume", call, options ?? {});
       options?.signal?.throwIfAborted();
       checkOpen(this.#context);
-      const startedMs = this.#startedMs(options);
+      const startedMs = startOf(this.#context, options);
       const reply = askOne(this.#context.store, prepared.request);
       return reply instanceof Promise
         ? reply.then((found) => this.#consumed(call, prepared, found, startedMs))
@@ -93,23 +92,7 @@ export class StoreLimiter implements HostedLimiter {
     const decision = callCache.decide(prepared, checkedReply(prepared.request, found));
     // Without a listener and a log, the whole call is not needed.
     if (onDecision === undefined && log === null) return decision;
-    return this.#decided("consume", this.#whole(call), decision, startedMs);
-  }
-
-  /** When a decision begins; `null`: it is not measured, as what may wait is not. */
-  #startedMs({ maxWaitMs = 0 }: WaitOptions = {}): number | null {
-    return this.#context.isTimed && maxWaitMs === 0 ? monotonicClock.nowMs() : null;
-  }
-
-  /** Passes a decision to the log and to `onDecision`. */
-  #decided(verb: Verb, call: Call, decision: Decision, startedMs: number | null): Decision {
-    const { log } = this.#context;
-    const noted =
-      log === null || verb === "peek"
-        ? decision
-        : logged(log, { verb, call, decision, via: this.#via, durationMs: durationSince(startedMs) });
-    emitDecision(this.#context, verb, call, noted);
-    return noted;
+    return passOn(this.#context, { verb: "consume", call: this.#whole(call), decision, via: this.#via, startedMs });
   }
 
   async consumeForRemote(call: Call, { abandoned, force, ...options }: ForRemote<WaitOptions>): Promise<Decision> {
@@ -265,10 +248,10 @@ export class StoreLimiter implements HostedLimiter {
     call: Call,
     { force, ...options }: ForRemote<WaitOptions>,
   ): Promise<Decision> {
-    const startedMs = this.#startedMs(options);
+    const startedMs = startOf(this.#context, options);
     const asked = { ...(await this.#plan(verb, call, options)), isForced: force };
     const { plan, decision } = await decideInTime(this.#context, asked, options);
-    return this.#decided(verb, plan.call, decision, startedMs);
+    return passOn(this.#context, { verb, call: plan.call, decision, via: this.#via, startedMs });
   }
 
   async #reserve(call: Call, options: ForRemote<ReserveOptions>): Promise<Reserved | Denied> {
@@ -284,12 +267,18 @@ export class StoreLimiter implements HostedLimiter {
   }
 
   async #decideHeld(verb: "reserve" | "run", call: Call, { leaseMs, force, ...options }: ForRemote<ReserveOptions>) {
-    const startedMs = this.#startedMs(options);
+    const startedMs = startOf(this.#context, options);
     const asked = { ...(await this.#plan(verb, call, options)), leaseMs, isForced: force };
     // A reload while the call waited may have replaced the plan.
     const { hold, charges, plan, ...decided } = await decideInTime(this.#context, asked, options);
     const { policy, matches, call: whole } = plan;
-    const decision = this.#decided(verb, whole, decided.decision, startedMs);
+    const decision = passOn(this.#context, {
+      verb,
+      call: whole,
+      decision: decided.decision,
+      via: this.#via,
+      startedMs,
+    });
     // A call that holds nothing has names of a hold, too: its usage is settled under them.
     const names = hold ?? newHold(policy, whole, verb === "run");
     const held: HeldCall = { ...names, policy, call: whole, buckets: bucketsOfCall(matches, charges) };
@@ -307,8 +296,4 @@ export class StoreLimiter implements HostedLimiter {
     const held: HeldCall = { id, name: holdNameOf(policy, id, whole), policy, call: whole, buckets, quotas };
     return { held, matches };
   }
-}
-
-function checkQuotaOptions(options: QuotaOptions): void {
-  checkCallOptions(options, ["signal", "quotas"]);
 }

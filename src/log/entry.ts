@@ -46,6 +46,8 @@ export interface DecisionEntry extends Entry {
   readonly allowed: boolean;
   readonly deniedBy: string | null;
   readonly retryAfterMs: number | null;
+  /** Of a denial: what programs and people were told. */
+  readonly detail: string | null;
   readonly verdicts: readonly LoggedVerdict[];
   /** Why it was decided without the store; `null`: the store decided. */
   readonly degraded: string | null;

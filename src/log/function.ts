@@ -8,7 +8,7 @@ import { logTo, type StoredLog } from "./recorder.ts";
 import type { LogBatch } from "./storage.ts";
 
 /** How a log of your own function is made. */
-export interface FunctionLogOptions extends WriteOptions {}
+export type FunctionLogOptions = WriteOptions;
 
 /**
  * Passes batches of entries and counts to a function, one at a time. A batch whose promise is rejected is passed again with the same

@@ -2,6 +2,7 @@
 
 export type { LoggedCall, DecisionLog, LogHooks } from "../limiter.ts";
 export type * from "./entry.ts";
+export { type Explanation, type ExplainOptions, explain, explained, type Help, lastDecision } from "./explain.ts";
 export { type FunctionLogOptions, functionLog } from "./function.ts";
 export { memoryLog, type MemoryLogOptions } from "./memory.ts";
 export type { KeepOptions, WriteOptions } from "./options.ts";

@@ -28,7 +28,7 @@ export function decisionEntry(
   policy: CompiledPolicy,
 ): DecisionEntry {
   const { verb, call, decision, via, durationMs } = decided;
-  const { allowed, deniedBy, retryAfterMs, replayed, decidedAtMs } = decision;
+  const { allowed, deniedBy, retryAfterMs, detail, replayed, decidedAtMs } = decision;
   const isBooked = (allowed || verb === "record") && !replayed;
   const { tool, ...dimensions } = textsOf(call);
   return {
@@ -42,6 +42,7 @@ export function decisionEntry(
     allowed,
     deniedBy,
     retryAfterMs,
+    detail,
     verdicts: decision.verdicts.map((verdict) => loggedVerdict(verdict, isBooked, policy)),
     degraded: decision.degraded?.reason ?? null,
     replayed,

@@ -46,6 +46,7 @@ const ENTRY: DecisionEntry = {
   allowed: false,
   deniedBy: "tool-per-turn",
   retryAfterMs: null,
+  detail: null,
   verdicts: [MONEY, VERDICT],
   degraded: null,
   replayed: false,
