@@ -7,19 +7,31 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROUTES } from "../src/service/routes.ts";
-import { openApiDocument } from "./openapi-document.ts";
+import { LOG_ROUTES } from "./log-routes.ts";
+import { openApiDocument, openApiPart } from "./openapi-document.ts";
 
 const GENERATOR = "openapi-typescript@7.13.0";
 const types = new URL("../test/service/api.gen.ts", import.meta.url);
 const source = new URL("../src/service/openapi.gen.ts", import.meta.url);
+const logSource = new URL("../src/service-log/openapi-log.gen.ts", import.meta.url);
 
-/** The file from which the service answers its document: each path and each schema has a line. */
+/** The file from which the service answers its document. */
 export function documentSource(): string {
-  const lines = Object.entries(openApiDocument(ROUTES)).map(([key, part]) => {
+  return sourceOf("OPENAPI", openApiDocument(ROUTES));
+}
+
+/** The file from which a service with a decision log adds its routes to the document. */
+export function logDocumentSource(): string {
+  return sourceOf("OPENAPI_OF_LOG", openApiPart(LOG_ROUTES));
+}
+
+/** A file with an object: each path and each schema has a line. */
+function sourceOf(name: string, document: object): string {
+  const lines = Object.entries(document).map(([key, part]) => {
     const isLong = key === "paths" || key === "components";
     return `  ${JSON.stringify(key)}: ${isLong ? linesOf(part, key === "components" ? 2 : 1, "  ") : JSON.stringify(part)},`;
   });
-  return `// Made by scripts/openapi.ts from the routes: \`npm run openapi\`.\n\nexport const OPENAPI: object = {\n${lines.join("\n")}\n};\n`;
+  return `// Made by scripts/openapi.ts from the routes: \`npm run openapi\`.\n\nexport const ${name}: object = {\n${lines.join("\n")}\n};\n`;
 }
 
 function linesOf(object: object, levels: number, indent: string): string {
@@ -38,6 +50,7 @@ export function documentMark(): string {
 
 if (import.meta.main) {
   writeFileSync(source, documentSource());
+  writeFileSync(logSource, logDocumentSource());
   const folder = mkdtempSync(join(tmpdir(), "tollgate-openapi-"));
   const [document, made] = [join(folder, "openapi.json"), join(folder, "api.ts")];
   writeFileSync(document, JSON.stringify(openApiDocument(ROUTES)));

@@ -145,7 +145,7 @@ const layers: Record<string, Layer> = {
       HTTP,
       CLOCK,
       VERSION,
-      /^src\/log\/(entry|storage)\.ts$/,
+      /^src\/log\/(entry|explain|storage)\.ts$/,
       /^src\/service\/(auth|context|parts|problems|route|tenants)\.ts$/,
       /^src\/service-log\/(?!.*-node\.ts$)/,
       /^valibot$/,

@@ -1,8 +1,8 @@
 // The page of the HTTP routes, made from the OpenAPI document and the table of problems.
 
+import { ALL_ROUTES } from "../log-routes.ts";
 import { openApiDocument } from "../openapi-document.ts";
 import { PROBLEMS } from "../../src/http/problem-table.ts";
-import { ROUTES } from "../../src/service/routes.ts";
 import { type PublicName, publicNames } from "../../test/surface/public-names.ts";
 import { type Section, sectionsText } from "./sections.ts";
 import { code, headOf, table } from "./table.ts";
@@ -41,11 +41,11 @@ interface Document {
 }
 
 /** The OpenAPI document, as JSON. */
-export const DOCUMENT = JSON.parse(JSON.stringify(openApiDocument(ROUTES))) as Document;
+export const DOCUMENT = JSON.parse(JSON.stringify(openApiDocument(ALL_ROUTES))) as Document;
 
 /** The operation of a route. */
 export function operationOf(method: string, path: string): Operation {
-  return DOCUMENT.paths[path]?.[method.toLowerCase()] as Operation;
+  return DOCUMENT.paths[path.replace(/:(\w+)$/, "{$1}")]?.[method.toLowerCase()] as Operation;
 }
 
 /** A schema as its name, or as its keys. */
@@ -84,7 +84,7 @@ const PARAMETERS: Readonly<Record<string, { readonly shown: string; readonly wha
 
 /** docs/reference/http.md. */
 export async function httpPage(): Promise<string> {
-  const routes = ROUTES.map(({ method, path, scope, summary }) => {
+  const routes = ALL_ROUTES.map(({ method, path, scope, summary }) => {
     const { requestBody, responses } = operationOf(method, path);
     const answers = Object.entries(responses).flatMap(([status, answer]) =>
       status === "default" ? [] : [`${status} ${contentOf(answer)}`.trim()],
@@ -92,7 +92,7 @@ export async function httpPage(): Promise<string> {
     const body = requestBody === undefined ? "" : contentOf(requestBody);
     return [code([`${method} ${path}`]), scope ?? "none", summary, body, answers.join("; ")];
   });
-  const parameters = ROUTES.flatMap(({ method, path }) =>
+  const parameters = ALL_ROUTES.flatMap(({ method, path }) =>
     (operationOf(method, path).parameters ?? []).map(({ name, in: place, description = "" }) => [
       code([`${method} ${path}`]),
       code([PARAMETERS[name]?.shown ?? name]),

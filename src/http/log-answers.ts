@@ -48,6 +48,7 @@ const decisionEntrySchema = named(
     argsHash: described(textOrNone, "A salted hash of the arguments. `null`: there are none, or they are too large."),
     allowed: truth,
     deniedBy: textOrNone,
+    detail: described(textOrNone, "What programs and people were told of a denied call."),
     retryAfterMs: v.nullable(whole(1)),
     verdicts: listOf(loggedVerdictSchema),
     degraded: described(textOrNone, "Why it was decided without the store. `null`: the store decided."),
@@ -85,6 +86,21 @@ export const decisionsSchema = named(
     items: listOf(entrySchema),
     nextCursor,
     lastPosition: described(text, "`after` it come the entries that are written from now on."),
+  }),
+);
+
+export const explanationSchema = named(
+  "Explanation",
+  open({
+    entry: decisionEntrySchema,
+    what: described(text, "What the call was, and when."),
+    rule: described(textOrNone, "What the limit that denied it says. `null`: it was allowed."),
+    stood: described(listOf(text), "How its limits stood, and which calls had used them."),
+    opens: described(textOrNone, "When the call can pass. `null`: it was allowed."),
+    helps: described(
+      listOf(open({ text, command: described(textOrNone, "A command that does it.") })),
+      "What would have helped, the cheapest first.",
+    ),
   }),
 );
 

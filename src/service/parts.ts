@@ -5,7 +5,7 @@ import type { Route } from "./route.ts";
 export interface ServicePart {
   readonly routes: readonly Route[];
   /** Adds the routes to the service's OpenAPI document. */
-  describe?(document: OpenApi): OpenApi;
+  describe?(document: OpenApi): OpenApi | Promise<OpenApi>;
   /** Ends what the part runs. Called when the limiter is closed. */
   close?(): Promise<void>;
 }

@@ -29,6 +29,7 @@ const TITLES: Readonly<Record<(typeof PROBLEMS)[ProblemCode][0], string>> = {
   431: "The header is too large",
   499: "The client went away",
   500: "A fault of the service",
+  501: "The service is not set up for this",
   503: "Not at the moment",
 };
 export const MAX_FAULTS = 10;

@@ -165,8 +165,9 @@ function documentsOf(routes: readonly Route[], parts: readonly ServicePart[] = [
     const { OPENAPI } = await import("./openapi.gen.ts");
     const { paths, ...others } = OPENAPI as OpenApi;
     const served = Object.entries(paths).filter(([path]) => routes.some((route) => route.path === path));
-    const own: OpenApi = { ...others, paths: Object.fromEntries(served) };
-    return JSON.stringify(parts.reduce((document, part) => part.describe?.(document) ?? document, own));
+    let document: OpenApi = { ...others, paths: Object.fromEntries(served) };
+    for (const part of parts) document = (await part.describe?.(document)) ?? document;
+    return JSON.stringify(document);
   };
   let made: Promise<string> | undefined;
   return {

@@ -1,5 +1,6 @@
 // The rules of docs/conventions.md, held over every public name, policy key, route, problem and option.
 
+import { ALL_ROUTES } from "../../scripts/log-routes.ts";
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
@@ -12,7 +13,6 @@ import { CALL_EVENTS, EVENTS } from "../../src/events.ts";
 import { METRICS, prometheusName } from "../../src/metrics/table.ts";
 import { openApiDocument } from "../../scripts/openapi-document.ts";
 import { PROBLEMS } from "../../src/http/problem-table.ts";
-import { ROUTES } from "../../src/service/routes.ts";
 import { STORE_ERROR_CODES } from "../../src/store/error.ts";
 import { type Field, publicNames } from "./public-names.ts";
 import { keysOf } from "../../scripts/reference/schema-keys.ts";
@@ -82,7 +82,7 @@ function wordsIn(places: readonly Place[]): [where: string, word: string][] {
 
 describe("the conventions of docs/conventions.md", async () => {
   const names = await publicNames();
-  const { schemas } = JSON.parse(JSON.stringify(openApiDocument(ROUTES))).components as {
+  const { schemas } = JSON.parse(JSON.stringify(openApiDocument(ALL_ROUTES))).components as {
     schemas: Readonly<Record<string, Schema>>;
   };
   const inCode = names.flatMap(({ subpath, name, fields }) => placesOf(`${subpath} ${name}`, fields));
@@ -216,7 +216,11 @@ describe("the conventions of docs/conventions.md", async () => {
       const make = () => createLimiter({ policy: unknown as PolicyInput, store: memoryStore() });
       assert.throws(make, (error: unknown) => MisuseError.isInstance(error) && error.code === "invalid-policy");
     }
-    for (const { path } of ROUTES)
-      assert.match(path, /^\/(?:v1\/[a-z-]+(?:\/[a-z-]+|\/\{\w+\})*|[a-z.-]+(?:\/[\w{}.-]+)*)?$/, path);
+    for (const { path } of ALL_ROUTES)
+      assert.match(
+        path.replace(/:(\w+)$/, "{$1}"),
+        /^\/(?:v1\/[a-z-]+(?:\/[a-z-]+|\/\{\w+\})*|[a-z.-]+(?:\/[\w{}.-]+)*)?$/,
+        path,
+      );
   });
 });

@@ -1,15 +1,15 @@
 // The HTTP surface as one text that a reviewer can read: every route with its name, scope, parameters, and the keys of its body
 // and its answer, and every problem with its status. What changes there may break a user's program.
 
+import { ALL_ROUTES } from "../../scripts/log-routes.ts";
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { contentOf, DOCUMENT, keysOf, operationOf } from "../../scripts/reference/http.ts";
 import { PROBLEMS } from "../../src/http/problem-table.ts";
-import { ROUTES } from "../../src/service/routes.ts";
 import { assertAgreed } from "./snapshot.ts";
 
 function sections(): Record<string, readonly string[]> {
-  const routes = ROUTES.flatMap(({ method, path, scope }) => {
+  const routes = ALL_ROUTES.flatMap(({ method, path, scope }) => {
     const operation = operationOf(method, path);
     const { operationId, parameters = [], requestBody, responses } = operation;
     const answers = Object.entries(responses).map(([status, answer]) => `  ${status}: ${contentOf(answer)}`.trimEnd());
@@ -37,7 +37,7 @@ describe("the HTTP surface", () => {
       return [text, ...[...text.matchAll(/schemas\/(\w+)"/g)].map(([, inner = ""]) => whole(inner))].join();
     };
     const isClosed = (name: string) => whole(name).includes('"additionalProperties":false');
-    for (const { method, path } of ROUTES) {
+    for (const { method, path } of ALL_ROUTES) {
       const { requestBody, responses } = operationOf(method, path);
       if (requestBody !== undefined) assert.ok(isClosed(contentOf(requestBody)), `the body of ${path}`);
       for (const answer of Object.values(responses)) {
@@ -47,7 +47,7 @@ describe("the HTTP surface", () => {
   });
 
   it("gives every operation a name of its own, that generated clients can call", () => {
-    const names = ROUTES.map(({ operationId }) => operationId);
+    const names = ALL_ROUTES.map(({ operationId }) => operationId);
     assert.equal(new Set(names).size, names.length);
     for (const name of names) assert.match(name, /^[a-z][a-zA-Z]+$/);
   });

@@ -1,0 +1,43 @@
+// What tollgate/service/log exports: the routes of a decision log as a part of a service.
+
+import type { LogStorage } from "../log/storage.ts";
+import { type OpenApi, type ServicePart, withPaths } from "../service/parts.ts";
+import { meRoute } from "./me.ts";
+import { logRoutes } from "./routes.ts";
+
+/**
+ * The routes `/v1/me`, `/v1/decisions`, `/v1/explain/:id`, `/v1/top`, `/v1/near`, `/v1/sessions` and `/v1/series`, for the option
+ * `parts` of `createService`.
+ *
+ * @param log the log that the service has as its option `log`; `null`: there is none, and only `/v1/me` answers
+ *
+ * @example
+ * ```ts
+ * import { memoryLog } from "tollgate/log";
+ * import { createService } from "tollgate/service";
+ * import { logPart } from "tollgate/service/log";
+ * import { memoryStore } from "tollgate/stores/memory";
+ *
+ * const log = memoryLog();
+ * const service = createService({
+ *   policy: "version: 1\nlimits: [{ name: per-session, per: [session], quota: 50 }]",
+ *   store: memoryStore(),
+ *   keys: false,
+ *   log,
+ *   parts: [logPart(log)],
+ * });
+ * const response = await service.fetch(new Request("http://localhost/v1/me"));
+ * console.log(((await response.json()) as { log: object }).log); // { storage: 'memory', isShared: false }
+ * await service.close();
+ * ```
+ */
+export function logPart(log: { readonly storage: LogStorage } | null): ServicePart {
+  const storage = log?.storage ?? null;
+  return {
+    routes: [meRoute(storage), ...logRoutes(storage)],
+    async describe(document) {
+      const { OPENAPI_OF_LOG } = await import("./openapi-log.gen.ts");
+      return withPaths(document, OPENAPI_OF_LOG as OpenApi);
+    },
+  };
+}

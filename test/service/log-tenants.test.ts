@@ -1,0 +1,164 @@
+// What a key that is bound to tenants sees of the decision log: its own entries alone, in its own names.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { memoryLog } from "tollgate/log";
+import { LOG_ROUTES } from "../../scripts/log-routes.ts";
+import { logPart } from "../../src/service-log/log.ts";
+import { keysOf, served } from "./served.ts";
+
+const POLICY = `
+version: 1
+limits:
+  - { name: per-session, per: [session], onMissing: skip, quota: 5 }
+  - { name: per-tenant, per: [tenant], onMissing: skip, quota: 8 }
+  - { name: per-tool, per: [tool], quota: 20 }
+`;
+const SECRETS = /globex|initech|secret-|acme%|acme\//;
+
+const { keys, texts } = keysOf({
+  root: { scopes: ["decide", "read", "admin"] },
+  acme: { scopes: ["decide", "read", "admin"], tenants: ["acme"] },
+  globex: { scopes: ["decide", "read", "admin"], tenants: ["globex"] },
+  two: { scopes: ["read"], tenants: ["acme", "umbrella"] },
+  empty: { scopes: ["read"], tenants: ["umbrella"] },
+});
+const log = memoryLog({ flushMs: 10 });
+const { ask, post } = await served({ policy: POLICY, keys, log, parts: [logPart(log)] });
+
+const call = (key: string | undefined, of: object) => post("/v1/consume", { call: { tool: "search", ...of } }, { key });
+for (let i = 0; i < 7; i++) {
+  await call(texts.acme, { session: "s1", user: "ann" });
+  await call(texts.globex, { session: "s1", user: "secret-user" });
+  await call(texts.globex, { tool: "secret-tool", session: "secret-session" });
+}
+// A key of no tenant names what it likes, also a tenant.
+await call(texts.root, { session: "secret-own", user: "secret-root" });
+await call(texts.root, { tenant: "initech", session: "secret-initech" });
+const grant = { grant: { id: "g1", units: 1, durationMs: 60_000 }, reason: "secret-reason" };
+await post("/v1/grant", { limit: "per-tenant", dimensions: {}, ...grant }, { key: texts.acme });
+await post("/v1/grant", { limit: "per-tenant", dimensions: {}, ...grant }, { key: texts.globex });
+await log.flush();
+
+const { lastPosition } = (await ask("GET", "/v1/decisions", { key: texts.root })).json;
+const { items: whole } = (await ask("GET", "/v1/decisions?pageSize=500", { key: texts.root })).json;
+
+describe("a key of a tenant", () => {
+  it("finds its calls and its grants, in its names, without the reasons of administrators", async () => {
+    const { json, text } = await ask("GET", "/v1/decisions", { key: texts.acme });
+    assert.doesNotMatch(text, SECRETS);
+    const [granted, ...calls] = json.items;
+    assert.deepEqual([granted.type, granted.reason, granted.dimensions], ["bucket.granted", null, { tenant: "acme" }]);
+    assert.deepEqual(granted.data, { grant: { id: "g1", units: 1, durationMs: 60_000 } });
+    assert.equal(calls.length, 7);
+    for (const { dimensions } of calls) assert.deepEqual(dimensions, { session: "s1", user: "ann", tenant: "acme" });
+  });
+
+  it("names sessions and users as its calls do", async () => {
+    const count = async (query: string) =>
+      (await ask("GET", `/v1/decisions?${query}`, { key: texts.acme })).json.items.length;
+    assert.equal(await count("session=s1"), 7);
+    assert.equal(await count("user=ann"), 7);
+    assert.equal(await count("session=secret-session"), 0);
+    assert.equal(await count("session=acme%2Fs1"), 0);
+  });
+
+  it("finds its figures alone", async () => {
+    const read = async (path: string) => (await ask("GET", path, { key: texts.acme })).json.items;
+    assert.deepEqual(await read("/v1/top?by=tool"), [{ value: "search", calls: 7, denied: 2, error: 0 }]);
+    assert.deepEqual(await read("/v1/top?by=tenant"), [{ value: "acme", calls: 7, denied: 2, error: 0 }]);
+    assert.deepEqual(await read("/v1/top?by=session"), [{ value: "s1", calls: 7, denied: 2, error: 0 }]);
+    assert.deepEqual(
+      (await read("/v1/sessions")).map(({ session, user, calls }: Record<string, unknown>) => [session, user, calls]),
+      [["s1", "ann", 7]],
+    );
+    assert.equal((await read("/v1/sessions?prefix=s")).length, 1);
+    assert.equal((await read("/v1/sessions?prefix=secret")).length, 0);
+    const near: { limit: string; dimensions: object }[] = await read("/v1/near");
+    assert.deepEqual(
+      near.map(({ limit, dimensions }) => ({ limit, dimensions })),
+      [{ limit: "per-session", dimensions: { session: "s1" } }],
+    );
+  });
+
+  it("sees nothing of others, whatever it asks", async () => {
+    const paths = LOG_ROUTES.map(({ path }) => path);
+    const names = [
+      "kind",
+      "allowed",
+      "limit",
+      "tool",
+      "session",
+      "user",
+      "fromMs",
+      "toMs",
+      "after",
+      "cursor",
+      "pageSize",
+    ];
+    const more = ["by", "count", "over", "prefix", "stepMinutes", "tenant", "asTenant"];
+    const values = ["decision", "event", "true", "false", "per-tool", "per-session", "search", "s1", "secret-session"];
+    const odd = [
+      "globex",
+      "globex/s1",
+      "acme",
+      "",
+      "0",
+      "1",
+      "500",
+      "0.8",
+      "tenant",
+      "session",
+      "user",
+      "limit",
+      lastPosition,
+    ];
+    const query = fc.dictionary(fc.constantFrom(...names, ...more), fc.constantFrom(...values, ...odd), { maxKeys: 4 });
+    const ids = fc.constantFrom(...whole.map(({ id }: { id: string }) => id as string), "none");
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...paths),
+        query,
+        ids,
+        fc.constantFrom("acme", "two", "empty"),
+        async (path, q, id, key) => {
+          const url = `${path.replace(":id", id)}?${new URLSearchParams(q)}`;
+          const { status, text, json } = await ask("GET", url, { key: texts[key] });
+          assert.ok(status < 500, text);
+          // A fault shows what the caller wrote itself.
+          if (status === 200) assert.doesNotMatch(text, SECRETS, `${key} ${url}`);
+          if (status === 200 && key === "empty" && "items" in json) assert.deepEqual(json.items, []);
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  it("is refused for other tenants", async () => {
+    for (const query of ["tenant=globex", "asTenant=globex", "tenant=acme&asTenant=globex"]) {
+      const { status } = await ask("GET", `/v1/decisions?${query}`, { key: texts.acme });
+      assert.ok(status === 403 || status === 400, query);
+    }
+  });
+
+  it("of several tenants says which one it means by a name", async () => {
+    const { json } = await ask("GET", "/v1/decisions?session=s1", { key: texts.two });
+    assert.deepEqual([json.code, json.faults[0].path], ["invalid-query", "tenant"]);
+    const named = await ask("GET", "/v1/decisions?session=s1&tenant=acme", { key: texts.two });
+    assert.equal(named.json.items.length, 7);
+  });
+});
+
+describe("a key of no tenant", () => {
+  it("sees all, one tenant, or what a tenant sees", async () => {
+    const read = async (query: string) => (await ask("GET", `/v1/decisions?${query}`, { key: texts.root })).json.items;
+    assert.ok(whole.length >= 25);
+    const one = await read("tenant=acme");
+    assert.equal(one[1].dimensions.session, "acme/s1");
+    assert.equal(one[0].reason, "secret-reason");
+    assert.equal((await read("tenant=acme&session=acme%2Fs1")).length, 7);
+    const asTenant = await read("asTenant=acme&session=s1");
+    assert.deepEqual([asTenant.length, asTenant[0].dimensions.session], [7, "s1"]);
+  });
+});
