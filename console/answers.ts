@@ -25,6 +25,30 @@ export interface Decisions extends Listed<LogEntry> {
 }
 
 export interface Explained {
-  readonly entry: LogEntry;
-  readonly parts: readonly { readonly title: string; readonly text: string }[];
+  readonly entry: DecisionEntry;
+  readonly what: string;
+  readonly rule: string | null;
+  readonly stood: readonly string[];
+  readonly opens: string | null;
+  readonly helps: readonly { readonly text: string; readonly command: string | null }[];
+}
+
+/** How a bucket stands. */
+export interface Usage {
+  readonly limit: string;
+  readonly dimensions: Readonly<Record<string, string>>;
+  readonly unit: string;
+  readonly quota: number | null;
+  readonly capacity: number | null;
+  readonly granted: number;
+  readonly used: number;
+  readonly remaining: number | null;
+  readonly resetAfterMs: number;
+  readonly grants: readonly { readonly id: string; readonly units: number; readonly endsInMs: number }[];
+}
+
+export interface Readiness {
+  readonly status: "ready" | "degraded" | "away" | "stopping";
+  readonly reason: string | null;
+  readonly awayMs: number | null;
 }

@@ -6,7 +6,11 @@ import { hrefOf, PAGES, type Page } from "./address.ts";
 import { announced } from "./announce.ts";
 import type { Me } from "./answers.ts";
 import { Login } from "./login.tsx";
+import { Audit } from "./pages/audit.tsx";
 import { Decisions } from "./pages/decisions.tsx";
+import { Limits } from "./pages/limits.tsx";
+import { Overview } from "./pages/overview.tsx";
+import { Who } from "./pages/who.tsx";
 import { Note } from "./parts/note.tsx";
 import { route } from "./route.ts";
 import { connect, mayRead, session, signOut } from "./session.ts";
@@ -20,9 +24,13 @@ interface Shown {
   readonly View: (props: PageProps) => ComponentChildren;
 }
 
-const DECISIONS: Shown = { title: "Decisions", View: Decisions };
+const OVERVIEW: Shown = { title: "Overview", View: Overview };
 const VIEWS: Readonly<Partial<Record<Page, Shown>>> = {
-  decisions: DECISIONS,
+  overview: OVERVIEW,
+  limits: { title: "Limits", View: Limits },
+  who: { title: "Who", View: Who },
+  decisions: { title: "Decisions", View: Decisions },
+  audit: { title: "Audit", View: Audit },
 };
 
 export function App() {
@@ -53,7 +61,7 @@ function SignedIn({ me }: PageProps) {
   const { page } = route.value;
   const heading = useRef<HTMLHeadingElement>(null);
   const shown = useRef(page);
-  const { title, View } = VIEWS[page] ?? DECISIONS;
+  const { title, View } = VIEWS[page] ?? OVERVIEW;
   useEffect(() => {
     document.title = `${title} - Tollgate`;
     // Another page is where a keyboard goes on from; the first one is not.
@@ -118,7 +126,9 @@ function SignedInAs({ me: { keyId, tenants, scopes } }: PageProps) {
     <div class="who">
       <span title={`Scopes: ${scopes.join(", ")}`}>
         key {keyId}
-        {tenants === null ? "" : ` of ${tenants.join(", ")}`}, {may}
+        <span class="detail">
+          {tenants === null ? "" : ` of ${tenants.join(", ")}`}, {may}
+        </span>
       </span>
       <button type="button" class="link" onClick={signOut}>
         Sign out

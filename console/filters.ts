@@ -24,6 +24,11 @@ const SPAN_MS: Readonly<Record<string, number>> = {
   "7d": 604_800_000,
 };
 
+/** The length of a span; `undefined`: any time. */
+export function spanMsOf(span: string): number | undefined {
+  return SPAN_MS[span];
+}
+
 /** Filters that name a value. */
 export const NAMED = ["tool", "limit", "session", "user"] as const;
 
@@ -32,7 +37,7 @@ type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 /** The query of `/v1/decisions` for the params of an address. */
 export function queryOf(params: Params, nowMs: number): Query {
   const { outcome = "", last = "" } = params;
-  const spanMs = SPAN_MS[last];
+  const spanMs = spanMsOf(last);
   return {
     ...Object.fromEntries(NAMED.map((name) => [name, params[name]])),
     ...(outcome === "denied" || outcome === "allowed" ? { allowed: outcome === "allowed" } : {}),

@@ -7,6 +7,7 @@ import type { DecisionEntry, LoggedVerdict } from "./answers.ts";
 export { formatDuration, grouped };
 
 const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const MINUTE = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const DAY_MS = 86_400_000;
 
@@ -14,6 +15,16 @@ const DAY_MS = 86_400_000;
 export function timeOf(atMs: number, nowMs: number): string {
   const time = TIME.format(atMs);
   return DAY.format(atMs) === DAY.format(nowMs) && nowMs - atMs < DAY_MS ? time : `${DAY.format(atMs)} ${time}`;
+}
+
+/** The time of day, to the minute. */
+export function minuteOf(atMs: number): string {
+  return MINUTE.format(atMs);
+}
+
+/** A text of the service with its instants as the time of day here. */
+export function withTimes(text: string, nowMs: number): string {
+  return text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (instant) => timeOf(Date.parse(instant), nowMs));
 }
 
 /** How long ago. */
@@ -48,7 +59,7 @@ function fullness({ capacity, remaining }: LoggedVerdict): number {
 /** When a denied call may be tried again. */
 export function opensText({ allowed, retryAfterMs }: DecisionEntry): string {
   if (allowed) return "";
-  return retryAfterMs === null ? "not by waiting" : `in ${formatDuration(retryAfterMs)}`;
+  return retryAfterMs === null ? "waiting does not help" : `open after ${formatDuration(retryAfterMs)}`;
 }
 
 /** A share as a percentage, without more digits than it deserves. */

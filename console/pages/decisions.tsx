@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { hrefOf } from "../address.ts";
 import { announce } from "../announce.ts";
-import type { LogEntry, Me } from "../answers.ts";
+import type { LogEntry } from "../answers.ts";
 import { useFeed } from "../feed.ts";
 import { NAMED, OUTCOMES, SPANS } from "../filters.ts";
 import { timeOf } from "../format.ts";
@@ -21,7 +21,7 @@ const LABELS: Readonly<Record<(typeof NAMED)[number], string>> = {
   user: "User",
 };
 
-export function Decisions({ me }: { readonly me: Me }) {
+export function Decisions() {
   const { params } = route.value;
   const { id } = params;
   const isLive = params.live !== "off";
@@ -62,7 +62,9 @@ export function Decisions({ me }: { readonly me: Me }) {
             </button>
           )}
         </section>
-        {id !== undefined && <Explanation id={id} me={me} onClose={close} key={id} />}
+        {id !== undefined && (
+          <Explanation id={id} known={feed.items.find((each) => each.id === id)} onClose={close} key={id} />
+        )}
       </div>
     </>
   );

@@ -30,7 +30,7 @@ function Why({ entry }: { readonly entry: DecisionEntry }) {
   return (
     <>
       <span class="limit">{limit.limit}</span> {verdictText(limit)}
-      {opens === "" ? "" : <span class="quiet">; opens {opens}</span>}
+      {opens === "" ? "" : <span class="quiet">; {opens}</span>}
     </>
   );
 }
