@@ -3,7 +3,7 @@
 import type { TracedCall } from "../../src/simulate/traced-call.ts";
 import { Random } from "../simulation/random.ts";
 
-export const START_MS = Date.UTC(2026, 9, 24, 21, 59, 30);
+export const START_MS = Date.UTC(2030, 9, 26, 21, 59, 30);
 
 /**
  * A trace in the order of its times. Several calls come at the same instant.

@@ -19,11 +19,13 @@ export async function playOn(
   clock: SteppedClock,
   policy: PolicyInput,
   calls: readonly TracedCall[],
+  prefix = "rate",
 ): Promise<Decision[]> {
   const decisions: Decision[] = [];
   const limiter = createLimiter({
     policy,
     store,
+    prefix,
     failover: false,
     denyCacheMs: 0,
     onDecision: (decision) => void decisions.push(decision),
