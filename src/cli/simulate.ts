@@ -16,12 +16,16 @@ import { policyIn, withPolicyOption } from "./defaults.ts";
 import { readInput } from "./files.ts";
 import { createProgress } from "./progress.ts";
 import { CallLines } from "./simulate-csv.ts";
+import { inject, injectedText, runawayLength } from "./simulate-inject.ts";
 import { notesOn } from "./simulate-notes.ts";
+import { writeSuggestion } from "./simulate-suggest.ts";
 import { comparisonText, resultText } from "./simulate-text.ts";
 
 interface SimulateOptions {
   readonly policy: string;
   readonly against?: string;
+  readonly suggest?: string;
+  readonly inject?: string;
   readonly every?: string;
   readonly json?: boolean;
   readonly csv?: boolean;
@@ -33,27 +37,42 @@ export function simulateCommand(): Command {
     .argument("<trace>", "a file with one call a line, in JSON, as `tollgate replay` reads it");
   return withPolicyOption(command)
     .option("--against <file>", "a second policy: show which calls only one of the two denies")
+    .option("--suggest <file>", "write a policy that fits the trace into this file, and simulate that")
+    .option("--inject <what>", "runaway, or runaway=CALLS: also show what agents that run away could do")
     .option("--every <duration>", "for a trace without times: how far apart its calls are, such as 1s")
     .option("--json", "print one JSON object on stdout, and nothing else there")
     .option("--csv", "print one line for each call on stdout, in CSV, and nothing else there")
     .action(run);
 }
 
-async function run(file: string, options: SimulateOptions): Promise<void> {
-  const { policy, against, json = false, csv = false } = options;
+async function run(file: string, options: SimulateOptions, command: Command): Promise<void> {
+  const { against, suggest, json = false, csv = false } = options;
   if (json && csv) throw invalidOption("--json and --csv", "one of them", "both");
+  if (suggest !== undefined && command.getOptionValueSource("policy") === "cli") {
+    throw invalidOption("--policy and --suggest", "one of them; --against compares with another policy", "both");
+  }
+  const length = options.inject === undefined ? null : runawayLength(options.inject);
+  const timeline = timelineIn(file, options.every);
+  const suggested = suggest === undefined ? null : await writeSuggestion(timeline.calls, file, suggest);
+  const policy = suggest ?? options.policy;
   const policies = [policyIn(policy)];
   if (against !== undefined) policies.push(readPolicyText(readInput(against, "--against"), against).policy);
-  const timeline = timelineIn(file, options.every);
   for (const note of notesOn(policies, timeline)) console.error(note);
   const lines = csv ? new CallLines(against !== undefined) : null;
   const { results, comparison } = await play(policies, timeline, file, lines);
   if (lines !== null) return lines.end();
+  const injected = length === null ? null : await inject(policies, timeline.calls, length);
   const [result, other] = results as [SimulationResult, SimulationResult?];
   const names = { trace: file, policy, against };
-  if (other === undefined) console.log(json ? JSON.stringify({ ...names, ...result }) : resultText(names, result));
-  else if (json) console.log(JSON.stringify({ ...names, first: result, second: other, ...comparison }));
-  else console.log(comparisonText(names, [result, other], comparison));
+  if (json) {
+    const compared = other === undefined ? result : { first: result, second: other, ...comparison };
+    console.log(JSON.stringify({ ...names, ...compared, ...(injected === null ? {} : { injected }) }));
+    return;
+  }
+  const parts = [other === undefined ? resultText(names, result) : comparisonText(names, [result, other], comparison)];
+  if (suggested !== null) parts.unshift(suggested.lines.join("\n"));
+  if (injected !== null) parts.push(injectedText(injected));
+  console.log(parts.join("\n\n"));
 }
 
 function timelineIn(file: string, every: string | undefined): Timeline {

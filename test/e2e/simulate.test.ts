@@ -136,9 +136,59 @@ limits:
     assert.doesNotMatch(spread.stderr, /rate/);
   });
 
+  it("writes a policy that fits the trace, and that every command loads", async () => {
+    const calls = Array.from({ length: 30 }, (_, session) =>
+      Array.from({ length: 2 + (session % 4) }, (_, n) => {
+        return { session: `s${session}`, turn: n % 2, tool: "search", args: { n }, ok: session % 5 > 0 };
+      }),
+    );
+    const file = write("outcomes.jsonl", lines(calls.flat()));
+    const { stdout } = await run("simulate", file, "--suggest", "suggested.yaml", "--inject", "runaway=500");
+    assert.match(stdout, /^Wrote suggested\.yaml: \d limits, learned from 24 sessions that succeeded\.$/m);
+    assert.match(stdout, /^Policies learned from 10 random halves .* denied 0 of \d+ calls in the other halves\.$/m);
+    assert.match(stdout, /^denied +0$/m);
+    assert.match(stdout, /^Runaways of 500 calls each$/m);
+    assert.match(stdout, /^same-call +alone +3 +99\.4 %$/m);
+    assert.match(stdout, /^all .*9\d\.\d %$/m);
+    assert.match((await run("check", "--strict", "suggested.yaml")).stdout, /fine/);
+    // A suggestion may be replaced by a newer one.
+    await run("simulate", file, "--suggest", "suggested.yaml");
+    const injected = await run(
+      "simulate",
+      file,
+      "--policy",
+      "suggested.yaml",
+      "--against",
+      loose,
+      "--inject",
+      "runaway",
+    );
+    assert.match(injected.stdout, /^runaway +where +A admitted +A cut +B admitted +B cut$/m);
+  });
+
+  it("does not replace a policy that a person wrote, nor learn from sessions that failed alone", async () => {
+    const taken = await tollgate(["simulate", trace, "--suggest", strict], folder);
+    assert.match(
+      taken.stderr,
+      /--suggest: expected a new file, or one that an earlier --suggest wrote, got "2-4\.yaml"/,
+    );
+    assert.equal(taken.status, 2);
+    const failed = write("failed.jsonl", lines([{ session: "s", turn: 1, tool: "x", ok: false }]));
+    const none = await tollgate(["simulate", failed, "--suggest", "none.yaml"], folder);
+    assert.match(none.stderr, /failed\.jsonl: trace: expected a trace with calls of a session that succeeded/);
+    assert.equal(none.status, 2);
+  });
+
   const bad: [string, string[], RegExp][] = [
     ["both formats", ["--json", "--csv"], /--json and --csv: expected one of them, got "both"/],
     ["a time that is none", ["--every", "soon"], /--every: expected a duration such as 1s, at most .*, got "soon"/],
+    ["two policies of one kind", ["--suggest", "x.yaml"], /--policy and --suggest: expected one of them; --against /],
+    ["what cannot be injected", ["--inject", "chaos"], /--inject: expected runaway, or runaway=CALLS, got "chaos"/],
+    [
+      "runaways without calls",
+      ["--inject", "runaway=0"],
+      /--inject runaway=: expected a whole number from 1 to 100000/,
+    ],
     ["a second policy that is not there", ["--against", "no.yaml"], /--against: cannot read no\.yaml/],
   ];
   for (const [what, args, message] of bad) {
