@@ -2,7 +2,7 @@
 
 import type { Decisions, EventEntry } from "../answers.ts";
 import { get } from "../api.ts";
-import { csvOf } from "../csv.ts";
+import { formatCsv } from "../../src/cli/csv.ts";
 import { SPANS, spanMsOf } from "../filters.ts";
 import { timeOf } from "../format.ts";
 import { Outcome, Whose } from "../parts/entry.tsx";
@@ -55,7 +55,7 @@ export function Audit() {
 }
 
 function download(rows: readonly EventEntry[]): void {
-  const text = csvOf(
+  const text = formatCsv(
     ["at", "type", "limit", "dimensions", "actor", "reason", "data"],
     rows.map(({ atMs, type, limit, dimensions, actor, reason, data }) => [
       new Date(atMs).toISOString(),

@@ -25,8 +25,8 @@ export function Decisions() {
   const { params } = route.value;
   const { id } = params;
   const isLive = params.live !== "off";
-  const [isOver, setOver] = useState(false);
-  const feed = useFeed(params, isLive, isOver || id !== undefined);
+  const reading = useReading();
+  const feed = useFeed(params, isLive, reading.isReading || id !== undefined);
   const list = useRef<HTMLElement>(null);
   useNews(feed.items);
   const close = () => {
@@ -40,12 +40,7 @@ export function Decisions() {
       <Filters isLive={isLive} isFiltered={isFiltered} />
       <Failure error={feed.error} />
       <div class={id === undefined ? "" : "beside"}>
-        <section
-          ref={list}
-          aria-label="Timeline"
-          onMouseEnter={() => setOver(true)}
-          onMouseLeave={() => setOver(false)}
-        >
+        <section ref={list} aria-label="Timeline" onMouseMove={reading.onMove} onMouseLeave={reading.onLeave}>
           <Waiting count={feed.waiting} show={feed.showWaiting} />
           <Table
             caption="Decisions, newest first"
@@ -147,6 +142,26 @@ function emptyText(isLoading: boolean, hasFailed: boolean, isFiltered: boolean):
   if (isLoading) return "Loading …";
   if (isFiltered) return "Nothing matches these filters.";
   return "No call was decided yet. Calls appear here as soon as they are.";
+}
+
+/** How long the list stands still after the pointer has moved over it, ms. */
+const READS_MS = 3_000;
+
+/** Whether the pointer moves over the list: then a row must not move away under it. */
+function useReading() {
+  const [isReading, setReading] = useState(false);
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const onLeave = () => {
+    clearTimeout(timer.current);
+    setReading(false);
+  };
+  const onMove = () => {
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => setReading(false), READS_MS);
+    setReading(true);
+  };
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return { isReading, onMove, onLeave };
 }
 
 /** Tells a screen reader of denials that appear. */

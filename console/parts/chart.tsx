@@ -57,7 +57,8 @@ export function Chart({ title, points }: ChartProps) {
       <div class="plot" ref={place} aria-hidden="true" />
       <details>
         <summary>As a table</summary>
-        <div class="scroll">
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, by the keyboard, too */}
+        <section class="scroll" tabIndex={0} aria-label={title}>
           <Table
             caption={title}
             rows={points.toReversed()}
@@ -69,7 +70,7 @@ export function Chart({ title, points }: ChartProps) {
             ]}
             empty="No calls."
           />
-        </div>
+        </section>
       </details>
     </figure>
   );

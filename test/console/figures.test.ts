@@ -1,10 +1,9 @@
-// What the overview says about now, and tables for spreadsheets.
+// What the overview says about now.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { DecisionEntry, EventEntry, SeriesPoint } from "../../console/answers.ts";
 import { bucketsAsked } from "../../console/buckets.ts";
-import { csvOf } from "../../console/csv.ts";
 import { eachMinute, latencyOf, suddenDenials, troubles } from "../../console/figures.ts";
 import { withTimes } from "../../console/format.ts";
 
@@ -100,18 +99,5 @@ describe("texts", () => {
   it("have instants as times of day", () => {
     const text = withTimes("at 2026-11-30T16:58:11.099Z (id)", Date.parse("2026-11-30T17:00:00Z"));
     assert.match(text, /^at \d\d:\d\d:11 \(id\)$/);
-  });
-
-  it("of a table run no formula in a spreadsheet", () => {
-    assert.equal(
-      csvOf(
-        ["a", "b"],
-        [
-          ["x,y", '"'],
-          ["=1+1", "-2"],
-        ],
-      ),
-      'a,b\r\n"x,y",""""\r\n\'=1+1,\'-2\r\n',
-    );
   });
 });
