@@ -98,8 +98,19 @@ const layers: Record<string, Layer> = {
     ],
   },
   log: {
-    files: /^src\/log\//,
+    files: /^src\/log\/(?!sqlite)/,
     may: [KERNEL, STORE, CLOCK, /^src\/limiter\.ts$/, /^src\/log\//],
+  },
+  "log in a file": {
+    files: /^src\/log\/sqlite/,
+    may: [
+      KERNEL,
+      STORE,
+      CLOCK,
+      /^src\/stores\/sqlite\/(errors|layout)\.ts$/,
+      /^src\/log\//,
+      /^node:(sqlite|worker_threads)$/,
+    ],
   },
   "session ids": { files: /^src\/session-id(\.ts$|\/)/, may: [KERNEL, CLOCK, /^src\/session-id\//] },
   "tool rate limiter": { files: /^src\/tool-rate-limiter\.ts$/, may: [KERNEL, STORE, CLOCK, /^src\/limiter\.ts$/] },

@@ -7,8 +7,8 @@ import { type BuildOptions, type BuildResult, build, type Plugin } from "esbuild
 import { pure } from "./pure.ts";
 import { MANIFEST, ROOT, SUBPATHS } from "./subpaths.ts";
 
-/** The program of the command, which is no subpath. */
-const PROGRAM = { "cli/main": "src/cli/main.ts" };
+/** Programs that are no subpaths: the command, and threads. */
+const PROGRAMS = { "cli/main": "src/cli/main.ts", "log/sqlite/worker": "src/log/sqlite/worker.ts" };
 
 const REQUIRED_BUILTIN = new RegExp(`^(node:)?(${builtinModules.join("|")})$`);
 
@@ -64,5 +64,5 @@ export function bundlePackage(outdir: string): Promise<BuildResult<typeof OPTION
   const entries = SUBPATHS.map(([, { "tollgate-source": source, default: built }]) => {
     return [built.replace(/^\.\/dist\/|\.js$/g, ""), source] as const;
   });
-  return build({ ...OPTIONS, outdir, entryPoints: { ...Object.fromEntries(entries), ...PROGRAM } });
+  return build({ ...OPTIONS, outdir, entryPoints: { ...Object.fromEntries(entries), ...PROGRAMS } });
 }

@@ -1,19 +1,16 @@
 // The file: whether it is ours, its tables, and the statements that a transaction needs.
 
 import { DatabaseSync } from "node:sqlite";
-import { StoreError } from "../../store/error.ts";
+import { ensureLayout } from "./layout.ts";
 
-/** Marks a file as Tollgate's: "toll" in ASCII, in SQLite's `application_id`. */
-const APPLICATION_ID = 0x746f6c6c;
-const SCHEMA_VERSION = 1;
 const SCHEMA = `
   CREATE TABLE buckets (key TEXT PRIMARY KEY, value TEXT NOT NULL, expires_at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   -- The last key that was looked at for expiry, by any process.
   CREATE TABLE hand (key TEXT NOT NULL) STRICT;
   INSERT INTO hand VALUES ('');
-  PRAGMA application_id = ${APPLICATION_ID};
-  PRAGMA user_version = ${SCHEMA_VERSION};
 `;
+/** Its mark is "toll" in ASCII. */
+const LAYOUT = { applicationId: 0x746f6c6c, version: 1, schema: SCHEMA };
 const READ = `
   SELECT json_group_array(json_array(buckets.key, buckets.value, expires_at_ms)) AS rows
   FROM json_each(?) AS wanted CROSS JOIN buckets ON buckets.key = wanted.value
@@ -31,12 +28,7 @@ export type OpenFile = ReturnType<typeof openFile>;
 export function openFile(path: string, durability: "process" | "power") {
   const database = new DatabaseSync(path, { timeout: 0 });
   try {
-    if (!isOurs(database, path)) {
-      database.exec("BEGIN IMMEDIATE");
-      // Another process may have made it since.
-      if (!isOurs(database, path)) database.exec(SCHEMA);
-      database.exec("COMMIT");
-    }
+    ensureLayout(database, path, LAYOUT);
     database.exec("PRAGMA journal_mode = WAL");
     // In WAL mode, NORMAL writes without fsync: the operating system keeps it when a process dies.
     database.exec(`PRAGMA synchronous = ${durability === "power" ? "FULL" : "NORMAL"}`);
@@ -59,18 +51,4 @@ export function openFile(path: string, durability: "process" | "power") {
     database.close();
     throw error;
   }
-}
-
-/** Whether the file holds Tollgate's tables: `false` when it is empty. */
-function isOurs(database: DatabaseSync, path: string): boolean {
-  const applicationId = database.prepare("PRAGMA application_id").get()?.application_id;
-  const version = database.prepare("PRAGMA user_version").get()?.user_version;
-  if (applicationId === APPLICATION_ID) {
-    if (version === SCHEMA_VERSION) return true;
-    const message = `${path} has layout ${version}; this version of Tollgate reads layout ${SCHEMA_VERSION}`;
-    throw new StoreError("schema-version", message, { transient: false });
-  }
-  const tables = database.prepare("SELECT count(*) AS count FROM sqlite_master").get()?.count;
-  if (tables === 0 && applicationId === 0 && version === 0) return false;
-  throw new StoreError("foreign-database", `${path} is another program's database`, { transient: false });
 }
