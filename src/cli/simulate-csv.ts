@@ -1,6 +1,6 @@
 // The calls of a simulation in CSV, a line each.
 
-import type { Decision } from "../kernel/decision.ts";
+import type { Judgement } from "../kernel/answer.ts";
 import type { TracedCall } from "../simulate/traced-call.ts";
 import { type Cell, csvLine } from "./csv.ts";
 
@@ -15,7 +15,7 @@ export class CallLines {
     this.#lines = [csvLine(["line", "session", "turn", "tool", "call_of_session", "allowed", "denied_by", ...second])];
   }
 
-  add({ line, call }: TracedCall, nthOfSession: number, decisions: readonly Decision[]): void {
+  add({ line, call }: TracedCall, nthOfSession: number, decisions: readonly Judgement[]): void {
     const said = [call.session, call.turn, call.tool].map((value) => String(value ?? ""));
     const decided = decisions.flatMap(({ allowed, deniedBy }): Cell[] => [allowed, deniedBy]);
     this.#lines.push(csvLine([line, ...said, nthOfSession, ...decided]));

@@ -2,7 +2,7 @@
 // virtual time.
 
 import { Command } from "commander";
-import type { Decision } from "../kernel/decision.ts";
+import type { Judgement } from "../kernel/answer.ts";
 import { formatDuration, MAX_DURATION_MS, parseDuration } from "../kernel/duration.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
@@ -96,8 +96,8 @@ async function play(
   const tallies = policies.map((policy) => new Tally(policy));
   const comparing = new Comparing();
   const progress = createProgress(calls.length);
-  const add = (traced: TracedCall, decisions: readonly Decision[]) => {
-    const [nth = 0] = tallies.map((tally, i) => tally.add(traced, decisions[i] as Decision));
+  const add = (traced: TracedCall, decisions: readonly Judgement[]) => {
+    const [nth = 0] = tallies.map((tally, i) => tally.add(traced, decisions[i] as Judgement));
     const [first, second] = decisions;
     if (first !== undefined && second !== undefined) comparing.add(traced, nth, first, second);
     lines?.add(traced, nth, decisions);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
 import { resolveCharges } from "../../test/charges.ts";
-import { decisionOf } from "./answer.ts";
+import { decisionOf, judgementOf } from "./answer.ts";
 import { stepOf } from "./charge.ts";
 import { decide } from "./decide.ts";
 import type { CompiledPolicy } from "./limit.ts";
@@ -26,7 +26,11 @@ function run(policy: CompiledPolicy, mode: StoreRequest["mode"], cost: Record<st
   const { reply, next } = decide(request, states, nowMs);
   for (const [i, { bucket }] of request.steps.entries()) if (next !== null) buckets.set(bucket, next[i]);
   assert.ok(reply);
-  return decisionOf(charges, reply);
+  const decision = decisionOf(charges, reply);
+  // The same without texts.
+  const { allowed, deniedBy, verdicts } = decision;
+  assert.deepEqual(judgementOf(charges, reply), { allowed, deniedBy, verdicts });
+  return decision;
 }
 
 const lengths = fc.integer({ min: 1, max: 90 }).map((ms) => `${ms}ms`);

@@ -28,6 +28,17 @@ export function decisionOf(charges: readonly Priced[], reply: StoreReply): Decis
   return allowedOf(verdicts, reply, isNoticed ? noticeOf(charges, verdicts, reply) : null);
 }
 
+/** A decision without its texts, which take longer than all of the rest. */
+export type Judgement = Pick<Allowed, Judged> | Pick<Denied, Judged>;
+type Judged = "allowed" | "deniedBy" | "verdicts";
+
+export function judgementOf(charges: readonly Priced[], reply: StoreReply): Judgement {
+  const verdicts = charges.map((charge, i) => verdictOf(charge, stepAt(reply, i), reply.allowed));
+  if (verdicts.every(({ allowed }) => allowed)) return { allowed: true, deniedBy: null, verdicts };
+  const { binding } = bindingOf(charges, verdicts, reply);
+  return { allowed: false, deniedBy: (verdicts[binding] as Verdict).limit, verdicts };
+}
+
 function allowedOf(verdicts: readonly Verdict[], reply: StoreReply, notice: string | null): Allowed {
   return {
     allowed: true,
@@ -108,8 +119,12 @@ function remainingOf({ quota, capacity }: Allotment, { used, granted = 0 }: Step
   return Math.max(0, Math.min(capacity - used + granted, Number.MAX_SAFE_INTEGER));
 }
 
-/** The denial by the limit that binds, in words. */
-function deniedOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply): Denied {
+/** The limit that binds a denial, and what its text has to know of the others. */
+interface Binding extends Pick<AboutLimit, "isOpen" | "isClosed" | "isFinal"> {
+  readonly binding: number;
+}
+
+function bindingOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply): Binding {
   // Unlike a notice, a denial is about the limits that deny alone.
   let binding = -1;
   let isOpen = true;
@@ -125,9 +140,15 @@ function deniedOf(charges: readonly Priced[], verdicts: readonly Verdict[], repl
     isFinal ||= isSpent;
     if (binding < 0 || waitsLonger(verdicts, reply, i, binding)) binding = i;
   }
+  return { binding, isOpen, isClosed, isFinal };
+}
+
+/** The denial by the limit that binds, in words. */
+function deniedOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply): Denied {
+  const { binding, ...state } = bindingOf(charges, verdicts, reply);
   const verdict = verdicts[binding] as CountedVerdict;
   const step = stepAt(reply, binding);
-  const about = aboutOf(charges[binding] as Priced, verdict, step, { isOpen, isClosed, isFinal });
+  const about = aboutOf(charges[binding] as Priced, verdict, step, state);
   return {
     allowed: false,
     verdicts,

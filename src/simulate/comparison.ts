@@ -1,6 +1,6 @@
 // Where two policies decide differently.
 
-import type { Decision } from "../kernel/decision.ts";
+import type { Judgement } from "../kernel/answer.ts";
 import { type Counts, count, type ShownCall, shownCall } from "./tally.ts";
 import type { TracedCall } from "./traced-call.ts";
 
@@ -46,7 +46,7 @@ export class Comparing {
   #deniedByBoth = 0;
   #allowedByBoth = 0;
 
-  add(traced: TracedCall, nthOfSession: number, first: Decision, second: Decision): void {
+  add(traced: TracedCall, nthOfSession: number, first: Judgement, second: Judgement): void {
     if (first.allowed && second.allowed) this.#allowedByBoth++;
     else if (!first.allowed && !second.allowed) this.#deniedByBoth++;
     else if (!first.allowed) this.#onlyFirst.add(traced, nthOfSession, first.deniedBy);

@@ -1,12 +1,11 @@
 // Calls that end when they begin, or whose end changes nothing. They are decided without a promise, so that millions of them take
 // seconds.
 
-import { decisionOf } from "../kernel/answer.ts";
+import { type Judgement, judgementOf } from "../kernel/answer.ts";
 import { resultDigest } from "../kernel/args.ts";
 import type { Call } from "../kernel/call.ts";
 import { type Match, resolveMatches } from "../kernel/charge.ts";
 import { takesClaims } from "../kernel/claims.ts";
-import type { Decision } from "../kernel/decision.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import type { Step, StoreReply, StoreRequest } from "../kernel/request.ts";
 import type { Clock } from "../clock.ts";
@@ -47,22 +46,22 @@ export class PlainLane {
   }
 
   /** The decision on a call; `null` for one that has to run, or whose quotas come from elsewhere. */
-  decide(call: Call, traced: TracedCall): Decision | null {
+  decide(call: Call, traced: TracedCall): Judgement | null {
     if (!this.#isEndlessTool(call.tool)) return this.#decideWithEnd(call, traced);
     const prepared = this.#cache.isOn ? this.#cache.prepare(NOTHING_BOUND, call) : null;
-    if (prepared !== null) return this.#cache.decide(prepared, this.#answer(prepared.request));
+    if (prepared !== null) return judgementOf(prepared.charges, this.#answer(prepared.request));
     const charges = this.#chargesOf(this.#matches(call), call);
-    return decisionOf(charges, this.#judge(charges, ""));
+    return judgementOf(charges, this.#judge(charges, ""));
   }
 
-  #decideWithEnd(call: Call, traced: TracedCall): Decision | null {
+  #decideWithEnd(call: Call, traced: TracedCall): Judgement | null {
     const matches = this.#matches(call);
     if (matches.some(takesClaims)) return null;
     const charges = this.#chargesOf(matches, call);
     const hasEnd = charges.some(({ kind }) => kind === "hold") || matches.some(({ limit }) => limit.reports !== null);
     if (hasEnd && traced.durationMs > 0) return null;
     const hold = String(this.#holds++);
-    const decision = decisionOf(charges, this.#judge(charges, hold));
+    const decision = judgementOf(charges, this.#judge(charges, hold));
     if (decision.allowed && hasEnd) this.#end(call, { hold, matches, charges, traced });
     return decision;
   }

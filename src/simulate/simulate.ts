@@ -1,6 +1,6 @@
 // Plays calls under one policy or several, in one pass.
 
-import type { Decision } from "../kernel/decision.ts";
+import type { Judgement } from "../kernel/answer.ts";
 import { MisuseError, withFaults } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { Simulation } from "./simulation.ts";
@@ -46,12 +46,12 @@ export function timelineOf(calls: readonly TracedCall[], everyMs = 0): Timeline 
 export async function simulate(
   policies: readonly CompiledPolicy[],
   calls: readonly TracedCall[],
-  onCall: (traced: TracedCall, decisions: readonly Decision[]) => void,
+  onCall: (traced: TracedCall, decisions: readonly Judgement[]) => void,
   source = "call",
 ): Promise<void> {
   const startMs = calls[0]?.atMs ?? START_MS;
   const simulations = policies.map((policy) => new Simulation(policy, startMs));
-  const decisions = new Array<Decision>(policies.length);
+  const decisions = new Array<Judgement>(policies.length);
   try {
     for (const simulation of simulations) await simulation.load();
     for (const traced of calls) {

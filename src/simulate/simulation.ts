@@ -1,7 +1,7 @@
 // A policy on virtual time. It decides calls in the order in which they came, as a limiter would have decided them.
 
 import type { Call } from "../kernel/call.ts";
-import type { Decision } from "../kernel/decision.ts";
+import type { Judgement } from "../kernel/answer.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { type SteppedClock, steppedClock } from "../testing/fake-clock.ts";
@@ -42,14 +42,14 @@ export class Simulation {
    * @param atMs not before that of the call before
    * @throws MisuseError as `Limiter.run`
    */
-  decide(traced: TracedCall, atMs: number): Decision | Promise<Decision> {
+  decide(traced: TracedCall, atMs: number): Judgement | Promise<Judgement> {
     if (this.#general.isRunning) return this.#decideLater(traced, atMs);
     this.#clock.advance(atMs - this.#clock.nowMs());
     const call = this.#callOf(traced);
     return this.#plain.decide(call, traced) ?? this.#general.decide(call, traced);
   }
 
-  async #decideLater(traced: TracedCall, atMs: number): Promise<Decision> {
+  async #decideLater(traced: TracedCall, atMs: number): Promise<Judgement> {
     await this.#general.pass(atMs);
     const call = this.#callOf(traced);
     return this.#plain.decide(call, traced) ?? this.#general.decide(call, traced);

@@ -1,7 +1,8 @@
 // Adds up what a policy decided about a trace: how many calls were denied, by which limit and in which session, and what was spent.
 
 import { type Call, DIMENSIONS } from "../kernel/call.ts";
-import type { Decision, Verdict } from "../kernel/decision.ts";
+import type { Judgement } from "../kernel/answer.ts";
+import type { Verdict } from "../kernel/decision.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { TracedCall } from "./traced-call.ts";
 
@@ -69,7 +70,7 @@ export class Tally {
   }
 
   /** @returns the place of the call among those of its session, from 1 */
-  add(traced: TracedCall, decision: Decision): number {
+  add(traced: TracedCall, decision: Judgement): number {
     this.#calls++;
     const session = this.#sessionOf(traced.call);
     session.calls++;
@@ -116,7 +117,7 @@ export class Tally {
   }
 
   /** A call has one cost in each unit, however many limits count it. */
-  #addCosts({ allowed, verdicts }: Decision): void {
+  #addCosts({ allowed, verdicts }: Judgement): void {
     for (let i = 0; i < verdicts.length; i++) {
       const { unit, cost, mode, exceeded, limit } = verdicts[i] as Verdict;
       if (exceeded && mode !== "enforce") count(this.#exceeded, limit, 1);

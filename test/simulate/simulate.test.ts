@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { basename } from "node:path";
 import { describe, it } from "node:test";
-import type { Decision, PolicyInput } from "tollgate";
+import type { PolicyInput } from "tollgate";
+import type { Judgement } from "../../src/kernel/answer.ts";
 import { compiledPolicy } from "../../src/kernel/policy/parse.ts";
 import { Comparing } from "../../src/simulate/comparison.ts";
 import { simulate, timelineOf } from "../../src/simulate/simulate.ts";
@@ -28,8 +29,8 @@ async function compare(first: PolicyInput, second: PolicyInput, lines: readonly 
   /** Of each policy: how often each limit was the first in its order to deny. */
   const firstDenials = policies.map(({ limits }) => limits.map(() => 0));
   await simulate(policies, timelineOf(callsOf(lines)).calls, (traced, decisions) => {
-    const [nth = 0] = tallies.map((tally, i) => tally.add(traced, decisions[i] as Decision));
-    comparing.add(traced, nth, decisions[0] as Decision, decisions[1] as Decision);
+    const [nth = 0] = tallies.map((tally, i) => tally.add(traced, decisions[i] as Judgement));
+    comparing.add(traced, nth, decisions[0] as Judgement, decisions[1] as Judgement);
     for (const [i, { verdicts }] of decisions.entries()) {
       const first = verdicts.findIndex(({ allowed }) => !allowed);
       if (first !== -1) firstDenials[i]?.splice(first, 1, (firstDenials[i]?.[first] ?? 0) + 1);
