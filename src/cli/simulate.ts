@@ -1,18 +1,19 @@
 // `tollgate simulate`: what would this policy have done with these calls, and what another one? Decided in this process, in
 // virtual time.
 
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import type { Judgement } from "../kernel/answer.ts";
 import { formatDuration, MAX_DURATION_MS, parseDuration } from "../kernel/duration.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
+import { amount } from "../kernel/words.ts";
 import { readPolicyText } from "../policy-file/text.ts";
 import { type Comparison, Comparing } from "../simulate/comparison.ts";
 import { simulate, type Timeline, timelineOf } from "../simulate/simulate.ts";
 import { type SimulationResult, Tally } from "../simulate/tally.ts";
-import { parseTrace } from "../simulate/trace.ts";
+import { FORMATS } from "../simulate/readers/read.ts";
 import type { TracedCall } from "../simulate/traced-call.ts";
-import { policyIn, withPolicyOption } from "./defaults.ts";
+import { collect, policyIn, withPolicyOption } from "./defaults.ts";
 import { readInput } from "./files.ts";
 import { createProgress } from "./progress.ts";
 import { CallLines } from "./simulate-csv.ts";
@@ -20,8 +21,9 @@ import { inject, injectedText, runawayLength } from "./simulate-inject.ts";
 import { notesOn } from "./simulate-notes.ts";
 import { writeSuggestion } from "./simulate-suggest.ts";
 import { comparisonText, resultText } from "./simulate-text.ts";
+import { readTrace, type TraceOptions } from "./trace-files.ts";
 
-interface SimulateOptions {
+interface SimulateOptions extends TraceOptions {
   readonly policy: string;
   readonly against?: string;
   readonly suggest?: string;
@@ -34,11 +36,18 @@ interface SimulateOptions {
 export function simulateCommand(): Command {
   const command = new Command("simulate")
     .description("show what a policy would have done with recorded calls, and where another policy would differ")
-    .argument("<trace>", "a file with one call a line, in JSON, as `tollgate replay` reads it");
+    .argument(
+      "<trace>",
+      "a trace as `tollgate replay` reads it; spans in OTLP's JSON; session files of Claude Code, or their folder; traces of OpenAI Agents",
+    );
   return withPolicyOption(command)
     .option("--against <file>", "a second policy: show which calls only one of the two denies")
     .option("--suggest <file>", "write a policy that fits the trace into this file, and simulate that")
     .option("--inject <what>", "runaway, or runaway=CALLS: also show what agents that run away could do")
+    .addOption(
+      new Option("--format <format>", "the format of the trace, which is recognised otherwise").choices(FORMATS),
+    )
+    .option("--map <dimension=attribute>", "where spans have it, such as user=app.user; may be repeated", collect)
     .option("--every <duration>", "for a trace without times: how far apart its calls are, such as 1s")
     .option("--json", "print one JSON object on stdout, and nothing else there")
     .option("--csv", "print one line for each call on stdout, in CSV, and nothing else there")
@@ -52,7 +61,7 @@ async function run(file: string, options: SimulateOptions, command: Command): Pr
     throw invalidOption("--policy and --suggest", "one of them; --against compares with another policy", "both");
   }
   const length = options.inject === undefined ? null : runawayLength(options.inject);
-  const timeline = timelineIn(file, options.every);
+  const timeline = timelineIn(file, options);
   const suggested = suggest === undefined ? null : await writeSuggestion(timeline.calls, file, suggest);
   const policy = suggest ?? options.policy;
   const policies = [policyIn(policy)];
@@ -75,12 +84,17 @@ async function run(file: string, options: SimulateOptions, command: Command): Pr
   console.log(parts.join("\n\n"));
 }
 
-function timelineIn(file: string, every: string | undefined): Timeline {
+function timelineIn(file: string, options: SimulateOptions): Timeline {
+  const { every } = options;
   const everyMs = every === undefined ? undefined : parseDuration(every);
   if (everyMs === null) {
     throw invalidOption("--every", `a duration such as 1s, at most ${formatDuration(MAX_DURATION_MS)}`, every);
   }
-  const calls = parseTrace(readInput(file), file);
+  const { calls, format, skipped } = readTrace(file, options);
+  if (format !== "trace") {
+    const rest = skipped === 0 ? "" : `; ${amount(skipped, "lines")} of other kinds left out`;
+    console.error(`Read ${amount(calls.length, "calls")} in the format ${format}${rest}.`);
+  }
   if (everyMs !== undefined && calls.some(({ atMs }) => atMs !== null)) {
     throw invalidOption("--every", "a trace without times", `one whose lines have \`at\``);
   }
