@@ -94,14 +94,14 @@ function aboutIn(attributes: Fields, own: AttributeMap): About {
 /** Attributes by name: OTLP has a list of keys and typed values. */
 function attributesIn(list: unknown): Fields {
   const entries = listIn(list).filter(isFields);
-  return Object.fromEntries(entries.map(({ key, value }) => [String(key), valueOf(value)]));
+  return Object.fromEntries(entries.map(({ key, value }) => [String(key), attributeValue(value)]));
 }
 
-function valueOf(value: unknown): unknown {
+function attributeValue(value: unknown): unknown {
   if (!isFields(value)) return undefined;
   if (value.stringValue !== undefined) return value.stringValue;
   if (value.intValue !== undefined) return Number(value.intValue);
-  if (isFields(value.arrayValue)) return listIn(value.arrayValue.values).map(valueOf);
+  if (isFields(value.arrayValue)) return listIn(value.arrayValue.values).map(attributeValue);
   if (isFields(value.kvlistValue)) return attributesIn(value.kvlistValue.values);
   return value.doubleValue ?? value.boolValue;
 }

@@ -79,5 +79,5 @@ function lineage(span: Span, byId: ReadonlyMap<string, Span>): readonly Span[] {
 
 /** What the nearest span says of each dimension. */
 function nearest(spans: readonly Span[]): About {
-  return spans.reduceRight((sum, { about }) => ({ ...sum, ...about }), {});
+  return Object.assign({}, ...spans.map(({ about }) => about).reverse());
 }
