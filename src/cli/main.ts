@@ -7,15 +7,20 @@ import { demoCommand } from "./demo.ts";
 import { doctorCommand } from "./doctor.ts";
 import { checkVariables, withSources } from "./environment.ts";
 import { EXIT, EXIT_MEANINGS, exitCodeOf, messageOf } from "./exit.ts";
+import { explainCommand } from "./explain.ts";
 import { grantCommand } from "./grant.ts";
 import { keysCommand } from "./keys.ts";
+import { nearCommand } from "./near.ts";
 import { policyCommand } from "./policy.ts";
 import { replayCommand } from "./replay.ts";
 import { resetCommand } from "./reset.ts";
 import { revokeCommand } from "./revoke.ts";
 import { serveCommand } from "./serve.ts";
+import { sessionsCommand } from "./sessions.ts";
 import { simulateCommand } from "./simulate.ts";
+import { tailCommand } from "./tail.ts";
 import { testCommand } from "./test.ts";
+import { topCommand } from "./top.ts";
 import { usageCommand } from "./usage.ts";
 import { serveWorker } from "./worker.ts";
 
@@ -45,6 +50,11 @@ const commands = [
   checkCommand,
   testCommand,
   policyCommand,
+  tailCommand,
+  explainCommand,
+  topCommand,
+  nearCommand,
+  sessionsCommand,
   usageCommand,
   resetCommand,
   grantCommand,

@@ -17,7 +17,8 @@ import { keyFile } from "../service/key-file.ts";
 import { LOG_LEVELS, type Logger, type LogLevel } from "../service/logger.ts";
 import type { Listening, ListenOptions } from "../service/node.ts";
 import { addressError } from "./address.ts";
-import { servedParts } from "./serve-parts.ts";
+import { type ServedLog, servedLog, servedParts } from "./serve-parts.ts";
+import { DEFAULT_LOG, LOG_URLS } from "./log-url.ts";
 import { collect, policyLabel, wholeNumber, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
 import { checkAppendable, inFile, readInput, readTls } from "./files.ts";
 import { withPrefixOption } from "./input.ts";
@@ -38,6 +39,9 @@ interface ServeOptions extends EnvoyServeOptions {
   readonly logLevel: LogLevel;
   readonly set?: readonly string[];
   readonly console: boolean;
+  readonly log: string;
+  /** Whether nothing says which log. */
+  readonly isDefaultLog?: boolean;
 }
 
 /** What runs: the service, where it listens, and what it closes at its end. */
@@ -76,13 +80,17 @@ export function serveCommand(): Command {
   const logLevel = withEnvironment("--log-level <level>", "`debug` logs each request", "LOG_LEVEL");
   command
     .addOption(logLevel.choices(LOG_LEVELS).default("info"))
+    .addOption(
+      withEnvironment("--log <url>", `where decisions are kept: ${LOG_URLS}, or none`, "LOG").default(DEFAULT_LOG),
+    )
     .option("--no-console", "do not serve the console at /console")
     .option("--set <name=number>", `a bound; may be repeated: ${BOUND_NAMES.join(", ")}`, collect)
     .action(serve);
   return withEnvoyOptions(command);
 }
 
-async function serve(options: ServeOptions): Promise<void> {
+async function serve(given: ServeOptions, command: Command): Promise<void> {
+  const options = { ...given, isDefaultLog: command.getOptionValueSource("log") === "default" };
   // Servers are imported only here: no other command waits for that.
   const { createLogger } = await import("../service/pino-logger.ts");
   const logger = createLogger(options.logLevel);
@@ -122,10 +130,12 @@ async function start(options: ServeOptions, logger: Logger): Promise<Running> {
   const keys = options.keys === undefined ? false : keyFile(options.keys, { onError });
   const { store, close: closeStore } = await openLastingStore(options.store);
   let envoy: EnvoyListening | null = null;
+  let decisions: ServedLog | null = null;
   try {
     const { prefix } = options;
+    decisions = await servedLog(options.log, options.isDefaultLog === true, logger);
     const failover = failoverOf(options);
-    const parts = await servedParts(options);
+    const parts = await servedParts(decisions, options.console);
     const service = inFile(options.policy, "invalid-policy", () =>
       createService({
         policy,
@@ -138,6 +148,7 @@ async function start(options: ServeOptions, logger: Logger): Promise<Running> {
         bounds,
         audit,
         metrics: prometheusMetrics(),
+        log: decisions ?? undefined,
         parts,
       }),
     );
@@ -150,6 +161,7 @@ async function start(options: ServeOptions, logger: Logger): Promise<Running> {
     return { service, listener, envoy, drainMs: listening.drainMs, closeStore };
   } catch (error) {
     await envoy?.service.close({ graceMs: 0 });
+    await decisions?.close(0);
     await closeStore();
     throw error;
   }
@@ -175,10 +187,17 @@ function printStart(options: ServeOptions, url: string, envoy: EnvoyListening | 
     `  policy ${policyLabel(policy)}`,
     `  state  ${storeLabel(store)}`,
     `  keys   ${keys ?? "none: any process on this machine may send requests"}`,
+    `  log    ${logLabel(options)}`,
     ...(options.console ? [`  web    ${url}/console/`] : []),
     ...(envoy === null ? [] : [`  envoy  ${envoy.address}, by ${envoyMap}`]),
   ];
   console.log(lines.join("\n"));
+}
+
+/** A file is of this machine: other instances of a shared store have logs of their own. */
+function logLabel({ log, store }: ServeOptions): string {
+  const isAlone = log.startsWith("sqlite:") && !/^(?:memory:|sqlite:)/.test(store);
+  return isAlone ? `${log}: what this instance decides, and not the others` : log;
 }
 
 /** The first signal that asks to end; the second one ends the process at once. */

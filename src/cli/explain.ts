@@ -1,0 +1,77 @@
+// `tollgate explain`: why was a call allowed or denied?
+
+import { Command } from "commander";
+import { systemClock } from "../clock.ts";
+import { invalidOption } from "../kernel/errors.ts";
+import type { Explanation } from "../log/explain.ts";
+import { coloured } from "./colour.ts";
+import { timeText } from "./entry-text.ts";
+import { CommandError } from "./exit.ts";
+import { type LogOptions, withLog, withLogOptions } from "./log-options.ts";
+import type { LogSource } from "./log-source.ts";
+
+interface ExplainOptions extends LogOptions {
+  readonly session?: string;
+  readonly user?: string;
+  readonly last?: boolean;
+}
+
+export function explainCommand(): Command {
+  const command = new Command("explain")
+    .description("say why a call was denied: by which rule, how it stood, when it opens, and what helps")
+    .argument("[id]", "the id of a decision, as `tail` shows it");
+  return withLogOptions(command, "text")
+    .option("--session <id>", "the last denied call of this session; without one its last call")
+    .option("--user <id>", "the same of a user")
+    .option("--last", "the last denied call, of all or of the session or user")
+    .action(run);
+}
+
+async function run(id: string | undefined, options: ExplainOptions, command: Command): Promise<void> {
+  const { session, user, last } = options;
+  if (id === undefined && session === undefined && user === undefined && last !== true) {
+    throw invalidOption("id", "the id of a decision, or --session, --user or --last", undefined);
+  }
+  const explanation = await withLog(options, command, async (source) => {
+    const found = id ?? (await lastOf(source, options));
+    const explained = await source.explain(found);
+    if (explained !== null) return explained;
+    throw new CommandError(
+      `The log has no decision with the id ${found}. \`tollgate tail\` shows ids; the oldest entries are removed.`,
+    );
+  });
+  console.log(options.json === true ? JSON.stringify(explanation) : explanationText(explanation));
+}
+
+async function lastOf(source: LogSource, { session, user }: ExplainOptions): Promise<string> {
+  const query = {
+    kind: "decision",
+    pageSize: 1,
+    ...(session === undefined ? {} : { session }),
+    ...(user === undefined ? {} : { user }),
+  } as const;
+  const [denied] = (await source.decisions({ ...query, allowed: false })).items;
+  const [found] = denied === undefined ? (await source.decisions(query)).items : [denied];
+  if (found !== undefined) return found.id;
+  const whose =
+    session === undefined ? (user === undefined ? "" : ` of the user ${user}`) : ` of the session ${session}`;
+  throw new CommandError(`The log has no call${whose}. \`tollgate sessions\` lists those that called.`);
+}
+
+/** An explanation with a heading before each part. */
+export function explanationText({ entry, what, rule, stood, opens, helps }: Explanation): string {
+  const nowMs = systemClock.nowMs();
+  const here = (text: string) =>
+    text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (instant) => timeText(Date.parse(instant), nowMs));
+  const parts: [heading: string, lines: readonly string[]][] = [
+    ["Rule", rule === null ? [] : [rule]],
+    [entry.allowed ? "Limits" : "Stood", stood],
+    ["Opens", opens === null ? [] : [opens]],
+    ["Helps", helps.flatMap(({ text, command }) => (command === null ? [text] : [text, `  ${command}`]))],
+  ];
+  const lines = parts.flatMap(([heading, texts]) =>
+    texts.map((text, i) => `${(i === 0 ? `${heading}:` : "").padEnd(8)}${here(text)}`),
+  );
+  const [outcome = "", ...rest] = here(what).split(":");
+  return [`${coloured(entry.allowed ? "green" : "red", outcome)}:${rest.join(":")}`, ...lines].join("\n");
+}

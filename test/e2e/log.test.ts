@@ -1,0 +1,208 @@
+// The commands that read a decision log, as a user sees them.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { memoryLog } from "tollgate/log";
+import { logPart } from "../../src/service-log/log.ts";
+import { keysOf, served } from "../service/served.ts";
+import { temporaryFolder } from "../temporary.ts";
+import { start, tollgate, until } from "./tollgate.ts";
+
+const POLICY = `
+version: 1
+limits:
+  - { name: tool-per-turn, per: [session, turn, tool], onMissing: skip, quota: 3 }
+  - { name: money, per: [user], onMissing: skip, unit: usd_micros, quota: $5.00 }
+`;
+const TIME = /\d\d:\d\d:\d\d/g;
+
+const folder = temporaryFolder();
+const log = memoryLog({ flushMs: 10 });
+const { url, post } = await served({ policy: POLICY, log, parts: [logPart(log)] });
+const call = (more: object) => post("/v1/consume", { call: { tool: "search", session: "s1", turn: "t1", ...more } });
+for (let i = 0; i < 4; i++) await call({});
+await call({ tool: "book", session: "s2", user: "u1", cost: { usd_micros: 4_500_000 } });
+await log.flush();
+
+const run = async (...args: string[]) => {
+  const { status, stdout, stderr } = await tollgate([...args, "--url", url], folder);
+  assert.deepEqual([status, stderr], [0, ""], args.join(" "));
+  return stdout;
+};
+/** A table without the lengths of its columns. */
+const words = (text: string) =>
+  text
+    .trim()
+    .split("\n")
+    .map((line) => line.trim().replace(/ {2,}/g, " | "));
+
+describe("tail", () => {
+  it("shows the last entries, the newest last", async () => {
+    const lines = words((await run("tail", "--no-follow")).replace(TIME, "T").replace(/\b01\w{24}\b/g, "ID"));
+    assert.equal(lines[0], "T | log.started | ID");
+    assert.equal(lines[1], "T | allowed | search | session=s1 turn=t1 | tool-per-turn 1 of 3 calls | ID");
+    assert.equal(
+      lines[4],
+      "T | denied | search | session=s1 turn=t1 | tool-per-turn 3 of 3 calls; not by waiting | ID",
+    );
+    assert.match(lines[5] ?? "", /book \| .*user=u1.* \| money \$4\.50 of \$5\.00 \| ID$/);
+  });
+
+  it("filters, and prints JSON", async () => {
+    const lines = (await run("tail", "--no-follow", "--denied", "--json")).trim().split("\n");
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line).allowed),
+      [false],
+    );
+    assert.equal(await run("tail", "--no-follow", "--lines", "0"), "");
+    assert.equal((await run("tail", "--no-follow", "--session", "s2")).trim().split("\n").length, 1);
+  });
+
+  it("goes on with what comes", async () => {
+    const { child, ran } = start(["tail", "--lines", "0", "--json", "--url", url], folder);
+    let output = "";
+    child.stdout?.on("data", (text) => {
+      output += text;
+    });
+    let calls = 0;
+    await until(() => {
+      void call({ session: "s3", turn: `t${calls++}` });
+      return output.includes('"session":"s3"');
+    });
+    child.kill("SIGTERM");
+    await ran;
+  });
+});
+
+describe("explain", () => {
+  it("says why the last call of a session was denied", async () => {
+    const lines = (await run("explain", "--session", "s1", "--last")).replace(TIME, "T").trim().split("\n");
+    assert.match(lines[0] ?? "", /^Denied: the call search of session s1, turn t1, at T \(01\w{24}, policy \w{8}\)\.$/);
+    assert.deepEqual(lines.slice(1), [
+      "Rule:   tool-per-turn: Limit reached: 3 calls per session, turn and tool.",
+      "Stood:  3 of 3 calls used, and the call needs 1 call. In this session by the calls at T, T and T.",
+      ...lines.slice(3, 4),
+      "Helps:  Grant 1 call to this bucket:",
+      "          tollgate grant --limit tool-per-turn --session s1 --turn t1 --tool search --units 1 --duration 1h",
+      "        A quota of 4 instead of 3 in tool-per-turn would have allowed it.",
+    ]);
+    assert.match(
+      lines[3] ?? "",
+      /^Opens: {2}Not by waiting\. The next turn starts from zero; its bucket is empty again at /,
+    );
+  });
+
+  it("has a command that helps: then the call passes", async () => {
+    const { helps } = JSON.parse(await run("explain", "--last", "--json"));
+    const [command = ""] = helps.flatMap((each: { command: string | null }) => each.command ?? []);
+    await run(...command.split(" ").slice(1));
+    assert.equal((await call({})).json.allowed, true);
+  });
+
+  it("says what was left of an allowed call", async () => {
+    const text = await run("explain", "--user", "u1");
+    assert.match(text, /^Allowed: the call book /);
+    assert.match(text, /\nLimits: tool-per-turn: 0 of 3 calls used before, and the call took 1 call\.\n {8}money: /);
+  });
+
+  it("says what to do where there is no such call", async () => {
+    const refused = async (...args: string[]) => {
+      const { status, stderr } = await tollgate(["explain", ...args, "--url", url], folder);
+      assert.equal(status, 2);
+      return stderr;
+    };
+    assert.match(await refused("01NONE"), /The log has no decision with the id 01NONE\. `tollgate tail` shows ids/);
+    assert.match(
+      await refused("--session", "none"),
+      /The log has no call of the session none\. `tollgate sessions` lists/,
+    );
+    assert.match(await refused(), /id: expected the id of a decision, or --session, --user or --last, got nothing/);
+  });
+});
+
+describe("tables", () => {
+  it("show what makes most calls", async () => {
+    const lines = words(await run("top", "--by", "user"));
+    assert.deepEqual(lines, ["user | calls | denied | share denied", "u1 | 1 | 0 | 0 %"]);
+    assert.equal((await run("top", "--by", "user", "--csv")).trim(), "user,calls,denied,share denied\nu1,1,0,0");
+    const [first] = JSON.parse(await run("top", "--json"));
+    assert.deepEqual([first.value, first.error], ["search", 0]);
+    assert.equal(await run("top", "--by", "tenant"), "No calls in the last 1h.\n");
+  });
+
+  it("show what is nearly full", async () => {
+    const lines = words(await run("near"));
+    assert.equal(lines[0], "limit | whose | used | full | whole again in");
+    assert.ok(
+      lines.some((line) => /^money \| user=u1 \| \$4\.50 of \$5\.00 \| 90 % \| /.test(line)),
+      lines.join("\n"),
+    );
+    assert.match(await run("near", "--csv"), /^limit,whose,used,capacity,unit,whole_again_ms\n/);
+  });
+
+  it("show sessions", async () => {
+    const lines = words((await run("sessions", "--prefix", "s2")).replace(TIME, "T"));
+    assert.deepEqual(lines, [
+      "session | tenant | user | first call | last call | calls | denied | last denied by",
+      "s2 | - | u1 | T | T | 1 | 0 | -",
+    ]);
+    assert.equal(await run("sessions", "--prefix", "x"), "No session begins with x.\n");
+  });
+});
+
+describe("options", () => {
+  const wrong: readonly [args: string[], text: RegExp][] = [
+    [["top", "--by", "color"], /Allowed choices are session, user, tool, tenant, limit/],
+    [["top", "--last", "soon"], /--last: expected a duration such as 15m, 1h or 7d, got "soon"/],
+    [["top", "--json", "--csv"], /--json and --csv: expected one of them, got "both"/],
+    [["near", "--over", "0.5"], /--over: expected a number from 0\.8 to 1, got "0\.5"/],
+    [["tail", "--lines", "501"], /--lines: expected a whole number from 0 to 500, got 501/],
+    [["tail", "--denied", "--allowed"], /'--denied' cannot be used with option '--allowed'/],
+  ];
+  for (const [args, text] of wrong) {
+    it(`are refused: ${args.join(" ")}`, async () => {
+      const { status, stderr } = await tollgate([...args, "--url", url], folder);
+      assert.equal(status, 2);
+      assert.match(stderr, text);
+    });
+  }
+
+  it("name a log that is there", async () => {
+    const { status, stderr } = await tollgate(["top"], folder);
+    assert.equal(status, 2);
+    assert.match(
+      stderr,
+      /--log: expected a decision log that exists: .* got "sqlite:tollgate-log\.db", and there is no /,
+    );
+    const other = await tollgate(["top", "--log", "mysql://a"], folder);
+    assert.match(other.stderr, /--log: expected sqlite:PATH, got "mysql:\/\/a"/);
+    const tenant = await tollgate(["top", "--as-tenant", "acme"], folder);
+    assert.match(tenant.stderr, /--as-tenant: expected --url beside it: a service knows tenants, got "acme"/);
+  });
+
+  it("name a service that answers, and has a log", async () => {
+    const gone = await tollgate(["top", "--url", "http://127.0.0.1:9"], folder);
+    assert.equal(gone.status, 3);
+    assert.match(gone.stderr, /the service does not answer: /);
+    const none = await served({ parts: [logPart(null)] });
+    const { status, stderr } = await tollgate(["top", "--url", none.url], folder);
+    assert.deepEqual([status, stderr], [2, "tollgate: The service keeps no decision log.\n"]);
+  });
+
+  it("take a key from the environment, and see what its tenants see", async () => {
+    const { keys, texts } = keysOf({
+      acme: { scopes: ["read", "decide"], tenants: ["acme"] },
+      root: { scopes: ["read"] },
+    });
+    const own = memoryLog({ flushMs: 10 });
+    const bound = await served({ policy: POLICY, keys, log: own, parts: [logPart(own)] });
+    await bound.post("/v1/consume", { call: { tool: "a", session: "s1", turn: "t" } }, { key: texts.acme });
+    await own.flush();
+    const asked = (key: string | undefined, ...args: string[]) =>
+      tollgate(["sessions", "--csv", "--url", bound.url, ...args], folder, { TOLLGATE_API_KEY: key ?? "" });
+    assert.match((await asked(texts.acme)).stdout, /\ns1,acme,/);
+    assert.match((await asked(texts.root)).stdout, /\nacme\/s1,acme,/);
+    assert.match((await asked(texts.root, "--as-tenant", "acme")).stdout, /\ns1,acme,/);
+    assert.equal((await asked("tg_wrong")).status, 2);
+  });
+});
