@@ -52,3 +52,21 @@ export interface Readiness {
   readonly reason: string | null;
   readonly awayMs: number | null;
 }
+
+export interface PolicyAnswer {
+  readonly version: string;
+  readonly source: string;
+}
+
+export interface Finding {
+  readonly level: "error" | "warning";
+  readonly path: string;
+  readonly line: number | null;
+  readonly message: string;
+  readonly hint: string | null;
+}
+
+export interface PolicyChecked {
+  readonly findings: readonly Finding[];
+  readonly version: string | null;
+}

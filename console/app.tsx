@@ -10,6 +10,7 @@ import { Audit } from "./pages/audit.tsx";
 import { Decisions } from "./pages/decisions.tsx";
 import { Limits } from "./pages/limits.tsx";
 import { Overview } from "./pages/overview.tsx";
+import { Policy } from "./pages/policy.tsx";
 import { Who } from "./pages/who.tsx";
 import { Note } from "./parts/note.tsx";
 import { route } from "./route.ts";
@@ -30,6 +31,7 @@ const VIEWS: Readonly<Partial<Record<Page, Shown>>> = {
   limits: { title: "Limits", View: Limits },
   who: { title: "Who", View: Who },
   decisions: { title: "Decisions", View: Decisions },
+  policy: { title: "Policy", View: Policy },
   audit: { title: "Audit", View: Audit },
 };
 
@@ -57,6 +59,9 @@ export function App() {
   );
 }
 
+/** Pages that keys of tenants cannot use. */
+const FOR_ALL_TENANTS: ReadonlySet<Page> = new Set(["policy"]);
+
 function SignedIn({ me }: PageProps) {
   const { page } = route.value;
   const heading = useRef<HTMLHeadingElement>(null);
@@ -79,7 +84,7 @@ function SignedIn({ me }: PageProps) {
           Tollgate
         </a>
         <nav aria-label="Pages">
-          {PAGES.map(
+          {PAGES.filter((each) => me.tenants === null || !FOR_ALL_TENANTS.has(each)).map(
             (each) =>
               VIEWS[each] && <Link key={each} page={each} title={VIEWS[each].title} isCurrent={each === page} />,
           )}

@@ -1,10 +1,11 @@
 // The routes of a decision log, and all routes of `tollgate serve`, for what is generated from them. There is no log: nothing is asked.
 
 import { meRoute } from "../src/service-log/me.ts";
+import { POLICY_CHECK } from "../src/service-log/policy-check.ts";
 import { logRoutes } from "../src/service-log/routes.ts";
 import type { Route } from "../src/service/route.ts";
 import { ROUTES } from "../src/service/routes.ts";
 
-export const LOG_ROUTES: readonly Route[] = [meRoute(null), ...logRoutes(null)];
+export const LOG_ROUTES: readonly Route[] = [meRoute(null), ...logRoutes(null), POLICY_CHECK];
 
 export const ALL_ROUTES: readonly Route[] = [...ROUTES, ...LOG_ROUTES];

@@ -157,6 +157,7 @@ const layers: Record<string, Layer> = {
       CLOCK,
       VERSION,
       /^src\/log\/(entry|explain|storage)\.ts$/,
+      /^src\/policy-file\/text\.ts$/,
       /^src\/service\/(auth|context|parts|problems|route|tenants)\.ts$/,
       /^src\/service-log\/(?!.*-node\.ts$)/,
       /^valibot$/,

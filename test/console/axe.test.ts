@@ -7,7 +7,16 @@ import { describe, it } from "node:test";
 import { opened, SKIP, servedConsole, texts } from "./browser.ts";
 
 const AXE = readFileSync(fileURLToPath(import.meta.resolve("axe-core")), "utf8");
-const PAGES = ["overview", "limits", "who", "who?session=s1", "decisions", "decisions?outcome=denied", "audit"];
+const PAGES = [
+  "overview",
+  "limits",
+  "who",
+  "who?session=s1",
+  "decisions",
+  "decisions?outcome=denied",
+  "policy",
+  "audit",
+];
 
 interface Found {
   readonly violations: readonly {

@@ -65,6 +65,25 @@ describe("the console", { skip: SKIP }, async () => {
     await dialog.getByText("0 of 3 calls").waitFor();
   });
 
+  it("shows at which line a policy is wrong", async () => {
+    const { page, faults, goTo } = await opened(url, texts.reader);
+    await goTo("#/policy");
+    await page.getByText("The policy is fine.").waitFor();
+    const editor = page.getByLabel("Policy", { exact: true });
+    await editor.fill((await editor.inputValue()).replace("quota: 50", "quota: lots"));
+    await page.getByRole("alert").getByText("A service would refuse this policy").waitFor();
+    await page.getByRole("button", { name: "line 5" }).click();
+    const marked = await page.evaluate<string>(
+      "[...document.querySelectorAll('.editor li.error')].map((each) => each.textContent).join()",
+    );
+    assert.equal(marked, "5");
+    assert.match(await page.evaluate<string>("getSelection().toString()"), /calls-per-session.*quota: lots/);
+    assert.match(await page.getByText("+  - { name: calls-per-session").innerText(), /quota: lots/);
+    await page.getByRole("button", { name: "Undo all" }).click();
+    await page.getByText("The policy is fine.").waitFor();
+    assert.deepEqual(faults, []);
+  });
+
   it("offers no change to a key that may only read", async () => {
     const { page, goTo } = await opened(url, texts.reader);
     await goTo("#/who?session=live-1");

@@ -83,7 +83,7 @@ describe("a key of a tenant", () => {
   });
 
   it("sees nothing of others, whatever it asks", async () => {
-    const paths = LOG_ROUTES.map(({ path }) => path);
+    const paths = LOG_ROUTES.filter(({ method }) => method === "GET").map(({ path }) => path);
     const names = [
       "kind",
       "allowed",
