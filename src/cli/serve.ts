@@ -50,6 +50,7 @@ interface Running {
   readonly listener: Listening;
   readonly envoy: EnvoyListening | null;
   readonly drainMs: number | undefined;
+  readonly hasLog: boolean;
   closeStore(): Promise<void>;
 }
 
@@ -94,12 +95,12 @@ async function serve(given: ServeOptions, command: Command): Promise<void> {
   // Servers are imported only here: no other command waits for that.
   const { createLogger } = await import("../service/pino-logger.ts");
   const logger = createLogger(options.logLevel);
-  const { service, listener, envoy, drainMs, closeStore } = await start(options, logger);
+  const { service, listener, envoy, drainMs, hasLog, closeStore } = await start(options, logger);
   // A file that cannot be used is an event of the limiter, and so in the log.
   const watch = watchedFile(options.policy, { onError: () => {} }, () => reload(service, options.policy));
   // A program that reads the first line may end this process at once.
   const ending = nextSignal();
-  printStart(options, listener.url, envoy);
+  printStart({ ...options, log: hasLog ? options.log : "none" }, listener.url, envoy);
   // An unreachable store is logged, even if no request needs it.
   inBackground(CONNECTS_MS, () => service.fetch(new Request(`${listener.url}/readyz`)));
   const signal = await ending;
@@ -158,7 +159,7 @@ async function start(options: ServeOptions, logger: Logger): Promise<Running> {
     const listener = await listen(service, { ...listening, drainMs, ...where, tls }).catch((error) => {
       throw addressError(error, { ...where, hostOption: "--host", portOption: "--port" }) ?? error;
     });
-    return { service, listener, envoy, drainMs: listening.drainMs, closeStore };
+    return { service, listener, envoy, drainMs: listening.drainMs, hasLog: decisions !== null, closeStore };
   } catch (error) {
     await envoy?.service.close({ graceMs: 0 });
     await decisions?.close(0);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -84,6 +84,48 @@ describe("tollgate serve", () => {
     assert.equal((await consume(again.url, { tool: "x", session: "s", turn: 1 })).json.verdicts[0].remaining, 18);
     again.kill("SIGINT");
     assert.equal((await again.ended).code, 0);
+  });
+
+  it("keeps a decision log, which commands read while it runs and afterwards", async () => {
+    const folder = temporaryFolder();
+    const { url, output, kill, ended } = await serve(folder, "--store", "memory:");
+    assert.match(output(), /log {4}sqlite:tollgate-log\.db\n {2}web {4}http:\S+\/console\//);
+    await consume(url, { tool: "x", session: "s1", turn: 1 });
+    const rows = async () => (await tollgate(["sessions", "--csv"], folder)).stdout;
+    for (let tries = 0; tries < 100 && !(await rows()).includes("\ns1,"); tries++) await sleep(50);
+    assert.match(await rows(), /\ns1,,,.*,1,0,\n$/);
+    const { status, stdout } = await tollgate(["explain", "--session", "s1"], folder);
+    assert.deepEqual([status, /^Allowed: the call x of session s1/.test(stdout)], [0, true]);
+    const page = await fetch(`${url}/console`);
+    assert.match(await page.text(), /<title>Tollgate<\/title>/);
+    kill("SIGTERM");
+    assert.deepEqual(await ended, { code: 0, signal: null });
+    assert.match(await rows(), /\ns1,/);
+  });
+
+  it("keeps no log with --log none or where the default cannot be written, and refuses a log that was named and cannot", async () => {
+    const none = await serve(temporaryFolder(), "--store", "memory:", "--log", "none", "--no-console");
+    assert.match(none.output(), /log {4}none\n$/);
+    assert.equal((await fetch(`${none.url}/v1/decisions`)).status, 501);
+    assert.equal((await fetch(`${none.url}/console/`)).status, 404);
+    none.kill("SIGKILL");
+    const folder = temporaryFolder();
+    // A folder cannot be opened as a file, not even by root.
+    mkdirSync(join(folder, "tollgate-log.db"));
+    const without = await serve(folder, "--store", "memory:");
+    assert.match(without.output(), /log {4}none\n/);
+    assert.match(
+      without.log(),
+      /"problem":"tollgate-log\.db: [^"]+","msg":"there is no decision log: sqlite:tollgate-log\.db cannot be opened/,
+    );
+    without.kill("SIGKILL");
+    const named = await tollgate(
+      ["serve", "--store", "memory:", "--port", "0", "--log", "sqlite:tollgate-log.db"],
+      folder,
+    );
+    assert.deepEqual([named.status, named.stdout], [3, ""]);
+    const unknown = await tollgate(["serve", "--store", "memory:", "--port", "0", "--log", "mysql:"], folder);
+    assert.match(unknown.stderr, /--log: expected none, memory: or sqlite:PATH, got "mysql:"/);
   });
 
   it("follows its policy file, and ignores an invalid one", async () => {
