@@ -1,21 +1,20 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
-import type { ReplayAnswer, ReplaySettings } from "../../src/cli/replay-job.ts";
+import type { ReplayAnswer, ReplayCall, ReplaySettings } from "../../src/cli/replay-job.ts";
 import type { WorkerFault } from "../../src/cli/worker.ts";
 import { Worker, WorkerError } from "../../src/cli/worker-pool.ts";
 import { isAlive, until } from "./tollgate.ts";
 
-type Task = { tool: string; session: string };
-const task: Task = { tool: "x", session: "s" };
+const task: ReplayCall = { call: { tool: "x", session: "s" }, hasFailed: false, result: undefined };
 const settings: ReplaySettings = {
   policy: "version: 1\nlimits: [{ name: a, per: [session], quota: 9 }]",
   store: "memory:",
   prefix: "test",
 };
 
-const workers: Worker<Task, ReplayAnswer>[] = [];
+const workers: Worker<ReplayCall, ReplayAnswer>[] = [];
 const startWorker = (changes: Partial<ReplaySettings> = {}) => {
-  const worker = new Worker<Task, ReplayAnswer>("replay", { ...settings, ...changes });
+  const worker = new Worker<ReplayCall, ReplayAnswer>("replay", { ...settings, ...changes });
   workers.push(worker);
   return worker;
 };
