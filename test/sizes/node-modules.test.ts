@@ -6,7 +6,7 @@ import { bundlePackage } from "../../scripts/package/bundle.ts";
 import { SUBPATHS } from "../../scripts/package/subpaths.ts";
 
 /** Subpaths for Node alone, whose pages say so. */
-const FOR_NODE = /^\.\/(journal|service\/.*|stores\/sqlite|testing)$/;
+const FOR_NODE = /^\.\/(journal|log\/sqlite|service\/(envoy|node)|stores\/sqlite|testing)$/;
 
 describe("a subpath", async () => {
   const { outputs } = (await bundlePackage("dist")).metafile;
