@@ -98,8 +98,12 @@ const layers: Record<string, Layer> = {
     ],
   },
   log: {
-    files: /^src\/log\/(?!sqlite)/,
+    files: /^src\/log\/(?!sqlite|postgres|redis)/,
     may: [KERNEL, STORE, CLOCK, /^src\/limiter\.ts$/, /^src\/log\//],
+  },
+  "log in Postgres": {
+    files: /^src\/log\/postgres/,
+    may: [KERNEL, STORE, CLOCK, /^src\/stores\/postgres\/(client|database|errors|schema)\.ts$/, /^src\/log\//],
   },
   "log in a file": {
     files: /^src\/log\/sqlite/,

@@ -21,17 +21,17 @@ export function startOf({ isTimed }: LimiterContext, { maxWaitMs = 0 }: WaitOpti
 }
 
 /** Passes on a decision, and returns it: with a log, it has the id of its entry. */
-export function passOn(context: LimiterContext, { startedMs, verb, ...decided }: Decided): Decision {
+export function passOn(context: LimiterContext, { verb, call, decision: made, via, startedMs }: Decided): Decision {
   const { log } = context;
-  let { decision } = decided;
+  let decision = made;
   if (log !== null && verb !== "peek") {
     const durationMs = startedMs === null ? null : Math.round(monotonicClock.nowMs() - startedMs);
     notify("log", () => {
       // A copy: the deny cache repeats a denial as the same object.
-      decision = { ...decision, id: log.decided({ ...decided, verb, durationMs }) };
+      decision = { ...decision, id: log.decided({ verb, call, decision, via, durationMs }) };
     });
   }
-  emitDecision(context, verb, decided.call, decision);
+  emitDecision(context, verb, call, decision);
   return decision;
 }
 

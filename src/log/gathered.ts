@@ -6,6 +6,7 @@ import { MinuteCounts, type PairCount } from "./minutes.ts";
 import { NearBuckets } from "./near.ts";
 import { SessionSums } from "./sessions.ts";
 import type { LogBatch, PolicySource } from "./storage.ts";
+import type { Whose } from "./text.ts";
 import { TopCounts } from "./tops.ts";
 
 /** Most entries of a batch. */
@@ -44,11 +45,11 @@ export class Gathered {
   }
 
   /** Counts a decision, whether or not its entry is kept. */
-  count(decided: LoggedCall): PairCount {
+  count(decided: LoggedCall, whose: Whose): PairCount {
     this.#hasCounts = true;
-    this.#tops.add(decided);
-    this.#sessions.add(decided);
-    return this.#minutes.add(decided);
+    this.#tops.add(decided, whose);
+    this.#sessions.add(decided, whose);
+    return this.#minutes.add(decided, whose);
   }
 
   /** @param pair where it is counted */

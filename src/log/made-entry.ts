@@ -6,7 +6,7 @@ import type { Verdict } from "../kernel/decision.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { LoggedCall, LimiterEvent } from "../limiter.ts";
 import type { DecisionEntry, EventEntry, LoggedVerdict } from "./entry.ts";
-import { textOf } from "./text.ts";
+import { storable, textOf } from "./text.ts";
 
 /** Most characters of arguments that are hashed, names of fields included, and most values. */
 const MAX_ARGS = 65_536;
@@ -112,7 +112,7 @@ export function eventEntry(origin: Origin, event: LimiterEvent, atMs: number): E
     dimensions: Object.fromEntries(Object.entries(whose).map(([name, value]) => [name, textOf(value)])),
     data: Object.fromEntries(data.map(([name, value]) => [name, plainOf(value)])),
     actor: null,
-    reason: typeof reason === "string" ? reason.slice(0, MAX_DATA_TEXT) : null,
+    reason: typeof reason === "string" ? shortened(reason) : null,
   };
 }
 
@@ -126,16 +126,20 @@ interface EventFields {
   readonly dimensions?: Readonly<Record<string, unknown>>;
 }
 
+function shortened(text: string): string {
+  return storable(text.slice(0, MAX_DATA_TEXT));
+}
+
 /** A value of an event as JSON has one, with short texts. What cannot be written is left out. */
 function plainOf(value: unknown): unknown {
   if (value instanceof Error) {
     const { code } = value as { readonly code?: unknown };
-    return { code: typeof code === "string" ? code : value.name, message: value.message.slice(0, MAX_DATA_TEXT) };
+    return { code: typeof code === "string" ? code : value.name, message: shortened(value.message) };
   }
   try {
-    const text = JSON.stringify(value);
+    const text = JSON.stringify(value, (_, inner) => (typeof inner === "string" ? shortened(inner) : inner));
     if (text === undefined) return null;
-    return text.length <= 8 * MAX_DATA_TEXT ? JSON.parse(text) : text.slice(0, MAX_DATA_TEXT);
+    return text.length <= 8 * MAX_DATA_TEXT ? JSON.parse(text) : shortened(text);
   } catch {
     return null;
   }

@@ -2,7 +2,7 @@
 
 import type { LoggedCall } from "../limiter.ts";
 import type { MinuteCount } from "./storage.ts";
-import { textOf } from "./text.ts";
+import type { Whose } from "./text.ts";
 
 /** Most rows that one minute has with the names of tools, and again with those of tenants. */
 const MAX_ROWS = 5_000;
@@ -100,10 +100,10 @@ export class MinuteCounts {
   #minutes: Minute[] = [];
 
   /** @returns where it is noted whether the decision's entry is kept */
-  add({ verb, call, decision }: LoggedCall): PairCount {
+  add({ verb, decision }: LoggedCall, { tool, tenant }: Whose): PairCount {
     const { allowed, replayed, verdicts } = decision;
     const isBooked = (allowed || verb === "record") && !replayed;
-    const pair = this.#at(decision.decidedAtMs).pairOf(textOf(call.tool), textOf(call.tenant), verdicts.length);
+    const pair = this.#at(decision.decidedAtMs).pairOf(tool, tenant, verdicts.length);
     pair.all.calls++;
     if (!allowed) pair.all.denied++;
     let isExceeded = false;

@@ -12,7 +12,7 @@ import { isNear } from "./near.ts";
 import type { WriteSettings } from "./options.ts";
 import { PerSecond, Sample } from "./sample.ts";
 import type { LogStorage } from "./storage.ts";
-import { textOf } from "./text.ts";
+import { whoseOf } from "./text.ts";
 import { LogWriter } from "./writer.ts";
 
 /** A log that keeps what it is told in a storage. */
@@ -121,13 +121,14 @@ class Recorder<Storage extends LogStorage> implements StoredLog<Storage> {
 
   #take({ id, decided, policy }: Noted): void {
     const { call, decision } = decided;
-    const pair = this.#gathered.count(decided);
+    const whose = whoseOf(call);
+    const pair = this.#gathered.count(decided, whose);
     for (const verdict of decision.verdicts) {
       if (!isNear(verdict.remaining, verdict.capacity)) continue;
       const dimensions = bucketOf(verdict.limit, call, policy);
-      this.#gathered.near.add(verdict, dimensions, textOf(call.tenant), decision.decidedAtMs);
+      this.#gathered.near.add(verdict, dimensions, whose.tenant, decision.decidedAtMs);
     }
-    const weight = this.#sample.weightOf(policy.log, textOf(call.session), id, decision.allowed);
+    const weight = this.#sample.weightOf(policy.log, whose.session, id, decision.allowed);
     if (weight === 0) return;
     const origin = { id, instance: this.#instance, policy: policy.version };
     this.#gathered.add(decisionEntry(origin, decided, weight, policy), pair);

@@ -2,7 +2,7 @@
 
 import type { LoggedCall } from "../limiter.ts";
 import type { SessionSum } from "./storage.ts";
-import { textOf } from "./text.ts";
+import type { Whose } from "./text.ts";
 
 /** Most sessions that wait to be written. What is beyond is in the entries and counts, and not in the list of sessions. */
 const MAX_SESSIONS = 8_192;
@@ -27,13 +27,11 @@ export class SessionSums {
   #byTenant = new Map<string, Map<string, Sum>>();
   #count = 0;
 
-  add({ call, decision }: LoggedCall): void {
-    const session = textOf(call.session);
+  add({ decision }: LoggedCall, { session, tenant, user }: Whose): void {
     if (session === "") return;
-    const tenant = textOf(call.tenant);
     const sum = this.#byTenant.get(tenant)?.get(session) ?? this.#enter(session, tenant, decision.decidedAtMs);
     if (sum === null) return;
-    if (call.user !== undefined) sum.user = textOf(call.user);
+    if (user !== "") sum.user = user;
     sum.lastMs = Math.max(sum.lastMs, decision.decidedAtMs);
     sum.calls++;
     if (decision.allowed) return;

@@ -3,7 +3,7 @@
 
 import type { LoggedCall } from "../limiter.ts";
 import type { MinuteTop } from "./storage.ts";
-import { textOf } from "./text.ts";
+import type { Whose } from "./text.ts";
 
 const MAX_VALUES = 10_000;
 /** Values that are written. With no more than these, all are written with each batch, else only when the minute is over. */
@@ -85,17 +85,16 @@ export class TopCounts {
   #values: readonly Values[] = [];
   #over: MinuteTop[] = [];
 
-  add({ call, decision }: LoggedCall): void {
+  add({ decision }: LoggedCall, whose: Whose): void {
     const minute = Math.floor(decision.decidedAtMs / 60_000);
     if (minute > this.#minute) {
       this.#over.push(...this.#taken());
       this.#minute = minute;
       this.#values = DIMENSIONS.map((dimension) => new Values(dimension));
     }
-    const tenant = textOf(call.tenant);
     for (let i = 0; i < DIMENSIONS.length; i++) {
-      const value = textOf(call[DIMENSIONS[i] as Dimension]);
-      if (value !== "") this.#values[i]?.add(value, tenant, decision.allowed);
+      const value = whose[DIMENSIONS[i] as Dimension];
+      if (value !== "") this.#values[i]?.add(value, whose.tenant, decision.allowed);
     }
   }
 

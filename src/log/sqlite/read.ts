@@ -2,13 +2,12 @@
 
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import type { LogEntry } from "../entry.ts";
-import { isOfTenants, matchesQuery, MAX_LOOKED_AT, positionOf, sessionCursor, sessionPlace } from "../matching.ts";
+import { isOfTenants, sessionCursor, sessionPlace } from "../matching.ts";
+import { CHUNK, type EntryRow, PageOfRows } from "../page.ts";
 import type * as log from "../storage.ts";
 import { MINUTE_MS } from "../sums.ts";
 import { hashOf } from "../text.ts";
 
-/** Rows that are read at once. */
-const CHUNK = 500;
 const MAX_POINTS = 50_000;
 
 type Row = Readonly<Record<string, unknown>>;
@@ -21,29 +20,15 @@ export class FileReader {
   }
 
   entries(query: log.EntryQuery): log.EntryPage {
-    const { cursor, after, pageSize } = query;
-    const isForward = after !== undefined;
     const last = Number(this.#all("SELECT max(position) AS last FROM entries")[0]?.last ?? 0);
-    let place = isForward ? positionOf("after", after) : cursor === undefined ? last + 1 : positionOf("cursor", cursor);
-    const items: LogEntry[] = [];
+    const page = new PageOfRows(query, last);
     const [from, parameters] = candidatesOf(query);
-    const order = isForward ? "position > ? ORDER BY position" : "position < ? ORDER BY position DESC";
-    for (let seen = 0; seen < MAX_LOOKED_AT; seen += CHUNK) {
-      const rows = this.#all(
-        `SELECT position, tenant, body FROM ${from} AND ${order} LIMIT ${CHUNK}`,
-        ...parameters,
-        place,
-      );
-      for (const { position, tenant, body } of rows) {
-        if (items.length === pageSize) return { items, nextCursor: String(place), lastPosition: String(last) };
-        place = Number(position);
-        if (!isOfTenants(String(tenant), query.tenants)) continue;
-        const entry: LogEntry = JSON.parse(String(body));
-        if (matchesQuery(entry, query)) items.push(entry);
-      }
-      if (rows.length < CHUNK) return { items, nextCursor: null, lastPosition: String(last) };
+    const order = page.isForward ? "position > ? ORDER BY position" : "position < ? ORDER BY position DESC";
+    const select = `SELECT position, tenant, body FROM ${from} AND ${order} LIMIT ${CHUNK}`;
+    for (;;) {
+      const full = page.add(this.#all(select, ...parameters, page.place) as unknown as EntryRow[]);
+      if (full !== null) return full;
     }
-    return { items, nextCursor: String(place), lastPosition: String(last) };
   }
 
   entry(id: string, tenants: log.Tenants): LogEntry | null {
