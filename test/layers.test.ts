@@ -233,6 +233,7 @@ const layers: Record<string, Layer> = {
       /^src\/limiter(\.ts$|\/)/,
       /^src\/stores\/memory\.ts$/,
       /^src\/testing\/fake-clock\.ts$/,
+      /^src\/log\/(entry|storage)\.ts$/,
       /^src\/simulate\//,
       /^valibot$/,
     ],

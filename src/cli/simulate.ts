@@ -3,13 +3,11 @@
 
 import { Command, Option } from "commander";
 import type { Judgement } from "../kernel/answer.ts";
-import { formatDuration, MAX_DURATION_MS, parseDuration } from "../kernel/duration.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import { amount } from "../kernel/words.ts";
 import { readPolicyText } from "../policy-file/text.ts";
 import { type Comparison, Comparing } from "../simulate/comparison.ts";
-import { simulate, type Timeline, timelineOf } from "../simulate/simulate.ts";
+import { simulate, type Timeline } from "../simulate/simulate.ts";
 import { type SimulationResult, Tally } from "../simulate/tally.ts";
 import { FORMATS } from "../simulate/readers/read.ts";
 import type { TracedCall } from "../simulate/traced-call.ts";
@@ -20,15 +18,14 @@ import { CallLines } from "./simulate-csv.ts";
 import { inject, injectedText, runawayLength } from "./simulate-inject.ts";
 import { notesOn } from "./simulate-notes.ts";
 import { writeSuggestion } from "./simulate-suggest.ts";
+import { type TimelineOptions, timelineAt } from "./simulate-timeline.ts";
 import { comparisonText, resultText } from "./simulate-text.ts";
-import { readTrace, type TraceOptions } from "./trace-files.ts";
 
-interface SimulateOptions extends TraceOptions {
+interface SimulateOptions extends TimelineOptions {
   readonly policy: string;
   readonly against?: string;
   readonly suggest?: string;
   readonly inject?: string;
-  readonly every?: string;
   readonly json?: boolean;
   readonly csv?: boolean;
 }
@@ -38,7 +35,7 @@ export function simulateCommand(): Command {
     .description("show what a policy would have done with recorded calls, and where another policy would differ")
     .argument(
       "<trace>",
-      "a trace as `tollgate replay` reads it; spans in OTLP's JSON; session files of Claude Code, or their folder; traces of OpenAI Agents",
+      "a trace as `tollgate replay` reads it; a decision log, as sqlite:PATH; spans in OTLP's JSON; session files of Claude Code, or their folder; traces of OpenAI Agents",
     );
   return withPolicyOption(command)
     .option("--against <file>", "a second policy: show which calls only one of the two denies")
@@ -61,7 +58,7 @@ async function run(file: string, options: SimulateOptions, command: Command): Pr
     throw invalidOption("--policy and --suggest", "one of them; --against compares with another policy", "both");
   }
   const length = options.inject === undefined ? null : runawayLength(options.inject);
-  const timeline = timelineIn(file, options);
+  const timeline = await timelineAt(file, options);
   const suggested = suggest === undefined ? null : await writeSuggestion(timeline.calls, file, suggest);
   const policy = suggest ?? options.policy;
   const policies = [policyIn(policy)];
@@ -82,23 +79,6 @@ async function run(file: string, options: SimulateOptions, command: Command): Pr
   if (suggested !== null) parts.unshift(suggested.lines.join("\n"));
   if (injected !== null) parts.push(injectedText(injected));
   console.log(parts.join("\n\n"));
-}
-
-function timelineIn(file: string, options: SimulateOptions): Timeline {
-  const { every } = options;
-  const everyMs = every === undefined ? undefined : parseDuration(every);
-  if (everyMs === null) {
-    throw invalidOption("--every", `a duration such as 1s, at most ${formatDuration(MAX_DURATION_MS)}`, every);
-  }
-  const { calls, format, skipped } = readTrace(file, options);
-  if (format !== "trace") {
-    const rest = skipped === 0 ? "" : `; ${amount(skipped, "lines")} of other kinds left out`;
-    console.error(`Read ${amount(calls.length, "calls")} in the format ${format}${rest}.`);
-  }
-  if (everyMs !== undefined && calls.some(({ atMs }) => atMs !== null)) {
-    throw invalidOption("--every", "a trace without times", `one whose lines have \`at\``);
-  }
-  return timelineOf(calls, everyMs);
 }
 
 async function play(

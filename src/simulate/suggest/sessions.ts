@@ -1,6 +1,6 @@
 // The sessions of a trace, and what is counted in each of them.
 
-import { argsText } from "../../kernel/args.ts";
+import { argsText, KnownArgs } from "../../kernel/args.ts";
 import type { TracedCall } from "../traced-call.ts";
 
 export interface TracedSession {
@@ -38,7 +38,7 @@ export function toolOf({ call }: TracedCall): string {
 
 /** The tool and its arguments. */
 export function wholeCallOf({ call }: TracedCall): string {
-  return `${call.tool} ${argsText(call.args)}`;
+  return `${call.tool} ${KnownArgs.is(call.args) ? call.args.digest : argsText(call.args)}`;
 }
 
 /** The most calls in a row that failed. */
