@@ -2,7 +2,8 @@
 
 import { amount, grouped } from "../kernel/words.ts";
 import type { Comparison, Difference } from "../simulate/comparison.ts";
-import type { Counts, ShownCall, SimulationResult } from "../simulate/tally.ts";
+import { CALL_HEADING, callRows, SESSION_HEADING, sessionRows } from "../simulate/rows.ts";
+import type { Counts, SimulationResult } from "../simulate/tally.ts";
 import { policyLabel } from "./defaults.ts";
 import { CANNOT_REACT } from "./simulate-notes.ts";
 import { formatList, formatTable } from "./table.ts";
@@ -80,24 +81,15 @@ function toolTable({ deniedTools }: SimulationResult): string {
   return formatTable(["tool", "denied"], rows.slice(0, MAX_SHOWN)) + more(rows.length, "tools");
 }
 
-function sessionTable({ deniedSessions, sessionsDenied }: SimulationResult): string {
-  const rows = deniedSessions.slice(0, MAX_SHOWN).map(({ session, calls, denied, first }) => {
-    return [session, grouped(denied), grouped(calls), ...placeOf(first)];
-  });
-  const heading = ["session", "denied", "calls", "first at call", "turn", "tool", "by limit"];
-  return formatTable(heading, rows) + more(sessionsDenied, "sessions");
+function sessionTable(result: SimulationResult): string {
+  return formatTable(SESSION_HEADING, sessionRows(result, MAX_SHOWN)) + more(result.sessionsDenied, "sessions");
 }
 
 function differenceText(title: string, { calls, deniedBy, examples }: Difference): string {
   if (calls === 0) return `${title}: no call`;
   const by = Object.entries(deniedBy).map(([limit, count]) => `${limit} ${grouped(count)}`);
-  const rows = examples.slice(0, MAX_SHOWN).map((shown) => [shown.call.session ?? "-", ...placeOf(shown)]);
-  const table = formatTable(["session", "call", "turn", "tool", "by limit"], rows);
+  const table = formatTable(CALL_HEADING, callRows(examples.slice(0, MAX_SHOWN)));
   return `${title}: ${amount(calls, "calls")} (${by.join(", ")})\n${table}${more(calls, "calls")}`;
-}
-
-function placeOf({ nthOfSession, call, limit }: ShownCall): string[] {
-  return [grouped(nthOfSession), call.turn ?? "-", call.tool ?? "-", limit];
 }
 
 function more(count: number, things: string): string {

@@ -7,6 +7,7 @@ import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { readPolicyText } from "../policy-file/text.ts";
 import { type Comparison, Comparing } from "../simulate/comparison.ts";
+import { Series } from "../simulate/report/series.ts";
 import { simulate, type Timeline } from "../simulate/simulate.ts";
 import { type SimulationResult, Tally } from "../simulate/tally.ts";
 import { FORMATS } from "../simulate/readers/read.ts";
@@ -16,6 +17,7 @@ import { readInput } from "./files.ts";
 import { createProgress } from "./progress.ts";
 import { CallLines } from "./simulate-csv.ts";
 import { inject, injectedText, runawayLength } from "./simulate-inject.ts";
+import { writeReport } from "./simulate-html.ts";
 import { notesOn } from "./simulate-notes.ts";
 import { writeSuggestion } from "./simulate-suggest.ts";
 import { type TimelineOptions, timelineAt } from "./simulate-timeline.ts";
@@ -26,6 +28,7 @@ interface SimulateOptions extends TimelineOptions {
   readonly against?: string;
   readonly suggest?: string;
   readonly inject?: string;
+  readonly html?: string;
   readonly json?: boolean;
   readonly csv?: boolean;
 }
@@ -46,6 +49,7 @@ export function simulateCommand(): Command {
     )
     .option("--map <dimension=attribute>", "where spans have it, such as user=app.user; may be repeated", collect)
     .option("--every <duration>", "for a trace without times: how far apart its calls are, such as 1s")
+    .option("--html <file>", "also write a report with charts into this file, which needs no other file")
     .option("--json", "print one JSON object on stdout, and nothing else there")
     .option("--csv", "print one line for each call on stdout, in CSV, and nothing else there")
     .action(run);
@@ -63,13 +67,19 @@ async function run(file: string, options: SimulateOptions, command: Command): Pr
   const policy = suggest ?? options.policy;
   const policies = [policyIn(policy)];
   if (against !== undefined) policies.push(readPolicyText(readInput(against, "--against"), against).policy);
-  for (const note of notesOn(policies, timeline)) console.error(note);
+  const notes = notesOn(policies, timeline);
+  for (const note of notes) console.error(note);
   const lines = csv ? new CallLines(against !== undefined) : null;
-  const { results, comparison } = await play(policies, timeline, file, lines);
-  if (lines !== null) return lines.end();
+  const { results, series, comparison } = await play(policies, timeline, file, lines);
+  lines?.end();
   const injected = length === null ? null : await inject(policies, timeline.calls, length);
+  if (options.html !== undefined) {
+    const shown = { names: [policy, against ?? ""], policies, results, series, comparison, injected };
+    writeReport(options.html, file, shown, notes);
+  }
   const [result, other] = results as [SimulationResult, SimulationResult?];
   const names = { trace: file, policy, against };
+  if (csv) return;
   if (json) {
     const compared = other === undefined ? result : { first: result, second: other, ...comparison };
     console.log(JSON.stringify({ ...names, ...compared, ...(injected === null ? {} : { injected }) }));
@@ -81,17 +91,25 @@ async function run(file: string, options: SimulateOptions, command: Command): Pr
   console.log(parts.join("\n\n"));
 }
 
+interface Played {
+  readonly results: readonly SimulationResult[];
+  readonly series: readonly Series[];
+  readonly comparison: Comparison;
+}
+
 async function play(
   policies: readonly CompiledPolicy[],
   { calls }: Timeline,
   source: string,
   lines: CallLines | null,
-): Promise<{ readonly results: readonly SimulationResult[]; readonly comparison: Comparison }> {
+): Promise<Played> {
   const tallies = policies.map((policy) => new Tally(policy));
+  const series = policies.map(() => new Series(calls.length));
   const comparing = new Comparing();
   const progress = createProgress(calls.length);
   const add = (traced: TracedCall, decisions: readonly Judgement[]) => {
     const [nth = 0] = tallies.map((tally, i) => tally.add(traced, decisions[i] as Judgement));
+    for (const [i, each] of series.entries()) each.add(traced, decisions[i] as Judgement);
     const [first, second] = decisions;
     if (first !== undefined && second !== undefined) comparing.add(traced, nth, first, second);
     lines?.add(traced, nth, decisions);
@@ -102,5 +120,5 @@ async function play(
   } finally {
     progress.end();
   }
-  return { results: tallies.map((tally) => tally.result()), comparison: comparing.result() };
+  return { results: tallies.map((tally) => tally.result()), series, comparison: comparing.result() };
 }

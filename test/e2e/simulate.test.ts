@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { temporaryFolder } from "../temporary.ts";
@@ -177,6 +177,44 @@ limits:
     const none = await tollgate(["simulate", failed, "--suggest", "none.yaml"], folder);
     assert.match(none.stderr, /failed\.jsonl: trace: expected a trace with calls of a session that succeeded/);
     assert.equal(none.status, 2);
+  });
+
+  it("writes a report in one file, in which all names are text", async () => {
+    const tool = "<script>alert(1)</script>";
+    const calls = Array.from({ length: 9 }, (_, n) => ({
+      session: "<b>s",
+      turn: 1,
+      tool,
+      args: { n },
+      cost: { usd_micros: 7e5 },
+    }));
+    const hostile = write("hostile.jsonl", lines(calls));
+    const money = write(
+      "money.yaml",
+      "version: 1\nlimits: [{ name: money, per: [session], unit: usd_micros, quota: $5 }, { name: calls, per: [session], quota: 8, mode: shadow }]\n",
+    );
+    const args = ["--policy", money, "--against", strict, "--inject", "runaway", "--html", "report.html", "--csv"];
+    const { stderr } = await run("simulate", hostile, ...args);
+    assert.match(stderr, /^Wrote report\.html\.$/m);
+    const page = readFileSync(join(folder, "report.html"), "utf8");
+    assert.match(page, /^<!doctype html>\n<html lang="en">/);
+    assert.match(page, /default-src 'none'/);
+    assert.doesNotMatch(page, /<script|<b>|https?:|url\(|@import/);
+    assert.match(page, /&#60;script&#62;alert\(1\)&#60;&#47;script&#62;|&#60;script&#62;alert\(1\)&#60;\/script&#62;/);
+    for (const text of [
+      "$4.90",
+      "calls (over, not denied)",
+      "Runaways",
+      "Denied by money.yaml alone",
+      "calls: 8 (dashed line)",
+    ]) {
+      assert.ok(page.includes(text), text);
+    }
+    // A chart is never without its figures.
+    assert.equal(
+      page.match(/<section><h2>[^<]*<\/h2>\n<div class="chart">/g)?.length,
+      page.match(/<details>/g)?.length,
+    );
   });
 
   const bad: [string, string[], RegExp][] = [
