@@ -26,7 +26,8 @@ export async function openLog(url: string, isNew: boolean): Promise<StoredLog<Lo
   if (path === undefined) throw invalidOption("--log", isNew ? `none, memory: or ${LOG_URLS}` : LOG_URLS, url);
   if (!isNew && !existsSync(path)) throw noFile(path, url);
   const { sqliteLog } = await import("../log/sqlite.ts");
-  return sqliteLog(path);
+  // The log opens its file in a thread, later.
+  return sqliteLog(resolve(path));
 }
 
 function noFile(path: string, url: string): MisuseError {

@@ -116,7 +116,7 @@ describe("tollgate serve", () => {
     assert.match(without.output(), /log {4}none\n/);
     assert.match(
       without.log(),
-      /"problem":"tollgate-log\.db: [^"]+","msg":"there is no decision log: sqlite:tollgate-log\.db cannot be opened/,
+      /"problem":"[^"]*tollgate-log\.db: [^"]+","msg":"there is no decision log: sqlite:tollgate-log\.db cannot be opened/,
     );
     without.kill("SIGKILL");
     const named = await tollgate(
@@ -216,7 +216,7 @@ describe("tollgate serve", () => {
   it("exits cleanly when it is stopped right after it listens", async () => {
     for (let round = 1; round <= 3; round++) {
       const args = [`${ROOT}bin/tollgate.js`, "serve", "--port", "0", "--store", "memory:"];
-      const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] });
+      const child = spawn(process.execPath, args, { cwd: temporaryFolder(), stdio: ["ignore", "pipe", "ignore"] });
       const ended = once(child, "exit");
       child.stdout.once("data", () => child.kill("SIGTERM"));
       assert.deepEqual(await ended, [0, null]);
