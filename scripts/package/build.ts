@@ -1,4 +1,4 @@
-// Builds dist/: tsc writes the declarations, esbuild the JavaScript and the console, and the migration files are copied beside
+// Builds dist/: tsc writes the declarations, esbuild the JavaScript and the console, and migrations and presets are copied beside
 // them. It also writes THIRD-PARTY-LICENSES.
 
 import { spawnSync } from "node:child_process";
@@ -28,4 +28,5 @@ const built = await buildConsole();
 mkdirSync("dist/console");
 for (const { name, content } of built.files) writeFileSync(`dist/console/${name}`, content);
 writeFileSync(LICENSES, licensesOf(bundle.metafile, built.metafile));
-for (const file of globSync("src/stores/postgres/*.sql")) cpSync(file, file.replace("src", "dist"));
+for (const file of globSync(["src/stores/postgres/*.sql", "src/cli/presets/*.yaml"]))
+  cpSync(file, file.replace("src", "dist"));

@@ -9,6 +9,7 @@ import { checkVariables, withSources } from "./environment.ts";
 import { EXIT, EXIT_MEANINGS, exitCodeOf, messageOf } from "./exit.ts";
 import { explainCommand } from "./explain.ts";
 import { grantCommand } from "./grant.ts";
+import { initCommand } from "./init.ts";
 import { keysCommand } from "./keys.ts";
 import { nearCommand } from "./near.ts";
 import { policyCommand } from "./policy.ts";
@@ -43,6 +44,7 @@ const program = new Command("tollgate")
 
 const commands = [
   demoCommand,
+  initCommand,
   serveCommand,
   keysCommand,
   replayCommand,
