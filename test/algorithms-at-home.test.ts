@@ -39,6 +39,7 @@ const OTHER_MEANINGS: ReadonlyMap<string, string> = new Map([
   ["src/stores/counter.ts", '"counter"'],
   ["src/metrics/table.ts", '"counter"'],
   ["src/otel/exporter.ts", '"counter"'],
+  ["src/cli/init.ts", '"budget"'],
   ["src/stores/counter.ts", '"counter"'],
 ]);
 
