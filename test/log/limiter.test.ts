@@ -227,13 +227,17 @@ describe("a limiter with a log", () => {
     assert.equal(row?.calls, 2_000);
   });
 
-  it("says what asked", async () => {
+  it("says what asked, and measures it as before", async () => {
     const log = memoryLog();
-    const limiter = createHostedLimiter({ policy: POLICY, store: memoryStore(), log });
+    let taken = 0;
+    const hooks = { decided: () => {}, took: () => taken++, happened: () => {}, reloaded: () => {} };
+    const telemetry = { observe: () => hooks };
+    const limiter = createHostedLimiter({ policy: POLICY, store: memoryStore(), log, telemetry });
     await limiter.via("http").for({ session: "s1" }).consume({ tool: "x" });
     await limiter.close();
     const { items } = await log.storage.read.entries({ ...everything, kind: "decision" });
     assert.equal((items[0] as DecisionEntry).via, "http");
+    assert.equal(taken, 1);
   });
 
   it("writes what waits when it is closed, and ends the log with the last limiter", async () => {

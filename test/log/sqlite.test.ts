@@ -33,10 +33,15 @@ describe("a log in a SQLite file", () => {
     const path = join(folder, "size.db");
     const maxBytes = 5_000_000;
     const storage = sqliteStorage(path, { maxEntries: 1_000_000, maxAgeMs: YEARS_MS, maxBytes });
+    const count = { limit: "", tool: "x", tenant: "", denied: 0, exceeded: 0, units: 0, logged: 500, dropped: 0 };
     for (let number = 1; number <= 40; number++) {
       const entries = Array.from({ length: 500 }, (_, i) => decisionOf({ n: number * 500 + i, session: `s${i}` }));
-      await storage.write(batchOf({ number, entries }));
+      const minutes = [{ ...count, minute: START_MS / 60_000 + number, calls: 500 }];
+      await storage.write(batchOf({ number, entries, minutes }));
     }
+    const span = { tenants: null, fromMs: START_MS, toMs: START_MS + 3_600_000 };
+    const [row] = await storage.read.top({ ...span, by: "tool", count: 1 });
+    assert.equal(row?.calls, 20_000, "counts outlive entries");
     const { items } = await storage.read.entries(everything);
     assert.equal(items.length, 100);
     await storage.close();

@@ -46,7 +46,8 @@ export class Retention {
         nowMs - maxAgeMs,
       );
       const many = upTo < first ? 0 : this.#run("DELETE FROM entries WHERE position <= ?", upTo);
-      if (isTooLarge) this.#removeSums();
+      // Counts are small and say most: entries go first.
+      if (isTooLarge && last - first < STEP) this.#removeSums();
       if (old + many < STEP && !isTooLarge) break;
     }
     if (nowMs - this.#tidiedMs < TIDY_MS) return;
