@@ -171,12 +171,12 @@ describe("a suggestion", () => {
       Array.from({ length: 8 }, (_, n) => ({ ok: true, args: { n }, error: n < i % 3 })),
     );
     const suggestion = suggested(calls);
-    assert.equal(quotaOf(suggestion, "failures-in-a-row"), 5);
+    assert.equal(quotaOf(suggestion, "failures-in-a-row"), 8);
     const results = await playRunaways(compiledPolicy(policyOf(suggestion)), runawaysFor(calls, 100));
     assert.deepEqual(
       results.filter(({ kind }) => kind === "retry-storm").map(({ admitted }) => admitted),
       // The session before it has taken 8 of the 12 calls of the turn.
-      [5, 4],
+      [8, 4],
     );
   });
 

@@ -19,8 +19,8 @@ const SAME_CALLS = 3;
 /** Calls of one tool beyond what sessions need, for tools that are hardly used. */
 const MORE_OF_TOOL = 2;
 /** Failures in a row are allowed so often in any case, and so many more than were seen: any call may fail. */
-const FAILURES = 5;
-const MORE_FAILURES = 3;
+const FAILURES = 8;
+const MORE_FAILURES = 4;
 /** How many excesses of the tail are added: more for what varies more from session to session. */
 const STEPS = { calls: 2, tool: 3, same: 4, errors: 4, units: 3 } as const;
 
@@ -71,7 +71,7 @@ function sameCall(sessions: readonly TracedSession[]): SuggestedLimit {
     }),
   );
   const quota = Math.max(SAME_CALLS, withHeadroom(others, STEPS.same));
-  const quotas = polled.map(([tool, counts]) => [tool, withHeadroom(spreadOf(counts), STEPS.same)] as const);
+  const quotas = polled.map(([tool, counts]) => [tool, repeatedCalls(spreadOf(counts))] as const);
   const limit: LimitInput = {
     name: "same-call-again",
     per: ["session", "tool", "args"],
@@ -87,6 +87,11 @@ function sameCall(sessions: readonly TracedSession[]): SuggestedLimit {
     );
   }
   return { limit, why };
+}
+
+/** How often a session may repeat a call of a tool that is repeated by design: one more wait than ever is no runaway. */
+function repeatedCalls(counts: Spread): number {
+  return Math.max(2 * counts.max, withHeadroom(counts, STEPS.same));
 }
 
 /** How often each session that uses a tool makes its most frequent call. */
