@@ -2,6 +2,7 @@
 // up after ten minutes. Meanwhile what follows waits in bounded memory.
 
 import { countdown, inBackground, monotonicClock, pauseAfter, sleep, systemClock, type Timer } from "../clock.ts";
+import { within } from "../deadlines.ts";
 import { digest } from "../kernel/key.ts";
 import { formatGot } from "../kernel/errors.ts";
 import { warn } from "../limiter.ts";
@@ -59,7 +60,7 @@ export class LogWriter {
   /** Writes what waits, for so many ms at most, and closes the storage. */
   async close(withinMs: number): Promise<void> {
     const leftMs = countdown(withinMs);
-    await Promise.race([this.#flushAll(leftMs), sleep(withinMs)]);
+    await within(withinMs, this.#flushAll(leftMs)).catch(() => {});
     this.#isClosed = true;
     this.#timer?.cancel();
     const { gathered, storage } = this.#settings;

@@ -93,6 +93,15 @@ describe("a log", () => {
     assert.deepEqual(warnings, ["The decision log (function) was closed, and 2 entries are lost."]);
   });
 
+  it("keeps the process alive no longer than it takes to close", async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+    const before = timers();
+    const { limiter } = limiterWith(() => {});
+    await limiter.consume({ tool: "x", session: "s1" });
+    await limiter.close();
+    assert.equal(timers(), before);
+  });
+
   it("keeps whole sessions when there are more than it may keep", async () => {
     const written: LogBatch[] = [];
     const { limiter, log } = limiterWith((batch) => written.push(batch), { maxRate: 100, maxWaiting: 100_000 });
