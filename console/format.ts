@@ -59,7 +59,7 @@ function fullness({ capacity, remaining }: LoggedVerdict): number {
 /** When a denied call may be tried again. */
 export function opensText({ allowed, retryAfterMs }: DecisionEntry): string {
   if (allowed) return "";
-  return retryAfterMs === null ? "waiting does not help" : `open after ${formatDuration(retryAfterMs)}`;
+  return retryAfterMs === null ? "not by waiting" : `open after ${formatDuration(retryAfterMs)}`;
 }
 
 /** A share as a percentage, without more digits than it deserves. */

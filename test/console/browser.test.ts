@@ -19,7 +19,7 @@ describe("the console", { skip: SKIP }, async () => {
     for (let i = 0; i < 4; i++) await call({ session: "live-1", turn: "t1", user: "ann" });
     const row = page.getByRole("row").filter({ hasText: "live-1" });
     await row.waitFor({ timeout: SEEN_MS });
-    assert.match(await row.innerText(), /denied.*search.*live-1.*tool-per-turn.*3 of 3 calls; waiting does not help/s);
+    assert.match(await row.innerText(), /denied.*search.*live-1.*tool-per-turn.*3 of 3 calls; not by waiting/s);
     await row.getByRole("link").first().click();
     const why = page.getByRole("complementary");
     await why.getByText("tool-per-turn: Limit reached: 3 calls per session, turn and tool.").first().waitFor();

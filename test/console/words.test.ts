@@ -99,7 +99,7 @@ describe("figures", () => {
     assert.equal(tightest(ENTRY)?.limit, "tool-per-turn");
     assert.equal(tightest({ ...ENTRY, allowed: true, deniedBy: null, verdicts: [MONEY] })?.limit, "money");
     assert.equal(tightest({ ...ENTRY, allowed: true, deniedBy: null, verdicts: [] }), undefined);
-    assert.equal(opensText(ENTRY), "waiting does not help");
+    assert.equal(opensText(ENTRY), "not by waiting");
     assert.equal(opensText({ ...ENTRY, retryAfterMs: 90_000 }), "open after 1 min 30 s");
   });
 
