@@ -1,24 +1,32 @@
 // A decision log as a trace.
 
-import { existsSync } from "node:fs";
-import { invalidOption } from "../kernel/errors.ts";
-import { sqliteLog } from "../log/sqlite.ts";
+import { MisuseError, withFaults } from "../kernel/errors.ts";
 import { type LogRead, readDecisionLog } from "../simulate/readers/decision-log.ts";
+import { openLog } from "./log-url.ts";
 
-const SQLITE = /^sqlite:(.+)$/;
-
+/** Whether it is the URL of a log, and not the name of a file. */
 export function isLogUrl(trace: string): boolean {
-  return SQLITE.test(trace);
+  return /^(sqlite|postgres|postgresql|rediss?):/.test(trace);
 }
 
-/** Reads the calls of the log at `sqlite:PATH`. */
+/** Reads the calls of the log at a URL. */
 export async function readLogAt(url: string): Promise<LogRead> {
-  const path = SQLITE.exec(url)?.[1] ?? "";
-  if (!existsSync(path)) throw invalidOption("trace", "a decision log that exists, as sqlite:PATH", url);
-  const log = sqliteLog(path);
+  const log = await logAt(url);
   try {
-    return await readDecisionLog(log.storage.read, { tenants: null });
+    const reader = log?.storage.read;
+    return reader === undefined
+      ? { calls: [], skipped: 0, isSample: false }
+      : await readDecisionLog(reader, { tenants: null });
   } finally {
-    await log.close();
+    await log?.close();
+  }
+}
+
+async function logAt(url: string) {
+  try {
+    return await openLog(url, false);
+  } catch (error) {
+    // Here the log is the argument.
+    throw MisuseError.isInstance(error) ? withFaults(error, (fault) => ({ ...fault, path: "trace" })) : error;
   }
 }
