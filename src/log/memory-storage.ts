@@ -4,7 +4,7 @@ import { systemClock } from "../clock.ts";
 import { randomId } from "../ids.ts";
 import type { LogEntry } from "./entry.ts";
 import * as matching from "./matching.ts";
-import { nearNameOf } from "./near.ts";
+import { nearNameOf, withBucket } from "./near.ts";
 import type { KeepSettings } from "./options.ts";
 import { withSession } from "./sessions.ts";
 import type * as log from "./storage.ts";
@@ -55,7 +55,7 @@ export class MemoryStorage implements log.ReadableStorage {
     this.#entries.push(...entries);
     for (const each of minutes) put(this.#minutes, [each.minute, each.limit, each.tool, each.tenant], each, withMinute);
     for (const each of tops) put(this.#tops, [each.minute, each.dimension, each.value, each.tenant], each, withTop);
-    for (const each of near) put(this.#near, nearNameOf(each), each, (_, last) => last);
+    for (const each of near) put(this.#near, nearNameOf(each), each, withBucket);
     for (const each of sessions) put(this.#sessions, [each.session, each.tenant], each, withSession);
     for (const { version, source } of policies) this.#policies.set(version, source);
     this.#removeOld();

@@ -29,8 +29,9 @@ export class NearBuckets {
   }
 
   /** A bucket that was changed by hand. */
-  changed({ limit, dimensions, unit, used, capacity, resetAfterMs }: BucketUsage, atMs: number): void {
-    if (capacity === null) return;
+  changed({ limit, dimensions, unit, used, granted, resetAfterMs, ...usage }: BucketUsage, atMs: number): void {
+    if (usage.capacity === null) return;
+    const capacity = usage.capacity + granted;
     const texts = Object.fromEntries(Object.entries(dimensions).map(([name, value]) => [name, textOf(value)]));
     const tenant = texts.tenant ?? "";
     this.#put({ limit, dimensions: texts, tenant, unit, used, capacity, atMs, endsAtMs: atMs + resetAfterMs });
@@ -44,8 +45,14 @@ export class NearBuckets {
 
   #put(bucket: NearBucket): void {
     const name = nearNameOf(bucket);
-    if (this.#byName.size < MAX_BUCKETS || this.#byName.has(name)) this.#byName.set(name, bucket);
+    if (this.#byName.size >= MAX_BUCKETS && !this.#byName.has(name)) return;
+    this.#byName.set(name, withBucket(this.#byName.get(name), bucket));
   }
+}
+
+/** A bucket as it stands last. A change by hand does not say whose calls it has: the tenant stays. */
+export function withBucket(known: NearBucket | undefined, last: NearBucket): NearBucket {
+  return last.tenant === "" && known !== undefined ? { ...last, tenant: known.tenant } : last;
 }
 
 /** Names a bucket in a log. */

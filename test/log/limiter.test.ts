@@ -125,6 +125,8 @@ describe("a limiter with a log", () => {
     const bucket = { limit: "calls", session: "s1" } as const;
     for (let i = 0; i < 3; i++) await limiter.consume({ tool: "x", session: "s1" });
     await limiter.grant(bucket, { id: "g1", units: 2, durationMs: 60_000 }, { reason: "demo" });
+    await log.flush();
+    assert.deepEqual(await read.near({ tenants: null, over: 0.8, nowMs: START_MS, count: 10 }), [], "3 of 5 are used");
     await limiter.reset(bucket);
     limiter.reload({ ...POLICY, onError: "refund" });
     await log.flush();

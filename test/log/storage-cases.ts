@@ -339,6 +339,8 @@ export function testStorage(name: string, open: OpenStorage, traits: StorageTrai
         [
           batchOf({ near: [nearOf("s1", 9), nearOf("s2", 10), nearOf("s3", 8)] }),
           batchOf({ number: 2, near: [nearOf("s2", 1), { ...nearOf("s4", 10), endsAtMs: START_MS + 5 }] }),
+          // A change by hand does not say the tenant.
+          batchOf({ number: 3, near: [{ ...nearOf("s3", 8), tenant: "" }] }),
         ],
         async (read) => {
           const query = { tenants: null, over: 0.8, nowMs: START_MS + 10, count: 10 };

@@ -61,11 +61,11 @@ export class TableReader implements log.LogReader {
 
   async near({ tenants, over, nowMs, count }: log.NearQuery): Promise<readonly log.NearBucket[]> {
     const rows = await this.#rows(
-      `SELECT body FROM ${this.#at}tollgate_log_near WHERE fill >= $1::float8 AND ends_at_ms > $2::bigint AND ${ofTenants(3)}
+      `SELECT tenant, body FROM ${this.#at}tollgate_log_near WHERE fill >= $1::float8 AND ends_at_ms > $2::bigint AND ${ofTenants(3)}
       ORDER BY fill DESC, at_ms DESC LIMIT $4::bigint`,
       [over, nowMs, tenantsIn(tenants), count],
     );
-    return rows.map(({ body }) => JSON.parse(String(body)));
+    return rows.map(({ tenant, body }) => ({ ...JSON.parse(String(body)), tenant: String(tenant) }));
   }
 
   async sessions({ tenants, prefix = "", pageSize, cursor }: log.SessionQuery): Promise<log.Page<log.SessionSum>> {

@@ -84,9 +84,9 @@ const addTops = (at: Prefix) =>
   ON CONFLICT (minute, dimension, value, tenant) DO UPDATE SET ${added("t", "calls", "denied", "error")}`;
 
 const putNear = (at: Prefix) =>
-  `INSERT INTO ${at}tollgate_log_near (name, fill, tenant, at_ms, ends_at_ms, body)
+  `INSERT INTO ${at}tollgate_log_near AS n (name, fill, tenant, at_ms, ends_at_ms, body)
   ${rowsOf("name text, fill float8, tenant text, at_ms bigint, ends_at_ms bigint, body text")}
-  ON CONFLICT (name) DO UPDATE SET fill = excluded.fill, at_ms = excluded.at_ms, ends_at_ms = excluded.ends_at_ms,
+  ON CONFLICT (name) DO UPDATE SET tenant = CASE excluded.tenant WHEN '' THEN n.tenant ELSE excluded.tenant END, fill = excluded.fill, at_ms = excluded.at_ms, ends_at_ms = excluded.ends_at_ms,
     body = excluded.body`;
 
 const addSessions = (at: Prefix) =>

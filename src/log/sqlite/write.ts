@@ -77,7 +77,9 @@ const STATEMENTS = {
     exceeded = exceeded + excluded.exceeded, units = units + excluded.units, logged = logged + excluded.logged,
     dropped = dropped + excluded.dropped`,
   top: `INSERT INTO tops VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET ${ADDED}, error = error + excluded.error`,
-  bucket: `INSERT OR REPLACE INTO near VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  bucket: `INSERT INTO near VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+    tenant = CASE excluded.tenant WHEN '' THEN tenant ELSE excluded.tenant END, used = excluded.used,
+    capacity = excluded.capacity, fill = excluded.fill, at_ms = excluded.at_ms, ends_at_ms = excluded.ends_at_ms`,
   session: `INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET ${ADDED},
     user = CASE excluded.user WHEN '' THEN user ELSE excluded.user END, first_ms = min(first_ms, excluded.first_ms),
     last_ms = max(last_ms, excluded.last_ms), denied_by = coalesce(excluded.denied_by, denied_by)`,
