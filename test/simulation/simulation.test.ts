@@ -1,4 +1,4 @@
-// The simulator in CI: a few thousand schedules of a fixed seed, without a violation, and each of them the same again.
+// The simulator in CI: schedules of a fixed seed, without a violation, and each of them the same again.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -14,7 +14,7 @@ import { runSchedule } from "./run.ts";
 import { readSums } from "./sum-files.ts";
 import { NONE, sumOf } from "./totals.ts";
 
-const SCHEDULES = cases(3_000, 200);
+const SCHEDULES = cases(1_500, 200);
 
 describe("the simulator", () => {
   it("knows the losses that docs/failover.md names, and no others", () => {
