@@ -1,4 +1,4 @@
-// The timeline: a page of what was, and from then on what comes, newest first. While somebody reads, new entries wait.
+// The timeline: a page of what was, and from then on what comes, newest first. While a row is being read, new entries wait.
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Decisions, LogEntry } from "./answers.ts";

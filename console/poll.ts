@@ -14,7 +14,7 @@ export interface Polled<Answer> {
 /** Longest time between two tries when the service does not answer. */
 const SLOWEST_MS = 15_000;
 
-/** @param key what is asked: another one begins anew */
+/** @param key what is asked: another key starts again */
 export function usePoll<Answer>(
   load: (signal: AbortSignal) => Promise<Answer>,
   everyMs: number,
