@@ -32,7 +32,7 @@ export function closeOnce(
   }
 }
 
-/** Ends waiting calls and closes the store. New calls are rejected already. */
+/** Ends waiting calls, and closes the store and the log. New calls are rejected already. */
 export async function closeLimiter(context: LimiterContext, withinMs: number): Promise<void> {
   const leftMs = countdown(withinMs);
   context.layers.unwatch?.();
@@ -40,8 +40,11 @@ export async function closeLimiter(context: LimiterContext, withinMs: number): P
   for (const endSleep of [...context.endSleeps]) endSleep(limiterClosed());
   // A rejected call frees its place in the store.
   while (context.unfinishedWaits.size > 0) await Promise.allSettled(context.unfinishedWaits);
-  // Borrowed units can only be returned to a store that answers.
-  await context.layers.recovered?.(leftMs());
-  await context.store.close(leftMs());
-  await context.log?.close(leftMs());
+  try {
+    // Borrowed units can only be returned to a store that answers.
+    await context.layers.recovered?.(leftMs());
+    await context.store.close(leftMs());
+  } finally {
+    await context.log?.close(leftMs());
+  }
 }

@@ -242,6 +242,18 @@ describe("a limiter with a log", () => {
     assert.equal(taken, 1);
   });
 
+  it("writes what waits also where its store cannot be closed", async () => {
+    const log = memoryLog();
+    const store = memoryStore();
+    const close = async () => {
+      throw new Error("the disk is full");
+    };
+    const limiter = createLimiter({ policy: POLICY, store: { ...store, apply: store.apply.bind(store), close }, log });
+    const { id = "" } = await limiter.consume({ tool: "search", session: "s1" });
+    await assert.rejects(limiter.close(), /the disk is full/);
+    assert.equal((await log.storage.read.entry(id, null))?.id, id);
+  });
+
   it("writes what waits when it is closed, and ends the log with the last limiter", async () => {
     const batches: LogBatch[] = [];
     const log = functionLog((batch) => batches.push(batch), { flushMs: 60_000 });
