@@ -162,7 +162,7 @@ async function start(options: ServeOptions, logger: Logger): Promise<Running> {
     return { service, listener, envoy, drainMs: listening.drainMs, hasLog: decisions !== null, closeStore };
   } catch (error) {
     await envoy?.service.close({ graceMs: 0 });
-    await decisions?.close(0);
+    await decisions?.close();
     await closeStore();
     throw error;
   }

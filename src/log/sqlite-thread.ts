@@ -18,7 +18,7 @@ export class LogThread {
   readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
   #worker: Worker | null = null;
   #next = 0;
-  #isClosed = false;
+  #closing: Promise<void> | null = null;
 
   constructor(settings: FileSettings) {
     this.#settings = settings;
@@ -26,10 +26,25 @@ export class LogThread {
 
   /** @throws StoreError */
   async ask(asked: Asked, ...parameters: readonly unknown[]): Promise<unknown> {
-    if (this.#isClosed) throw closedError("SQLite");
+    if (this.#closing !== null) throw closedError("SQLite");
     if (this.#waiting.size >= MAX_WAITING) {
       throw new StoreError("overloaded", `${this.#settings.path}: too many questions wait`, { transient: true });
     }
+    return this.#ask(asked, parameters);
+  }
+
+  /** Does first what was asked before. What is asked from now on is refused: its answer would let the process end too early. */
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
+  async #end(): Promise<void> {
+    if (this.#worker !== null) await this.#ask("close", []).catch(() => {});
+    await this.#worker?.terminate();
+  }
+
+  #ask(asked: Asked, parameters: readonly unknown[]): Promise<unknown> {
     const number = this.#next++;
     const waiting = Promise.withResolvers<unknown>();
     const worker = this.#worker ?? this.#start();
@@ -37,14 +52,6 @@ export class LogThread {
     this.#waiting.set(number, waiting);
     worker.postMessage({ number, asked, parameters } satisfies ToThread);
     return waiting.promise;
-  }
-
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    // It closes the file when it has done what was asked before.
-    if (this.#worker !== null) await this.ask("close").catch(() => {});
-    this.#isClosed = true;
-    await this.#worker?.terminate();
   }
 
   #start(): Worker {

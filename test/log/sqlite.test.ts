@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { text } from "node:stream/consumers";
 import { describe, it } from "node:test";
 import { createLimiter } from "tollgate";
 import { sqliteLog } from "tollgate/log/sqlite";
@@ -140,8 +141,25 @@ describe("a log in a SQLite file", () => {
     const child = spawn(process.execPath, ["--conditions=tollgate-source", "--input-type=module", "-e", script], {
       stdio: ["ignore", "pipe", "inherit"],
     });
-    const [[text], [code]] = await Promise.all([once(child.stdout, "data"), once(child, "exit")]);
-    assert.deepEqual([String(text), code], ["string\n", 0]);
+    const [[printed], [code]] = await Promise.all([once(child.stdout, "data"), once(child, "exit")]);
+    assert.deepEqual([String(printed), code], ["string\n", 0]);
+  });
+
+  it("keeps its process alive until it is closed, also while it is asked more", async () => {
+    const script = `
+      import { sqliteStorage } from ${JSON.stringify(new URL("../../src/log/sqlite.ts", import.meta.url).href)};
+      const storage = sqliteStorage(${JSON.stringify(join(folder, "closing.db"))}, { maxEntries: 1_000, maxAgeMs: 1e9, maxBytes: 1e7 });
+      await storage.salt();
+      const closed = storage.close();
+      for (let i = 0; i < 20; i++) storage.salt().catch(({ code }) => i === 0 && console.log(code));
+      await closed;
+      console.log("ends");
+    `;
+    const child = spawn(process.execPath, ["--conditions=tollgate-source", "--input-type=module", "-e", script], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const [printed, [code]] = await Promise.all([text(child.stdout), once(child, "exit")]);
+    assert.deepEqual([printed, code], ["closed\nends\n", 0]);
   });
 
   it("refuses files that are no log, and works again when the file is right", async () => {
@@ -155,9 +173,9 @@ describe("a log in a SQLite file", () => {
     await storage.close();
     await assert.rejects(storage.salt(), { code: "closed" });
     writeFileSync(join(folder, "text.db"), "no database at all ".repeat(100));
-    const text = sqliteStorage(join(folder, "text.db"), settings);
-    await assert.rejects(text.write(batchOf({})), { code: "foreign-database" });
-    await text.close();
+    const textFile = sqliteStorage(join(folder, "text.db"), settings);
+    await assert.rejects(textFile.write(batchOf({})), { code: "foreign-database" });
+    await textFile.close();
     const missing = sqliteStorage(join(folder, "no", "folder.db"), settings);
     await assert.rejects(missing.write(batchOf({})), { code: "unavailable" });
     await missing.close();
