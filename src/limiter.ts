@@ -19,12 +19,14 @@ export type { LimiterEvent } from "./limiter/events.ts";
 export type { ChangeOptions, Grant, Reset, Revoked } from "./limiter/grant.ts";
 export type { Hold, HoldOptions, Reserved, ReserveOptions, RunOptions } from "./limiter/hold.ts";
 export { isRunHold } from "./limiter/hold-id.ts";
-export { type HostedLimiter, policyOf, refusePolicy } from "./limiter/hosted.ts";
+export { type Begun, type HostedLimiter, policyOf, refusePolicy } from "./limiter/hosted.ts";
+export { keepAlive } from "./limiter/keep-alive.ts";
 export { warn } from "./limiter/listener.ts";
 export type { LimiterOptions } from "./limiter/options.ts";
 export type { QuotaQuestion, QuotaResolver } from "./limiter/quotas.ts";
 export type { Outcome } from "./limiter/report.ts";
 export { type Ran, ReaderGoneError, type RunContext, type RunFunction } from "./limiter/run.ts";
+export type { RunningCall } from "./limiter/running-call.ts";
 export type { Settlement } from "./limiter/settle.ts";
 export {
   checkTelemetry,

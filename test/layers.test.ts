@@ -184,6 +184,18 @@ const layers: Record<string, Layer> = {
       /^(@grpc\/grpc-js|@grpc\/proto-loader|valibot)$/,
     ],
   },
+  gateway: {
+    files: /^src\/gateway\//,
+    may: [
+      KERNEL,
+      STORE,
+      CLOCK,
+      /^src\/(limiter|adapters\/guard|policy-file\/yaml-text)\.ts$/,
+      /^src\/gateway\//,
+      /^node:(buffer|child_process|crypto|fs|http|https|net|os|stream|tls)$/,
+      /^valibot$/,
+    ],
+  },
   client: {
     files: /^src\/client(\.ts$|\/)/,
     // Without the service it decides as a limiter does without its store.
