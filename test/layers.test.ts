@@ -163,6 +163,9 @@ const layers: Record<string, Layer> = {
       /^src\/log\/(entry|explain|storage)\.ts$/,
       /^src\/policy-file\/text\.ts$/,
       /^src\/service\/(auth|context|parts|problems|route|tenants)\.ts$/,
+      // It is loaded with the first simulation.
+      /^src\/service-log\/simulation-node\.ts$/,
+      /^src\/simulate\/readers\/decision-log\.ts$/,
       /^src\/service-log\/(?!.*-node\.ts$)/,
       /^valibot$/,
     ],
@@ -170,7 +173,15 @@ const layers: Record<string, Layer> = {
   },
   "service of the log on Node": {
     files: /^src\/service-log\//,
-    may: [/^src\/service-log\//, /^node:/],
+    may: [
+      KERNEL,
+      CLOCK,
+      /^src\/log\/storage\.ts$/,
+      /^src\/policy-file\/text\.ts$/,
+      /^src\/simulate\/(play-log|readers\/decision-log)\.ts$/,
+      /^src\/service-log\//,
+      /^node:/,
+    ],
   },
   envoy: {
     files: /^src\/envoy\//,

@@ -8,7 +8,11 @@ import { pure } from "./pure.ts";
 import { MANIFEST, ROOT, SUBPATHS } from "./subpaths.ts";
 
 /** Programs that are no subpaths: the command, and threads. */
-const PROGRAMS = { "cli/main": "src/cli/main.ts", "log/sqlite/worker": "src/log/sqlite/worker.ts" };
+const PROGRAMS = {
+  "cli/main": "src/cli/main.ts",
+  "log/sqlite/worker": "src/log/sqlite/worker.ts",
+  "service-log/simulation-worker-node": "src/service-log/simulation-worker-node.ts",
+};
 
 const REQUIRED_BUILTIN = new RegExp(`^(node:)?(${builtinModules.join("|")})$`);
 

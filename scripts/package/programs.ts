@@ -61,7 +61,7 @@ export default {
 };
 `;
 
-/** Starts the command's service, makes a decision through it, and reads its metrics. */
+/** Starts the command's service, makes a decision through it, reads its metrics, and simulates its policy. */
 export const service = `
 import { spawn } from "node:child_process";
 const args = ["node_modules/tollgate/bin/tollgate.js", "serve", "--port", "0", "--store", "memory:"];
@@ -76,8 +76,11 @@ for await (const chunk of server.stdout.setEncoding("utf8")) {
   const answer = await fetch(url + "/v1/consume", { method: "POST", headers, body: '{"call":{"tool":"x","session":"s","turn":"t","user":"u"}}' });
   const { allowed } = await answer.json();
   const metrics = await (await fetch(url + "/metrics")).text();
+  const { source } = await (await fetch(url + "/v1/policy")).json();
+  const simulated = await fetch(url + "/v1/policy/simulate", { method: "POST", headers, body: JSON.stringify({ source }) });
   server.kill("SIGKILL");
   if (allowed !== true || !metrics.includes("tollgate_")) throw new Error("wrong answers: " + answer.status + " and " + metrics);
+  if (simulated.status !== 200) throw new Error("no simulation: " + (await simulated.text()));
   break;
 }
 `;

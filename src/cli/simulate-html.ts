@@ -9,7 +9,7 @@ import type { Series } from "../simulate/report/series.ts";
 import type { SimulationResult } from "../simulate/tally.ts";
 import { writing } from "./files.ts";
 import type { Injected } from "./simulate-inject.ts";
-import { CANNOT_REACT } from "./simulate-notes.ts";
+import { CANNOT_REACT } from "../simulate/notes.ts";
 
 interface Shown {
   /** The files of the policies. */

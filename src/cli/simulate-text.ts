@@ -5,7 +5,7 @@ import type { Comparison, Difference } from "../simulate/comparison.ts";
 import { CALL_HEADING, callRows, SESSION_HEADING, sessionRows } from "../simulate/rows.ts";
 import type { Counts, SimulationResult } from "../simulate/tally.ts";
 import { policyLabel } from "./defaults.ts";
-import { CANNOT_REACT } from "./simulate-notes.ts";
+import { CANNOT_REACT } from "../simulate/notes.ts";
 import { formatList, formatTable } from "./table.ts";
 
 /** Rows of a table of examples. */

@@ -18,7 +18,7 @@ import { createProgress } from "./progress.ts";
 import { CallLines } from "./simulate-csv.ts";
 import { inject, injectedText, runawayLength } from "./simulate-inject.ts";
 import { writeReport } from "./simulate-html.ts";
-import { notesOn } from "./simulate-notes.ts";
+import { notesOn } from "../simulate/notes.ts";
 import { writeSuggestion } from "./simulate-suggest.ts";
 import { type TimelineOptions, timelineAt } from "./simulate-timeline.ts";
 import { comparisonText, resultText } from "./simulate-text.ts";

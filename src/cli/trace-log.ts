@@ -15,7 +15,7 @@ export async function readLogAt(url: string): Promise<LogRead> {
   try {
     const reader = log?.storage.read;
     return reader === undefined
-      ? { calls: [], skipped: 0, isSample: false }
+      ? { calls: [], skipped: 0, isSample: false, standsFor: 0 }
       : await readDecisionLog(reader, { tenants: null });
   } finally {
     await log?.close();

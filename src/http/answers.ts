@@ -167,6 +167,8 @@ const faultSchema = open({
   expected: text,
   got: text,
   hint: described(v.optional(text), "What was probably meant, or what to do."),
+  line: described(v.optional(whole(1)), "Of a policy: where it stands."),
+  column: v.optional(whole(1)),
 });
 
 /** RFC 9457, with the words of a misuse. */

@@ -36,12 +36,14 @@ const OWN = {
   "too-many-in-flight": [503, "The service handles as many requests as it accepts. Try again."],
   "too-many-waiting": [503, "As many calls wait for their turn as the service accepts. Try again, or do not wait."],
   "too-many-listeners": [503, "As many clients listen to events as the service accepts. Try again later."],
+  "too-much-to-simulate": [503, "A simulation took more time or memory than it may. Ask for a shorter time."],
 } as const satisfies Readonly<Record<string, ProblemKind>>;
 
 /** A call or an option that the limiter refuses: with the code of the library's MisuseError. */
 const MISUSES = {
   "invalid-call": [400, "The call as a whole is wrong."],
   "invalid-option": [400, "A value beside the call is wrong, such as maxWaitMs."],
+  "invalid-policy": [400, "The policy of the body is wrong. `faults` has the lines."],
   "missing-dimension": [400, "A limit of the policy needs a dimension that the call does not have."],
   "invalid-dimension": [400, "The value of a dimension cannot be used."],
   "invalid-cost": [400, "A number of units is not a whole number from 0."],
@@ -65,7 +67,7 @@ const MISUSES = {
 const STORE = {
   capacity: [503, "The store holds as many buckets as it may."],
   "too-many-holds": [503, "The bucket has as many holds as it may."],
-  busy: [503, "The lock of the store was taken for longer than the deadline."],
+  busy: [503, "The lock of the store was taken for longer than the deadline, or another simulation runs."],
   overloaded: [503, "More calls wait for the store than may wait."],
   "unknown-partition": [503, "The store has no row for this partition yet."],
   "unsupported-request": [503, "The store cannot do this."],

@@ -2,25 +2,15 @@
 
 import * as v from "valibot";
 import { type Fault, MisuseError } from "../kernel/errors.ts";
-import { described, listOf, named, nonEmpty, open, closed, text, whole } from "../http/schema-parts.ts";
+import { closed, described, listOf, named, open, text, whole } from "../http/schema-parts.ts";
+import { policyText } from "../http/simulation-bodies.ts";
 import { oneOf } from "../kernel/policy/schema-parts.ts";
 import { readPolicyText } from "../policy-file/text.ts";
 import type { Asking } from "../service/context.ts";
-import { ProblemError } from "../service/problems.ts";
+import { lineOf, ProblemError } from "../service/problems.ts";
 import type { Route } from "../service/route.ts";
 
-/** Longest policy, in characters. */
-const MAX_SOURCE = 1_000_000;
-
-const sourceSchema = named(
-  "PolicySource",
-  closed({
-    source: described(
-      v.pipe(nonEmpty, v.maxLength(MAX_SOURCE, `a length of at most ${MAX_SOURCE}`)),
-      "A policy, in YAML or JSON.",
-    ),
-  }),
-);
+const sourceSchema = named("PolicySource", closed({ source: described(policyText, "A policy, in YAML or JSON.") }));
 
 const findingSchema = open({
   level: oneOf("error", "warning"),
@@ -71,7 +61,7 @@ interface Placed {
   readonly hint?: string | null;
 }
 
-function findingOf(level: Finding["level"], { path, at = "", hint = null }: Placed, message: string): Finding {
-  const [line = null, column = null] = /:(\d+):(\d+)$/.exec(at)?.slice(1).map(Number) ?? [];
+function findingOf(level: Finding["level"], { path, at, hint = null }: Placed, message: string): Finding {
+  const { line = null, column = null } = lineOf(at);
   return { level, path, line, column, message, hint };
 }

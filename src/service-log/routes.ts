@@ -91,7 +91,8 @@ function reading<const Of extends Table>(
   };
 }
 
-function noLog(storage: LogStorage | null): ProblemError {
+/** The problem of a log that is not there, or cannot be read. */
+export function noLog(storage: LogStorage | null): ProblemError {
   if (storage === null) return new ProblemError("no-log", "The service keeps no decision log.");
   return new ProblemError("no-log", `The decision log cannot be read: ${storage.name} only writes it.`);
 }

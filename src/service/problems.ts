@@ -54,12 +54,18 @@ export class ProblemError extends Error {
     super(code);
     const { faults, headers = {}, keyId = null } = more;
     this.keyId = keyId;
-    const shown = faults?.slice(0, MAX_FAULTS).map(({ at: _, ...fault }) => fault);
+    const shown = faults?.slice(0, MAX_FAULTS).map(({ at, ...fault }) => ({ ...fault, ...lineOf(at) }));
     const [status] = PROBLEMS[code];
     const found = shown === undefined ? {} : { faults: shown };
     this.problem = { type: problemType(code), title: TITLES[status], status, code, detail, ...found };
     this.headers = status === 503 ? { "retry-after": "1", ...headers } : headers;
   }
+}
+
+/** The line and column in a text that a place such as `policy:3:12` names. */
+export function lineOf(at = ""): { readonly line?: number; readonly column?: number } {
+  const [, line, column] = /:(\d+):(\d+)$/.exec(at) ?? [];
+  return line === undefined ? {} : { line: Number(line), column: Number(column) };
 }
 
 /** A request with faults; the first one is the detail. */

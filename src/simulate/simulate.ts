@@ -41,13 +41,17 @@ export function timelineOf(calls: readonly TracedCall[], everyMs = 0): Timeline 
  * @param calls in the order of their times (`timelineOf`)
  * @param onCall gets each call with the decisions, in the order of the policies; the list is used again for the next call
  * @param source what faults name as the calls' origin
- * @throws MisuseError for a call that a policy refuses, with its line
+ * @param onRefused gets the fault of each call that a policy refuses, and the call is left out
+ * @throws MisuseError for a call that a policy refuses, with its line, where there is no `onRefused`
  */
 export async function simulate(
   policies: readonly CompiledPolicy[],
   calls: readonly TracedCall[],
   onCall: (traced: TracedCall, decisions: readonly Judgement[]) => void,
   source = "call",
+  onRefused: (error: MisuseError) => void = (error) => {
+    throw error;
+  },
 ): Promise<void> {
   const startMs = calls[0]?.atMs ?? START_MS;
   const simulations = policies.map((policy) => new Simulation(policy, startMs));
@@ -63,7 +67,8 @@ export async function simulate(
         }
       } catch (error) {
         if (!MisuseError.isInstance(error)) throw error;
-        throw withFaults(error, (fault) => ({ ...fault, at: `${source}:${traced.line}` }));
+        onRefused(withFaults(error, (fault) => ({ ...fault, at: `${source}:${traced.line}` })));
+        continue;
       }
       onCall(traced, decisions);
     }
