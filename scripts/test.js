@@ -36,6 +36,13 @@ const suites = {
     flags: [...oneLinePerFile, `--test-concurrency=${cores}`],
     about: "It takes about 12 minutes on 2 cores.",
   },
+  // More of the same cases, and each command in a process of its own.
+  "--wide": {
+    files: EVERY_FILE,
+    flags: [...oneLinePerFile, `--test-concurrency=${cores}`],
+    env: { ...UNHURRIED, TOLLGATE_TEST_LENGTH: "wide" },
+    about: "It takes about 25 minutes on 2 cores.",
+  },
   "--servers": { files: ["test/servers/**/*.test.ts"], flags: ["--test-concurrency=2"] },
   // Every line of the kernel must run.
   "--coverage": {

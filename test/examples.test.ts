@@ -7,7 +7,7 @@ import { stripTypeScriptTypes } from "node:module";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
 import { BEGINS, FAILED } from "./examples-process.ts";
-import { fullRunOnly, isShort } from "./length.ts";
+import { fullRunOnly, isWide } from "./length.ts";
 import { anyRedis } from "./servers.ts";
 import { ROOT, sources } from "./sources.ts";
 
@@ -63,8 +63,8 @@ function run(cwd: string, ...args: string[]): Printed {
   return { status, stderr, lines: stdout === "" ? [] : stdout.trimEnd().split("\n") };
 }
 
-/** In a short run, examples that use only their own folder share a process, and with it the modules that are loaded. */
-const sharesProcess = (code: string) => isShort && !/node:test|process\./.test(code);
+/** Examples that use only their own folder share a process, and with it the modules that are loaded; but not in wide runs. */
+const sharesProcess = (code: string) => !isWide && !/node:test|process\./.test(code);
 
 function runTogether(folders: readonly string[]): Map<string, Printed> {
   const { stderr, lines } = run(folder, join(ROOT, "test/examples-process.ts"), ...folders);

@@ -1,4 +1,4 @@
-// Runs a command in this process, as a short run of the tests does: most of the time of a process of its own is its start.
+// Runs a command in this process: most of the time of a process of its own is its start.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Ran } from "./tollgate.ts";

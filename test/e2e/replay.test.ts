@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { parseTrace } from "../../src/simulate/trace.ts";
-import { fullRunOnly } from "../length.ts";
+import { wideRunOnly } from "../length.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { tollgate } from "./tollgate.ts";
 import { countSequentially, readTrace, realTraces, syntheticTrace } from "./traces.ts";
@@ -47,7 +47,7 @@ for (const file of traces) {
       for (const instances of [1, 3]) {
         for (const kill of [[], ["--kill-after", "20"]]) {
           const how = `${instances} instances${kill.length > 0 ? ", one killed" : ""}`;
-          const options = perTurn === 3 && (instances === 1) === (kill.length === 0) ? {} : fullRunOnly;
+          const options = perTurn === 3 && (instances === 1) === (kill.length === 0) ? {} : wideRunOnly;
           it(
             `with ${perTurn} a turn and ${perSession} a session equals a sequential count: ${how}`,
             options,

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isShort } from "../length.ts";
+import { isWide } from "../length.ts";
 import { ROOT } from "../sources.ts";
 
 export interface Ran {
@@ -13,9 +13,9 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** Runs `tollgate` with arguments, in a folder: in a process of its own, but for short runs. */
+/** Runs `tollgate` with arguments, in a folder: in this process, but in a process of its own in wide runs. */
 export async function tollgate(args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}): Promise<Ran> {
-  if (!isShort || env.NODE_OPTIONS !== undefined) return start(args, cwd, env).ran;
+  if (isWide || env.NODE_OPTIONS !== undefined) return start(args, cwd, env).ran;
   const { runHere } = await import("./here.ts");
   return runHere(args, cwd, env);
 }

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { tollgate } from "../e2e/tollgate.ts";
 import { countSequentially, readTrace, realTraces, syntheticTrace } from "../e2e/traces.ts";
-import { fullRunOnly } from "../length.ts";
+import { fullRunOnly, wideRunOnly } from "../length.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { startTemplate } from "./template.ts";
 
@@ -34,7 +34,7 @@ for (const [perTurn, perSession] of [
     for (const file of ["synthetic.jsonl", ...realTraces()]) {
       for (const instances of [1, 3]) {
         // Both numbers of instances, and both policies.
-        const options = (perTurn === 5) === (instances === 1) ? {} : fullRunOnly;
+        const options = (perTurn === 5) === (instances === 1) ? {} : wideRunOnly;
         it(`equals a sequential count of ${file}, with ${instances} instances`, options, async () => {
           const worker = await startTemplate({ policy: JSON.parse(policy) });
           const args = ["replay", file, "--policy", `${perTurn}.json`, "--url", String(worker.url)];
