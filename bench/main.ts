@@ -1,6 +1,8 @@
 // The benchmarks in one run, section after section, each in a process of its own.
 //
 // npm run bench -- [--short] [--write] [--only NAME,...]
+//
+// A short run only shows that all sections run: two at a time, and without a look at what else the machine does.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { writeFileSync } from "node:fs";
@@ -62,31 +64,38 @@ async function runAll(): Promise<Run> {
   const engines = [versions.redis, versions.postgres, `SQLite ${process.versions.sqlite}`];
   const about = circumstances("npm run bench --", engines.filter((each) => each !== null).join(", "), PACKAGES);
   const startedMs = performance.now();
-  const results: Result[] = [];
+  const results: (Result | undefined)[] = [];
   const [skipped, failed]: [Missing[], Missing[]] = [[], []];
-  for (const name of names) {
+  const runOne = async (name: string, place: number) => {
     const { section }: { readonly section: Section } = await import(`./sections/${name}.ts`);
     const { title, meaning, needs = [] } = section;
     progress(name);
     const absent = needs.find((server) => versions[server] === null);
     if (absent !== undefined) {
       skipped.push({ name, reason: `${INSTALLED[absent]} is not installed` });
-      continue;
+      return;
     }
     const measured = await measuredOrReason(name);
     if (typeof measured === "string") failed.push({ name, reason: measured });
-    else results.push({ title, meaning, ...measured });
-  }
-  return { about, seconds: (performance.now() - startedMs) / 1_000, results, skipped, failed };
+    else results[place] = { title, meaning, ...measured };
+  };
+  const waiting = names.entries();
+  const runNext = async () => {
+    for (const [place, name] of waiting) await runOne(name, place);
+  };
+  await Promise.all(Array.from({ length: short ? 2 : 1 }, runNext));
+  const seconds = (performance.now() - startedMs) / 1_000;
+  return { about, seconds, results: results.filter((each) => each !== undefined), skipped, failed };
 }
 
 /** The figures of a section and how busy the machine was, or why there are none. */
 async function measuredOrReason(name: string): Promise<(Measured & Pick<Result, "usedByOthers">) | string> {
   for (let tries = 1; ; tries++) {
-    const before = await usedByOthers();
+    const before = short ? 0 : await usedByOthers();
     try {
       const measured = await measuredInChild(name);
-      if (!short) await sleep(SECTION_ENDS_MS);
+      if (short) return { ...measured, usedByOthers: 0 };
+      await sleep(SECTION_ENDS_MS);
       const used = Math.max(before, await usedByOthers());
       if (used > QUIET) progress(`the machine is busy: other programs use ${percent(used)} of it`);
       return { ...measured, usedByOthers: used };
