@@ -13,6 +13,7 @@ import { clientsOfCluster } from "../cluster-clients.ts";
 import { startPostgres } from "../postgres.ts";
 import { play, type Tallies } from "../properties/play.ts";
 import { createTallies, renamed, rowSchedule, schedule } from "../properties/schedule.ts";
+import { cases } from "../length.ts";
 import { startCluster } from "../redis-cluster.ts";
 import { inPartition } from "../stores/store-suite.ts";
 
@@ -42,7 +43,7 @@ const pool = (await startPostgres()).pool();
 await migrate(pool);
 const clients = await clientsOfCluster(await startCluster("--cluster-node-timeout", "60000"));
 
-const count = (otherwise: number) => Number(process.env.TOLLGATE_SCHEDULES ?? otherwise);
+const count = (wide: number) => Number(process.env.TOLLGATE_SCHEDULES ?? cases(wide / 2, wide / 2, wide));
 
 const candidates: Record<string, Candidate> = {
   postgres: {
