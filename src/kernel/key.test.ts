@@ -62,6 +62,7 @@ describe("isAnswerKey", () => {
   it("recognises each kept answer, and no bucket", () => {
     assert.equal(isAnswerKey(onceKey("rate", "s1", "once", "k1")), true);
     assert.equal(isAnswerKey(onceKey("rate", "s1", "settled", "h1")), true);
+    assert.equal(isAnswerKey(onceKey("rate", "s1", "resumed", "h1/1")), true);
     assert.equal(isAnswerKey(bucketKey("rate", "session", "per-tool", [["session", "}:$once:"]])), false);
   });
 });

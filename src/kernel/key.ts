@@ -80,9 +80,9 @@ export function bucketKey(
 /**
  * The key of a kept answer, beside the buckets with the same tag. `$` begins no limit's name.
  *
- * @param of whether the answer is for an idempotency key, or for the end of a hold
+ * @param of whether the answer is for an idempotency key, for the end of a hold, or for a hold that was taken over
  */
-export function onceKey(prefix: string, tag: string, of: "once" | "settled", name: string): string {
+export function onceKey(prefix: string, tag: string, of: "once" | "settled" | "resumed", name: string): string {
   return `${prefix}:1:{${tag}}:$${of}:${keyPart(name)}`;
 }
 
@@ -94,7 +94,7 @@ export function borrowedKey(bucket: string): string {
 
 /** Whether a key is of a kept answer. */
 export function isAnswerKey(key: string): boolean {
-  return key.includes("}:$once:") || isSettledKey(key);
+  return key.includes("}:$once:") || key.includes("}:$resumed:") || isSettledKey(key);
 }
 
 /** Whether a key is of an answer that is kept for the end of a hold. */

@@ -27,6 +27,12 @@ export interface HeldCall extends HoldNames {
   readonly quotas?: ClaimedQuotas;
 }
 
+/** A hold that was made before, found by its id and its call. */
+export interface FoundHold {
+  readonly held: HeldCall;
+  readonly matches: readonly Match[];
+}
+
 /** The bucket of each limit that matches a call, with what it was asked. A limit that had no price may still get the actual usage. */
 export function bucketsOfCall(matches: readonly Match[], charges: readonly PlannedCharge[]): HeldBucket[] {
   return matches.map((match) => {

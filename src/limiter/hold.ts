@@ -107,9 +107,13 @@ function unknownHold(id: string): MisuseError {
   });
 }
 
-/** Validates options of a hold. Throws `invalid-option`. */
-export function checkHoldOptions(options: HoldOptions): void {
-  checkCallOptions(options, ["signal", "leaseMs"]);
+/**
+ * Validates options of a hold. Throws `invalid-option`.
+ *
+ * @param more names of options that the caller checks
+ */
+export function checkHoldOptions(options: HoldOptions, more: readonly string[] = []): void {
+  checkCallOptions(options, ["signal", "leaseMs", ...more]);
   checkLease(options.leaseMs);
 }
 

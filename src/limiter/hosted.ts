@@ -9,6 +9,7 @@ import type { PageRange, UsagePage } from "./buckets.ts";
 import type { Abandonable, QuotaOptions, WaitOptions } from "./call-options.ts";
 import type { Reserved, ReserveOptions } from "./hold.ts";
 import type { Outcome } from "./report.ts";
+import type { Resumed, ResumeOptions } from "./resume.ts";
 import type { RunningCall } from "./running-call.ts";
 import type { Settlement } from "./settle.ts";
 
@@ -45,6 +46,14 @@ export interface HostedLimiter extends Limiter {
   begin(call: Call, options: ForRemote<ReserveOptions>): Promise<Begun>;
   /** The second half of `run`, perhaps in another process: ends a call that `begin` began. */
   end(id: string, call: Call, ending: Ending, options?: QuotaOptions): Promise<Settlement>;
+  /**
+   * Takes over a call that `begin` began, perhaps in another process: its hold is extended, and nothing is charged. Of several
+   * callers with the same mark one takes it over.
+   *
+   * @throws MisuseError `invalid-option`, `limiter-closed`
+   * @throws StoreError when the store failed; whether the call was taken over is unknown then
+   */
+  resume(id: string, call: Call, options: ResumeOptions): Promise<Resumed>;
   /** A page of what `usage` returns. */
   usagePage(dimensions: BucketDimensions, page: PageRange, options?: QuotaOptions): Promise<UsagePage>;
   /** Emits `policy.refused`, for a policy that `reload` refused, or that could not even be read. */

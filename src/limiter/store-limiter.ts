@@ -21,20 +21,21 @@ import { type CallPlan, planCall, stepsOf } from "./call-plan.ts";
 import { chargesOfHold, consumeCharges, type Verb } from "./charge-plan.ts";
 import { type CloseOptions, closeLimiter, closeOnce } from "./close.ts";
 import type { LimiterContext } from "./context.ts";
+import { endCall } from "./end-call.ts";
 import { type ChangeOptions, checkGrant, checkGrantId, type Grant, type Reset, type Revoked } from "./grant.ts";
-import { bucketsOfCall, type HeldCall, pricesOf } from "./held-call.ts";
+import { bucketsOfCall, type FoundHold, type HeldCall } from "./held-call.ts";
 import { checkReserveOptions, type Hold, holdOf, type Reserved, type ReserveOptions, type RunOptions } from "./hold.ts";
 import { checkHoldId, holdNameOf, newHold } from "./hold-id.ts";
 import type { Begun, Ending, ForRemote, HostedLimiter } from "./hosted.ts";
 import { emitEvent } from "./listener.ts";
 import { passOn, startOf } from "./logging.ts";
 import { reloadEvent } from "./policy-change.ts";
-import { countedOutcomes, type Outcome, reportOutcome } from "./report.ts";
+import { type Outcome, reportOutcome } from "./report.ts";
+import { checkResumeOptions, resumeCall, type Resumed, type ResumeOptions } from "./resume.ts";
 import { checkRunOptions, type Ran, type RunFunction, runToEnd } from "./run.ts";
 import { runningHere } from "./running-call.ts";
-import { type Settlement, settle } from "./settle.ts";
+import type { Settlement } from "./settle.ts";
 import { notifyPolicy } from "./telemetry.ts";
-import { UsageSum } from "./usage-sum.ts";
 import { decideInTime } from "./wait.ts";
 
 export class StoreLimiter implements HostedLimiter {
@@ -143,16 +144,12 @@ export class StoreLimiter implements HostedLimiter {
 
   async end(id: string, call: Call, ending: Ending, options: QuotaOptions = {}): Promise<Settlement> {
     checkQuotaOptions(options);
-    const context = this.#context;
-    const { held, matches } = this.#findHold(id, call, options);
-    // `pricesOf` also has units that were charged at once: `unitsAtEnd` subtracts them again.
-    const sum = new UsageSum(held.policy.units, pricesOf(held), (unusable) =>
-      emitEvent(context, { type: "usage.unusable", call: held.call, holdId: id, ...unusable }),
-    );
-    sum.add(ending.usage);
-    const { outcome, hasFailed } = ending;
-    const outcomes = outcome === null ? [] : countedOutcomes(context, held.call, matches, outcome);
-    return settle(context, held, { usage: sum.end(), unnamed: hasFailed ? "onError" : "held", outcomes });
+    return endCall(this.#context, this.#findHold(id, call, options), ending);
+  }
+
+  async resume(id: string, call: Call, options: ResumeOptions): Promise<Resumed> {
+    checkResumeOptions(options);
+    return resumeCall(this.#context, this.#findHold(id, call, options), options);
   }
 
   async usage(dimensions: BucketDimensions = {}, options: QuotaOptions = {}): Promise<readonly BucketUsage[]> {
@@ -285,7 +282,7 @@ export class StoreLimiter implements HostedLimiter {
     return { decision, matches, held };
   }
 
-  #findHold(id: string, call: Call, { quotas = {} }: QuotaOptions) {
+  #findHold(id: string, call: Call, { quotas = {} }: QuotaOptions): FoundHold {
     checkHoldId(id);
     const { policy } = this;
     checkClaims(policy, quotas);
