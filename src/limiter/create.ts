@@ -8,6 +8,7 @@ import { checkedReply } from "./ask.ts";
 import { CalendarSpecs } from "./calendar-specs.ts";
 import { CallCache } from "./call-cache.ts";
 import type { LimiterContext } from "./context.ts";
+import type { LogHooks } from "./decision-log.ts";
 import type { LimiterEvent } from "./events.ts";
 import type { HostedLimiter } from "./hosted.ts";
 import { emitEvent } from "./listener.ts";
@@ -32,8 +33,9 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
   const checkPolicy = (next: CompiledPolicy) => store.checkPolicy?.(next);
   checkPolicy(policy);
   const hooks = telemetry?.observe(policy) ?? null;
-  const log = options.log?.observe(policy) ?? null;
-  const onEvent = withLoggedEvents(log, eventListener(hooks, options.onEvent));
+  let log: LogHooks | null = null;
+  const told = eventListener(hooks, options.onEvent);
+  const onEvent = options.log === undefined ? told : withLoggedEvents(() => log, told);
   const clock = store.clock ?? monotonicClock;
   const emit = (event: LimiterEvent) => emitEvent({ onEvent }, event);
   const settings: LayerSettings = {
@@ -47,6 +49,8 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
   const { giveBack = (requests) => store.apply(requests) } = layers;
   const calendar = new CalendarSpecs(systemClock.nowMs);
   calendar.load(policy);
+  // Nothing throws after it: a limiter that cannot be made would never release its log.
+  log = options.log?.observe(policy) ?? null;
   const context: LimiterContext = {
     policy,
     callCache: new CallCache(policy, prefix),

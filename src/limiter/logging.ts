@@ -35,11 +35,14 @@ export function passOn(context: LimiterContext, { verb, call, decision: made, vi
   return decision;
 }
 
-/** Passes events to the log, then to the program's listener. `undefined`: there is neither. */
-export function withLoggedEvents(log: LogHooks | null, onEvent: EventListener | undefined): EventListener | undefined {
-  if (log === null) return onEvent;
+/**
+ * Passes events to the log, then to the program's listener.
+ *
+ * @param log `null` while the limiter is being made
+ */
+export function withLoggedEvents(log: () => LogHooks | null, onEvent: EventListener | undefined): EventListener {
   return (event) => {
-    notify("log", () => log.happened(event));
+    notify("log", () => log()?.happened(event));
     return onEvent?.(event);
   };
 }

@@ -254,6 +254,20 @@ describe("a limiter with a log", () => {
     assert.equal((await log.storage.read.entry(id, null))?.id, id);
   });
 
+  it("ends the log also where another limiter could not be made with it", async () => {
+    const log = memoryLog({ flushMs: 60_000 });
+    const store = memoryStore();
+    const layers = () => {
+      throw new Error("no layers");
+    };
+    const broken = { ...store, apply: store.apply.bind(store), layers };
+    assert.throws(() => createLimiter({ policy: POLICY, store: broken, log }), /no layers/);
+    const limiter = createLimiter({ policy: POLICY, store, log });
+    const { id = "" } = await limiter.consume({ tool: "x", session: "s1" });
+    await limiter.close();
+    assert.equal((await log.storage.read.entry(id, null))?.id, id);
+  });
+
   it("writes what waits when it is closed, and ends the log with the last limiter", async () => {
     const batches: LogBatch[] = [];
     const log = functionLog((batch) => batches.push(batch), { flushMs: 60_000 });
