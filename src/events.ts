@@ -23,7 +23,10 @@ export interface EventKind<Field extends string = string> {
 const CALL = "the call";
 const HOLD_ID = "its hold";
 const USAGE = "how the bucket stands now";
-const REASON = "what was given as the reason, else `null`";
+const NOTE = {
+  reason: "what was given as the reason, else `null`",
+  actor: "who or what did it, such as `key:k1`; `null`: not known",
+};
 
 /** What `onEvent` gets. */
 export const EVENTS = {
@@ -162,8 +165,9 @@ export const EVENTS = {
       restarted: "names of limits",
       added: "names of limits",
       removed: "names of limits",
+      ...NOTE,
     },
-    stream: ["version", "restarted", "added", "removed"],
+    stream: ["version", "restarted", "added", "removed", "reason", "actor"],
     log: { level: "info", message: "another policy is in force" },
   },
   "policy.refused": {
@@ -180,18 +184,18 @@ export const EVENTS = {
   },
   "bucket.reset": {
     when: "A bucket was emptied",
-    fields: { before: "how it stood", after: USAGE, reason: REASON },
-    stream: ["before", "after", "reason"],
+    fields: { before: "how it stood", after: USAGE, ...NOTE },
+    stream: ["before", "after", "reason", "actor"],
   },
   "bucket.granted": {
     when: "Units were granted to a bucket; emitted also when the id had been granted before",
-    fields: { grant: "`id`, `units`, `durationMs`", after: USAGE, reason: REASON },
-    stream: ["grant", "after", "reason"],
+    fields: { grant: "`id`, `units`, `durationMs`", after: USAGE, ...NOTE },
+    stream: ["grant", "after", "reason", "actor"],
   },
   "bucket.revoked": {
     when: "A grant was revoked",
-    fields: { id: "of the grant", after: USAGE, reason: REASON },
-    stream: ["id", "after", "reason"],
+    fields: { id: "of the grant", after: USAGE, ...NOTE },
+    stream: ["id", "after", "reason", "actor"],
   },
 } as const satisfies { readonly [Type in LimiterEvent["type"]]: EventKind<FieldsOf<Type>> };
 

@@ -12,7 +12,14 @@ export type { ConcurrencyLimitInput, ElapsedLimitInput, StreakLimitInput } from 
 export type { CooldownLimitInput, CooldownOverrideInput, TokenBucketLimitInput } from "./kernel/policy/input.ts";
 export type { CallFor } from "./kernel/policy/typed.ts";
 export { createLimiter, type Limiter, type LimiterEvent, type LimiterOptions } from "./limiter.ts";
-export type { CallOptions, ChangeOptions, CloseOptions, FailoverOptions, WaitOptions } from "./limiter.ts";
+export type {
+  CallOptions,
+  ChangeOptions,
+  CloseOptions,
+  FailoverOptions,
+  ReloadOptions,
+  WaitOptions,
+} from "./limiter.ts";
 export type { Grant, Reset, Revoked } from "./limiter.ts";
 export type { Hold, HoldOptions, Outcome, Reserved, ReserveOptions, Settlement } from "./limiter.ts";
 export type { AddUsage, AddUsageOptions, Ran, RunContext, RunFunction, RunOptions } from "./limiter.ts";

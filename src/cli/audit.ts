@@ -2,7 +2,7 @@
 
 import { userInfo } from "node:os";
 import type { Command } from "commander";
-import type { BucketDimensions } from "../kernel/call.ts";
+import type { ChangeOptions as Noted, NamedBucket } from "../limiter.ts";
 import { type Act, type Audit, audited } from "../service/audit.ts";
 import { auditFile, lineOf } from "../service/audit-file.ts";
 import { withAdvice } from "../service/tenants.ts";
@@ -10,6 +10,7 @@ import { withEnvironment } from "./defaults.ts";
 import { writing } from "./files.ts";
 import { type Buckets, adviseTenant } from "./as-tenant.ts";
 import { type BucketOptions, dimensionsOf, withLimiter } from "./input.ts";
+import { LOG_URLS } from "./log-url.ts";
 
 export interface AuditOptions {
   readonly audit?: string;
@@ -30,7 +31,9 @@ export function withAuditOption(command: Command): Command {
 }
 
 export function withChangeOptions(command: Command): Command {
-  return withAuditOption(command).requiredOption("--limit <name>", "the limit's name");
+  return withAuditOption(command)
+    .requiredOption("--limit <name>", "the limit's name")
+    .addOption(withEnvironment("--log <url>", `write the change to this decision log, too: ${LOG_URLS}`, "LOG"));
 }
 
 /** Where acts of the command line are written. */
@@ -54,18 +57,22 @@ export function cliActor(): string {
 export function changeBucket<Result>(
   options: ChangeOptions,
   about: Pick<Act, "act" | "units" | "durationMs" | "grantId">,
-  change: (limiter: Buckets, bucket: BucketDimensions & { readonly limit: string }) => Promise<Result>,
+  change: (limiter: Buckets, bucket: NamedBucket, note: Noted) => Promise<Result>,
 ): Promise<Result> {
-  const { limit, asTenant, reason = null } = options;
+  const { limit, asTenant, reason } = options;
   const whole = dimensionsOf(options);
   adviseTenant(options, whole);
   const { args: _, ...named } = whole;
   const dimensions = asTenant === undefined ? named : { ...named, tenant: asTenant };
   const bucket = { ...whole, limit };
   if (options.url !== undefined && options.audit === undefined)
-    return withLimiter(options, (limiter) => change(limiter, bucket));
-  const act: Act = { ...about, reason, actor: cliActor(), keyId: null, limit, dimensions };
-  return withLimiter(options, (limiter) => audited(cliAudit(options.audit), act, () => change(limiter, bucket))).catch(
+    return withLimiter(options, (limiter) => change(limiter, bucket, { reason }));
+  const actor = cliActor();
+  // A service says itself who it is: the key.
+  const note = options.url === undefined ? { reason, actor } : { reason };
+  const act: Act = { ...about, reason: reason ?? null, actor, keyId: null, limit, dimensions };
+  const audit = cliAudit(options.audit);
+  return withLimiter(options, (limiter) => audited(audit, act, () => change(limiter, bucket, note))).catch(
     (error: unknown) => {
       throw withAdvice(error, whole.tenant);
     },

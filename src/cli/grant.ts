@@ -40,14 +40,14 @@ export function grantCommand(): Command {
 }
 
 async function grant(options: GrantOptions): Promise<void> {
-  const { duration, reason, id = randomId(), json } = options;
+  const { duration, id = randomId(), json } = options;
   const units = unitsIn(options);
   const durationMs = parseDuration(duration);
   if (durationMs === null) throw invalidOption("--duration", `a duration such as 30m or 1d, ${LONGEST}`, duration);
   const act = { act: "grant", units, durationMs, grantId: id } as const;
-  const { before, after } = await changeBucket(options, act, async (limiter, bucket) => {
+  const { before, after } = await changeBucket(options, act, async (limiter, bucket, note) => {
     const known = json ? [] : await readable(limiter, bucket);
-    const after = await limiter.grant(bucket, { id, units, durationMs }, { reason });
+    const after = await limiter.grant(bucket, { id, units, durationMs }, note);
     const isSame = ({ limit, dimensions }: BucketUsage) =>
       limit === after.limit && isDeepStrictEqual(dimensions, after.dimensions);
     return { before: known.find(isSame) ?? null, after };

@@ -8,10 +8,12 @@ import { formatGot, invalidOption, MisuseError, withFaults } from "../kernel/err
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { createLimiter } from "../limiter.ts";
+import { tenantLog } from "../service/tenant-log.ts";
 import { StoreError } from "../store/error.ts";
 import { type Buckets, bucketsOf, fetchAs } from "./as-tenant.ts";
 import { collect, policyIn, SAMPLE_POLICY, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
 import { CommandError } from "./exit.ts";
+import { openLog } from "./log-url.ts";
 import { openStore } from "./store-url.ts";
 
 /** How long a service may take for an answer. */
@@ -34,6 +36,8 @@ export interface BucketOptions extends WellKnownBucket {
   /** The tenant for whose bound key's buckets it asks. */
   readonly asTenant?: string;
   readonly json?: boolean;
+  /** The decision log that gets what is changed. */
+  readonly log?: string;
 }
 
 export function withPrefixOption(command: Command): Command {
@@ -137,7 +141,9 @@ async function withStoreLimiter<Result>(
   const policy = policyIn(options.policy);
   const { store, close } = await openStore(options.store, "existing");
   try {
-    const limiter = createLimiter({ policy, store, prefix: options.prefix, failover: false });
+    const log = options.log === undefined ? null : await openLog(options.log, true);
+    const logging = log === null ? {} : { log: tenantLog(log) };
+    const limiter = createLimiter({ policy, store, prefix: options.prefix, failover: false, ...logging });
     try {
       const { asTenant } = options;
       return await use(asTenant === undefined ? limiter : bucketsOf(limiter, policy, asTenant), policy);

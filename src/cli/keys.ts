@@ -93,7 +93,7 @@ function changeKeys(
   about: Omit<Act, "actor" | "keyId" | "reason">,
   change: () => void,
 ): Promise<void> {
-  const said = checkChangeOptions({ reason });
+  const said = checkChangeOptions({ reason }).reason;
   return audited(cliAudit(audit), { ...about, reason: said, actor: cliActor(), keyId: null }, change);
 }
 

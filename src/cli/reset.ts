@@ -21,13 +21,13 @@ export function resetCommand(): Command {
 }
 
 async function reset(options: ResetOptions): Promise<void> {
-  const { reason, yes = false } = options;
+  const { yes = false } = options;
   if (!yes && !(await isConfirmed(`Empty the bucket of ${options.limit} for ${whose(options)}, with its grants?`))) {
     console.error("Nothing was changed.");
     process.exitCode = EXIT.finding;
     return;
   }
-  const found = await changeBucket(options, { act: "reset" }, (limiter, bucket) => limiter.reset(bucket, { reason }));
+  const found = await changeBucket(options, { act: "reset" }, (limiter, bucket, note) => limiter.reset(bucket, note));
   if (options.json) console.log(JSON.stringify(found));
   else console.log(`Before:\n${formatUsages([found.before])}\nAfter:\n${formatUsages([found.after])}`);
 }

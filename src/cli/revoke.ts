@@ -18,9 +18,9 @@ export function revokeCommand(): Command {
 }
 
 async function revoke(options: RevokeOptions): Promise<void> {
-  const { id, reason, json } = options;
-  const found = await changeBucket(options, { act: "revoke", grantId: id }, (limiter, bucket) => {
-    return limiter.revoke(bucket, id, { reason });
+  const { id, json } = options;
+  const found = await changeBucket(options, { act: "revoke", grantId: id }, (limiter, bucket, note) => {
+    return limiter.revoke(bucket, id, note);
   });
   if (!found.revoked) process.exitCode = EXIT.finding;
   if (json) console.log(JSON.stringify(found));

@@ -9,7 +9,7 @@ import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { typoHint } from "../kernel/spelling.ts";
 import { type FailoverOptions, refusePolicy } from "../limiter.ts";
 import { parsePolicy } from "../policy-file/text.ts";
-import { watchedFile } from "../policy-file/watched-file.ts";
+import { fileActor, watchedFile } from "../policy-file/watched-file.ts";
 import { auditFile } from "../service/audit-file.ts";
 import { BOUND_NAMES, SERVICE_BOUND_NAMES, type ServiceBounds } from "../service/bounds.ts";
 import type { Service } from "../service/service.ts";
@@ -177,7 +177,7 @@ function reload(service: Service, file: string): void {
     refusePolicy(service.limiter, error);
     return;
   }
-  service.reload(policy);
+  service.reload(policy, { actor: fileActor(file) });
 }
 
 /** Prints all lines at once: a program that waits for the first line gets the others with it. */

@@ -5,7 +5,7 @@ import type { Decision } from "../kernel/decision.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
-import type { HostedLimiter } from "../limiter.ts";
+import type { ChangeNote, HostedLimiter } from "../limiter.ts";
 import type { Booking } from "./bookings.ts";
 import type { KnownHolds } from "./known-holds.ts";
 import type { ServiceViews } from "./service-views.ts";
@@ -57,7 +57,7 @@ export interface Away {
   learn(...seen: Parameters<ServiceViews["learn"]>): void;
 
   /** @throws MisuseError `invalid-policy` */
-  reload(policy: Policy | PolicyInput): CompiledPolicy;
+  reload(policy: Policy | PolicyInput, note: ChangeNote): CompiledPolicy;
 
   /** Goes on trying to send the bookings that are left, as long as there is time. */
   close(withinMs: number): Promise<void>;

@@ -5,7 +5,7 @@ import type { BucketUsage } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { NamedBucket } from "../limiter/bucket-name.ts";
 import { checkChangeOptions } from "../limiter/grant.ts";
-import type { CallOptions, ChangeOptions, QuotaOptions } from "../limiter.ts";
+import type { CallOptions, ChangeNote, ChangeOptions, QuotaOptions } from "../limiter.ts";
 import { askAlone } from "./ask.ts";
 import { jsonText } from "./body.ts";
 import type { ClientContext } from "./context.ts";
@@ -34,7 +34,7 @@ export async function readUsages(
 /**
  * Changes one bucket of the service.
  *
- * @param more fields of the body beside the bucket and the reason
+ * @param more fields of the body beside the bucket, who changes it, and why
  * @param event the change, for this process's own view of the bucket
  */
 export async function changeBucket<Op extends "reset" | "grant" | "revoke">(
@@ -44,15 +44,16 @@ export async function changeBucket<Op extends "reset" | "grant" | "revoke">(
   more: object,
   event: TouchEvent,
   options: ChangeOptions,
-): Promise<{ readonly reply: Replies[Op]; readonly reason: string | null }> {
+): Promise<{ readonly reply: Replies[Op]; readonly note: ChangeNote }> {
   refuseQuotas(options);
-  const reason = checkChangeOptions(options);
+  const note = checkChangeOptions(options);
+  const said = Object.fromEntries(Object.entries(note).filter(([, text]) => text !== null));
   const { limit, ...dimensions } = bucket;
-  const body = { limit, dimensions, ...more, ...(reason === null ? {} : { reason }) };
+  const body = { limit, dimensions, ...more, ...said };
   const request = { method: "POST", path: `/v1/${op}`, body, isRepeatable: op === "grant" } as const;
   const reply = await askAlone(context, op, request, { signal: options.signal });
   context.away?.seen.touched(bucket, event, reply.after);
-  return { reply, reason };
+  return { reply, note };
 }
 
 /** Throws when quotas are given: the service applies its own. */

@@ -14,7 +14,7 @@ import { InFlight } from "../layers/failover/in-flight.ts";
 import { isOutage, Outage, type OutageWork } from "../layers/failover/outage.ts";
 import type { Place } from "../layers/failover/shares.ts";
 import { changedLimits } from "../limiter/policy-change.ts";
-import { createHostedLimiter, type HostedLimiter, type LimiterEvent } from "../limiter.ts";
+import { type ChangeNote, createHostedLimiter, type HostedLimiter, type LimiterEvent } from "../limiter.ts";
 import type { Store, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import type { Away, Flight } from "./away.ts";
@@ -135,13 +135,13 @@ export class LocalAway implements Away, OutageWork {
     this.#emit({ type: "policy.differs" });
   }
 
-  reload(policy: Policy | PolicyInput): CompiledPolicy {
+  reload(policy: Policy | PolicyInput, note: ChangeNote): CompiledPolicy {
     const next = compiledPolicy(policy);
     const changed = changedLimits(this.seen.policy, next);
     this.limiter.reload(next);
     this.seen.policy = next;
     this.#hasEmittedDifference = false;
-    this.#emit({ type: "policy.reloaded", version: next.version, restarted: [], ...changed });
+    this.#emit({ type: "policy.reloaded", version: next.version, restarted: [], ...changed, ...note });
     return next;
   }
 

@@ -11,7 +11,7 @@ import { checkBucket, type NamedBucket } from "../limiter/bucket-name.ts";
 import { checkCallOptions, checkWaitOptions } from "../limiter/call-options.ts";
 import { closeOnce } from "../limiter/close.ts";
 import { limiterClosed } from "../limiter/closed.ts";
-import { checkGrant, checkGrantId } from "../limiter/grant.ts";
+import { checkGrant, checkGrantId, checkReloadOptions } from "../limiter/grant.ts";
 import { checkReserveOptions } from "../limiter/hold.ts";
 import { emitDecision, emitEvent } from "../limiter/listener.ts";
 import { checkRunOptions, runToEnd } from "../limiter/run.ts";
@@ -26,6 +26,7 @@ import type {
   Outcome,
   QuotaOptions,
   Ran,
+  ReloadOptions,
   Reserved,
   ReserveOptions,
   Reset,
@@ -108,9 +109,9 @@ export class ServiceLimiter implements Limiter {
 
   async reset(bucket: NamedBucket, options: ChangeOptions = {}): Promise<Reset> {
     const named = this.#named("reset", bucket);
-    const { reply, reason } = await changeBucket(this.#context, "reset", named, {}, { type: "reset" }, options);
+    const { reply, note } = await changeBucket(this.#context, "reset", named, {}, { type: "reset" }, options);
     const { before, after } = reply;
-    emitEvent(this.#context, { type: "bucket.reset", before, after, reason });
+    emitEvent(this.#context, { type: "bucket.reset", before, after, ...note });
     return { before, after };
   }
 
@@ -119,9 +120,9 @@ export class ServiceLimiter implements Limiter {
     checkGrant(grant);
     const { id, units, durationMs: leaseMs } = grant;
     const event = { type: "grant", id, units, leaseMs } as const;
-    const { reply, reason } = await changeBucket(this.#context, "grant", named, { grant }, event, options);
+    const { reply, note } = await changeBucket(this.#context, "grant", named, { grant }, event, options);
     const { after } = reply;
-    emitEvent(this.#context, { type: "bucket.granted", grant, after, reason });
+    emitEvent(this.#context, { type: "bucket.granted", grant, after, ...note });
     return after;
   }
 
@@ -129,9 +130,9 @@ export class ServiceLimiter implements Limiter {
     const named = this.#named("revoke", bucket);
     checkGrantId("id", id);
     const event = { type: "revoke", id } as const;
-    const { reply, reason } = await changeBucket(this.#context, "revoke", named, { id }, event, options);
+    const { reply, note } = await changeBucket(this.#context, "revoke", named, { id }, event, options);
     const { revoked, after } = reply;
-    if (revoked) emitEvent(this.#context, { type: "bucket.revoked", id, after, reason });
+    if (revoked) emitEvent(this.#context, { type: "bucket.revoked", id, after, ...note });
     return { revoked, after };
   }
 
@@ -140,13 +141,14 @@ export class ServiceLimiter implements Limiter {
     await reportRemotely(this.#context, this.#whole(call), outcome);
   }
 
-  reload(policy: Policy | PolicyInput): void {
+  reload(policy: Policy | PolicyInput, options: ReloadOptions = {}): void {
     const { away, hooks } = this.#context;
+    const note = checkReloadOptions(options);
     if (away === null) {
       throw invalidOption("policy", "a client with failover: the service's policy is its own", policy);
     }
     try {
-      notifyPolicy(hooks, away.reload(policy));
+      notifyPolicy(hooks, away.reload(policy, note));
     } catch (error) {
       this.policyRefused(error);
       throw error;

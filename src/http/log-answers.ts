@@ -54,7 +54,10 @@ const decisionEntrySchema = named(
     degraded: described(textOrNone, "Why it was decided without the store. `null`: the store decided."),
     replayed: truth,
     via: described(text, "What asked: `library`, `http`, `envoy`, or the name of an adapter."),
-    durationMs: described(v.nullable(v.number("a number")), "How long the decision took. `null`: not measured."),
+    durationMs: described(
+      v.nullable(v.number("a number")),
+      "How long the limiter took to decide, ms, with the store and without the tool. `null`: the call could wait.",
+    ),
     weight: described(whole(1), "How many decisions it stands for."),
   }),
 );
@@ -68,7 +71,10 @@ const eventEntrySchema = named(
     limit: textOrNone,
     dimensions,
     data: mapTo(v.unknown(), "an object"),
-    actor: described(textOrNone, "What did it, such as `key:k1`. `null`: not known."),
+    actor: described(
+      textOrNone,
+      "Who or what did it: `key:ID`, `key:ID for PERSON`, `open` where no key is needed, `cli:USER`, `file:PATH`, or what a program said. `null`: not known, or not for this key.",
+    ),
     reason: textOrNone,
   }),
 );

@@ -126,7 +126,10 @@ const bucketFields = {
   ) as Schema as Schema<BucketDimensions>,
   asTenant: described(v.optional(nonEmpty), "Names the bucket as a key does that is bound to this tenant."),
 };
-const reason = v.optional(described(textOf(1, 500), "Why, for the audit log."));
+const reason = v.optional(described(textOf(1, 500), "Why, for events and logs."));
+const actor = v.optional(
+  described(textOf(1, 150), "For whom the key makes the change, such as a person, for events and logs."),
+);
 
 export const grantSchema = named(
   "Grant",
@@ -138,13 +141,14 @@ export const grantSchema = named(
       durationMs: whole(1, MAX_DURATION_MS),
     }),
     reason,
+    actor,
   }),
 );
 export const revokeSchema = named(
   "Revoke",
-  closed({ ...bucketFields, id: described(id64, "The grant's id."), reason }),
+  closed({ ...bucketFields, id: described(id64, "The grant's id."), reason, actor }),
 );
-export const resetSchema = named("Reset", closed({ ...bucketFields, reason }));
+export const resetSchema = named("Reset", closed({ ...bucketFields, reason, actor }));
 
 export type CallBody = Output<typeof callBodySchema>;
 export type ConsumeBody = Output<typeof consumeSchema>;

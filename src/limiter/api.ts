@@ -7,7 +7,7 @@ import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { CallOptions, QuotaOptions, WaitOptions } from "./call-options.ts";
 import type { CloseOptions } from "./close.ts";
-import type { ChangeOptions, Grant, Reset, Revoked } from "./grant.ts";
+import type { ChangeOptions, Grant, ReloadOptions, Reset, Revoked } from "./grant.ts";
 import type { Hold, Reserved, ReserveOptions, RunOptions } from "./hold.ts";
 import type { Outcome } from "./report.ts";
 import type { Ran, RunFunction } from "./run.ts";
@@ -206,9 +206,10 @@ export interface Limiter<P extends Policy = Policy, Bound extends string = never
    * another kind of state counts from zero, and `onEvent` gets `policy.reloaded`. Calls in flight and holds end by the policy
    * that they began with; calls that wait and hold nothing ask by the new one.
    *
-   * @throws MisuseError `invalid-policy`, `unsupported-limit` (the store cannot keep it); the old policy stays in force
+   * @throws MisuseError `invalid-policy`, `unsupported-limit` (the store cannot keep it): the old policy stays in force;
+   * `invalid-option`
    */
-  reload(policy: Policy | PolicyInput): void;
+  reload(policy: Policy | PolicyInput, options?: ReloadOptions): void;
 
   /** Returns the same limiter with dimensions bound; a call's own values override them. */
   for<const Given extends object>(

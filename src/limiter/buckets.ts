@@ -58,28 +58,28 @@ interface Target {
 }
 
 export async function resetBucket(context: LimiterContext, target: Target): Promise<Reset> {
-  const { bucket, reply, reason } = await change(context, target, { type: "reset" });
+  const { bucket, reply, note } = await change(context, target, { type: "reset" });
   // The reply has the usage before; after a reset the usage is always the same.
   const reset = { before: bucketUsageOf(bucket, reply), after: emptyUsageOf(bucket) };
-  emitEvent(context, { type: "bucket.reset", ...reset, reason });
+  emitEvent(context, { type: "bucket.reset", ...reset, ...note });
   return reset;
 }
 
 export async function grantTo(context: LimiterContext, target: Target, grant: Grant): Promise<BucketUsage> {
   const { id, units, durationMs: leaseMs } = grant;
   const event = { type: "grant", id, units, leaseMs } as const;
-  const { bucket, reply, reason } = await change(context, target, event, checkGrantable);
+  const { bucket, reply, note } = await change(context, target, event, checkGrantable);
   checkGranted(reply, grant);
   const after = bucketUsageOf(bucket, reply);
-  emitEvent(context, { type: "bucket.granted", grant, after, reason });
+  emitEvent(context, { type: "bucket.granted", grant, after, ...note });
   return after;
 }
 
 export async function revokeFrom(context: LimiterContext, target: Target, id: string): Promise<Revoked> {
-  const { bucket, reply, reason } = await change(context, target, { type: "revoke", id }, checkRevocable);
+  const { bucket, reply, note } = await change(context, target, { type: "revoke", id }, checkRevocable);
   const revoked = reply.steps[0]?.found === "live";
   const after = bucketUsageOf(bucket, reply);
-  if (revoked) emitEvent(context, { type: "bucket.revoked", id, after, reason });
+  if (revoked) emitEvent(context, { type: "bucket.revoked", id, after, ...note });
   return { revoked, after };
 }
 
@@ -89,11 +89,11 @@ async function change(
   event: StepEvent,
   check: (bucket: Bucket) => void = () => {},
 ) {
-  const reason = checkChangeOptions(options);
+  const note = checkChangeOptions(options);
   const bucket = await findBucket(context, named, bound, options);
   check(bucket);
   const reply = await ask(context, () => requestOn(context, bucket, event), options);
-  return { bucket, reply, reason };
+  return { bucket, reply, note };
 }
 
 async function findBucket(

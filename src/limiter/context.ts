@@ -30,8 +30,6 @@ export interface LimiterContext {
   readonly onEvent: EventListener | undefined;
   readonly hooks: TelemetryHooks | null;
   readonly log: LogHooks | null;
-  /** Whether it is measured how long decisions take: with a log, where the store takes time to answer. */
-  readonly isTimed: boolean;
   /** The clock that waiting calls and holds of `run` use: the store's, where a test gives it one. */
   readonly clock: Clock;
   /** Whether the store decides by `clock`, so that its instants can be compared with the clock's. */

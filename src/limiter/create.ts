@@ -64,7 +64,6 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
     onEvent,
     hooks,
     log,
-    isTimed: log !== null && store.layers !== undefined,
     clock,
     isStoreClock: store.clock !== undefined,
     sleepCounts: new Map(),

@@ -21,7 +21,7 @@ export interface LoggedCall {
   readonly decision: Decision;
   /** What asked: `library`, `http`, `envoy`, or the name of an adapter. */
   readonly via: string;
-  /** How long the decision took; `null`: not measured. */
+  /** How long the limiter took to decide, ms; `null`: the call could wait. */
   readonly durationMs: number | null;
 }
 
@@ -33,7 +33,12 @@ export interface LogHooks {
    * @returns the id of the entry that it has, or would have if it were kept
    */
   decided(decided: LoggedCall): string;
-  happened(event: LimiterEvent): void;
+  /**
+   * Takes note of an event.
+   *
+   * @param tenant whose bucket changed, where a service knows it and the bucket's dimensions do not say it
+   */
+  happened(event: LimiterEvent, tenant?: string): void;
   reloaded(policy: CompiledPolicy): void;
   /** Called when the limiter is closed: writes what waits, for `withinMs` at most. A log ends with the last of its limiters. */
   close(withinMs: number): Promise<void>;

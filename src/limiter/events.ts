@@ -4,7 +4,7 @@ import type { Call, Cost } from "../kernel/call.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import type { FailoverEvent } from "../layers/failover/options.ts";
 import type { SetupEvent } from "../store/store.ts";
-import type { Grant } from "./grant.ts";
+import type { ChangeNote, Grant } from "./grant.ts";
 import type { QuotaEvent } from "./quotas.ts";
 import type { UnusableUsage } from "./usage-sum.ts";
 
@@ -13,9 +13,8 @@ interface OfHold {
   readonly holdId: string;
 }
 
-interface OfChange {
+interface OfChange extends ChangeNote {
   readonly after: BucketUsage;
-  readonly reason: string | null;
 }
 
 /** An event of a limiter. */
@@ -36,14 +35,14 @@ export type LimiterEvent =
   | { readonly type: "outcome.unreported"; readonly call: Call; readonly error: unknown }
   /** The result threw when it was read (a getter, a proxy, `toJSON`), so that it cannot be compared with others. */
   | { readonly type: "outcome.unusable"; readonly call: Call; readonly error: unknown }
-  | {
+  | ({
       readonly type: "policy.reloaded";
       readonly version: string;
       /** Limits that may count from zero, because they have another algorithm. */
       readonly restarted: readonly string[];
       readonly added: readonly string[];
       readonly removed: readonly string[];
-    }
+    } & ChangeNote)
   | { readonly type: "policy.refused"; readonly error: unknown }
   | { readonly type: "policy.differs" }
   | ({ readonly type: "bucket.reset"; readonly before: BucketUsage } & OfChange)

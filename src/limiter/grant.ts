@@ -21,9 +21,20 @@ export interface Grant {
 
 /** Options of `grant`, `revoke` and `reset`. */
 export interface ChangeOptions extends QuotaOptions {
-  /** The reason, for events and the audit log: 1 to 500 characters. Default: none. */
+  /** The reason, for events and logs: 1 to 500 characters. Default: none. */
   readonly reason?: string | undefined;
+  /** Who or what makes the change, such as `ann@example.com`, for events and the decision log: 1 to 200 characters. Default: not known. */
+  readonly actor?: string | undefined;
 }
+
+/** Who changed something, and why; `null` where that is not known. */
+export interface ChangeNote {
+  readonly reason: string | null;
+  readonly actor: string | null;
+}
+
+/** Options of `reload`. */
+export interface ReloadOptions extends Pick<ChangeOptions, "reason" | "actor"> {}
 
 /** A bucket that was emptied. */
 export interface Reset<Limit extends string = string> {
@@ -54,15 +65,29 @@ export function checkGrantId(option: string, id: string): void {
   }
 }
 
-/** Validates options of a change. Returns the reason, `null` when there is none. Throws `invalid-option`. */
-export function checkChangeOptions(options: ChangeOptions): string | null {
-  checkCallOptions(options, ["signal", "quotas", "reason"]);
-  const { reason } = options;
-  if (reason === undefined) return null;
-  if (typeof reason !== "string" || reason === "" || reason.length > 500) {
-    throw invalidOption("reason", "1 to 500 characters", reason);
-  }
-  return reason;
+/** Validates options of a change. Returns who makes it, and why. Throws `invalid-option`. */
+export function checkChangeOptions(options: ChangeOptions): ChangeNote {
+  checkCallOptions(options, ["signal", "quotas", "reason", "actor"]);
+  return noteIn(options);
+}
+
+/** Validates options of a reload. Returns who makes it, and why. Throws `invalid-option`. */
+export function checkReloadOptions(options: ReloadOptions): ChangeNote {
+  checkOptionKeys(options, ["reason", "actor"]);
+  return noteIn(options);
+}
+
+function noteIn({ reason, actor }: Pick<ChangeOptions, "reason" | "actor">): ChangeNote {
+  return {
+    reason: textIn("reason", reason, 500, "1 to 500 characters"),
+    actor: textIn("actor", actor, 200, "1 to 200 characters"),
+  };
+}
+
+function textIn(option: string, text: string | undefined, longest: number, expected: string): string | null {
+  if (text === undefined) return null;
+  if (typeof text === "string" && text !== "" && text.length <= longest) return text;
+  throw invalidOption(option, expected, text);
 }
 
 /** Throws `invalid-option` when a bucket cannot have grants. */

@@ -67,6 +67,11 @@ export function policyOf(limiter: Limiter): CompiledPolicy | null {
   return (limiter as Partial<HostedLimiter>).policy ?? null;
 }
 
+/** The same limiter, whose entries in the log say what asked. A remote limiter stays as it is: its service has the log. */
+export function askedBy<Any extends Limiter>(limiter: Any, name: string): Any {
+  return ((limiter as Partial<HostedLimiter> | null)?.via?.(name) as Any | undefined) ?? limiter;
+}
+
 /** Emits `policy.refused` for a policy that could not even be read. */
 export function refusePolicy(limiter: Limiter, error: unknown): void {
   (limiter as Partial<HostedLimiter>).policyRefused?.(error);

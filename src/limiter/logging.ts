@@ -15,9 +15,14 @@ interface Decided extends Omit<LoggedCall, "verb" | "durationMs"> {
   readonly startedMs: number | null;
 }
 
-/** When a decision begins; `null`: it is not measured, as what may wait is not. */
-export function startOf({ isTimed }: LimiterContext, { maxWaitMs = 0 }: WaitOptions = {}): number | null {
-  return isTimed && maxWaitMs === 0 ? monotonicClock.nowMs() : null;
+/** When a decision begins; `null`: it is not measured, as without a log, or where the call may wait. */
+export function startOf({ log }: LimiterContext, { maxWaitMs = 0 }: WaitOptions = {}): number | null {
+  return log !== null && maxWaitMs === 0 ? monotonicClock.nowMs() : null;
+}
+
+/** Since then, in ms with three digits. */
+function elapsedMs(startedMs: number): number {
+  return Math.round((monotonicClock.nowMs() - startedMs) * 1_000) / 1_000;
 }
 
 /** Passes on a decision, and returns it: with a log, it has the id of its entry. */
@@ -25,7 +30,7 @@ export function passOn(context: LimiterContext, { verb, call, decision: made, vi
   const { log } = context;
   let decision = made;
   if (log !== null && verb !== "peek") {
-    const durationMs = startedMs === null ? null : Math.round(monotonicClock.nowMs() - startedMs);
+    const durationMs = startedMs === null ? null : elapsedMs(startedMs);
     notify("log", () => {
       // A copy: the deny cache repeats a denial as the same object.
       decision = { ...decision, id: log.decided({ verb, call, decision, via, durationMs }) };

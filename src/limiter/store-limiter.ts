@@ -8,13 +8,13 @@ import type { BucketUsage, Decision, Denied } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
-import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
 import { askOne } from "../layers/layer.ts";
 import type { StoreAnswer } from "../store/store.ts";
 import { checkedReply, checkOpen } from "./ask.ts";
 import { checkBucket, type NamedBucket } from "./bucket-name.ts";
 import { grantTo, MAX_USAGES, type PageRange, readUsages, resetBucket, revokeFrom, type UsagePage } from "./buckets.ts";
-import { CallCache, type PreparedCall } from "./call-cache.ts";
+import type { PreparedCall } from "./call-cache.ts";
 import { checkCallOptions, checkQuotaOptions, checkWaitOptions } from "./call-options.ts";
 import type { CallOptions, QuotaOptions, WaitOptions } from "./call-options.ts";
 import { type CallPlan, planCall, stepsOf } from "./call-plan.ts";
@@ -22,20 +22,20 @@ import { chargesOfHold, consumeCharges, type Verb } from "./charge-plan.ts";
 import { type CloseOptions, closeLimiter, closeOnce } from "./close.ts";
 import type { LimiterContext } from "./context.ts";
 import { endCall } from "./end-call.ts";
-import { type ChangeOptions, checkGrant, checkGrantId, type Grant, type Reset, type Revoked } from "./grant.ts";
+import { checkGrant, checkGrantId } from "./grant.ts";
+import type { ChangeOptions, Grant, ReloadOptions, Reset, Revoked } from "./grant.ts";
 import { bucketsOfCall, type FoundHold, type HeldCall } from "./held-call.ts";
 import { checkReserveOptions, type Hold, holdOf, type Reserved, type ReserveOptions, type RunOptions } from "./hold.ts";
 import { checkHoldId, holdNameOf, newHold } from "./hold-id.ts";
 import type { Begun, Ending, ForRemote, HostedLimiter } from "./hosted.ts";
 import { emitEvent } from "./listener.ts";
 import { passOn, startOf } from "./logging.ts";
-import { reloadEvent } from "./policy-change.ts";
+import { replacePolicy } from "./policy-change.ts";
 import { type Outcome, reportOutcome } from "./report.ts";
 import { checkResumeOptions, resumeCall, type Resumed, type ResumeOptions } from "./resume.ts";
 import { checkRunOptions, type Ran, type RunFunction, runToEnd } from "./run.ts";
 import { runningHere } from "./running-call.ts";
 import type { Settlement } from "./settle.ts";
-import { notifyPolicy } from "./telemetry.ts";
 import { decideInTime } from "./wait.ts";
 
 export class StoreLimiter implements HostedLimiter {
@@ -186,22 +186,8 @@ export class StoreLimiter implements HostedLimiter {
     await reportOutcome(this.#context, whole, this.#matches(whole), outcome, options);
   }
 
-  reload(policy: Policy | PolicyInput): void {
-    const context = this.#context;
-    const before = context.policy;
-    try {
-      const next = compiledPolicy(policy);
-      context.checkPolicy(next);
-      context.policy = next;
-    } catch (error) {
-      this.policyRefused(error);
-      throw error;
-    }
-    context.callCache = new CallCache(context.policy, context.prefix);
-    context.calendar.load(context.policy);
-    notifyPolicy(context.hooks, context.policy);
-    context.log?.reloaded(context.policy);
-    emitEvent(context, reloadEvent(before, context.policy));
+  reload(policy: Policy | PolicyInput, options: ReloadOptions = {}): void {
+    replacePolicy(this.#context, policy, options);
   }
 
   policyRefused(error: unknown): void {

@@ -54,7 +54,10 @@ export interface DecisionEntry extends Entry {
   readonly replayed: boolean;
   /** What asked: `library`, `http`, `envoy`, or the name of an adapter. */
   readonly via: string;
-  /** How long the decision took; `null`: not measured. */
+  /**
+   * How long the limiter took to decide, ms with three digits: from the call of its method to the decision, with the store. What the
+   * tool takes is not in it. `null`: the call could wait (`maxWaitMs`).
+   */
   readonly durationMs: number | null;
   /** How many decisions it stands for: 1, or more where the log keeps a sample. */
   readonly weight: number;
@@ -69,6 +72,7 @@ export interface EventEntry extends Entry {
   /** Whose bucket changed; empty for other events. */
   readonly dimensions: Readonly<Record<string, string>>;
   readonly data: Readonly<Record<string, unknown>>;
+  /** Who or what did it, such as `key:k1`, `cli:ann` or `file:policy.yaml`; `null`: not known. */
   readonly actor: string | null;
   readonly reason: string | null;
 }

@@ -103,12 +103,13 @@ export function explained(
 }
 
 function whatOf(entry: DecisionEntry, timeOf: (ms: number) => string): string {
-  const { tool, dimensions, atMs, id, policy, degraded, replayed } = entry;
+  const { tool, dimensions, atMs, id, policy, degraded, replayed, durationMs } = entry;
   const whose = Object.entries(dimensions).map(([name, value]) => `${name} ${value}`);
   const head = `${entry.allowed ? "Allowed" : "Denied"}: the call ${tool}${whose.length === 0 ? "" : ` of ${whose.join(", ")}`}`;
   const notes = [
     replayed ? " It repeats the answer to an earlier call with the same idempotency key." : "",
     degraded === null ? "" : ` It was decided without the store (${degraded}).`,
+    durationMs === null || durationMs < 1 ? "" : ` The decision took ${grouped(Math.round(durationMs))} ms.`,
   ];
   return `${head}, at ${timeOf(atMs)} (${id}, policy ${policy.slice(0, 8)}).${notes.join("")}`;
 }

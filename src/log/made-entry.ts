@@ -97,12 +97,18 @@ function sizeOf(value: unknown, max: number): number {
   return size;
 }
 
-/** The entry of an event. */
-export function eventEntry(origin: Origin, event: LimiterEvent, atMs: number): EventEntry {
-  const { type, reason, call, before, after, limit, dimensions, ...others } = event as LimiterEvent & EventFields;
+/**
+ * The entry of an event.
+ *
+ * @param tenant whose bucket it is about, where its dimensions do not say it
+ */
+export function eventEntry(origin: Origin, event: LimiterEvent, atMs: number, tenant?: string): EventEntry {
+  const { type, reason, actor, call, before, after, limit, dimensions, ...others } = event as LimiterEvent &
+    EventFields;
   const usage = after ?? before;
   const data = Object.entries({ ...others, before, after }).filter(([, value]) => value !== undefined);
-  const whose = usage?.dimensions ?? dimensions ?? (call === undefined ? {} : textsOf(call));
+  const said = usage?.dimensions ?? dimensions ?? (call === undefined ? {} : textsOf(call));
+  const whose = tenant === undefined ? said : { tenant, ...said };
   return {
     kind: "event",
     ...origin,
@@ -111,7 +117,7 @@ export function eventEntry(origin: Origin, event: LimiterEvent, atMs: number): E
     limit: usage?.limit ?? (typeof limit === "string" ? limit : null),
     dimensions: Object.fromEntries(Object.entries(whose).map(([name, value]) => [name, textOf(value)])),
     data: Object.fromEntries(data.map(([name, value]) => [name, plainOf(value)])),
-    actor: null,
+    actor: typeof actor === "string" ? shortened(actor) : null,
     reason: typeof reason === "string" ? shortened(reason) : null,
   };
 }
@@ -119,6 +125,7 @@ export function eventEntry(origin: Origin, event: LimiterEvent, atMs: number): E
 /** Fields that some event has. */
 interface EventFields {
   readonly reason?: unknown;
+  readonly actor?: unknown;
   readonly call?: Call;
   readonly before?: { readonly limit: string; readonly dimensions: Readonly<Record<string, string>> };
   readonly after?: EventFields["before"];

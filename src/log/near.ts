@@ -28,12 +28,16 @@ export class NearBuckets {
     this.#put({ limit, dimensions, tenant, unit, used, capacity, atMs, endsAtMs: atMs + resetAfterMs });
   }
 
-  /** A bucket that was changed by hand. */
-  changed({ limit, dimensions, unit, used, granted, resetAfterMs, ...usage }: BucketUsage, atMs: number): void {
+  /** A bucket that was changed by hand, and the tenant that it is of, where that is known. */
+  changed(
+    { limit, dimensions, unit, used, granted, resetAfterMs, ...usage }: BucketUsage,
+    atMs: number,
+    of = "",
+  ): void {
     if (usage.capacity === null) return;
     const capacity = usage.capacity + granted;
     const texts = Object.fromEntries(Object.entries(dimensions).map(([name, value]) => [name, textOf(value)]));
-    const tenant = texts.tenant ?? "";
+    const tenant = texts.tenant ?? textOf(of);
     this.#put({ limit, dimensions: texts, tenant, unit, used, capacity, atMs, endsAtMs: atMs + resetAfterMs });
   }
 

@@ -79,7 +79,7 @@ class Recorder<Storage extends LogStorage> implements StoredLog<Storage> {
     this.#event(policy.version, { type: "log.started", storage: this.storage.name });
     return {
       decided: (decided) => this.#note(decided, policy),
-      happened: (event) => this.#happened(event, policy),
+      happened: (event, tenant) => this.#happened(event, policy, tenant),
       reloaded: (next) => {
         policy = next;
         this.#learn(policy);
@@ -134,11 +134,11 @@ class Recorder<Storage extends LogStorage> implements StoredLog<Storage> {
     this.#gathered.add(decisionEntry(origin, decided, weight, policy), pair);
   }
 
-  #happened(event: LimiterEvent, policy: CompiledPolicy): void {
+  #happened(event: LimiterEvent, policy: CompiledPolicy, tenant?: string): void {
     // What was decided before it stands before it.
     this.#takeNoted();
-    if ("after" in event) this.#gathered.near.changed(event.after, systemClock.nowMs());
-    this.#event(policy.version, event);
+    if ("after" in event) this.#gathered.near.changed(event.after, systemClock.nowMs(), tenant);
+    this.#event(policy.version, event, tenant);
   }
 
   #written(): void {
@@ -146,14 +146,14 @@ class Recorder<Storage extends LogStorage> implements StoredLog<Storage> {
     if (entries > 0) this.#event(this.#policy, { type: "log.dropped", entries });
   }
 
-  #event(policy: string, event: LimiterEvent | OwnEvent): void {
+  #event(policy: string, event: LimiterEvent | OwnEvent, tenant?: string): void {
     const nowMs = systemClock.nowMs();
     if (!this.#events.take(nowMs)) {
       this.#gathered.drop();
       return;
     }
     const origin = { id: this.#ids.next(nowMs), instance: this.#instance, policy };
-    this.#gathered.add(eventEntry(origin, event as LimiterEvent, nowMs), null);
+    this.#gathered.add(eventEntry(origin, event as LimiterEvent, nowMs, tenant), null);
     this.#writer.wake();
   }
 

@@ -3,13 +3,13 @@
 import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import { loadPolicy } from "./file.ts";
-import { type WatchOptions, watchedFile } from "./watched-file.ts";
+import { fileActor, type WatchOptions, watchedFile } from "./watched-file.ts";
 
 export type { WatchOptions } from "./watched-file.ts";
 
 /** What takes a policy: a limiter, which emits an event when the file is no policy. */
 export interface Reloads {
-  reload(policy: Policy): unknown;
+  reload(policy: Policy, options?: { readonly actor: string }): unknown;
   policyRefused?(error: unknown): void;
 }
 
@@ -42,6 +42,6 @@ export function watchPolicy(path: string, limiter: Reloads, options: WatchOption
       limiter.policyRefused?.(error);
       throw error;
     }
-    limiter.reload(policy);
+    limiter.reload(policy, { actor: fileActor(path) });
   });
 }

@@ -13,6 +13,11 @@ const OPTIONS = {
   ),
 };
 
+/** Who changes a policy that is read from a file: the file, by the end of its path. */
+export function fileActor(path: string): string {
+  return `file:${path.slice(-195)}`;
+}
+
 /** How a file is watched. */
 export interface WatchOptions extends OptionsOf<typeof OPTIONS> {}
 

@@ -1,10 +1,10 @@
 // The log as a caller may see it. A key that is bound to tenants finds only entries of their calls and buckets, in their own names, and
-// without what administrators wrote. Every route reads through this.
+// without what other keys are and wrote. Every route reads through this.
 
 import type { EventEntry, LogEntry } from "../log/entry.ts";
 import type { EntryQuery, LogReader, NearBucket, SessionQuery, SessionSum, TopRow } from "../log/storage.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import type { Caller } from "../service/auth.ts";
+import { actorOf, type Caller } from "../service/auth.ts";
 import { invalidQuery } from "../service/problems.ts";
 import { bucketTenant, ownerOf, prefixOf, shownNames, tenantOf } from "../service/tenants.ts";
 
@@ -21,15 +21,19 @@ export type LogView = LogReader;
 export function viewFor(
   reader: LogReader,
   policy: CompiledPolicy,
-  { tenants }: Pick<Caller, "tenants">,
+  caller: Pick<Caller, "keyId" | "tenants">,
   { tenant, asTenant }: Whose,
 ): LogView {
+  const { tenants } = caller;
   if (asTenant !== undefined) {
     const owner = bucketTenant(tenants, asTenant, tenant);
-    return new TenantView(reader, policy, owner === null ? [] : [owner]);
+    // A key of no tenant that answers as one is not the one that acted.
+    return new TenantView(reader, policy, owner === null ? [] : [owner], tenants === null ? null : actorOf(caller));
   }
-  if (tenants !== null)
-    return new TenantView(reader, policy, tenant === undefined ? tenants : [tenantOf(tenants, tenant)]);
+  if (tenants !== null) {
+    const own = tenant === undefined ? tenants : [tenantOf(tenants, tenant)];
+    return new TenantView(reader, policy, own, actorOf(caller));
+  }
   return tenant === undefined ? reader : new FilteredView(reader, [tenant]);
 }
 
@@ -75,10 +79,13 @@ class FilteredView implements LogView {
 /** The log as keys of some tenants see it. */
 class TenantView extends FilteredView {
   readonly #policy: CompiledPolicy;
+  /** Who asks, as entries name it; `null`: none of them may be told. */
+  readonly #actor: string | null;
 
-  constructor(reader: LogReader, policy: CompiledPolicy, tenants: readonly string[]) {
+  constructor(reader: LogReader, policy: CompiledPolicy, tenants: readonly string[], actor: string | null) {
     super(reader, tenants);
     this.#policy = policy;
+    this.#actor = actor;
   }
 
   override async entries({ session, user, ...query }: EntryQuery) {
@@ -135,7 +142,14 @@ class TenantView extends FilteredView {
     const { tenant } = entry.dimensions;
     if (tenant === undefined || !this.tenants.includes(tenant)) return null;
     const dimensions = shownNames(this.#policy, tenant, entry.dimensions);
-    return entry.kind === "decision" ? { ...entry, dimensions } : { ...withoutNotes(entry), dimensions };
+    if (entry.kind === "decision") return { ...entry, dimensions };
+    return { ...entry, ...this.#noteOf(entry), data: grantedIn(entry), dimensions };
+  }
+
+  /** Who did it and why: only what the key itself did. */
+  #noteOf({ actor, reason }: EventEntry): Pick<EventEntry, "actor" | "reason"> {
+    const isOwn = actor !== null && (actor === this.#actor || actor.startsWith(`${this.#actor} for `));
+    return isOwn ? { actor, reason } : { actor: null, reason: null };
   }
 
   /** A name as the limiter has it. */
@@ -153,9 +167,7 @@ class TenantView extends FilteredView {
   }
 }
 
-/** An event without who did it and why, and of its data only what was granted. */
-function withoutNotes(entry: EventEntry): EventEntry {
-  const { grant, id } = entry.data;
-  const data = { ...(grant === undefined ? {} : { grant }), ...(id === undefined ? {} : { id }) };
-  return { ...entry, data, actor: null, reason: null };
+/** Of the data of an event only what was granted. */
+function grantedIn({ data: { grant, id } }: EventEntry): EventEntry["data"] {
+  return { ...(grant === undefined ? {} : { grant }), ...(id === undefined ? {} : { id }) };
 }

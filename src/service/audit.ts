@@ -5,7 +5,7 @@ import { ProblemError } from "./problems.ts";
 
 export interface Act {
   readonly act: "grant" | "revoke" | "reset" | "key-create" | "key-revoke";
-  /** `key:ID` for a key, `cli:USER` for the command line, `open` where no key is needed. */
+  /** `key:ID` for a key, or `key:ID for PERSON`; `cli:USER` for the command line; `open` where no key is needed. */
   readonly actor: string;
   /** The id of the key that asked; `null` for the command line, or where no key is needed. */
   readonly keyId: string | null;

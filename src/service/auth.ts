@@ -41,6 +41,11 @@ export function callerOf(keys: Keys | false, authorization: string | null, scope
   return { keyId: id, tenants: key.tenants, scopes: key.scopes };
 }
 
+/** Who asks, for logs: `key:ID`, or `open` where no key is needed. */
+export function actorOf({ keyId }: Pick<Caller, "keyId">): string {
+  return keyId === null ? "open" : `key:${keyId}`;
+}
+
 /** Whether two hashes are equal. It takes as long for those that differ early. */
 function areEqual(one: Uint8Array, other: Uint8Array): boolean {
   let difference = one.length ^ other.length;

@@ -1,10 +1,10 @@
 // The data of a server-sent event for an event of the limiter. A key that is bound to tenants gets only their own buckets, in
-// their own names, and without the reasons of administrators.
+// their own names, and without who changed them and why.
 
 import { EVENTS, type EventOf, type StreamedOf, type StreamedType } from "../events.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import type { LimiterEvent } from "../limiter.ts";
+import type { ChangeNote, LimiterEvent } from "../limiter.ts";
 import { codeOf, faultsOf } from "./event-log.ts";
 import { ownerOf, shownChange } from "./tenants.ts";
 
@@ -16,13 +16,17 @@ const DATA: { readonly [Type in StreamedType]: (event: EventOf<Type>) => Streame
   "store.recovered": ({ awayMs, booked, dropped, raised }) => ({ awayMs, booked, dropped, raised }),
   "store.misconfigured": ({ check: { name, value, problem } }) => ({ name, value, problem }),
   "store.check_failed": ({ error }) => ({ code: codeOf(error) }),
-  "policy.reloaded": ({ version, restarted, added, removed }) => ({ version, restarted, added, removed }),
-  "policy.refused": ({ error }) => ({ problem: faultsOf(error) }),
-  "bucket.reset": ({ before, after, reason }) => ({ before: withoutArgs(before), after: withoutArgs(after), reason }),
-  "bucket.granted": ({ grant: { id, units, durationMs }, after, reason }) => {
-    return { grant: { id, units, durationMs }, after: withoutArgs(after), reason };
+  "policy.reloaded": ({ version, restarted, added, removed, reason, actor }) => {
+    return { version, restarted, added, removed, reason, actor };
   },
-  "bucket.revoked": ({ id, after, reason }) => ({ id, after: withoutArgs(after), reason }),
+  "policy.refused": ({ error }) => ({ problem: faultsOf(error) }),
+  "bucket.reset": ({ before, after, reason, actor }) => {
+    return { before: withoutArgs(before), after: withoutArgs(after), reason, actor };
+  },
+  "bucket.granted": ({ grant: { id, units, durationMs }, after, reason, actor }) => {
+    return { grant: { id, units, durationMs }, after: withoutArgs(after), reason, actor };
+  },
+  "bucket.revoked": ({ id, after, reason, actor }) => ({ id, after: withoutArgs(after), reason, actor }),
 };
 
 /** The data for a key that is not bound; `null` where the event is not sent. */
@@ -37,7 +41,7 @@ export function dataFor(tenants: readonly string[], policy: CompiledPolicy, even
   if (!("after" in event)) return null;
   const owner = ownerOf(policy, tenants, event.after);
   if (owner === null) return null;
-  const { reason: _, ...data } = dataOf(shownChange(policy, owner, event)) as { readonly reason: unknown };
+  const { reason: _, actor: __, ...data } = dataOf(shownChange(policy, owner, event)) as ChangeNote;
   return data;
 }
 

@@ -25,7 +25,7 @@ const FIELDS: { readonly [Type in LoggedType]: (event: EventOf<Type>) => object 
   // What a result throws is the caller's own.
   "outcome.unusable": () => ({}),
   "quota.unresolved": ({ limit, failures, error }) => ({ limit, failures, problem: reasonOf(error) }),
-  "policy.reloaded": ({ version, restarted, added, removed }) => ({ version, restarted, added, removed }),
+  "policy.reloaded": ({ type: _, ...change }) => change,
   "policy.refused": ({ error }) => ({ problem: faultsOf(error) }),
 };
 

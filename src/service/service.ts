@@ -5,7 +5,13 @@ import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import { createHostedLimiter, type HostedLimiter, type Limiter, withTelemetry } from "../limiter.ts";
+import {
+  createHostedLimiter,
+  type HostedLimiter,
+  type Limiter,
+  type ReloadOptions,
+  withTelemetry,
+} from "../limiter.ts";
 import { inNextTurn, monotonicClock, sleep } from "../clock.ts";
 import { boundsOf } from "./bounds.ts";
 import type { ServiceContext } from "./context.ts";
@@ -23,6 +29,7 @@ import { Refusals } from "./refusals.ts";
 import { requestIdOf } from "./request-ids.ts";
 import type { Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
+import { tenantLog } from "./tenant-log.ts";
 
 /** A service: it answers requests about calls. */
 export interface Service {
@@ -39,7 +46,7 @@ export interface Service {
    *
    * @throws MisuseError as `limiter.reload`, and nothing has changed
    */
-  reload(policy: string | PolicyInput | Policy): void;
+  reload(policy: string | PolicyInput | Policy, options?: ReloadOptions): void;
   /** Whether `leave` or `close` was called. */
   readonly isLeaving: boolean;
   /** From now on it says that it is not ready; it answers as before. */
@@ -78,7 +85,7 @@ export function serviceOn(runtime: Runtime, options: ServiceOptions): Service {
     isKeyless: options.keys === false,
     metrics,
     fetch: async (request) => app.fetch(request),
-    reload(policy) {
+    reload(policy, options) {
       let next: CompiledPolicy;
       try {
         next = policies.read(policy);
@@ -86,7 +93,7 @@ export function serviceOn(runtime: Runtime, options: ServiceOptions): Service {
         limiter.policyRefused(error);
         throw error;
       }
-      limiter.reload(next);
+      limiter.reload(next, options);
     },
     get isLeaving() {
       return context.phase !== "open";
@@ -195,7 +202,7 @@ function limiterOf(
     ...(quotas === undefined ? {} : { quotas }),
     ...(denyCacheMs === undefined ? {} : { denyCacheMs }),
     ...(telemetry === undefined ? {} : { telemetry }),
-    ...(log === undefined ? {} : { log }),
+    ...(log === undefined ? {} : { log: tenantLog(log) }),
     onDecision(decision, call) {
       if (decision.degraded === null) readiness.decided();
       events.sendDecision(decision, call);

@@ -139,6 +139,19 @@ export function ownerOf(
   return tenants.find(isOf) ?? null;
 }
 
+/** The tenant under whose name a bucket's names are; `undefined`: there is none, or it is of all. */
+export function tenantNamed(policy: CompiledPolicy, bucket: Pick<Usage, "limit" | "dimensions">): string | undefined {
+  const names = namesOf(policy);
+  const [, name] = Object.entries(bucket.dimensions).find(([dimension]) => names.has(dimension)) ?? [];
+  const [, encoded] = /^([^/]+)\//.exec(name ?? "") ?? [];
+  if (encoded === undefined) return undefined;
+  try {
+    return ownerOf(policy, [decodeURIComponent(encoded)], bucket) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** How buckets stand, as the tenant may see it; `null`: all of them, as they are. */
 export function shownUsages<Shown extends Usage>(
   policy: CompiledPolicy,

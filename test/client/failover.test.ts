@@ -469,6 +469,8 @@ describe("clients whose service is unreachable", () => {
         restarted: [],
         added: ["small", "tokens", "at-once", "failing", "per-tool"],
         removed: [],
+        reason: null,
+        actor: null,
       },
     ]);
   });

@@ -23,7 +23,21 @@ function limiterOf(policy: PolicyInput) {
   return { events, limiter: createLimiter({ policy, store: memoryStore(), onEvent: (event) => events.push(event) }) };
 }
 
+/** It was not said who reloads, and why. */
+const UNKNOWN = { reason: null, actor: null };
+
 describe("reload", () => {
+  it("names the actor and the reason of a reload", () => {
+    const { limiter, events } = limiterOf(policyOf(2));
+    limiter.reload(policyOf(3), { actor: "ann", reason: "a ticket" });
+    const [event] = events;
+    assert.ok(event?.type === "policy.reloaded");
+    assert.deepEqual([event.actor, event.reason], ["ann", "a ticket"]);
+    assert.throws(() => limiter.reload(policyOf(4), { actor: "x".repeat(201) }), isMisuse("invalid-option", "actor"));
+    assert.throws(() => limiter.reload(policyOf(4), { by: "ann" } as object), isMisuse("invalid-option", "options"));
+    assert.equal(events.length, 1, "nothing was reloaded");
+  });
+
   it("keeps counts where the bucket is the same, also for bound limiters", async () => {
     const { limiter, events } = limiterOf(policyOf(2));
     const bound = limiter.for({ session: "s1" });
@@ -32,7 +46,7 @@ describe("reload", () => {
     limiter.reload(next);
     assert.equal((await bound.consume({ tool: "x" })).verdicts[0]?.remaining, 3);
     assert.deepEqual(events, [
-      { type: "policy.reloaded", version: next.version, restarted: [], added: [], removed: [] },
+      { type: "policy.reloaded", version: next.version, restarted: [], added: [], removed: [], ...UNKNOWN },
     ]);
   });
 
@@ -43,7 +57,7 @@ describe("reload", () => {
     limiter.reload(next);
     assert.equal((await limiter.consume(call)).verdicts[0]?.remaining, 4);
     assert.deepEqual(events, [
-      { type: "policy.reloaded", version: next.version, restarted: ["calls"], added: [], removed: [] },
+      { type: "policy.reloaded", version: next.version, restarted: ["calls"], added: [], removed: [], ...UNKNOWN },
     ]);
     limiter.reload(policyOf(5, { per: ["session", "tool"] }));
     limiter.reload(policyOf(5, { quota: "unlimited" }));

@@ -385,7 +385,7 @@ describe("grant", () => {
       resetAfterMs: 0,
     });
     await limiter.consume({ tool: "x", session: "s1", cost: { calls: 5 } });
-    const revoked = await limiter.revoke(bucket, "g1", { reason: "a mistake" });
+    const revoked = await limiter.revoke(bucket, "g1", { reason: "a mistake", actor: "ann" });
     assert.deepEqual([revoked?.revoked, revoked?.after.used, revoked?.after.remaining], [true, 12, 0]);
     assert.deepEqual(revoked?.after.grants, []);
     assert.equal((await limiter.consume({ tool: "x", session: "s1" })).allowed, false);
@@ -394,10 +394,10 @@ describe("grant", () => {
     // The same grant, sent again late, does not come back, and is not said to be granted.
     await assert.rejects(limiter.grant(bucket, { ...grant, units: 10 }), isMisuse("grant-exists", "grant.id"));
     assert.deepEqual(
-      events.map((event) => [event.type, "reason" in event ? event.reason : null]),
+      events.flatMap((event) => ("after" in event ? [[event.type, event.reason, event.actor]] : [])),
       [
-        ["bucket.granted", null],
-        ["bucket.revoked", "a mistake"],
+        ["bucket.granted", null, null],
+        ["bucket.revoked", "a mistake", "ann"],
       ],
     );
     await limiter.reset(bucket, { reason: "a fresh start" });
@@ -446,6 +446,8 @@ describe("grant", () => {
     await assert.rejects(limiter.revoke(bucket, "a b"), isMisuse("invalid-option", "id"));
     await assert.rejects(limiter.revoke(bucket, "a", { reason: "" }), isMisuse("invalid-option", "reason"));
     await assert.rejects(limiter.reset(bucket, { reason: "x".repeat(501) }), isMisuse("invalid-option", "reason"));
+    await assert.rejects(limiter.reset(bucket, { actor: "" }), isMisuse("invalid-option", "actor"));
+    await assert.rejects(limiter.reset(bucket, { actor: "x".repeat(201) }), isMisuse("invalid-option", "actor"));
     await assert.rejects(limiter.revoke({ limit: "none" }, "a"), isMisuse("unknown-limit"));
   });
 

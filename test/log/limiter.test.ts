@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createLimiter, type Decision, type PolicyInput } from "tollgate";
 import { type DecisionEntry, functionLog, type LogBatch, memoryLog, type MemoryLogOptions } from "tollgate/log";
 import { memoryStore } from "tollgate/stores/memory";
@@ -46,8 +47,8 @@ describe("a limiter with a log", () => {
     const [first, , , last] = entries as [DecisionEntry, unknown, unknown, DecisionEntry];
     assert.deepEqual(first.dimensions, { session: "s1", tenant: "acme", user: "u1" });
     assert.deepEqual(
-      [first.tool, first.verb, first.allowed, first.via, first.durationMs, first.weight, first.atMs],
-      ["search", "consume", true, "library", null, 1, START_MS],
+      [first.tool, first.verb, first.allowed, first.via, first.weight, first.atMs],
+      ["search", "consume", true, "library", 1, START_MS],
     );
     const units = first.verdicts.map(({ limit, remainingBefore, remaining, per }) => [
       limit,
@@ -75,6 +76,21 @@ describe("a limiter with a log", () => {
     const { limiter, decisions } = loggedLimiter();
     assert.equal("id" in (await limiter.peek({ tool: "x", session: "s1" })), false);
     assert.deepEqual(await decisions(), []);
+  });
+
+  it("says how long deciding took, without the tool and without waiting", async () => {
+    const { limiter, decisions } = loggedLimiter();
+    const call = { tool: "x", session: "s1" };
+    await limiter.consume(call);
+    await limiter.reserve(call);
+    await limiter.run(call, () => sleep(100));
+    await limiter.record(call);
+    await limiter.consume({ ...call, session: "s2" }, { maxWaitMs: 5 });
+    const took = (await decisions()).map(({ durationMs }) => durationMs);
+    assert.equal(took.pop(), null);
+    assert.equal(took.length, 4);
+    for (const ms of took) assert.ok(ms !== null && ms >= 0 && ms < 100, `${ms}`);
+    assert.ok(took.some((ms) => (ms ?? 0) > 0));
   });
 
   it("has reserve, run and record logged", async () => {
@@ -124,21 +140,21 @@ describe("a limiter with a log", () => {
     const { limiter, log, read } = loggedLimiter();
     const bucket = { limit: "calls", session: "s1" } as const;
     for (let i = 0; i < 3; i++) await limiter.consume({ tool: "x", session: "s1" });
-    await limiter.grant(bucket, { id: "g1", units: 2, durationMs: 60_000 }, { reason: "demo" });
+    await limiter.grant(bucket, { id: "g1", units: 2, durationMs: 60_000 }, { reason: "demo", actor: "ann" });
     await log.flush();
     assert.deepEqual(await read.near({ tenants: null, over: 0.8, nowMs: START_MS, count: 10 }), [], "3 of 5 are used");
     await limiter.reset(bucket);
-    limiter.reload({ ...POLICY, onError: "refund" });
+    limiter.reload({ ...POLICY, onError: "refund" }, { actor: "file:policy.yaml" });
     await log.flush();
     const { items } = await read.entries({ ...everything, kind: "event" });
     const events = items.flatMap((entry) => (entry.kind === "event" ? [entry] : [])).toReversed();
     assert.deepEqual(
-      events.map(({ type, limit, dimensions, reason }) => [type, limit, dimensions, reason]),
+      events.map(({ type, limit, dimensions, reason, actor }) => [type, limit, dimensions, reason, actor]),
       [
-        ["log.started", null, {}, null],
-        ["bucket.granted", "calls", { session: "s1" }, "demo"],
-        ["bucket.reset", "calls", { session: "s1" }, null],
-        ["policy.reloaded", null, {}, null],
+        ["log.started", null, {}, null, null],
+        ["bucket.granted", "calls", { session: "s1" }, "demo", "ann"],
+        ["bucket.reset", "calls", { session: "s1" }, null, null],
+        ["policy.reloaded", null, {}, null, "file:policy.yaml"],
       ],
     );
     assert.deepEqual(events[1]?.data.grant, { id: "g1", units: 2, durationMs: 60_000 });
@@ -260,7 +276,7 @@ describe("a limiter with a log", () => {
     const layers = () => {
       throw new Error("no layers");
     };
-    const broken = { ...store, apply: store.apply.bind(store), layers };
+    const broken = { ...store, apply: store.apply.bind(store), close: store.close.bind(store), layers };
     assert.throws(() => createLimiter({ policy: POLICY, store: broken, log }), /no layers/);
     const limiter = createLimiter({ policy: POLICY, store, log });
     const { id = "" } = await limiter.consume({ tool: "x", session: "s1" });

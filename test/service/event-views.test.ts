@@ -51,18 +51,24 @@ const SAMPLES: { readonly [Type in LimiterEvent["type"]]: EventOf<Type> } = {
       error,
     },
   },
-  "policy.reloaded": { type: "policy.reloaded", version: "abc", restarted: ["per-session"], added: [], removed: [] },
+  "policy.reloaded": {
+    ...{ type: "policy.reloaded", version: "abc", restarted: ["per-session"], added: [], removed: [] },
+    ...{ reason: null, actor: "file:policy.yaml" },
+  },
   "policy.refused": { type: "policy.refused", error: new MisuseError("invalid-policy", FAULT) },
   "policy.differs": { type: "policy.differs" },
   "bucket.reset": {
     ...{ type: "bucket.reset", before: bucket({ session: "acme/s1" }), after: bucket({ session: "acme/s1" }) },
-    reason: "a ticket",
+    ...{ reason: "a ticket", actor: "key:k1" },
   },
   "bucket.granted": {
     ...{ type: "bucket.granted", grant: { id: "g", units: 1, durationMs: 5 }, after: bucket({ session: "acme/s1" }) },
-    reason: null,
+    ...{ reason: null, actor: null },
   },
-  "bucket.revoked": { type: "bucket.revoked", id: "g", after: bucket({ session: "acme/s1" }), reason: "a ticket" },
+  "bucket.revoked": {
+    ...{ type: "bucket.revoked", id: "g", after: bucket({ session: "acme/s1" }) },
+    ...{ reason: "a ticket", actor: "open" },
+  },
 };
 
 /** The lines of a log. */
@@ -92,6 +98,7 @@ describe("the log", () => {
     });
     assert.deepEqual(linesOf(SAMPLES["policy.reloaded"])[0]?.fields, {
       ...{ event: "policy.reloaded", version: "abc", restarted: ["per-session"], added: [], removed: [] },
+      ...{ reason: null, actor: "file:policy.yaml" },
     });
     const problem = "policy.yaml:3:12: limits[0].quota: expected a whole number, got -1";
     assert.deepEqual(linesOf(SAMPLES["policy.refused"])[0]?.fields, { event: "policy.refused", problem });
@@ -119,12 +126,12 @@ describe("listeners", () => {
     assert.deepEqual(data.after.dimensions, { tool: "x".repeat(200) });
   });
 
-  it("with a bound key get only their own buckets, in their own names, without reasons", () => {
+  it("with a bound key get only their own buckets, in their own names, without actor and reason", () => {
     const reset = (dimensions: Record<string, string>, limit: string) => {
       const usage = bucket(dimensions, limit);
-      const event = { type: "bucket.reset", before: usage, after: usage, reason: "a ticket" } as const;
+      const event = { type: "bucket.reset", before: usage, after: usage, reason: "a ticket", actor: "key:k1" } as const;
       const data = dataFor(["acme", "beta"], policy, event) as Partial<EventOf<"bucket.reset">> | null;
-      assert.equal(data !== null && "reason" in data, false);
+      assert.equal(data !== null && ("reason" in data || "actor" in data), false);
       assert.deepEqual(data?.before, data?.after);
       return data?.after?.dimensions;
     };

@@ -80,12 +80,15 @@ describe("events", () => {
     const denials = await Listener.open(server, "?types=call.denied,policy.reloaded");
     await server.post("/v1/consume", { call: { tool: "search", session: "s1" } });
     await server.post("/v1/consume", { call: { tool: "search", session: "s1", cost: { calls: 6 } } });
-    server.service.reload(POLICY.replace("quota: 5 }", "quota: 50 }"));
+    server.service.reload(POLICY.replace("quota: 5 }", "quota: 50 }"), { actor: "ann" });
     const told = await denials.until(2);
     const { version } = (await server.ask("GET", "/v1/policy")).json;
     assert.deepEqual(told, [
       { event: "call.denied", data: told[0]?.data },
-      { event: "policy.reloaded", data: { version, restarted: [], added: [], removed: [] } },
+      {
+        event: "policy.reloaded",
+        data: { version, restarted: [], added: [], removed: [], reason: null, actor: "ann" },
+      },
     ]);
     denials.close();
     const wrong = await server.ask("GET", "/v1/events?types=call.denied,all");
@@ -139,12 +142,12 @@ describe("events", () => {
     await server.post("/v1/revoke", { ...bucket, id: "g1" }, { key: texts.acme });
     await server.post("/v1/reset", bucket, { key: texts.acme });
     assert.deepEqual(
-      (await all.until(4)).map(({ event, data }) => [event, data.after.dimensions.session, data.reason]),
+      (await all.until(4)).map(({ event, data }) => [event, data.after.dimensions.session, data.reason, data.actor]),
       [
-        ["bucket.granted", "globex/s1", "globex's"],
-        ["bucket.granted", "acme/s1", "a ticket"],
-        ["bucket.revoked", "acme/s1", null],
-        ["bucket.reset", "acme/s1", null],
+        ["bucket.granted", "globex/s1", "globex's", "key:globex"],
+        ["bucket.granted", "acme/s1", "a ticket", "key:acme"],
+        ["bucket.revoked", "acme/s1", null, "key:acme"],
+        ["bucket.reset", "acme/s1", null, "key:acme"],
       ],
     );
     const [granted, revoked, reset] = await mine.until(3);
@@ -152,7 +155,7 @@ describe("events", () => {
     assert.equal(granted?.data.after.granted, 3);
     for (const each of [granted, revoked, reset]) assert.deepEqual(each?.data.after.dimensions, { session: "s1" });
     assert.deepEqual([revoked?.data.id, reset?.data.before.used, mine.told.length], ["g1", 0, 3]);
-    for (const { data } of mine.told) assert.equal("reason" in data, false);
+    for (const { data } of mine.told) assert.deepEqual(["reason" in data, "actor" in data], [false, false]);
     for (const each of [mine, all]) each.close();
   });
 

@@ -25,7 +25,7 @@ await post("/v1/consume", {
   call: { tool: "book", session: "s2", turn: "t1", user: "u1", cost: { usd_micros: 4_500_000 } },
 });
 const bucket = { limit: "per-turn", dimensions: { session: "s1", turn: "t1" } };
-await post("/v1/grant", { ...bucket, grant: { id: "g1", units: 2, durationMs: 60_000 }, reason: "demo" });
+await post("/v1/grant", { ...bucket, grant: { id: "g1", units: 2, durationMs: 60_000 }, reason: "demo", actor: "ann" });
 await log.flush();
 
 /** Asks a route, and checks the form of its answer. */
@@ -57,9 +57,13 @@ describe("decisions", () => {
     );
     assert.equal(nextCursor, null);
     const [grant, booked, denied] = items;
-    assert.deepEqual([grant.limit, grant.dimensions, grant.reason], ["per-turn", bucket.dimensions, "demo"]);
+    assert.deepEqual(
+      [grant.limit, grant.dimensions, grant.reason, grant.actor],
+      ["per-turn", bucket.dimensions, "demo", "open for ann"],
+    );
     assert.deepEqual([booked.via, booked.verb, booked.weight, booked.dimensions.user], ["http", "consume", 1, "u1"]);
     assert.equal(denied.deniedBy, "per-turn");
+    for (const { durationMs } of [booked, denied]) assert.ok(durationMs >= 0 && durationMs < 1_000, durationMs);
     assert.deepEqual([denied.verdicts[0].remainingBefore, denied.verdicts[0].per], [0, ["session", "turn"]]);
   });
 

@@ -36,23 +36,58 @@ for (let i = 0; i < 7; i++) {
 // A key of no tenant names what it likes, also a tenant.
 await call(texts.root, { session: "secret-own", user: "secret-root" });
 await call(texts.root, { tenant: "initech", session: "secret-initech" });
-const grant = { grant: { id: "g1", units: 1, durationMs: 60_000 }, reason: "secret-reason" };
-await post("/v1/grant", { limit: "per-tenant", dimensions: {}, ...grant }, { key: texts.acme });
-await post("/v1/grant", { limit: "per-tenant", dimensions: {}, ...grant }, { key: texts.globex });
+const grant = { grant: { id: "g1", units: 1, durationMs: 60_000 } };
+await post("/v1/grant", { limit: "per-tenant", dimensions: {}, ...grant, reason: "my-reason" }, { key: texts.acme });
+await post(
+  "/v1/grant",
+  { limit: "per-tenant", dimensions: {}, ...grant, reason: "secret-reason" },
+  { key: texts.globex },
+);
+// By an administrator, and by the tenants themselves, of a limit that is not per tenant.
+const ofSession = { limit: "per-session", dimensions: { session: "s2" } };
+await post("/v1/reset", { ...ofSession, asTenant: "acme", reason: "secret-reset" }, { key: texts.root });
+for (const key of [texts.acme, texts.globex]) {
+  await post("/v1/grant", { ...ofSession, grant: grant.grant, reason: "a ticket", actor: "ann" }, { key });
+}
+await post("/v1/reset", { limit: "per-tool", dimensions: { tool: "search" } }, { key: texts.root });
 await log.flush();
 
 const { lastPosition } = (await ask("GET", "/v1/decisions", { key: texts.root })).json;
 const { items: whole } = (await ask("GET", "/v1/decisions?pageSize=500", { key: texts.root })).json;
 
 describe("a key of a tenant", () => {
-  it("finds its calls and its grants, in its names, without the reasons of administrators", async () => {
+  it("finds its calls and the changes of its buckets, in its names", async () => {
     const { json, text } = await ask("GET", "/v1/decisions", { key: texts.acme });
     assert.doesNotMatch(text, SECRETS);
-    const [granted, ...calls] = json.items;
-    assert.deepEqual([granted.type, granted.reason, granted.dimensions], ["bucket.granted", null, { tenant: "acme" }]);
-    assert.deepEqual(granted.data, { grant: { id: "g1", units: 1, durationMs: 60_000 } });
+    const calls = json.items.filter(({ kind }: { kind: string }) => kind === "decision");
+    const changes = json.items.filter(({ kind }: { kind: string }) => kind === "event");
+    assert.deepEqual(
+      changes.map(({ type, limit, dimensions }: Record<string, unknown>) => [type, limit, dimensions]),
+      [
+        ["bucket.granted", "per-session", { tenant: "acme", session: "s2" }],
+        ["bucket.reset", "per-session", { tenant: "acme", session: "s2" }],
+        ["bucket.granted", "per-tenant", { tenant: "acme" }],
+      ],
+    );
+    assert.deepEqual(changes[0].data, { grant: { id: "g1", units: 1, durationMs: 60_000 } });
     assert.equal(calls.length, 7);
     for (const { dimensions } of calls) assert.deepEqual(dimensions, { session: "s1", user: "ann", tenant: "acme" });
+  });
+
+  it("reads the actor and the reason of its own changes alone", async () => {
+    const notes = async (key: string | undefined, query = "") =>
+      (await ask("GET", `/v1/decisions?kind=event${query}`, { key })).json.items.map(
+        ({ actor, reason }: Record<string, unknown>) => [actor, reason],
+      );
+    const mine = [
+      ["key:acme for ann", "a ticket"],
+      [null, null],
+      ["key:acme", "my-reason"],
+    ];
+    assert.deepEqual(await notes(texts.acme), mine);
+    const none = mine.map(() => [null, null]);
+    assert.deepEqual(await notes(texts.two, "&tenant=acme"), none, "another key of the tenant");
+    assert.deepEqual(await notes(texts.root, "&asTenant=acme"), none, "an administrator, as the tenant");
   });
 
   it("names sessions and users as its calls do", async () => {
@@ -152,12 +187,18 @@ describe("a key of a tenant", () => {
 
 describe("a key of no tenant", () => {
   it("sees all, one tenant, or what a tenant sees", async () => {
+    const events = whole.filter(({ kind }: { kind: string }) => kind === "event");
+    assert.deepEqual(
+      events.map(({ actor }: { actor: string | null }) => actor),
+      ["key:root", "key:globex for ann", "key:acme for ann", "key:root", "key:globex", "key:acme", null],
+    );
     const read = async (query: string) => (await ask("GET", `/v1/decisions?${query}`, { key: texts.root })).json.items;
     assert.ok(whole.length >= 25);
     const one = await read("tenant=acme");
-    assert.equal(one[1].dimensions.session, "acme/s1");
-    assert.equal(one[0].reason, "secret-reason");
+    assert.equal(one[0].dimensions.session, "acme/s2");
+    assert.equal(one[1].reason, "secret-reset");
     assert.equal((await read("tenant=acme&session=acme%2Fs1")).length, 7);
+    assert.equal((await read("tenant=acme&session=acme%2Fs2")).length, 2);
     const asTenant = await read("asTenant=acme&session=s1");
     assert.deepEqual([asTenant.length, asTenant[0].dimensions.session], [7, "s1"]);
   });

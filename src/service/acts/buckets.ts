@@ -2,8 +2,9 @@
 
 import type { GrantBody, ResetBody, RevokeBody } from "../../http/requests.ts";
 import type { BucketUsage } from "../../kernel/decision.ts";
-import type { NamedBucket, Reset, Revoked } from "../../limiter.ts";
+import type { ChangeOptions, NamedBucket, Reset, Revoked } from "../../limiter.ts";
 import { type Act, audited } from "../audit.ts";
+import { actorOf } from "../auth.ts";
 import type { Asking } from "../context.ts";
 import { ProblemError } from "../problems.ts";
 import { cursorAfter, type UsageQuery } from "../query.ts";
@@ -21,34 +22,35 @@ export async function usage(
 }
 
 export function grant(asking: Asking, body: GrantBody): Promise<{ readonly after: BucketUsage }> {
-  const { grant, reason } = body;
+  const { grant } = body;
   const { id: grantId, units, durationMs } = grant;
-  return change(asking, body, { act: "grant", units, durationMs, grantId }, async (bucket) => {
-    return { after: await asking.context.limiter.grant(bucket, grant, { reason }) };
+  return change(asking, body, { act: "grant", units, durationMs, grantId }, async (bucket, note) => {
+    return { after: await asking.context.limiter.grant(bucket, grant, note) };
   });
 }
 
 export function revoke(asking: Asking, body: RevokeBody): Promise<Revoked> {
-  const { id, reason } = body;
-  return change(asking, body, { act: "revoke", grantId: id }, (bucket) => {
-    return asking.context.limiter.revoke(bucket, id, { reason });
+  const { id } = body;
+  return change(asking, body, { act: "revoke", grantId: id }, (bucket, note) => {
+    return asking.context.limiter.revoke(bucket, id, note);
   });
 }
 
 export function reset(asking: Asking, body: ResetBody): Promise<Reset> {
-  const { reason } = body;
-  return change(asking, body, { act: "reset" }, (bucket) => asking.context.limiter.reset(bucket, { reason }));
+  return change(asking, body, { act: "reset" }, (bucket, note) => asking.context.limiter.reset(bucket, note));
 }
 
 /** Writes down what is about to be done to a bucket, and does it. */
 async function change<Change extends { readonly before?: BucketUsage; readonly after: BucketUsage }>(
-  { context, caller: { keyId, tenants } }: Asking,
-  { limit, dimensions, asTenant, reason }: ResetBody,
+  { context, caller }: Asking,
+  { limit, dimensions, asTenant, reason, actor: person }: ResetBody,
   about: Pick<Act, "act" | "units" | "durationMs" | "grantId">,
-  run: (bucket: NamedBucket) => Promise<Change>,
+  run: (bucket: NamedBucket, note: ChangeOptions) => Promise<Change>,
 ): Promise<Change> {
   const { policy } = context.limiter;
-  const actor = keyId === null ? "open" : `key:${keyId}`;
+  const { keyId, tenants } = caller;
+  const actor = person === undefined ? actorOf(caller) : `${actorOf(caller)} for ${person}`;
+  const note = { reason, actor };
   const actOn = ({ args: _, ...named }: ResetBody["dimensions"]): Act => {
     return { ...about, actor, keyId, limit, dimensions: named, reason: reason ?? null };
   };
@@ -61,14 +63,14 @@ async function change<Change extends { readonly before?: BucketUsage; readonly a
   }
   const act = actOn(tenantDimensions(policy, tenant, dimensions));
   if (tenant === null) {
-    return audited(context.audit, act, () => run({ ...dimensions, limit })).catch((error: unknown) => {
+    return audited(context.audit, act, () => run({ ...dimensions, limit }, note)).catch((error: unknown) => {
       throw withAdvice(error, dimensions.tenant);
     });
   }
   const bucket = tenantBucket(policy, tenant, { ...dimensions, limit });
   const changed = await audited(context.audit, act, async () => {
     if (bucket === null) throw new ProblemError("shared-bucket", "The bucket belongs to no tenant.");
-    return run(bucket);
+    return run(bucket, note);
   });
   return shownChange(policy, tenant, changed);
 }
