@@ -5,7 +5,7 @@ import { type Call, type Cost, type Dimensions, mergeDimensions } from "../kerne
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { AnyOf, Lacking, OnlyDimensions, OnlyUnits, Served, Serving, UnitOf } from "../kernel/policy/typed.ts";
-import type { Limiter } from "../limiter.ts";
+import { askedBy, type Limiter } from "../limiter.ts";
 import { denialIn, speakingModel } from "./ai-sdk/last-answer.ts";
 import { type ModelMiddleware, modelMiddleware } from "./ai-sdk/model.ts";
 import { noteFor, withNotices } from "./ai-sdk/notices.ts";
@@ -82,7 +82,11 @@ export function aiSdkGuard(limiter: unknown, options: AiSdkOptions<unknown> = {}
   checkOptionKeys(options, ["maxDenials", "maxWaitMs", "dimensions"]);
   const { dimensions = () => ({}), ...guardOptions } = options;
   if (typeof dimensions !== "function") throw invalidOption("dimensions", "a function", dimensions);
-  const guard = new Guard(limiter as Limiter, guardOptions, "limiter.for({ … }) or the option dimensions");
+  const guard = new Guard(
+    askedBy(limiter as Limiter, "ai-sdk"),
+    guardOptions,
+    "limiter.for({ … }) or the option dimensions",
+  );
   const whose: Whose = (call) => mergeDimensions({}, (dimensions(call) ?? {}) as Dimensions, "dimensions");
   const isSpent = (run: AiSdkRun) => guard.isSpentBy(thrownIn(run));
   return {

@@ -40,7 +40,7 @@ export function expressGuard<
   limiter: Limiter<P, Bound>,
   options: HttpOptions<Input, [], Returned & OnlyMade<P, Returned>>,
 ): (request: NoInfer<Input>, response: NodeResponse, next: (error?: unknown) => void) => Promise<void> {
-  const judge = judgeOf(limiter, options);
+  const judge = judgeOf(limiter, options, "express");
   return async (request, response, next) => {
     try {
       const answer = await judge(request, () => goneWith(response));

@@ -68,7 +68,7 @@ export function fastifyRouteGuard<
   Returned extends Made<P, Bound>,
   Input = FastifyRequest,
 >(limiter: Limiter<P, Bound>, options: HttpOptions<Input, [], Returned & OnlyMade<P, Returned>>): Hook<NoInfer<Input>> {
-  const judge = judgeOf(limiter, options);
+  const judge = judgeOf(limiter, options, "fastify");
   return async (request, reply) => {
     const answer = await judge(request, () => goneWith(reply.raw ?? {}));
     reply.headers({ ...answer.fields });

@@ -51,7 +51,7 @@ export function fetchGuard<
   limiter: Limiter<P, Bound>,
   options: HttpOptions<Input, Rest, Returned & OnlyMade<P, Returned>>,
 ): FetchGuard<Input, Rest> {
-  const judge = judgeOf(limiter, options);
+  const judge = judgeOf(limiter, options, "fetch");
   return (handler) => {
     if (typeof handler !== "function")
       throw invalidOption("handler", "a function from a request to its response", handler);

@@ -36,7 +36,7 @@ export function honoGuard<
   limiter: Limiter<P, Bound>,
   options: HttpOptions<Context, [], Returned & OnlyMade<P, Returned>>,
 ): (context: NoInfer<Context>, next: () => Promise<void>) => Promise<Response | undefined> {
-  const judge = judgeOf(limiter, options);
+  const judge = judgeOf(limiter, options, "hono");
   return async (context, next) => {
     const answer = await judge(context, () => context.req.raw);
     if (!answer.allowed && answer.status === 499) return new Response(answer.body, { status: answer.status });

@@ -5,7 +5,7 @@ import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, invalidOption, MisuseError, withFaults } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
-import { checkMaxWait, type Limiter } from "../limiter.ts";
+import { askedBy, checkMaxWait, type Limiter } from "../limiter.ts";
 import { DRAFTS, type Fields, type HeadersDraft, problemOf, retryAfterSeconds } from "./http/fields.ts";
 
 export type { HeadersDraft } from "./http/fields.ts";
@@ -69,9 +69,10 @@ const GONE: Answer = { allowed: false, status: 499, fields: {}, body: "" };
 export function judgeOf<P extends Policy, Bound extends string, Input, More extends readonly unknown[]>(
   checked: Limiter<P, Bound>,
   options: HttpOptions<Input, More, unknown>,
+  adapter: string,
 ): (request: Input, watch: () => Gone, ...more: More) => Promise<Answer> {
   checkOptionKeys(options, ["call", "headers", "maxWaitMs"]);
-  const limiter = checked as unknown as Limiter;
+  const limiter = askedBy(checked as unknown as Limiter, adapter);
   const { call: callOf, headers: draft = "draft-11", maxWaitMs = 0 } = options;
   if (typeof limiter?.consume !== "function") throw invalidOption("limiter", "a limiter from createLimiter", limiter);
   if (typeof callOf !== "function") throw invalidOption("call", "a function from a request to its call", callOf);

@@ -9,7 +9,7 @@ import { type Cost, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { AnyOf, Lacking, OnlyDimensions, OnlyUnits, Served, Serving, UnitOf } from "../kernel/policy/typed.ts";
-import type { AddUsage, Limiter } from "../limiter.ts";
+import { type AddUsage, askedBy, type Limiter } from "../limiter.ts";
 import { Guard, type GuardOptions } from "./guard.ts";
 import { deniedAnswer, deniedResult, hasCalls, lastAnswer, modelNameOf, readMessages } from "./langchain/messages.ts";
 import { reportedOf, shownError, withNotice } from "./langchain/messages.ts";
@@ -70,7 +70,8 @@ export function langchainGuard(limiter: unknown, options: Written = {}): Middlew
   const { model, dimensions: _, ...guardOptions } = options;
   const dimensions = options.dimensions as LangchainOptions["dimensions"];
   const calls = modelCalls(model ?? {});
-  const runs = new Runs(() => new Guard(limiter as Limiter, guardOptions, PLACES));
+  const asked = askedBy(limiter as Limiter, "langchain");
+  const runs = new Runs(() => new Guard(asked, guardOptions, PLACES));
   const whose = ({ state, runtime }: Asked): Dimensions => {
     const { thread_id: session, run_id: turn = state[RUN] } = runtime.configurable ?? {};
     const given = (dimensions?.(runtime) ?? {}) as Dimensions;

@@ -6,7 +6,7 @@ import type { Allowed, Denied } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { AnyOf, Lacking, OnlyDimensions, Served, Serving } from "../kernel/policy/typed.ts";
-import { type Limiter, warn } from "../limiter.ts";
+import { askedBy, type Limiter, warn } from "../limiter.ts";
 import { fieldsOf, Guard } from "./guard.ts";
 import { intercept, type Judge, lowLevel, type Server } from "./mcp-server/intercept.ts";
 import { type McpRequest, requestOf, verified } from "./mcp-server/request.ts";
@@ -69,7 +69,11 @@ export function mcpServerGuard(limiter: unknown, options: McpServerOptions<unkno
   for (const [name, option] of Object.entries({ dimensions, onFault })) {
     if (typeof option !== "function") throw invalidOption(name, "a function", option);
   }
-  const guard = new Guard(limiter as Limiter, { maxWaitMs }, "the option dimensions, or bound by limiter.for");
+  const guard = new Guard(
+    askedBy(limiter as Limiter, "mcp-server"),
+    { maxWaitMs },
+    "the option dimensions, or bound by limiter.for",
+  );
   const judge: Judge = async ({ name: tool, arguments: args, task }, context, run) => {
     if (typeof tool !== "string" || tool === "") throw rpcError(INVALID_PARAMS, "No tool is named");
     const { id, signal } = context.mcpReq ?? { id: context.requestId, signal: context.signal };

@@ -6,7 +6,7 @@ import type { Cost, Dimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { AnyOf, Lacking, OnlyDimensions, OnlyUnits, Served, Serving, UnitOf } from "../kernel/policy/typed.ts";
-import type { Limiter } from "../limiter.ts";
+import { askedBy, type Limiter } from "../limiter.ts";
 import { Guard, type GuardOptions } from "./guard.ts";
 import type { ModelOptions } from "./model-calls.ts";
 import { type AnyModel, guardModel } from "./openai-agents/model.ts";
@@ -72,10 +72,11 @@ export function openaiAgentsGuard(
   const { dimensions = () => ({}), ...guardOptions } = options;
   if (typeof dimensions !== "function")
     throw invalidOption("dimensions", "a function of the run's context", dimensions);
-  const outsideOfRuns = new Guard(limiter as Limiter, guardOptions);
+  const asked = askedBy(limiter as Limiter, "openai-agents");
+  const outsideOfRuns = new Guard(asked, guardOptions);
   const runs = new WeakMap<object, Guard>();
   const begin = (runContext: RunContext): Guard => {
-    const turn = (limiter as Limiter).for({ turn: randomId() });
+    const turn = asked.for({ turn: randomId() });
     const whose = turn.for(dimensions(runContext.context as never) as Dimensions);
     const guard = new Guard(whose, guardOptions, "the option dimensions, or in limiter.for({ … })");
     runs.set(runContext, guard);

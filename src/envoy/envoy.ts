@@ -5,7 +5,7 @@ import { isTooLong as isValueTooLong } from "../kernel/call.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import { readOptions } from "../kernel/options.ts";
 import { compiledPolicy } from "../kernel/policy/parse.ts";
-import { type Limiter, policyOf } from "../limiter.ts";
+import { askedBy, type Limiter, policyOf } from "../limiter.ts";
 import { readYaml } from "../policy-file/yaml-text.ts";
 import { answerOf, type Response } from "./answer.ts";
 import { Decider } from "./decide.ts";
@@ -80,7 +80,7 @@ export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyServ
   const { mapping, policy: given, headers, metadata, ...bounds } = readOptions(ENVOY_OPTIONS, options);
   const policy = given === undefined ? null : compiledPolicy(given);
   const mapper = createMapper(mapping, policy);
-  const decider = new Decider(limiter);
+  const decider = new Decider(askedBy(limiter, "envoy"));
   // A limiter that was reloaded applies another policy than the one in the options.
   const inForce = () => (policy === null ? null : (policyOf(limiter) ?? policy));
   const counts = { requests: 0, denied: 0, failed: 0, unmapped: 0 };

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type Call, createLimiter, type Limiter, MisuseError, type PolicyInput, StoreError } from "tollgate";
 import type { HeadersDraft } from "tollgate/adapters/fetch";
+import { memoryLog } from "tollgate/log";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 
@@ -61,6 +62,19 @@ export function httpCases(name: string, serve: Serve): void {
   }
 
   describe(`${name} as every HTTP adapter`, () => {
+    it("is named in the decision log", async () => {
+      const log = memoryLog();
+      await served({ limiter: createLimiter({ policy, store: memoryStore(), log }) }, async (server) => {
+        await server.get("/chat", "s1");
+      });
+      await log.close();
+      const { items } = await log.storage.read.entries({ kind: "decision", tenants: null, pageSize: 9 });
+      assert.deepEqual(
+        items.map((entry) => entry.kind === "decision" && entry.via),
+        [name],
+      );
+    });
+
     it("lets requests within the limit pass, with fields, and answers the others itself", () =>
       served({}, async (server) => {
         for (const left of [1, 0]) {

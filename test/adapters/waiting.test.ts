@@ -19,6 +19,7 @@ import { langchainGuard } from "tollgate/adapters/langchain";
 import { mcpServerGuard } from "tollgate/adapters/mcp-server";
 import { openaiAgentsGuard } from "tollgate/adapters/openai-agents";
 import { ToolRateLimiter } from "tollgate/tool-rate-limiter";
+import { memoryLog } from "tollgate/log";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 import { z } from "zod";
@@ -52,8 +53,11 @@ const SLOW: PolicyInput = {
 const WAITS = { maxWaitMs: 30_000 };
 const HOUR = { maxWaitMs: 3_600_000 };
 
+/** Of all limiters here. */
+const log = memoryLog();
+
 function limiterOf(policy = RATE): Limiter {
-  return createLimiter({ policy, store: memoryStore() }).for({ session: "s1" });
+  return createLimiter({ policy, store: memoryStore(), log }).for({ session: "s1" });
 }
 
 /** Units used of the rate of a tool. */
@@ -336,5 +340,14 @@ describe("the option maxWaitMs", () => {
         );
       }
     }
+  });
+});
+
+describe("the decision log", () => {
+  it("says which adapter asked", async () => {
+    await log.flush();
+    const { items } = await log.storage.read.entries({ kind: "decision", tenants: null, pageSize: 1_000 });
+    const asked = new Set(items.map((entry) => entry.kind === "decision" && entry.via));
+    assert.deepEqual([...asked].toSorted(), ["ai-sdk", "langchain", "library", "mcp-server", "openai-agents"]);
   });
 });

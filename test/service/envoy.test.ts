@@ -12,6 +12,7 @@ import {
   envoyService,
   parseEnvoyMapping,
 } from "tollgate/service/envoy";
+import { memoryLog } from "tollgate/log";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 import { codeOf, type EnvoyClient, envoyClient, HITS } from "./envoy-client.ts";
@@ -73,10 +74,13 @@ interface Made {
   readonly client: EnvoyClient;
 }
 
+/** Of all limiters here. */
+const log = memoryLog();
+
 async function make(options: Partial<EnvoyOptions> = {}, limits: PolicyInput = LIMITS): Promise<Made> {
   const policy = definePolicy(limits);
   const clock = fakeClock();
-  const limiter = createLimiter({ policy, store: memoryStore({ clock }) });
+  const limiter = createLimiter({ policy, store: memoryStore({ clock }), log });
   const service = envoyService(limiter, { policy, mapping: MAPPING, ...options });
   const { port } = await service.listen({ port: 0 });
   after(async () => {
@@ -109,6 +113,12 @@ describe("one descriptor", () => {
       Number(first?.durationUntilReset?.seconds) * 1_000 + (first?.durationUntilReset?.nanos ?? 0) / 1e6;
     assert.ok(untilResetMs > 0 && untilResetMs <= 60_000, String(untilResetMs));
     assert.equal(await usedOf(limiter, "api-rate", { user: "u1", tool: "api" }), 5);
+  });
+
+  it("is an entry of the decision log", async () => {
+    await log.flush();
+    const { items } = await log.storage.read.entries({ kind: "decision", tenants: null, pageSize: 1 });
+    assert.equal(items[0]?.kind === "decision" && items[0].via, "envoy");
   });
 
   it("that is denied gets the reason and the retry time, without advice for a model", async () => {
