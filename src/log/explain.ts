@@ -2,11 +2,10 @@
 // helped. It is pure: the entries and the policy are given.
 
 import { algorithmOf } from "../kernel/algorithms/registry.ts";
-import { formatDuration } from "../kernel/duration.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { compiledPolicy } from "../kernel/policy/parse.ts";
-import { quantityOf } from "../kernel/quantity.ts";
-import { amount, durationInWords, grouped, isMoney, listed, periodInWords } from "../kernel/words.ts";
+import { amount, durationInWords, grouped, isMoney, listed, periodInWords, type Rounding } from "../kernel/words.ts";
+import { changesOf } from "./explain-changes.ts";
 import { grantCommandOf } from "./explain-grant.ts";
 import type { DecisionEntry, LogEntry, LoggedVerdict } from "./entry.ts";
 import type { LogReader, Tenants } from "./storage.ts";
@@ -37,6 +36,10 @@ export interface ExplainOptions {
   readonly timeOf?: (ms: number) => string;
 }
 
+/** The unit of limits that count time. */
+const TIME = "ms";
+/** Of a limit that is not known. */
+const KNOWN_QUOTA = { amountKey: "quota", grantFault: null } as const;
 /** How many entries of the session before it are looked at. */
 const MAX_BEFORE = 50;
 /** Most calls that are named. */
@@ -58,8 +61,10 @@ export async function explain(
   const { session } = entry.dimensions;
   const query = { kind: "decision", tenants, toMs: entry.atMs + 1, pageSize: MAX_BEFORE } as const;
   const before = session === undefined ? [] : (await read.entries({ ...query, session })).items;
+  const limit = entry.deniedBy;
+  const changes = limit === null ? [] : (await read.entries({ ...query, kind: "event", limit })).items;
   const source = await read.policy(entry.policy);
-  return explained(entry, before, source, options);
+  return explained(entry, [...before, ...changes], source, options);
 }
 
 /**
@@ -76,7 +81,7 @@ export async function lastDecision(
 }
 
 /**
- * @param before entries of the same session that are not newer
+ * @param before entries that are not newer: calls of the same session, and changes of the limit's buckets
  * @param source the policy in JSON; `null`: the log does not have it
  */
 export function explained(
@@ -95,17 +100,17 @@ export function explained(
   return {
     entry,
     what,
-    rule: `${binding.limit}: ${entry.detail ?? ruleOf(binding)}`,
-    stood: stoodOf(entry, binding, before, timeOf),
-    opens: opensOf(binding, entry.atMs, timeOf),
-    helps: helpsOf(entry, binding, limit),
+    rule: ruleOf(binding, entry.detail),
+    stood: stoodOf(entry, binding, limit, before, timeOf),
+    opens: opensOf(binding, limit, entry.atMs, timeOf),
+    helps: helpsOf(entry, binding, limit, timeOf),
   };
 }
 
 function whatOf(entry: DecisionEntry, timeOf: (ms: number) => string): string {
   const { tool, dimensions, atMs, id, policy, degraded, replayed, durationMs } = entry;
   const whose = Object.entries(dimensions).map(([name, value]) => `${name} ${value}`);
-  const head = `${entry.allowed ? "Allowed" : "Denied"}: the call ${tool}${whose.length === 0 ? "" : ` of ${whose.join(", ")}`}`;
+  const head = `${entry.allowed ? "Allowed" : "Denied"}: a call of ${tool}${whose.length === 0 ? "" : ` by ${whose.join(", ")}`}`;
   const notes = [
     replayed ? " It repeats the answer to an earlier call with the same idempotency key." : "",
     degraded === null ? "" : ` It was decided without the store (${degraded}).`,
@@ -114,43 +119,75 @@ function whatOf(entry: DecisionEntry, timeOf: (ms: number) => string): string {
   return `${head}, at ${timeOf(atMs)} (${id}, policy ${policy.slice(0, 8)}).${notes.join("")}`;
 }
 
-function ruleOf({ quota, unit, per, windowMs }: LoggedVerdict): string {
-  const whose = per.length === 0 ? "" : ` per ${listed(per)}`;
+/** What the limit allows, from what the caller was told. When to retry and what is left stand elsewhere. */
+function ruleOf({ limit, quota, unit, per, windowMs }: LoggedVerdict, detail: string | null): string {
+  const [, allowance] =
+    /^Limit reached: (.*?)(?:, \S+(?: \S+)* left, .*)?\.(?: (?:Retry|Resets) .*)?$/.exec(detail ?? "") ?? [];
+  if (detail !== null && allowance === undefined) return `${limit}: ${detail.replace(/^(?:Blocked|Not \w+): /, "")}`;
+  const whose = scopeOf(per);
   const period = windowMs === null ? "" : ` in ${periodInWords(windowMs)}`;
-  return `at most ${amount(quota ?? 0, unit)}${whose}${period}.`;
+  const text = allowance ?? `${amount(quota ?? 0, unit)}${whose}${period}`;
+  const others = per.filter((name) => name !== "args");
+  if (others.length === per.length || !text.includes(whose)) return `${limit} allows ${text}.`;
+  return `${limit} allows ${text.replace(whose, ` with the same arguments${scopeOf(others)}`)}.`;
+}
+
+function scopeOf(per: readonly string[]): string {
+  return per.length === 0 ? "" : ` per ${listed(per)}`;
 }
 
 /** How a limit stood before the call. */
 function standingOf({ remainingBefore, capacity, unit, cost }: LoggedVerdict): string {
   if (capacity === null || remainingBefore === null) return "unlimited";
-  const used = usedOf(capacity - remainingBefore, capacity, unit);
-  return `${used} used before, and the call took ${amount(cost, unit, "up")}`;
+  const took = cost === 0 ? "" : `, and the call took ${quantity(cost, unit, "up")}`;
+  return `${usedOf(capacity - remainingBefore, capacity, unit)} before${took}`;
 }
 
-/** `2 of 3 calls`, `$4.50 of $5.00`. */
-function usedOf(used: number, capacity: number, unit: string): string {
+/** `2 of 3 calls were used`, `$4.50 of $5.00 was used`. */
+function usedOf(used: number, capacity: number, unit: string, verb = "used"): string {
   const count = Math.max(0, used);
-  return `${isMoney(unit) ? amount(count, unit, "up") : grouped(count)} of ${amount(capacity, unit)}`;
+  const text = `${quantity(count, unit, "up")} of ${whole(capacity, unit)}`;
+  if (unit === TIME) return `${text} had passed`;
+  return `${text} ${isMoney(unit) || capacity === 1 ? "was" : "were"} ${verb}`;
+}
+
+/** Units beside their name elsewhere: `2`, `$4.50`, `3 minutes`. */
+function quantity(units: number, unit: string, rounding: Rounding): string {
+  if (unit === TIME) return durationInWords(units, rounding === "up" ? "up" : "down");
+  return isMoney(unit) ? amount(units, unit, rounding) : grouped(units);
+}
+
+/** Units with their name: `3 calls`, `$5.00`, `1 hour`. */
+function whole(units: number, unit: string): string {
+  return unit === TIME ? quantity(units, unit, "exact") : amount(units, unit);
 }
 
 function stoodOf(
   entry: DecisionEntry,
   binding: LoggedVerdict,
+  limit: Limit | null,
   before: readonly LogEntry[],
   timeOf: (ms: number) => string,
 ): string[] {
   const { capacity, remaining, unit, cost } = binding;
   if (capacity === null || remaining === null) return ["The limit is unlimited."];
-  const used = usedOf(capacity - remaining, capacity, unit);
-  const needed = cost === 0 ? "" : `, and the call needs ${amount(cost, unit, "up")}`;
+  const used = usedOf(
+    capacity - remaining,
+    capacity,
+    unit,
+    isHeldOnly(limit) ? "running" : cost === 0 ? "counted" : "used",
+  );
+  const needed = cost === 0 ? "" : `, and this call needed ${quantity(cost, unit, "up")}`;
   const by = usedBy(entry, binding, before);
   const times = by.slice(0, MAX_NAMED).map(({ atMs }) => timeOf(atMs));
   const more = by.length > times.length ? ` and ${by.length - times.length} more` : "";
   const calls =
     by.length === 0
       ? ""
-      : ` In this session by ${by.length === 1 ? "the call" : "the calls"} at ${more === "" ? listed(times) : `${times.join(", ")}${more}`}.`;
-  return [`${used} used${needed}.${calls}`, othersOf(entry)].filter((text) => text !== "");
+      : ` Of this session, ${by.length === 1 ? "the call" : "the calls"} at ${more === "" ? listed(times) : `${times.join(", ")}${more}`} used it.`;
+  return [`${used}${needed}.${calls}`, changesOf(entry, binding, before, timeOf), othersOf(entry)].filter(
+    (text) => text !== "",
+  );
 }
 
 /** What the other limits would have done. */
@@ -185,39 +222,65 @@ function partOf({ tool, argsHash, dimensions }: DecisionEntry, name: string): st
 }
 
 function opensOf(
-  { retryAfterMs, resetAfterMs, quota, per }: LoggedVerdict,
+  { retryAfterMs, resetAfterMs, quota, capacity, cost, unit, per }: LoggedVerdict,
+  limit: Limit | null,
   atMs: number,
   timeOf: (ms: number) => string,
 ): string {
   if (quota === 0) return "Never: the policy forbids such calls.";
   if (retryAfterMs !== null) {
-    return `At ${timeOf(atMs + retryAfterMs)}, ${durationInWords(retryAfterMs, "up")} after the call, if nothing else uses it.`;
+    const at = `${timeOf(atMs + retryAfterMs)}, ${durationInWords(retryAfterMs, "up")} after the call`;
+    return isHeldOnly(limit)
+      ? `When one of them ends: at ${at}, at the latest.`
+      : `At ${at}, if no other call uses it first.`;
+  }
+  if (capacity !== null && cost > capacity) {
+    return `Never as it is: the call needs more than the whole limit, ${whole(capacity, unit)}.`;
   }
   const next = per.includes("turn")
-    ? "The next turn starts from zero"
+    ? " The next turn starts from zero."
     : per.includes("session")
-      ? "Another session starts from zero"
+      ? " Another session starts from zero."
       : "";
   const empty =
-    resetAfterMs > 0 ? `its bucket is empty again at ${timeOf(atMs + resetAfterMs)} if nothing uses it until then` : "";
-  const both = [next, empty].filter((text) => text !== "").join("; ");
-  return `Not by waiting.${both === "" ? "" : ` ${both.charAt(0).toUpperCase()}${both.slice(1)}.`}`;
+    resetAfterMs > 0
+      ? ` This bucket is empty again at ${timeOf(atMs + resetAfterMs)}, unless a call uses it before.`
+      : "";
+  return `Not by waiting.${next}${empty}`;
 }
 
-function helpsOf(entry: DecisionEntry, verdict: LoggedVerdict, limit: Limit | null): Help[] {
+function helpsOf(
+  entry: DecisionEntry,
+  verdict: LoggedVerdict,
+  limit: Limit | null,
+  timeOf: (ms: number) => string,
+): Help[] {
   const { quota, capacity, cost, unit, remaining } = verdict;
   if (quota === null || capacity === null || remaining === null) return [];
   const missing = Math.max(1, cost - remaining);
-  const isGrantable = limit !== null && quota > 0 && algorithmOf(limit.allotment.spec).policy.grantFault === null;
+  const { amountKey, grantFault } = limit === null ? KNOWN_QUOTA : algorithmOf(limit.allotment.spec).policy;
+  // How much time is missing is not known: what is left ends at 0.
+  const isGrantable = limit !== null && quota > 0 && grantFault === null && unit !== TIME;
   const grant = isGrantable ? grantCommandOf(entry, verdict, missing) : null;
-  const raised = `A quota of ${quantityOf(quota + missing, unit)} instead of ${quantityOf(quota, unit)} in ${verdict.limit} would have allowed it.`;
   const wait =
     verdict.retryAfterMs === null
       ? []
-      : [{ text: `Call again in ${formatDuration(verdict.retryAfterMs)}.`, command: null }];
+      : [{ text: againOf(timeOf(entry.atMs + verdict.retryAfterMs), limit), command: null }];
   const granted =
     grant === null ? [] : [{ text: `Grant ${amount(missing, unit, "up")} to this bucket:`, command: grant }];
-  return [...wait, ...granted, { text: raised, command: null }];
+  // A burst or a pause is not mended by a quota.
+  const isOfQuota = amountKey === "quota" && capacity === quota && unit !== TIME;
+  const raised = `With a quota of ${whole(quota + missing, unit)} instead of ${quantity(quota, unit, "exact")}, ${verdict.limit} would have allowed it.`;
+  return [...wait, ...granted, ...(isOfQuota ? [{ text: raised, command: null }] : [])];
+}
+
+function againOf(time: string, limit: Limit | null): string {
+  return isHeldOnly(limit) ? "Call again when one of them has ended." : `Call again at ${time}.`;
+}
+
+/** Whether what a limit counts are calls that run now. */
+function isHeldOnly(limit: Limit | null): boolean {
+  return limit !== null && algorithmOf(limit.allotment.spec).isHeldOnly;
 }
 
 /** A limit of the policy that the log has; `null`: it is not known. */

@@ -79,19 +79,19 @@ describe("explain", () => {
     const lines = (await run("explain", "--session", "s1", "--last")).replace(TIME, "T").trim().split("\n");
     assert.match(
       lines[0] ?? "",
-      /^Denied: the call search of session s1, turn t1, at T \(01\w{24}, policy \w{8}\)\.(?: The decision took \d+ ms\.)?$/,
+      /^Denied: a call of search by session s1, turn t1, at T \(01\w{24}, policy \w{8}\)\.(?: The decision took \d+ ms\.)?$/,
     );
     assert.deepEqual(lines.slice(1), [
-      "Rule:   tool-per-turn: Limit reached: 3 calls per session, turn and tool.",
-      "Stood:  3 of 3 calls used, and the call needs 1 call. In this session by the calls at T, T and T.",
+      "Rule:   tool-per-turn allows 3 calls per session, turn and tool.",
+      "Stood:  3 of 3 calls were used, and this call needed 1. Of this session, the calls at T, T and T used it.",
       ...lines.slice(3, 4),
       "Helps:  Grant 1 call to this bucket:",
       "          tollgate grant --limit tool-per-turn --session s1 --turn t1 --tool search --units 1 --duration 1h",
-      "        A quota of 4 instead of 3 in tool-per-turn would have allowed it.",
+      "        With a quota of 4 calls instead of 3, tool-per-turn would have allowed it.",
     ]);
     assert.match(
       lines[3] ?? "",
-      /^Opens: {2}Not by waiting\. The next turn starts from zero; its bucket is empty again at /,
+      /^Opens: {2}Not by waiting\. The next turn starts from zero\. This bucket is empty again at /,
     );
   });
 
@@ -104,8 +104,8 @@ describe("explain", () => {
 
   it("says what was left of an allowed call", async () => {
     const text = await run("explain", "--user", "u1");
-    assert.match(text, /^Allowed: the call book /);
-    assert.match(text, /\nLimits: tool-per-turn: 0 of 3 calls used before, and the call took 1 call\.\n {8}money: /);
+    assert.match(text, /^Allowed: a call of book /);
+    assert.match(text, /\nLimits: tool-per-turn: 0 of 3 calls were used before, and the call took 1\.\n {8}money: /);
   });
 
   it("says what to do where there is no such call", async () => {

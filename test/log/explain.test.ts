@@ -26,6 +26,15 @@ const POLICY: PolicyInput = {
   ],
 };
 
+/** So many calls under a limit, and what is said of the last. */
+interface Case {
+  readonly limit: PolicyInput["limits"][number];
+  readonly call: object;
+  readonly count: number;
+  readonly rule: string;
+  readonly stood: string;
+}
+
 /** Consumes calls, one each second, and explains the last. */
 async function explainLast(
   calls: readonly object[],
@@ -55,32 +64,32 @@ describe("explain", () => {
   it("says what a denied call was, by which rule, what stood there, when it opens, and what helps", async () => {
     const { entry, what, rule, stood, opens, helps } = await explainLast([{}, {}, {}]);
     assert.equal(
-      what,
-      `Denied: the call search of session s1, turn t1, at 00:00:03 (${entry.id}, policy ${entry.policy.slice(0, 8)}).`,
+      what.replace(/ The decision took \d+ ms\.$/, ""),
+      `Denied: a call of search by session s1, turn t1, at 00:00:03 (${entry.id}, policy ${entry.policy.slice(0, 8)}).`,
     );
-    assert.equal(rule, "tool-per-turn: Limit reached: 2 calls per session, turn and tool.");
+    assert.equal(rule, "tool-per-turn allows 2 calls per session, turn and tool.");
     assert.deepEqual(stood, [
-      "2 of 2 calls used, and the call needs 1 call. In this session by the calls at 00:00:02 and 00:00:01.",
+      "2 of 2 calls were used, and this call needed 1. Of this session, the calls at 00:00:02 and 00:00:01 used it.",
       "The other 2 limits would have allowed it.",
     ]);
     assert.equal(
       opens,
-      "Not by waiting. The next turn starts from zero; its bucket is empty again at 01:00:02 if nothing uses it until then.",
+      "Not by waiting. The next turn starts from zero. This bucket is empty again at 01:00:02, unless a call uses it before.",
     );
     assert.deepEqual(helps, [
       {
         text: "Grant 1 call to this bucket:",
         command: "tollgate grant --limit tool-per-turn --session s1 --turn t1 --tool search --units 1 --duration 1h",
       },
-      { text: "A quota of 3 instead of 2 in tool-per-turn would have allowed it.", command: null },
+      { text: "With a quota of 3 calls instead of 2, tool-per-turn would have allowed it.", command: null },
     ]);
   });
 
   it("says when it opens by waiting", async () => {
     const calls = Array.from({ length: 6 }, (_, i) => ({ user: "u1", tool: `t${i}` }));
     const { opens, helps } = await explainLast(calls);
-    assert.equal(opens, "At 00:01:01, 55 seconds after the call, if nothing else uses it.");
-    assert.equal(helps[0]?.text, "Call again in 55 s.");
+    assert.equal(opens, "At 00:01:01, 55 seconds after the call, if no other call uses it first.");
+    assert.equal(helps[0]?.text, "Call again at 00:01:01.");
   });
 
   it("says money as money, and quotes what a shell would read", async () => {
@@ -89,7 +98,7 @@ describe("explain", () => {
       { tenant, cost: { usd_micros: 4_500_000 } },
       { tenant, turn: "t2", cost: { usd_micros: 750_000 } },
     ]);
-    assert.match(stood[0] ?? "", /^\$4\.50 of \$5\.00 used, and the call needs \$0\.75\./);
+    assert.match(stood[0] ?? "", /^\$4\.50 of \$5\.00 was used, and this call needed \$0\.75\./);
     assert.equal(
       helps[0]?.command,
       "tollgate grant --limit money --tenant 'it'\\''s acme' --units '$0.25' --duration 1h",
@@ -113,9 +122,87 @@ describe("explain", () => {
 
   it("says how the limits of an allowed call stood", async () => {
     const { what, rule, stood, opens, helps } = await explainLast([{}, {}]);
-    assert.match(what, /^Allowed: the call search of session s1, turn t1, at 00:00:02 /);
+    assert.match(what, /^Allowed: a call of search by session s1, turn t1, at 00:00:02 /);
     assert.deepEqual([rule, opens, helps], [null, null, []]);
-    assert.equal(stood[0], "tool-per-turn: 1 of 2 calls used before, and the call took 1 call.");
+    assert.equal(stood[0], "tool-per-turn: 1 of 2 calls were used before, and the call took 1.");
+  });
+
+  it("says for each kind of limit what it allows and how it stood", async () => {
+    const per = ["session"] as const;
+    const cases: readonly Case[] = [
+      {
+        limit: { name: "rate", per, algorithm: "token-bucket", window: "1m", quota: 1, burst: 2 },
+        ...{ call: {}, count: 3, rule: "rate allows 1 call per minute per session, at most 2 at once." },
+        stood: "2 of 2 calls were used",
+      },
+      {
+        limit: { name: "again", per: ["session", "tool", "args"], quota: 1 },
+        ...{ call: { args: { q: 1 } }, count: 2 },
+        rule: "again allows 1 call with the same arguments per session and tool.",
+        stood: "1 of 1 call was used",
+      },
+      {
+        limit: { name: "money", per, unit: "usd_micros", quota: "$5" },
+        ...{ call: { cost: { usd_micros: 3_000_000 } }, count: 2, rule: "money allows $5.00 per session." },
+        stood: "$3.00 of $5.00 was used",
+      },
+      {
+        limit: { name: "pause", per, algorithm: "cooldown", pause: "5s" },
+        ...{ call: {}, count: 2, rule: "pause allows 1 call per 5 seconds per session." },
+        stood: "1 of 1 call was used",
+      },
+      {
+        limit: { name: "life", per, algorithm: "elapsed", quota: "1s", resetAfterIdle: "1h" },
+        ...{ call: {}, count: 3, rule: "life allows 1 second per session." },
+        stood: "1 second of 1 second had passed.",
+      },
+      {
+        limit: { name: "small", per, unit: "tokens", quota: 10 },
+        ...{ call: { cost: { tokens: 11 } }, count: 1 },
+        rule: "small: the limit is 10 tokens per session, and this call needs 11 tokens.",
+        stood: "0 of 10 tokens were used",
+      },
+    ];
+    for (const { limit, call, count, rule, stood } of cases) {
+      const explanation = await explainLast(new Array(count).fill(call), { version: 1, limits: [limit] });
+      assert.equal(explanation.rule, rule);
+      assert.ok(explanation.stood[0]?.startsWith(stood), explanation.stood[0]);
+      const isOfQuota = !["rate", "pause", "life"].includes(limit.name);
+      const raised = explanation.helps.filter(({ text }) => text.startsWith("With a quota of "));
+      assert.equal(raised.length, isOfQuota ? 1 : 0, `${limit.name}: a larger quota would not help here`);
+    }
+  });
+
+  it("says of a limit of running calls that one of them has to end", async () => {
+    const log = memoryLog();
+    const policy: PolicyInput = {
+      version: 1,
+      limits: [{ name: "at-once", per: ["session"], algorithm: "concurrency", quota: 1 }],
+    };
+    const limiter = createLimiter({ policy, store: memoryStore(), log });
+    await limiter.reserve({ tool: "x", session: "s1" });
+    const { id = "" } = await limiter.reserve({ tool: "x", session: "s1" });
+    await log.flush();
+    const explanation = await explain(log.storage.read, id, null);
+    assert.match(explanation?.stood[0] ?? "", /^1 of 1 call was running/);
+    assert.match(explanation?.opens ?? "", /^When one of them ends: at .*, at the latest\.$/);
+    assert.equal(explanation?.helps[0]?.text, "Call again when one of them has ended.");
+    await limiter.close();
+  });
+
+  it("says what was changed by hand in the bucket, with the actor", async () => {
+    const log = memoryLog();
+    const policy: PolicyInput = { version: 1, limits: [{ name: "calls", per: ["tool"], quota: 1 }] };
+    const limiter = createLimiter({ policy, store: memoryStore(), log });
+    const bucket = { limit: "calls", tool: "y" } as const;
+    const grant = { id: "g1", units: 2, durationMs: 60_000 };
+    await limiter.grant(bucket, grant, { actor: "key:k1", reason: "a ticket" });
+    await limiter.grant({ ...bucket, tool: "other" }, grant);
+    const { id = "" } = await limiter.consume({ tool: "y", session: "s1", turn: "t1", cost: { calls: 9 } });
+    await log.flush();
+    const { stood = [] } = (await explain(log.storage.read, id, null, { timeOf: () => "T" })) ?? {};
+    assert.equal(stood[1], 'Changed by hand: granted 2 calls at T by key:k1 ("a ticket").');
+    await limiter.close();
   });
 
   it("knows nothing of other tenants' entries", async () => {
