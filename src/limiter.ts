@@ -25,7 +25,7 @@ export { warn } from "./limiter/listener.ts";
 export type { LimiterOptions } from "./limiter/options.ts";
 export type { QuotaQuestion, QuotaResolver } from "./limiter/quotas.ts";
 export type { Outcome } from "./limiter/report.ts";
-export { type Ran, ReaderGoneError, type RunContext, type RunFunction } from "./limiter/run.ts";
+export { endRunning, type Ran, ReaderGoneError, type RunContext, type RunFunction } from "./limiter/run.ts";
 export type { RunningCall } from "./limiter/running-call.ts";
 export type { Settlement } from "./limiter/settle.ts";
 export {

@@ -4,7 +4,7 @@ import type { Dimensions } from "../kernel/call.ts";
 import type { HostedLimiter } from "../limiter.ts";
 
 /** What the gateway needs of a limiter, whether it has a store or a service (`--url`). */
-export interface CallLimiter extends Pick<HostedLimiter, "begin" | "close"> {}
+export interface CallLimiter extends Pick<HostedLimiter, "begin" | "resume" | "close"> {}
 
 /** Whether a client opened with `initialize` (2025-11-25 and before), or sends its version with each request (2026-07-28). */
 export type Era = "legacy" | "modern";

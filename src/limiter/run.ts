@@ -70,16 +70,18 @@ export async function runToEnd<Value>(
     throw error;
   } finally {
     const booked = await alive.stop();
-    await end(running, sum.end(), unnamed, booked, running.wantsOutcome ? outcome : null);
+    await endRunning(running, sum.end(), unnamed, booked, running.wantsOutcome ? outcome : null);
   }
 }
 
 /**
- * Settles and reports, in one request unless the hold has ended before. A failure must not fail the function's finished work.
+ * Settles and reports, in one request unless the hold has ended before. Never rejects: a failure must not fail the function's
+ * finished work.
  *
  * @param booked what was booked when the hold reached a limit
+ * @param outcome `null`: nothing is reported
  */
-async function end(
+export async function endRunning(
   running: RunningCall,
   usage: Cost,
   unnamed: Unnamed,

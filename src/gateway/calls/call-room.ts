@@ -1,0 +1,84 @@
+// Where calls are while they have not ended: open under their ids, detached from a stream, or running as tasks; and what is being
+// settled. What ends a call is not known here.
+
+import type { GatewayLog, CallsConfig } from "../config/config.ts";
+import type { Seal } from "../contract.ts";
+import { Detached } from "./detached.ts";
+import { Bounded, callKey, type LiveCall } from "./live.ts";
+import { Tasks } from "./tasks.ts";
+
+export class CallRoom {
+  readonly open = new Bounded<LiveCall>();
+  readonly tasks = new Tasks();
+  readonly detachedCalls = new Detached();
+  readonly seal: Seal;
+  readonly notices: CallsConfig["notices"];
+  readonly log: GatewayLog;
+  readonly #settling = new Set<Promise<void>>();
+
+  constructor(seal: Seal, notices: CallsConfig["notices"], log: GatewayLog) {
+    this.seal = seal;
+    this.notices = notices;
+    this.log = log;
+  }
+
+  get size(): number {
+    return this.open.size + this.tasks.size;
+  }
+
+  enter(call: LiveCall): void {
+    this.open.add(keyOf(call), call);
+  }
+
+  /** It has ended, or waits for its next round. */
+  leave(call: LiveCall): void {
+    this.open.remove(keyOf(call), call);
+    this.detachedCalls.remove(call);
+    this.tasks.remove(call);
+  }
+
+  detach(call: LiveCall): void {
+    this.detachedCalls.add(call);
+  }
+
+  /** The call goes on as a task. Returns `false` where there is no room for it, so that it ends now. */
+  followTask(call: LiveCall, taskId: string, endsAfterMs: number): boolean {
+    if (!this.tasks.add(call, taskId, endsAfterMs)) {
+      this.log.warn(
+        { server: call.origin.server },
+        "too many tasks are followed, and the slot of one more is free at once",
+      );
+      return false;
+    }
+    this.open.remove(keyOf(call), call);
+    this.detachedCalls.remove(call);
+    return true;
+  }
+
+  /** Remembers work until it is done. What it throws is logged. */
+  track(work: Promise<unknown>): Promise<void> {
+    const settling = work.then(
+      () => {},
+      (error: unknown) => this.log.error({ error: nameOf(error) }, "a hold could not be ended or extended"),
+    );
+    this.#settling.add(settling);
+    return settling.finally(() => this.#settling.delete(settling));
+  }
+
+  /** Ends all calls, and waits until they are settled. */
+  async close(): Promise<void> {
+    const calls = [...this.open.values(), ...this.tasks.calls()];
+    await Promise.all(calls.map((call) => call.lost("stopping")));
+    while (this.#settling.size > 0) await Promise.all(this.#settling);
+  }
+}
+
+function keyOf({ origin, rawId }: LiveCall): string {
+  return callKey(origin, rawId);
+}
+
+/** What may be logged of an error: a message could have a value of a call in it. */
+export function nameOf(error: unknown): string {
+  const { name, code } = (error ?? {}) as { readonly name?: unknown; readonly code?: unknown };
+  return [name, code].filter((part) => typeof part === "string").join(" ") || "an unknown error";
+}
