@@ -160,7 +160,7 @@ const layers: Record<string, Layer> = {
       HTTP,
       CLOCK,
       VERSION,
-      /^src\/log\/(entry|explain|storage)\.ts$/,
+      /^src\/log\/(entry|explain|storage|sums|text)\.ts$/,
       /^src\/policy-file\/text\.ts$/,
       /^src\/service\/(auth|context|parts|problems|route|tenants)\.ts$/,
       // It is loaded with the first simulation.

@@ -3,7 +3,7 @@
 import { hrefOf } from "../address.ts";
 import type { Listed, NearBucket, TopRow } from "../answers.ts";
 import { get } from "../api.ts";
-import { formatDuration, grouped, percent } from "../format.ts";
+import { agoOf, formatDuration, grouped, percent } from "../format.ts";
 import { Dimensions } from "../parts/dimensions.tsx";
 import { Choice } from "../parts/field.tsx";
 import { Meter } from "../parts/meter.tsx";
@@ -14,6 +14,8 @@ import { route, setParams } from "../route.ts";
 
 const EVERY_MS = 5_000;
 const ROWS = 100;
+/** A bucket that was read longer ago stands as the log has it. */
+const STALE_MS = 60_000;
 const BY = [
   ["session", "session"],
   ["user", "user"],
@@ -45,7 +47,8 @@ export function Limits() {
           empty={near.data === null ? "Loading …" : "No bucket is filled to 80 % or more."}
         />
         {buckets.length === ROWS && <p class="quiet">These are the {ROWS} fullest. There are more.</p>}
-        <p class="quiet">As the log saw them last. A bucket that other programs fill without a log is not here.</p>
+        <Away buckets={buckets} />
+        <p class="quiet">A bucket that other programs fill without a log is not here.</p>
       </section>
       <section>
         <div class="bar">
@@ -72,6 +75,14 @@ export function Limits() {
       </section>
     </>
   );
+}
+
+/** The service reads buckets now. While its store is away, they are as old as their last calls. */
+function Away({ buckets }: { readonly buckets: readonly NearBucket[] }) {
+  const nowMs = Date.now();
+  const oldestMs = Math.min(...buckets.map(({ atMs }) => atMs));
+  if (buckets.length === 0 || nowMs - oldestMs < STALE_MS) return null;
+  return <p class="quiet">Some stand here as their last calls left them, the oldest {agoOf(oldestMs, nowMs)}.</p>;
 }
 
 function inText(ms: number): string {

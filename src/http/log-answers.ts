@@ -137,7 +137,7 @@ export const nearSchema = named(
         unit: text,
         used: units,
         capacity: units,
-        atMs: described(whole(0), "When it stood so, epoch ms."),
+        atMs: described(whole(0), "When it stood so, epoch ms: now, or after its last call where the store does not answer."),
         endsAtMs: described(whole(0), "When the full quota is back if nothing happens, epoch ms."),
       }),
     ),

@@ -7,7 +7,7 @@ import { checkClaims } from "../kernel/claims.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
-import type { StepEvent, StoreRequest } from "../kernel/request.ts";
+import type { StepEvent, StoreReply, StoreRequest } from "../kernel/request.ts";
 import { ask, askAll } from "./ask.ts";
 import { checkBucketDimensions, limitNamed, type NamedBucket } from "./bucket-name.ts";
 import type { QuotaOptions } from "./call-options.ts";
@@ -48,6 +48,36 @@ export async function readUsages(
     usages.push(...replies.map((reply, i) => bucketUsageOf(some[i] as Bucket, reply)));
   }
   return { usages, isLast: skip + take >= all.length };
+}
+
+/**
+ * Reads single buckets. `null`: the policy has no such bucket, or its quota depends on more than its names.
+ *
+ * @param buckets at most 1,000
+ */
+export async function readBuckets(
+  context: LimiterContext,
+  buckets: readonly NamedBucket[],
+): Promise<readonly (BucketUsage | null)[]> {
+  const found = await Promise.all(
+    buckets.map((named) =>
+      isWhole(context.policy, named) ? findBucket(context, named, {}, {}).catch(() => null) : null,
+    ),
+  );
+  const known = found.filter((bucket) => bucket !== null);
+  const makeRequests = () => known.map((bucket) => requestOn(context, bucket, { type: "read" }));
+  const replies = known.length === 0 ? [] : await askAll(context, makeRequests);
+  const usages = new Map(known.map((bucket, i) => [bucket, bucketUsageOf(bucket, replies[i] as StoreReply)]));
+  return found.map((bucket) => (bucket === null ? null : (usages.get(bucket) ?? null)));
+}
+
+/** Whether the names of a bucket say its quota, too. */
+function isWhole({ limits }: CompiledPolicy, named: NamedBucket): boolean {
+  const limit = limits.find(({ name }) => name === named.limit);
+  if (limit === undefined) return false;
+  const { quotas, overrides, allotment, dimensions } = limit;
+  const isFixed = quotas.length + overrides.length === 0 && allotment.claims === null;
+  return isFixed || [...dimensions].every((name) => name in named);
 }
 
 interface Target {

@@ -2,9 +2,10 @@
 // function runs elsewhere, a caller that may disconnect, and pages of usages.
 
 import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
-import type { Allowed, Decision, Denied } from "../kernel/decision.ts";
+import type { Allowed, BucketUsage, Decision, Denied } from "../kernel/decision.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { Limiter } from "./api.ts";
+import type { NamedBucket } from "./bucket-name.ts";
 import type { PageRange, UsagePage } from "./buckets.ts";
 import type { Abandonable, QuotaOptions, WaitOptions } from "./call-options.ts";
 import type { Reserved, ReserveOptions } from "./hold.ts";
@@ -56,6 +57,11 @@ export interface HostedLimiter extends Limiter {
   resume(id: string, call: Call, options: ResumeOptions): Promise<Resumed>;
   /** A page of what `usage` returns. */
   usagePage(dimensions: BucketDimensions, page: PageRange, options?: QuotaOptions): Promise<UsagePage>;
+  /**
+   * How single buckets stand, at most 1,000, whatever the limiter is bound to. `null`: the policy has no such bucket, or its quota
+   * depends on more than its names.
+   */
+  bucketUsages(buckets: readonly NamedBucket[]): Promise<readonly (BucketUsage | null)[]>;
   /** Emits `policy.refused`, for a policy that `reload` refused, or that could not even be read. */
   policyRefused(error: unknown): void;
   /** The same limiter, whose entries in the log say what asked. */

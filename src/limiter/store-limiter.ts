@@ -13,7 +13,16 @@ import { askOne } from "../layers/layer.ts";
 import type { StoreAnswer } from "../store/store.ts";
 import { checkedReply, checkOpen } from "./ask.ts";
 import { checkBucket, type NamedBucket } from "./bucket-name.ts";
-import { grantTo, MAX_USAGES, type PageRange, readUsages, resetBucket, revokeFrom, type UsagePage } from "./buckets.ts";
+import {
+  grantTo,
+  MAX_USAGES,
+  type PageRange,
+  readBuckets,
+  readUsages,
+  resetBucket,
+  revokeFrom,
+  type UsagePage,
+} from "./buckets.ts";
 import type { PreparedCall } from "./call-cache.ts";
 import { checkCallOptions, checkQuotaOptions, checkWaitOptions } from "./call-options.ts";
 import type { CallOptions, QuotaOptions, WaitOptions } from "./call-options.ts";
@@ -161,6 +170,10 @@ export class StoreLimiter implements HostedLimiter {
   async usagePage(dimensions: BucketDimensions, page: PageRange, options: QuotaOptions = {}): Promise<UsagePage> {
     this.#checkClaims(options);
     return readUsages(this.#context, mergeDimensions(this.#bound, dimensions, "dimensions"), page, options);
+  }
+
+  bucketUsages(buckets: readonly NamedBucket[]): Promise<readonly (BucketUsage | null)[]> {
+    return readBuckets(this.#context, buckets);
   }
 
   async reset(bucket: NamedBucket, options: ChangeOptions = {}): Promise<Reset> {

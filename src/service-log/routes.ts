@@ -8,6 +8,7 @@ import { ProblemError } from "../service/problems.ts";
 import { explain } from "../log/explain.ts";
 import { parameterOf, type Route } from "../service/route.ts";
 import { choiceParam, paramsSchema, readParams, shareParam, textParam, truthParam, wholeParam } from "./params.ts";
+import { withUsage } from "./near.ts";
 import { MINUTE_MS, spanOf, stepOf } from "./span.ts";
 import { type LogView, viewFor } from "./view.ts";
 
@@ -84,8 +85,13 @@ function reading<const Of extends Table>(
       const reader = storage?.read;
       const values = readParams(table, asking.request.url);
       if (reader === undefined) throw noLog(storage);
-      const { policy } = asking.context.limiter;
-      const view = viewFor(reader, policy, asking.caller, values as { readonly tenant?: string });
+      const { limiter } = asking.context;
+      const view = viewFor(
+        withUsage(reader, limiter),
+        limiter.policy,
+        asking.caller,
+        values as { readonly tenant?: string },
+      );
       return run(view, values, asking);
     },
   };
@@ -142,7 +148,7 @@ export function logRoutes(storage: LogStorage | null): readonly Route[] {
       "near",
       {
         operationId: "listNear",
-        summary: "Buckets that are filled to 80 % or more, the fullest first",
+        summary: "Buckets that are filled to 80 % or more as they stand now, the fullest first",
         response: answers.nearSchema,
       },
       NEAR_LIMIT,

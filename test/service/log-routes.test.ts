@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
+import { StoreError } from "tollgate";
 import { functionLog, memoryLog } from "tollgate/log";
+import { memoryStore } from "tollgate/stores/memory";
 import { LOG_ROUTES } from "../../scripts/log-routes.ts";
 import type { Schema } from "../../src/kernel/policy/schema-kinds.ts";
 import { SCOPES } from "../../src/service/keys.ts";
@@ -148,6 +150,45 @@ describe("figures", () => {
     assert.ok(
       byLimit.items.some(({ of, units }: { of: string; units: number }) => of === "money" && units === 4_500_000),
     );
+  });
+
+  it("say how nearly full buckets stand now", async () => {
+    const nearOf = async (user: string) =>
+      (await read("/v1/near")).items.find(
+        ({ dimensions }: { dimensions: { user?: string } }) => dimensions.user === user,
+      );
+    const call = { tool: "book", session: "s9", turn: "t1", user: "u9", cost: { usd_micros: 4_500_000 } };
+    await post("/v1/consume", { call });
+    await log.flush();
+    const spent = { limit: "money", dimensions: { user: "u9" } };
+    assert.equal((await nearOf("u9")).capacity, 5_000_000);
+    // Neither is in the log yet.
+    await post("/v1/grant", { ...spent, grant: { id: "g9", units: 500_000, durationMs: 60_000 } });
+    assert.deepEqual([(await nearOf("u9")).used, (await nearOf("u9")).capacity], [4_500_000, 5_500_000]);
+    await post("/v1/reset", spent);
+    assert.equal(await nearOf("u9"), undefined);
+  });
+});
+
+describe("buckets near their limits", () => {
+  it("stand as the log has them while the store does not answer", async () => {
+    const inner = memoryStore();
+    let isAway = false;
+    const away = new StoreError("unavailable", "the store is away", { transient: true });
+    const store = {
+      apply: (requests: Parameters<typeof inner.apply>[0]) => (isAway ? Promise.reject(away) : inner.apply(requests)),
+      close: async () => {},
+    };
+    const own = memoryLog({ flushMs: 10 });
+    const service = await served({ policy: POLICY, store, log: own, parts: [logPart(own)] });
+    const call = { tool: "book", session: "s1", user: "u1", cost: { usd_micros: 4_500_000 } };
+    await service.post("/v1/consume", { call });
+    await own.flush();
+    const near = async () => (await service.ask("GET", "/v1/near")).json.items[0];
+    const { used, capacity } = await near();
+    isAway = true;
+    const logged = await near();
+    assert.deepEqual([logged.used, logged.capacity, logged.atMs <= Date.now()], [used, capacity, true]);
   });
 });
 
