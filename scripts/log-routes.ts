@@ -2,11 +2,18 @@
 
 import { meRoute } from "../src/service-log/me.ts";
 import { POLICY_CHECK } from "../src/service-log/policy-check.ts";
+import { policyRoute } from "../src/service-log/policy-write.ts";
 import { simulateRoute } from "../src/service-log/policy-simulate.ts";
 import { logRoutes } from "../src/service-log/routes.ts";
 import type { Route } from "../src/service/route.ts";
 import { ROUTES } from "../src/service/routes.ts";
 
-export const LOG_ROUTES: readonly Route[] = [meRoute(null), ...logRoutes(null), POLICY_CHECK, simulateRoute(null)];
+export const LOG_ROUTES: readonly Route[] = [
+  meRoute(null, false),
+  ...logRoutes(null),
+  POLICY_CHECK,
+  simulateRoute(null),
+  policyRoute(null),
+];
 
 export const ALL_ROUTES: readonly Route[] = [...ROUTES, ...LOG_ROUTES];

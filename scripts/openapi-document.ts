@@ -53,11 +53,12 @@ const REQUEST_ID = {
 const headers = { "x-request-id": { $ref: "#/components/headers/RequestId" } };
 
 function operation(route: Route, schemas: Schemas): object {
-  const { operationId, scope, summary, request, query, takesKey } = route;
+  const { operationId, scope, summary, request, query, takesKey, takesMatch } = route;
   const parameters = [
     ...pathParameters(route.path),
     ...queryParameters(query),
     ...(takesKey === true ? [IDEMPOTENCY_KEY] : []),
+    ...(takesMatch === true ? [IF_MATCH] : []),
   ];
   return {
     operationId,
@@ -104,6 +105,14 @@ const IDEMPOTENCY_KEY = {
   required: false,
   description:
     'Names the call for ten minutes: sent again under the same key it is charged once. A string in quotes ("job-17"), or a bare key (job-17).',
+  schema: { type: "string", minLength: 1 },
+};
+
+const IF_MATCH = {
+  name: "If-Match",
+  in: "header",
+  required: true,
+  description: "The ETag of what is replaced, in quotes or bare.",
   schema: { type: "string", minLength: 1 },
 };
 

@@ -162,7 +162,7 @@ const layers: Record<string, Layer> = {
       VERSION,
       /^src\/log\/(entry|explain|storage|sums|text)\.ts$/,
       /^src\/policy-file\/text\.ts$/,
-      /^src\/service\/(auth|context|parts|problems|route|tenants)\.ts$/,
+      /^src\/service\/(audit|auth|context|parts|problems|route|tenants)\.ts$/,
       // It is loaded with the first simulation.
       /^src\/service-log\/simulation-node\.ts$/,
       /^src\/simulate\/readers\/decision-log\.ts$/,

@@ -178,7 +178,7 @@ describe("the page of commands", () => {
 
 describe("the page of the service", () => {
   it("has every route with its scope, and no other", () => {
-    const rows = [...read("docs/service.md").matchAll(/^\| `(GET|POST) ([^`]+)` *\| (\w+|-) +\|/gm)];
+    const rows = [...read("docs/service.md").matchAll(/^\| `(GET|POST|PUT) ([^`]+)` *\| (\w+|-) +\|/gm)];
     const shown = rows.map(([, method, path, scope]) => `${method} ${path} ${scope === "-" ? "none" : scope}`);
     const known = ALL_ROUTES.map(({ method, path, scope }) => `${method} ${path} ${scope ?? "none"}`);
     assert.deepEqual(shown.toSorted(), known.toSorted());

@@ -1,22 +1,52 @@
-// What `tollgate serve` adds to a service: the decision log, its routes, and the console.
+// What `tollgate serve` adds to a service: the decision log, its routes, the console, and a policy file that it may write.
 
-import { MisuseError } from "../kernel/errors.ts";
+import { invalidOption, MisuseError } from "../kernel/errors.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import type { StoredLog } from "../log/recorder.ts";
 import type { LogStorage } from "../log/storage.ts";
 import type { Logger } from "../service/logger.ts";
 import type { ServicePart } from "../service/parts.ts";
+import { type WatchedPolicyFile, policyFile } from "../service-log/policy-file-node.ts";
+import type { PolicyFile } from "../service-log/policy-write.ts";
 import { consoleFiles } from "./console.ts";
+import { LOCAL_POLICY, SAMPLE_POLICY } from "./defaults.ts";
+import { writing } from "./files.ts";
 import { openLog } from "./log-url.ts";
+
+const WRITABLE_VARIABLE = "TOLLGATE_POLICY_WRITABLE";
 
 export type ServedLog = StoredLog<LogStorage>;
 
-export async function servedParts(log: ServedLog | null, hasConsole: boolean): Promise<readonly ServicePart[]> {
+export async function servedParts(
+  log: ServedLog | null,
+  hasConsole: boolean,
+  file: PolicyFile | null,
+): Promise<readonly ServicePart[]> {
   const [{ consolePart }, { logPart }] = await Promise.all([
     import("../service-log/console.ts"),
     import("../service-log/log.ts"),
   ]);
-  return [logPart(log), ...(hasConsole ? [consolePart(consoleFiles)] : [])];
+  return [logPart(log, file === null ? {} : { policyFile: file }), ...(hasConsole ? [consolePart(consoleFiles)] : [])];
+}
+
+/** The policy file, where the service may write it. Throws MisuseError or CommandError where it cannot. */
+export function writablePolicy(policy: string, isWritable: boolean): WatchedPolicyFile | null {
+  // Any value of a variable turns a flag on.
+  const variable = process.env[WRITABLE_VARIABLE];
+  if (variable !== undefined && !/^(?:1|true)$/.test(variable)) {
+    throw invalidOption(WRITABLE_VARIABLE, "true, or no such variable", variable);
+  }
+  if (!isWritable) return null;
+  if (policy === SAMPLE_POLICY) {
+    throw invalidOption(
+      "--policy-writable",
+      `a policy of your own: ${LOCAL_POLICY} in this folder, or --policy FILE`,
+      policy,
+    );
+  }
+  const file = policyFile(policy);
+  writing(`beside ${policy}`, "--policy-writable", () => file.check());
+  return file;
 }
 
 /** The decision log, opened; `null`: there is none. A default that cannot be opened is a warning, and no log. */

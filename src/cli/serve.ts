@@ -17,7 +17,8 @@ import { keyFile } from "../service/key-file.ts";
 import { LOG_LEVELS, type Logger, type LogLevel } from "../service/logger.ts";
 import type { Listening, ListenOptions } from "../service/node.ts";
 import { addressError } from "./address.ts";
-import { type ServedLog, servedLog, servedParts } from "./serve-parts.ts";
+import type { WatchedPolicyFile } from "../service-log/policy-file-node.ts";
+import { type ServedLog, servedLog, servedParts, writablePolicy } from "./serve-parts.ts";
 import { DEFAULT_LOG, LOG_URLS } from "./log-url.ts";
 import { collect, policyLabel, wholeNumber, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
 import { checkAppendable, inFile, readInput, readTls } from "./files.ts";
@@ -39,6 +40,7 @@ interface ServeOptions extends EnvoyServeOptions {
   readonly logLevel: LogLevel;
   readonly set?: readonly string[];
   readonly console: boolean;
+  readonly policyWritable?: boolean;
   readonly log: string;
   /** Whether nothing says which log. */
   readonly isDefaultLog?: boolean;
@@ -51,6 +53,7 @@ interface Running {
   readonly envoy: EnvoyListening | null;
   readonly drainMs: number | undefined;
   readonly hasLog: boolean;
+  readonly file: WatchedPolicyFile | null;
   closeStore(): Promise<void>;
 }
 
@@ -84,6 +87,9 @@ export function serveCommand(): Command {
     .addOption(
       withEnvironment("--log <url>", `where decisions are kept: ${LOG_URLS}, or none`, "LOG").default(DEFAULT_LOG),
     )
+    .addOption(
+      withEnvironment("--policy-writable", "let administrators replace the policy file over HTTP", "POLICY_WRITABLE"),
+    )
     .option("--no-console", "do not serve the console at /console")
     .option("--set <name=number>", `a bound; may be repeated: ${BOUND_NAMES.join(", ")}`, collect)
     .action(serve);
@@ -95,9 +101,9 @@ async function serve(given: ServeOptions, command: Command): Promise<void> {
   // Servers are imported only here: no other command waits for that.
   const { createLogger } = await import("../service/pino-logger.ts");
   const logger = createLogger(options.logLevel);
-  const { service, listener, envoy, drainMs, hasLog, closeStore } = await start(options, logger);
+  const { service, listener, envoy, drainMs, hasLog, file, closeStore } = await start(options, logger);
   // A file that cannot be used is an event of the limiter, and so in the log.
-  const watch = watchedFile(options.policy, { onError: () => {} }, () => reload(service, options.policy));
+  const watch = watchedFile(options.policy, { onError: () => {} }, () => reload(service, options.policy, file));
   // A program that reads the first line may end this process at once.
   const ending = nextSignal();
   printStart({ ...options, log: hasLog ? options.log : "none" }, listener.url, envoy);
@@ -123,6 +129,7 @@ async function start(options: ServeOptions, logger: Logger): Promise<Running> {
   const where = { host: options.host, port: wholeNumber("--port", options.port, 0, 65_535) };
   const tls = tlsOf(options);
   const policy = readInput(options.policy, "--policy");
+  const file = writablePolicy(options.policy, options.policyWritable === true);
   // A wrong policy is refused before a store is opened.
   parsePolicy(policy, options.policy);
   if (options.audit !== undefined) checkAppendable(options.audit, "--audit");
@@ -136,7 +143,7 @@ async function start(options: ServeOptions, logger: Logger): Promise<Running> {
     const { prefix } = options;
     decisions = await servedLog(options.log, options.isDefaultLog === true, logger);
     const failover = failoverOf(options);
-    const parts = await servedParts(decisions, options.console);
+    const parts = await servedParts(decisions, options.console, file);
     const service = inFile(options.policy, "invalid-policy", () =>
       createService({
         policy,
@@ -159,7 +166,7 @@ async function start(options: ServeOptions, logger: Logger): Promise<Running> {
     const listener = await listen(service, { ...listening, drainMs, ...where, tls }).catch((error) => {
       throw addressError(error, { ...where, hostOption: "--host", portOption: "--port" }) ?? error;
     });
-    return { service, listener, envoy, drainMs: listening.drainMs, hasLog: decisions !== null, closeStore };
+    return { service, listener, envoy, drainMs: listening.drainMs, hasLog: decisions !== null, file, closeStore };
   } catch (error) {
     await envoy?.service.close({ graceMs: 0 });
     await decisions?.close();
@@ -168,16 +175,16 @@ async function start(options: ServeOptions, logger: Logger): Promise<Running> {
   }
 }
 
-/** Takes the policy that the file has now. */
-function reload(service: Service, file: string): void {
+/** Takes the policy that the file has now, unless the service has written it itself, and takes it already. */
+function reload(service: Service, path: string, file: WatchedPolicyFile | null): void {
   let policy: string;
   try {
-    policy = readInput(file, "--policy");
+    policy = readInput(path, "--policy");
   } catch (error) {
     refusePolicy(service.limiter, error);
     return;
   }
-  service.reload(policy, { actor: fileActor(file) });
+  if (file?.takeWritten() !== policy) service.reload(policy, { actor: fileActor(path) });
 }
 
 /** Prints all lines at once: a program that waits for the first line gets the others with it. */
@@ -185,7 +192,7 @@ function printStart(options: ServeOptions, url: string, envoy: EnvoyListening | 
   const { policy, store, keys, envoyMap } = options;
   const lines = [
     `tollgate listens at ${url} (${url}/docs says what it answers)`,
-    `  policy ${policyLabel(policy)}`,
+    `  policy ${policyLabel(policy)}${options.policyWritable === true ? "; administrators may replace it" : ""}`,
     `  state  ${storeLabel(store)}`,
     `  keys   ${keys ?? "none: any process on this machine may send requests"}`,
     `  log    ${logLabel(options)}`,

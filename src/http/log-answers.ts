@@ -137,7 +137,10 @@ export const nearSchema = named(
         unit: text,
         used: units,
         capacity: units,
-        atMs: described(whole(0), "When it stood so, epoch ms: now, or after its last call where the store does not answer."),
+        atMs: described(
+          whole(0),
+          "When it stood so, epoch ms: now, or after its last call where the store does not answer.",
+        ),
         endsAtMs: described(whole(0), "When the full quota is back if nothing happens, epoch ms."),
       }),
     ),
@@ -187,6 +190,7 @@ export const meSchema = named(
     tenants: described(v.nullable(listOf(text)), "The tenants that the key is bound to. `null`: all."),
     version: described(text, "Of the service."),
     policy: described(text, "The version of the policy in force."),
+    isPolicyWritable: described(truth, "Whether `PUT /v1/policy` may replace it."),
     log: described(
       v.nullable(open({ storage: text, isShared: described(truth, "Whether other instances write to it too.") })),
       "The decision log. `null`: there is none.",

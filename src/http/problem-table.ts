@@ -23,6 +23,16 @@ const OWN = {
   "unknown-entry": [404, "The decision log has no entry with this id that the key may see, or no longer."],
   "method-not-allowed": [405, "The path exists with another method. The header Allow names it."],
   "too-slow": [408, "The request did not arrive in time."],
+  "policy-read-only": [409, "The service may not write its policy. `detail` says what to do."],
+  "policy-file-changed": [
+    409,
+    "The file of the policy has another text than the policy in force, which would be lost.",
+  ],
+  "policy-changed": [
+    412,
+    "Another policy is in force than the header If-Match names. Read it, and send the change again.",
+  ],
+  "if-match-missing": [428, "Send the header If-Match with the ETag of GET /v1/policy."],
   "body-too-large": [413, "The body is longer than the service accepts."],
   "unsupported-media-type": [415, "Send Content-Type: application/json, in UTF-8."],
   "unsupported-content-encoding": [415, "Send the body without compression."],
@@ -31,6 +41,10 @@ const OWN = {
   "client-gone": [499, "The client closed the connection. Only metrics and logs show this problem."],
   internal: [500, "A fault of the service. Its log has the reason, under the x-request-id of the answer."],
   "store-error": [500, "The store failed, and a retry does not help. The log of the service has the reason."],
+  "policy-not-written": [
+    500,
+    "The file of the policy cannot be written, and nothing has changed. `detail` has the reason.",
+  ],
   "no-log": [501, "The service keeps no decision log, or one that cannot be read."],
   stopping: [503, "This instance is about to stop. Send the request to another one."],
   "too-many-in-flight": [503, "The service handles as many requests as it accepts. Try again."],
@@ -43,7 +57,6 @@ const OWN = {
 const MISUSES = {
   "invalid-call": [400, "The call as a whole is wrong."],
   "invalid-option": [400, "A value beside the call is wrong, such as maxWaitMs."],
-  "invalid-policy": [400, "The policy of the body is wrong. `faults` has the lines."],
   "missing-dimension": [400, "A limit of the policy needs a dimension that the call does not have."],
   "invalid-dimension": [400, "The value of a dimension cannot be used."],
   "invalid-cost": [400, "A number of units is not a whole number from 0."],
@@ -56,6 +69,7 @@ const MISUSES = {
     409,
     "The id of the grant is taken in this bucket, by other units, another duration or a grant that has ended.",
   ],
+  "invalid-policy": [400, "The policy of the body is wrong. `faults` has the lines."],
   "unknown-hold": [
     409,
     "No such hold was made for this call, or it ended more than ten minutes ago. Of release and extend alone: settle and end book the usage, and answer 200 with the status unknown-hold.",

@@ -127,7 +127,7 @@ const bucketFields = {
   asTenant: described(v.optional(nonEmpty), "Names the bucket as a key does that is bound to this tenant."),
 };
 const reason = v.optional(described(textOf(1, 500), "Why, for events and logs."));
-const actor = v.optional(
+export const actor = v.optional(
   described(textOf(1, 150), "For whom the key makes the change, such as a person, for events and logs."),
 );
 

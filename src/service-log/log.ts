@@ -4,12 +4,21 @@ import type { LogStorage } from "../log/storage.ts";
 import { type OpenApi, type ServicePart, withPaths } from "../service/parts.ts";
 import { meRoute } from "./me.ts";
 import { POLICY_CHECK } from "./policy-check.ts";
+import { type PolicyFile, policyRoute } from "./policy-write.ts";
 import { simulateRoute } from "./policy-simulate.ts";
 import { logRoutes } from "./routes.ts";
 
+export type { PolicyFile } from "./policy-write.ts";
+
+/** What the routes may do beside reading the log. */
+export interface LogPartOptions {
+  /** Where `PUT /v1/policy` writes. Default: nowhere, and it is refused. */
+  readonly policyFile?: PolicyFile;
+}
+
 /**
- * The routes `/v1/me`, `/v1/policy/check`, `/v1/policy/simulate`, `/v1/decisions`, `/v1/explain/:id`, `/v1/top`, `/v1/near`, `/v1/sessions` and
- * `/v1/series`, for the option `parts` of `createService`.
+ * The routes `/v1/me`, `PUT /v1/policy`, `/v1/policy/check`, `/v1/policy/simulate`, `/v1/decisions`, `/v1/explain/:id`, `/v1/top`, `/v1/near`,
+ * `/v1/sessions` and `/v1/series`, for the option `parts` of `createService`.
  *
  * @param log the log that the service has as its option `log`; `null`: there is none, and only `/v1/me` answers
  *
@@ -33,10 +42,19 @@ import { logRoutes } from "./routes.ts";
  * await service.close();
  * ```
  */
-export function logPart(log: { readonly storage: LogStorage } | null): ServicePart {
+export function logPart(
+  log: { readonly storage: LogStorage } | null,
+  { policyFile }: LogPartOptions = {},
+): ServicePart {
   const storage = log?.storage ?? null;
   return {
-    routes: [meRoute(storage), ...logRoutes(storage), POLICY_CHECK, simulateRoute(storage)],
+    routes: [
+      meRoute(storage, policyFile !== undefined),
+      ...logRoutes(storage),
+      POLICY_CHECK,
+      simulateRoute(storage),
+      policyRoute(policyFile ?? null),
+    ],
     async describe(document) {
       const { OPENAPI_OF_LOG } = await import("./openapi-log.gen.ts");
       return withPaths(document, OPENAPI_OF_LOG as OpenApi);

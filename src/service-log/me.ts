@@ -5,7 +5,7 @@ import type { LogStorage } from "../log/storage.ts";
 import type { Route } from "../service/route.ts";
 import { VERSION } from "../version.ts";
 
-export function meRoute(storage: LogStorage | null): Route {
+export function meRoute(storage: LogStorage | null, isPolicyWritable: boolean): Route {
   return {
     method: "GET",
     path: "/v1/me",
@@ -19,6 +19,7 @@ export function meRoute(storage: LogStorage | null): Route {
       tenants,
       version: VERSION,
       policy: context.limiter.policy.version,
+      isPolicyWritable,
       log: storage === null ? null : { storage: storage.name, isShared: storage.isShared },
     }),
   };

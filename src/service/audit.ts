@@ -4,7 +4,7 @@ import type { Revoked } from "../limiter.ts";
 import { ProblemError } from "./problems.ts";
 
 export interface Act {
-  readonly act: "grant" | "revoke" | "reset" | "key-create" | "key-revoke";
+  readonly act: "grant" | "revoke" | "reset" | "policy" | "key-create" | "key-revoke";
   /** `key:ID` for a key, or `key:ID for PERSON`; `cli:USER` for the command line; `open` where no key is needed. */
   readonly actor: string;
   /** The id of the key that asked; `null` for the command line, or where no key is needed. */
@@ -17,6 +17,8 @@ export interface Act {
   readonly durationMs?: number;
   readonly grantId?: string;
   readonly target?: string;
+  /** Of a policy: the version that was in force, and the one that is applied. */
+  readonly versions?: { readonly before: string; readonly after: string };
   /** Of a key: its purpose, its scopes, and the tenants that it is bound to; absent: all. */
   readonly name?: string | undefined;
   readonly scopes?: readonly string[];

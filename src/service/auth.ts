@@ -41,9 +41,10 @@ export function callerOf(keys: Keys | false, authorization: string | null, scope
   return { keyId: id, tenants: key.tenants, scopes: key.scopes };
 }
 
-/** Who asks, for logs: `key:ID`, or `open` where no key is needed. */
-export function actorOf({ keyId }: Pick<Caller, "keyId">): string {
-  return keyId === null ? "open" : `key:${keyId}`;
+/** Who asks, for logs: `key:ID`, or `open` where no key is needed, and the person that it names. */
+export function actorOf({ keyId }: Pick<Caller, "keyId">, person?: string): string {
+  const actor = keyId === null ? "open" : `key:${keyId}`;
+  return person === undefined ? actor : `${actor} for ${person}`;
 }
 
 /** Whether two hashes are equal. It takes as long for those that differ early. */

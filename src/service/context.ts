@@ -1,6 +1,8 @@
 // What the routes of one service share.
 
-import type { HostedLimiter } from "../limiter.ts";
+import type { PolicyInput } from "../kernel/policy/input.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
+import type { HostedLimiter, ReloadOptions } from "../limiter.ts";
 import type { Audit } from "./audit.ts";
 import type { Caller } from "./auth.ts";
 import type { Bounds } from "./bounds.ts";
@@ -37,6 +39,12 @@ export interface ServiceContext {
   /** The problem of a request that failed. A fault of the service itself is logged. */
   problemFor(error: unknown, request: Request, place: CallPlace): ProblemError;
   readonly inForce: PolicyInForce;
+  /**
+   * Applies another policy from now on.
+   *
+   * @throws MisuseError as `limiter.reload`, and nothing has changed
+   */
+  reload(policy: string | PolicyInput | Policy, options?: ReloadOptions): void;
   /** `leaving`: it says that it is not ready. `stopping`: it takes no new work. */
   phase: "open" | "leaving" | "stopping";
   /** Requests in flight, without calls that wait for their turn. */

@@ -19,9 +19,10 @@ export interface OpenApi {
 /** The document with what another one says of its own paths. */
 export function withPaths(document: OpenApi, { paths, components }: OpenApi): OpenApi {
   const schemas = { ...document.components.schemas, ...components.schemas };
+  const own = Object.entries(paths).map(([path, methods]) => [path, { ...document.paths[path], ...methods }]);
   return {
     ...document,
-    paths: { ...document.paths, ...paths },
+    paths: { ...document.paths, ...Object.fromEntries(own) },
     components: { ...document.components, schemas },
   };
 }

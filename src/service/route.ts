@@ -26,6 +26,8 @@ export interface Route {
   readonly also?: Readonly<Record<number, string>>;
   /** Whether the header `Idempotency-Key` names the call. */
   readonly takesKey?: boolean;
+  /** Whether the header `If-Match` names what is replaced. */
+  readonly takesMatch?: boolean;
   /**
    * Whether its requests are not counted as in flight: they are answered also while the service is full. While the service stops,
    * `run` decides.

@@ -85,16 +85,7 @@ export function serviceOn(runtime: Runtime, options: ServiceOptions): Service {
     isKeyless: options.keys === false,
     metrics,
     fetch: async (request) => app.fetch(request),
-    reload(policy, options) {
-      let next: CompiledPolicy;
-      try {
-        next = policies.read(policy);
-      } catch (error) {
-        limiter.policyRefused(error);
-        throw error;
-      }
-      limiter.reload(next, options);
-    },
+    reload: (policy, options) => context.reload(policy, options),
     get isLeaving() {
       return context.phase !== "open";
     },
@@ -159,6 +150,16 @@ function contextOf(
     },
     get inForce() {
       return policies.inForce(limiter);
+    },
+    reload(policy, options) {
+      let next: CompiledPolicy;
+      try {
+        next = policies.read(policy);
+      } catch (error) {
+        limiter.policyRefused(error);
+        throw error;
+      }
+      limiter.reload(next, options);
     },
     phase: "open",
     inFlight: 0,

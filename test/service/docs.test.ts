@@ -13,7 +13,7 @@ const rows = [...page.matchAll(/^\| `([^`]+)` *\| *([^|]*?) *\|/gm)].map(([, fir
 ]);
 
 it("the page on the service names every route with its scope", () => {
-  const said = rows.filter(([first = ""]) => /^(GET|POST) \//.test(first));
+  const said = rows.filter(([first = ""]) => /^(GET|POST|PUT) \//.test(first));
   assert.deepEqual(
     said.map(([route, scope]) => `${route} ${scope}`).sort(),
     ALL_ROUTES.map(({ method, path, scope }) => `${method} ${path} ${scope ?? "-"}`).sort(),

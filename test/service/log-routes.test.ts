@@ -296,6 +296,8 @@ describe("the document of the API", () => {
     assert.deepEqual([valid, errors], [true, undefined]);
     for (const { path } of LOG_ROUTES) assert.ok(path.replace(":id", "{id}") in json.paths, path);
     assert.ok("/v1/consume" in json.paths);
+    // The part adds a method to a path of the service.
+    assert.deepEqual(Object.keys(json.paths["/v1/policy"]), ["get", "put"]);
     assert.match((await ask("GET", "/docs")).text, /GET \/v1\/decisions<\/code><\/td><td>read/);
   });
 });

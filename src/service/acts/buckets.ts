@@ -49,7 +49,7 @@ async function change<Change extends { readonly before?: BucketUsage; readonly a
 ): Promise<Change> {
   const { policy } = context.limiter;
   const { keyId, tenants } = caller;
-  const actor = person === undefined ? actorOf(caller) : `${actorOf(caller)} for ${person}`;
+  const actor = actorOf(caller, person);
   const note = { reason, actor };
   const actOn = ({ args: _, ...named }: ResetBody["dimensions"]): Act => {
     return { ...about, actor, keyId, limit, dimensions: named, reason: reason ?? null };
