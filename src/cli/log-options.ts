@@ -8,6 +8,7 @@ import { withEnvironment } from "./defaults.ts";
 import { CommandError } from "./exit.ts";
 import { type LogSource, sourceAt, sourceOf } from "./log-source.ts";
 import { DEFAULT_LOG, LOG_URLS, openLog } from "./log-url.ts";
+import { storeLabel } from "./store-url.ts";
 import { formatTable } from "./table.ts";
 
 export interface LogOptions {
@@ -49,7 +50,7 @@ async function opened(url: string | undefined, log: string, asTenant: string | u
   if (asTenant !== undefined) throw invalidOption("--as-tenant", "--url beside it: a service knows tenants", asTenant);
   const found = await openLog(log, false);
   const reader = found?.storage.read;
-  if (found === null || reader === undefined) throw new CommandError(`The log ${log} cannot be read.`);
+  if (found === null || reader === undefined) throw new CommandError(`The log ${storeLabel(log)} cannot be read.`);
   return sourceOf(reader, () => found.close());
 }
 

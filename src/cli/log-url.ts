@@ -2,19 +2,41 @@
 
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import type { StoredLog } from "../log/recorder.ts";
+import { formatGot, invalidOption, MisuseError, withFaults } from "../kernel/errors.ts";
+import { readOptions } from "../kernel/options.ts";
+import { KEEP_OPTIONS, WRITE_OPTIONS } from "../log/options.ts";
+import { logTo, type StoredLog } from "../log/recorder.ts";
 import type { LogStorage } from "../log/storage.ts";
+import { hasTables } from "../log/postgres/tables.ts";
+import { databaseThrough } from "../stores/postgres/client.ts";
+import { postgresError } from "../stores/postgres/errors.ts";
+import { connectPostgres, isPostgresUrl, openPostgres } from "./postgres-client.ts";
+import { storeLabel, withoutSecrets } from "./store-url.ts";
 
 /** A file in the folder where the command runs. */
 export const DEFAULT_LOG = "sqlite:tollgate-log.db";
-export const LOG_URLS = "sqlite:PATH";
+export const LOG_URLS = "sqlite:PATH or postgres://[USER:PASSWORD@]HOST[:PORT]/DATABASE";
+
+/** For the first question to a server. */
+const FIRST_MS = 5_000;
+const SETTINGS = readOptions({ ...WRITE_OPTIONS, ...KEEP_OPTIONS }, {});
+
+/** Whether a text is the URL of a log that can be read, and not the name of a file. */
+export function isLogUrl(text: string): boolean {
+  return text.startsWith("sqlite:") || isServerLog(text);
+}
+
+/** Whether the log is on a server, where several instances write to it. */
+export function isServerLog(url: string): boolean {
+  return isPostgresUrl(url);
+}
 
 /**
  * The log that a URL names; `null` for `none`.
  *
- * @param isNew whether a file that is not there is made
+ * @param isNew whether a log that is not there is made. Then its server may be away, too
  * @throws MisuseError `invalid-option`
+ * @throws StoreError when the server of a log that has to be there cannot be reached
  */
 export async function openLog(url: string, isNew: boolean): Promise<StoredLog<LogStorage> | null> {
   if (url === "none" && isNew) return null;
@@ -22,20 +44,55 @@ export async function openLog(url: string, isNew: boolean): Promise<StoredLog<Lo
     const { memoryLog } = await import("../log/memory.ts");
     return memoryLog();
   }
+  if (isPostgresUrl(url)) return logTo(await namingOption(() => postgresAt(url, isNew)), SETTINGS);
   const path = /^sqlite:(.+)$/s.exec(url)?.[1];
-  if (path === undefined) throw invalidOption("--log", isNew ? `none, memory: or ${LOG_URLS}` : LOG_URLS, url);
-  if (!isNew && !existsSync(path)) throw noFile(path, url);
+  const expected = isNew ? `none, memory:, ${LOG_URLS}` : LOG_URLS;
+  if (path === undefined) throw invalidOption("--log", expected, withoutSecrets(url));
+  if (!isNew && !existsSync(path)) throw noLog(url, `there is no ${resolve(path)}`);
   const { sqliteLog } = await import("../log/sqlite.ts");
   // The log opens its file in a thread, later.
   return sqliteLog(resolve(path));
 }
 
-function noFile(path: string, url: string): MisuseError {
+async function postgresAt(url: string, isNew: boolean): Promise<LogStorage> {
+  const { postgresStorage } = await import("../log/postgres.ts");
+  const { client, close } = isNew ? await openPostgres(url) : await connectPostgres(url, false);
+  const failed = async (error: unknown): Promise<never> => {
+    await close();
+    throw error;
+  };
+  const look = () => hasTables(databaseThrough(client, FIRST_MS).query, "");
+  const isThere = isNew || (await look().catch((error) => failed(postgresError(error))));
+  if (!isThere) return failed(noLog(url, "it has no table tollgate_log_schema"));
+  return closedWith(postgresStorage(client, SETTINGS), close);
+}
+
+/** Where a client that was made for a storage is closed after it. */
+function closedWith(storage: LogStorage, closeClient: () => Promise<void>): LogStorage {
+  return {
+    ...storage,
+    async close() {
+      await storage.close();
+      await closeClient();
+    },
+  };
+}
+
+/** Clients are made for stores, too: what is wrong with one of a log is a fault of `--log`. */
+async function namingOption<Opened>(open: () => Promise<Opened>): Promise<Opened> {
+  try {
+    return await open();
+  } catch (error) {
+    throw MisuseError.isInstance(error) ? withFaults(error, (fault) => ({ ...fault, path: "--log" })) : error;
+  }
+}
+
+function noLog(url: string, reason: string): MisuseError {
   const expected =
-    "a decision log that exists: run the command in the folder where `tollgate serve` runs, name its file as sqlite:PATH, or ask the service with --url";
+    "a decision log that exists: run the command in the folder where `tollgate serve` runs, name its log as serve does, or ask the service with --url";
   return new MisuseError("invalid-option", {
     path: "--log",
     expected,
-    got: `${formatGot(url)}, and there is no ${resolve(path)}`,
+    got: `${formatGot(storeLabel(url))}, and ${reason}`,
   });
 }

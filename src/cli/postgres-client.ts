@@ -35,6 +35,10 @@ export function postgresLabel(text: string): string | null {
   return `${url.protocol}//${url.host}${url.pathname}`;
 }
 
+export function isPostgresUrl(text: string): boolean {
+  return postgresLabel(text) !== null;
+}
+
 /**
  * A pool whose server has answered, and has Tollgate's tables if they are to be made.
  *
@@ -104,6 +108,16 @@ export async function keepPostgres(url: string): Promise<KeptPostgres> {
       await close();
     },
   };
+}
+
+/**
+ * A pool whose server may not be there yet.
+ *
+ * @throws MisuseError when pg is not installed
+ */
+export async function openPostgres(url: string): Promise<OpenClient<PostgresClient>> {
+  const { pool, close } = await poolOf(url);
+  return { client: pool, close };
 }
 
 async function poolOf(url: string) {

@@ -11,7 +11,8 @@ import type { PolicyFile } from "../service-log/policy-write.ts";
 import { consoleFiles } from "./console.ts";
 import { LOCAL_POLICY, SAMPLE_POLICY } from "./defaults.ts";
 import { writing } from "./files.ts";
-import { openLog } from "./log-url.ts";
+import { isServerLog, openLog } from "./log-url.ts";
+import { storeLabel } from "./store-url.ts";
 
 const WRITABLE_VARIABLE = "TOLLGATE_POLICY_WRITABLE";
 
@@ -49,12 +50,16 @@ export function writablePolicy(policy: string, isWritable: boolean): WatchedPoli
   return file;
 }
 
-/** The decision log, opened; `null`: there is none. A default that cannot be opened is a warning, and no log. */
+/**
+ * The decision log, opened; `null`: there is none. A default that cannot be opened is a warning, and no log. A server may be away: it is
+ * written to when it is back.
+ */
 export async function servedLog(url: string, isDefault: boolean, logger: Logger): Promise<ServedLog | null> {
   try {
     const log = await openLog(url, true);
+    if (isServerLog(url)) log?.storage.salt().catch((error) => warnOfServer(url, error, logger));
     // Opens the file.
-    await log?.storage.salt();
+    else await log?.storage.salt();
     return log;
   } catch (error) {
     if (!isDefault || MisuseError.isInstance(error)) throw error;
@@ -64,4 +69,11 @@ export async function servedLog(url: string, isDefault: boolean, logger: Logger)
     );
     return null;
   }
+}
+
+function warnOfServer(url: string, error: unknown, logger: Logger): void {
+  logger.warn(
+    { problem: reasonOf(error) },
+    `the decision log ${storeLabel(url)} cannot be written yet: calls are decided, and what is logged of them waits in memory`,
+  );
 }

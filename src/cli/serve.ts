@@ -19,7 +19,7 @@ import type { Listening, ListenOptions } from "../service/node.ts";
 import { addressError } from "./address.ts";
 import type { WatchedPolicyFile } from "../service-log/policy-file-node.ts";
 import { type ServedLog, servedLog, servedParts, writablePolicy } from "./serve-parts.ts";
-import { DEFAULT_LOG, LOG_URLS } from "./log-url.ts";
+import { DEFAULT_LOG, isServerLog, LOG_URLS } from "./log-url.ts";
 import { collect, policyLabel, wholeNumber, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
 import { checkAppendable, inFile, readInput, readTls } from "./files.ts";
 import { withPrefixOption } from "./input.ts";
@@ -204,7 +204,8 @@ function printStart(options: ServeOptions, url: string, envoy: EnvoyListening | 
 
 /** A file is of this machine: other instances of a shared store have logs of their own. */
 function logLabel({ log, store }: ServeOptions): string {
-  const isAlone = log.startsWith("sqlite:") && !/^(?:memory:|sqlite:)/.test(store);
+  if (isServerLog(log)) return `${storeLabel(log)}: what all instances decide that write to it`;
+  const isAlone = log !== "none" && !/^(?:memory:|sqlite:)/.test(store);
   return isAlone ? `${log}: what this instance decides, and not the others` : log;
 }
 

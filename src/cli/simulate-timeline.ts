@@ -5,8 +5,9 @@ import { invalidOption } from "../kernel/errors.ts";
 import { amount } from "../kernel/words.ts";
 import { type Timeline, timelineOf } from "../simulate/simulate.ts";
 import type { TracedCall } from "../simulate/traced-call.ts";
+import { isLogUrl } from "./log-url.ts";
 import { readTrace, type TraceOptions } from "./trace-files.ts";
-import { isLogUrl, readLogAt } from "./trace-log.ts";
+import { readLogAt } from "./trace-log.ts";
 
 export interface TimelineOptions extends TraceOptions {
   readonly every?: string;

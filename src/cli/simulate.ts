@@ -14,6 +14,7 @@ import { FORMATS } from "../simulate/readers/read.ts";
 import type { TracedCall } from "../simulate/traced-call.ts";
 import { collect, policyIn, withPolicyOption } from "./defaults.ts";
 import { readInput } from "./files.ts";
+import { isLogUrl } from "./log-url.ts";
 import { createProgress } from "./progress.ts";
 import { CallLines } from "./simulate-csv.ts";
 import { inject, injectedText, runawayLength } from "./simulate-inject.ts";
@@ -21,6 +22,7 @@ import { writeReport } from "./simulate-html.ts";
 import { notesOn } from "../simulate/notes.ts";
 import { writeSuggestion } from "./simulate-suggest.ts";
 import { type TimelineOptions, timelineAt } from "./simulate-timeline.ts";
+import { storeLabel } from "./store-url.ts";
 import { comparisonText, resultText } from "./simulate-text.ts";
 
 interface SimulateOptions extends TimelineOptions {
@@ -38,7 +40,7 @@ export function simulateCommand(): Command {
     .description("show what a policy would have done with recorded calls, and where another policy would differ")
     .argument(
       "<trace>",
-      "a trace as `tollgate replay` reads it; a decision log, as sqlite:PATH; spans in OTLP's JSON; session files of Claude Code, or their folder; traces of OpenAI Agents",
+      "a trace as `tollgate replay` reads it; a decision log, as --log of serve names it; spans in OTLP's JSON; session files of Claude Code, or their folder; traces of OpenAI Agents",
     );
   return withPolicyOption(command)
     .option("--against <file>", "a second policy: show which calls only one of the two denies")
@@ -55,14 +57,15 @@ export function simulateCommand(): Command {
     .action(run);
 }
 
-async function run(file: string, options: SimulateOptions, command: Command): Promise<void> {
+async function run(trace: string, options: SimulateOptions, command: Command): Promise<void> {
+  const file = isLogUrl(trace) ? storeLabel(trace) : trace;
   const { against, suggest, json = false, csv = false } = options;
   if (json && csv) throw invalidOption("--json and --csv", "one of them", "both");
   if (suggest !== undefined && command.getOptionValueSource("policy") === "cli") {
     throw invalidOption("--policy and --suggest", "one of them; --against compares with another policy", "both");
   }
   const length = options.inject === undefined ? null : runawayLength(options.inject);
-  const timeline = await timelineAt(file, options);
+  const timeline = await timelineAt(trace, options);
   const suggested = suggest === undefined ? null : await writeSuggestion(timeline.calls, file, suggest);
   const policy = suggest ?? options.policy;
   const policies = [policyIn(policy)];

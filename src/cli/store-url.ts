@@ -10,7 +10,7 @@ import { memoryStore } from "../stores/memory.ts";
 import { postgresStore } from "../stores/postgres.ts";
 import { redisStore } from "../stores/redis.ts";
 import { sqliteStore } from "../stores/sqlite.ts";
-import { connectPostgres, type KeptPostgres, keepPostgres, postgresLabel } from "./postgres-client.ts";
+import { connectPostgres, isPostgresUrl, type KeptPostgres, keepPostgres, postgresLabel } from "./postgres-client.ts";
 import { ANSWER_MS, connectRedis, keepRedis, parseRedisUrl } from "./redis-client.ts";
 
 export const SHARED_URLS =
@@ -55,7 +55,7 @@ export async function openStore(url: string, need: StoreNeed = "any"): Promise<O
     if (need === "existing" && !existsSync(path)) throw noFile(path, url);
     return openStoreOf(sqliteStore(path));
   }
-  if (isPostgres(url)) {
+  if (isPostgresUrl(url)) {
     const { client, close } = await connectPostgres(url, need !== "existing");
     return openStoreOf(postgresStore(client, { deadlineMs: ANSWER_MS }), close);
   }
@@ -73,7 +73,7 @@ export async function openStore(url: string, need: StoreNeed = "any"): Promise<O
  * @throws StoreError when a file cannot be opened
  */
 export async function openLastingStore(url: string): Promise<OpenStore> {
-  if (isPostgres(url)) {
+  if (isPostgresUrl(url)) {
     const kept = await keepPostgres(url);
     return openStoreOf(onceReady(postgresStore(kept.client, { deadlineMs: LASTING_MS }), kept), kept.close);
   }
@@ -118,10 +118,6 @@ export function storeLabel(url: string): string {
   return parseRedisUrl(url)?.label ?? postgresLabel(url) ?? (sqlitePath(url) === undefined ? withoutSecrets(url) : url);
 }
 
-function isPostgres(url: string): boolean {
-  return postgresLabel(url) !== null;
-}
-
 function sqlitePath(url: string): string | undefined {
   return /^sqlite:(.+)$/s.exec(url)?.[1];
 }
@@ -145,6 +141,6 @@ function noFile(path: string, url: string): MisuseError {
 }
 
 /** A text that is not a URL may still contain a password. */
-function withoutSecrets(text: string): string {
+export function withoutSecrets(text: string): string {
   return text.replace(/:.*@/s, ":…@").replace(/\?.*$/s, "?…");
 }

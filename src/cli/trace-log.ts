@@ -4,11 +4,6 @@ import { MisuseError, withFaults } from "../kernel/errors.ts";
 import { type LogRead, readDecisionLog } from "../simulate/readers/decision-log.ts";
 import { openLog } from "./log-url.ts";
 
-/** Whether it is the URL of a log, and not the name of a file. */
-export function isLogUrl(trace: string): boolean {
-  return /^(sqlite|postgres|postgresql|rediss?):/.test(trace);
-}
-
 /** Reads the calls of the log at a URL. */
 export async function readLogAt(url: string): Promise<LogRead> {
   const log = await logAt(url);

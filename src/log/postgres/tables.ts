@@ -2,7 +2,7 @@
 
 import { StoreError } from "../../store/error.ts";
 import { listIn } from "../../stores/postgres/client.ts";
-import type { Database } from "../../stores/postgres/database.ts";
+import type { Database, Query } from "../../stores/postgres/database.ts";
 
 const VERSION = 1;
 /** One instance at a time makes the tables. The number is Tollgate's own. */
@@ -38,6 +38,13 @@ function tablesOf(at: Prefix): string[] {
   ];
 }
 
+/** Whether there are tables of a log. */
+export async function hasTables(query: Query, at: Prefix): Promise<boolean> {
+  const asked = "SELECT json_build_array(to_regclass($1::text)::text)::text";
+  const [found] = listIn(await query(asked, [`${at}tollgate_log_schema`]));
+  return found !== null;
+}
+
 /**
  * Makes the tables where there are none. Returns the log's salt.
  *
@@ -46,10 +53,7 @@ function tablesOf(at: Prefix): string[] {
 export async function ensureTables(database: Database, at: Prefix): Promise<string> {
   return database.transaction(async (query) => {
     await query(LOCK);
-    const [found] = listIn(
-      await query("SELECT json_build_array(to_regclass($1::text)::text)::text", [`${at}tollgate_log_schema`]),
-    );
-    if (found === null) for (const statement of tablesOf(at)) await query(statement);
+    if (!(await hasTables(query, at))) for (const statement of tablesOf(at)) await query(statement);
     const [version, salt] = listIn(
       await query(`SELECT json_build_array(version, salt)::text FROM ${at}tollgate_log_schema`),
     );
