@@ -1,20 +1,22 @@
-// Makes the scripts of the Redis store, and what they share with TypeScript:
+// Makes the scripts of the Redis store and of the decision log, and what they share with TypeScript:
 //
 //     src/stores/redis/wire.ts            what the numbers on the wire mean, each by a name
 //     src/kernel                          the part of it that lua/compile.ts compiles
 //     src/stores/redis/script/*.lua       the sources, which use the names of wire.ts in capitals
 //       -> script.gen.ts                  the scripts as they are sent: without comments, and with numbers for those names
 //       -> digests.gen.ts                 the digests by which a server knows the scripts
+//     src/log/redis/script/*.lua          the sources of the decision log's scripts
+//       -> ../script.gen.ts               these, and their digests
 //
 // It writes the files, then reports each source that breaks a rule of scripts/lua/check.ts, and fails. A test compares what it
 // makes with what is there.
 
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { faultsIn } from "./lua/check.ts";
 import { namesOf } from "./lua/names.ts";
-import { FOLDER, linesOf } from "./lua/sources.ts";
+import { FOLDER, LOG_ENTRIES, linesOf } from "./lua/sources.ts";
 
 const TIMES = {
   server: `local time = redis.call("TIME") local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)\n`,
@@ -45,16 +47,31 @@ export function generatedFiles(): ReadonlyMap<string, string> {
   return new Map([
     ["../script.gen.ts", texts.join("\n")],
     ["../digests.gen.ts", digests.join("\n")],
+    [join(dirname(LOG_ENTRIES.write), "../script.gen.ts"), logScripts()],
   ]);
+}
+
+function logScripts(): string {
+  const scripts = Object.entries(LOG_ENTRIES).map(([name, file]) => {
+    const text = minifiedScript(file);
+    return [name, { sha: sha1(text), text }];
+  });
+  return [
+    "// Made from the sources in script/ by `npm run lua`. Do not edit.",
+    "",
+    "/** The scripts, and the digests by which a server knows them. */",
+    `export const SCRIPTS = ${JSON.stringify(Object.fromEntries(scripts), null, 2)} as const;`,
+    "",
+  ].join("\n");
 }
 
 /** The digests by which a server knows a script, with each first line. */
 function digestsOf(body: string): Record<keyof typeof TIMES, string> {
-  const sha1 = (time: string) =>
-    createHash("sha1")
-      .update(time + body)
-      .digest("hex");
-  return { server: sha1(TIMES.server), clock: sha1(TIMES.clock) };
+  return { server: sha1(TIMES.server + body), clock: sha1(TIMES.clock + body) };
+}
+
+function sha1(text: string): string {
+  return createHash("sha1").update(text).digest("hex");
 }
 
 /** A script as it is sent. */

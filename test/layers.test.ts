@@ -105,6 +105,10 @@ const layers: Record<string, Layer> = {
     files: /^src\/log\/postgres/,
     may: [KERNEL, STORE, CLOCK, /^src\/stores\/postgres\/(client|database|errors|schema)\.ts$/, /^src\/log\//],
   },
+  "log in Redis": {
+    files: /^src\/log\/redis/,
+    may: [KERNEL, STORE, CLOCK, /^src\/stores\/redis\/(client|link|run-script)\.ts$/, /^src\/log\//],
+  },
   "log in a file": {
     files: /^src\/log\/sqlite/,
     may: [

@@ -7,8 +7,12 @@ import { wireLua } from "./wire.ts";
 
 export const FOLDER = join(import.meta.dirname, "../../src/stores/redis/script");
 
-/** The scripts that the store sends. */
-export const ENTRIES = ["apply.lua", "beat.lua"] as const;
+/** The scripts of the decision log. */
+const LOG = "../../../log/redis/script";
+export const LOG_ENTRIES = { write: `${LOG}/write.lua`, read: `${LOG}/read.lua` } as const;
+
+/** The scripts that the store and the log send. */
+export const ENTRIES = ["apply.lua", "beat.lua", LOG_ENTRIES.write, LOG_ENTRIES.read] as const;
 
 /** What an include names that stands for the constants of wire.ts, in Lua. */
 export const WIRE = "../wire.ts";

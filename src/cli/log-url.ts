@@ -4,22 +4,28 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { formatGot, invalidOption, MisuseError, withFaults } from "../kernel/errors.ts";
 import { readOptions } from "../kernel/options.ts";
-import { KEEP_OPTIONS, WRITE_OPTIONS } from "../log/options.ts";
+import { WRITE_OPTIONS } from "../log/options.ts";
 import { logTo, type StoredLog } from "../log/recorder.ts";
+import { DEFAULT_PREFIX, keysIn } from "../log/redis/keys.ts";
 import type { LogStorage } from "../log/storage.ts";
+import type { StoreError } from "../store/error.ts";
 import { hasTables } from "../log/postgres/tables.ts";
 import { databaseThrough } from "../stores/postgres/client.ts";
 import { postgresError } from "../stores/postgres/errors.ts";
+import { connectionOf } from "../stores/redis/client.ts";
+import { redisError } from "../stores/redis/errors.ts";
 import { connectPostgres, isPostgresUrl, openPostgres } from "./postgres-client.ts";
-import { storeLabel, withoutSecrets } from "./store-url.ts";
+import { connectRedis, keepRedis, parseRedisUrl, type RedisAddress } from "./redis-client.ts";
+import { SHARED_URLS, storeLabel, withoutSecrets } from "./store-url.ts";
 
 /** A file in the folder where the command runs. */
 export const DEFAULT_LOG = "sqlite:tollgate-log.db";
-export const LOG_URLS = "sqlite:PATH or postgres://[USER:PASSWORD@]HOST[:PORT]/DATABASE";
+/** The same servers may have a log and a store. */
+export const LOG_URLS = SHARED_URLS;
 
 /** For the first question to a server. */
 const FIRST_MS = 5_000;
-const SETTINGS = readOptions({ ...WRITE_OPTIONS, ...KEEP_OPTIONS }, {});
+const SETTINGS = readOptions(WRITE_OPTIONS, {});
 
 /** Whether a text is the URL of a log that can be read, and not the name of a file. */
 export function isLogUrl(text: string): boolean {
@@ -28,7 +34,7 @@ export function isLogUrl(text: string): boolean {
 
 /** Whether the log is on a server, where several instances write to it. */
 export function isServerLog(url: string): boolean {
-  return isPostgresUrl(url);
+  return isPostgresUrl(url) || parseRedisUrl(url) !== null;
 }
 
 /**
@@ -44,6 +50,8 @@ export async function openLog(url: string, isNew: boolean): Promise<StoredLog<Lo
     const { memoryLog } = await import("../log/memory.ts");
     return memoryLog();
   }
+  const address = parseRedisUrl(url);
+  if (address !== null) return logTo(await namingOption(() => redisAt(address, isNew)), SETTINGS);
   if (isPostgresUrl(url)) return logTo(await namingOption(() => postgresAt(url, isNew)), SETTINGS);
   const path = /^sqlite:(.+)$/s.exec(url)?.[1];
   const expected = isNew ? `none, memory:, ${LOG_URLS}` : LOG_URLS;
@@ -55,16 +63,35 @@ export async function openLog(url: string, isNew: boolean): Promise<StoredLog<Lo
 }
 
 async function postgresAt(url: string, isNew: boolean): Promise<LogStorage> {
-  const { postgresStorage } = await import("../log/postgres.ts");
+  const { postgresLog } = await import("../log/postgres.ts");
   const { client, close } = isNew ? await openPostgres(url) : await connectPostgres(url, false);
-  const failed = async (error: unknown): Promise<never> => {
-    await close();
-    throw error;
-  };
-  const look = () => hasTables(databaseThrough(client, FIRST_MS).query, "");
-  const isThere = isNew || (await look().catch((error) => failed(postgresError(error))));
-  if (!isThere) return failed(noLog(url, "it has no table tollgate_log_schema"));
-  return closedWith(postgresStorage(client, SETTINGS), close);
+  const storage = closedWith(postgresLog(client).storage, close);
+  if (isNew) return storage;
+  const isThere = () => hasTables(databaseThrough(client, FIRST_MS).query, "");
+  return thereOrClosed(storage, isThere, postgresError, noLog(url, "it has no table tollgate_log_schema"));
+}
+
+async function redisAt(address: RedisAddress, isNew: boolean): Promise<LogStorage> {
+  const { redisLog } = await import("../log/redis.ts");
+  const { client, close } = isNew ? await keepRedis(address) : await connectRedis(address);
+  const storage = closedWith(redisLog(client).storage, close);
+  if (isNew) return storage;
+  const { meta } = keysIn(DEFAULT_PREFIX);
+  const isThere = async () => (await connectionOf(client).send(meta, "EXISTS", meta)) === 1;
+  return thereOrClosed(storage, isThere, redisError, noLog(address.label, `it has no key ${meta}`));
+}
+
+/** A storage that has a log; else it is closed again. */
+async function thereOrClosed(
+  storage: LogStorage,
+  isThere: () => Promise<boolean>,
+  errorOf: (error: unknown) => StoreError,
+  missing: MisuseError,
+): Promise<LogStorage> {
+  const found = await isThere().catch(errorOf);
+  if (found === true) return storage;
+  await storage.close();
+  throw found === false ? missing : found;
 }
 
 /** Where a client that was made for a storage is closed after it. */

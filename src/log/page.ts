@@ -7,7 +7,16 @@ import type { EntryPage, EntryQuery } from "./storage.ts";
 /** Rows that are read at once. */
 export const CHUNK = 500;
 
-export type EntryRow = Readonly<Record<"position" | "tenant" | "body", unknown>>;
+export type EntryRow = Readonly<Record<"position" | "body", unknown>> & { readonly tenant?: unknown };
+
+/** What a storage looked at to find some rows. */
+export interface Looked {
+  readonly count: number;
+  /** The position of the last. */
+  readonly place: number;
+  /** Whether there are no more. */
+  readonly isEnd: boolean;
+}
 
 export class PageOfRows {
   readonly isForward: boolean;
@@ -38,16 +47,23 @@ export class PageOfRows {
    * @returns the page, or `null` when it takes more
    */
   add(rows: readonly EntryRow[]): EntryPage | null {
+    const { length: count } = rows;
+    return this.addSome(rows, { count, place: Number(rows.at(-1)?.position), isEnd: count < CHUNK });
+  }
+
+  /** Takes those of the next rows that may be of the page: the storage has left out others. */
+  addSome(rows: readonly EntryRow[], { count, place, isEnd }: Looked): EntryPage | null {
     const { tenants, pageSize } = this.#query;
     for (const { position, tenant, body } of rows) {
       if (this.#items.length === pageSize) return this.#page(String(this.#place));
       this.#place = Number(position);
-      if (!isOfTenants(String(tenant), tenants)) continue;
+      if (tenant !== undefined && !isOfTenants(String(tenant), tenants)) continue;
       const entry: LogEntry = JSON.parse(String(body));
       if (matchesQuery(entry, this.#query)) this.#items.push(entry);
     }
-    if (rows.length < CHUNK) return this.#page(null);
-    this.#seen += rows.length;
+    if (isEnd) return this.#page(null);
+    this.#place = place;
+    this.#seen += count;
     return this.#seen < MAX_LOOKED_AT ? null : this.#page(String(this.#place));
   }
 

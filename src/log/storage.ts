@@ -85,7 +85,10 @@ export interface LogStorage {
   readonly name: string;
   /** Whether other instances write to it too. */
   readonly isShared: boolean;
-  /** Writes all of a batch, once for each number; or rejects, and then nothing of it was written. */
+  /**
+   * Writes all of a batch, once for each number; or rejects, and then nothing of it was written, or parts that are left out when it is
+   * sent again.
+   */
   write(batch: LogBatch): Promise<void>;
   /** What arguments are hashed with: made once for each log. */
   salt(): Promise<string>;

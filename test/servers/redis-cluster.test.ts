@@ -9,6 +9,8 @@ import { type RedisClient, redisStore } from "tollgate/stores/redis";
 import { fakeClock } from "tollgate/testing";
 import { clientsOfCluster } from "../cluster-clients.ts";
 import type { DividedStore } from "../../src/store/shared-store.ts";
+import { redisStorage } from "../../src/log/redis.ts";
+import { type OpenStorage, testStorage } from "../log/storage-cases.ts";
 import { startCluster } from "../redis-cluster.ts";
 import { CASE_MS, inPartition, testSharedStore, testStore } from "../stores/store-suite.ts";
 
@@ -32,6 +34,12 @@ testSharedStore("a shard of a redis cluster", async () => {
   store.close = () => whole.close();
   return { store, advance: clock.advance };
 });
+
+for (const name of ["ioredis", "node-redis", "valkey-glide"] as const) {
+  const open: OpenStorage = (of, { maxEntries = 10_000, maxAgeMs = 2_678_400_000 } = {}) =>
+    redisStorage(clients[name], { maxEntries, maxAgeMs, prefix: `log-${name}-${of}` });
+  testStorage(`a log in a redis cluster by ${name}`, open, { slack: 100, isKept: true });
+}
 
 const POLICY: PolicyInput = {
   version: 1,

@@ -125,7 +125,7 @@ describe("tollgate serve", () => {
     );
     assert.deepEqual([named.status, named.stdout], [3, ""]);
     const unknown = await tollgate(["serve", "--store", "memory:", "--port", "0", "--log", "mysql:"], folder);
-    assert.match(unknown.stderr, /--log: expected none, memory:, sqlite:PATH or postgres:.*, got "mysql:"/);
+    assert.match(unknown.stderr, /--log: expected none, memory:, sqlite:PATH, postgres:.*, got "mysql:"/);
   });
 
   it("follows its policy file, and ignores an invalid one", async () => {
