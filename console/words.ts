@@ -20,6 +20,8 @@ const EVENTS: Readonly<Record<string, OutcomeText>> = {
   "store.recovered": { kind: "calm", text: "store back" },
   "store.misconfigured": { kind: "trouble", text: "store setup" },
   "log.started": { kind: "calm", text: "started" },
+  "log.unreachable": { kind: "trouble", text: "log away" },
+  "log.recovered": { kind: "calm", text: "log back" },
   "log.dropped": { kind: "trouble", text: "log dropped" },
 };
 
@@ -44,7 +46,8 @@ function detailOf(type: string, data: EventEntry["data"]): string {
   }
   if (type === "policy.refused") return String(data.problem ?? "");
   if (type === "policy.reloaded") return `version ${String(data.version ?? "")}`;
-  if (type === "store.recovered") return `away for ${formatDuration(Number(data.awayMs ?? 0))}`;
+  if (type === "store.recovered" || type === "log.recovered")
+    return `away for ${formatDuration(Number(data.awayMs ?? 0))}`;
   if (type === "store.unreachable") return String(data.code ?? "");
   if (type === "log.dropped") return `${String(data.entries ?? data.dropped ?? "some")} entries were lost`;
   return "";

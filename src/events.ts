@@ -156,6 +156,21 @@ export const EVENTS = {
     },
     log: { level: "warn", message: "a quota could not be looked up" },
   },
+  "log.unreachable": {
+    when: "The decision log cannot be written; once for each outage. Decisions go on, and entries wait in bounded memory",
+    advice: "see `error`; what is lost is counted",
+    fields: { storage: "where the log is kept, such as `sqlite`", error: "what was thrown" },
+    log: { level: "error", message: "the decision log cannot be written" },
+  },
+  "log.recovered": {
+    when: "The decision log can be written again",
+    fields: {
+      storage: "where the log is kept, such as `sqlite`",
+      awayMs: "how long it could not",
+      dropped: "entries that were lost meanwhile; counts are exact",
+    },
+    log: { level: "info", message: "the decision log is written again" },
+  },
   "policy.reloaded": {
     when: "Another policy is in force",
     advice:

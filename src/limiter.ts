@@ -14,7 +14,8 @@ export { type CallOptions, checkMaxWait, type QuotaOptions, type WaitOptions } f
 export type { NamedBucket } from "./limiter/bucket-name.ts";
 export type { CloseOptions } from "./limiter/close.ts";
 export { createHostedLimiter } from "./limiter/create.ts";
-export type { DecisionLog, LoggedCall, LogHooks } from "./limiter/decision-log.ts";
+export type { DecisionLog, LogCounts, LoggedCall, LogHooks } from "./limiter/decision-log.ts";
+export type { LogEvent } from "./limiter/log-event.ts";
 export type { LimiterEvent } from "./limiter/events.ts";
 export type { ChangeNote, ChangeOptions, Grant, ReloadOptions, Reset, Revoked } from "./limiter/grant.ts";
 export type { Hold, HoldOptions, Reserved, ReserveOptions, RunOptions } from "./limiter/hold.ts";

@@ -50,7 +50,7 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
   const calendar = new CalendarSpecs(systemClock.nowMs);
   calendar.load(policy);
   // Nothing throws after it: a limiter that cannot be made would never release its log.
-  log = options.log?.observe(policy) ?? null;
+  log = options.log?.observe(policy, emit) ?? null;
   const context: LimiterContext = {
     policy,
     callCache: new CallCache(policy, prefix),

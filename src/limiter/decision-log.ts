@@ -6,11 +6,27 @@ import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { Verb } from "./charge-plan.ts";
 import type { LimiterEvent } from "./events.ts";
+import type { LogEvent } from "./log-event.ts";
 
 /** Records what a limiter decides. `sqliteLog()` of `tollgate/log/sqlite` makes one. */
 export interface DecisionLog {
-  /** Called once for each limiter that is made with it. */
-  observe(policy: CompiledPolicy): LogHooks;
+  /**
+   * Called once for each limiter that is made with it.
+   *
+   * @param emit tells the limiter's listeners when the log cannot be written, and when it can again
+   */
+  observe(policy: CompiledPolicy, emit?: (event: LogEvent) => void): LogHooks;
+  /** What became of entries since the process began, for metrics. Absent: that is not known. */
+  counts?(): LogCounts;
+}
+
+/** What became of entries. */
+export interface LogCounts {
+  readonly kept: number;
+  /** Left out of the sample. */
+  readonly sampled: number;
+  /** Lost, because too many waited or the log could not be written. */
+  readonly dropped: number;
 }
 
 /** A call that was decided. */

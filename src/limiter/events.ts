@@ -5,6 +5,7 @@ import type { BucketUsage } from "../kernel/decision.ts";
 import type { FailoverEvent } from "../layers/failover/options.ts";
 import type { SetupEvent } from "../store/store.ts";
 import type { ChangeNote, Grant } from "./grant.ts";
+import type { LogEvent } from "./log-event.ts";
 import type { QuotaEvent } from "./quotas.ts";
 import type { UnusableUsage } from "./usage-sum.ts";
 
@@ -22,6 +23,7 @@ export type LimiterEvent =
   | SetupEvent
   | Exclude<FailoverEvent, { readonly type: "instances" }>
   | QuotaEvent
+  | LogEvent
   | { readonly type: "failover.no_share"; readonly instances: number; readonly limits: readonly string[] }
   /** `error` is `null` when the hold had expired. */
   | ({ readonly type: "hold.lost"; readonly error: unknown } & OfHold)

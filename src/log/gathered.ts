@@ -24,6 +24,8 @@ export class Gathered {
   #policies: PolicySource[] = [];
   #hasCounts = false;
   #droppedCount = 0;
+  /** Entries that were lost, of all time. */
+  droppedTotal = 0;
 
   constructor(maxWaiting: number) {
     this.#maxWaiting = maxWaiting;
@@ -66,6 +68,7 @@ export class Gathered {
   /** Counts entries that are lost. */
   drop(count = 1): void {
     this.#droppedCount += count;
+    this.droppedTotal += count;
   }
 
   addPolicy(policy: PolicySource): void {

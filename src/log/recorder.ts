@@ -4,7 +4,7 @@
 import { inNextTurn, systemClock } from "../clock.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { writtenPolicy } from "../kernel/policy/parse.ts";
-import type { LoggedCall, DecisionLog, LimiterEvent, LogHooks } from "../limiter.ts";
+import type { LoggedCall, DecisionLog, LimiterEvent, LogCounts, LogEvent, LogHooks } from "../limiter.ts";
 import { Gathered } from "./gathered.ts";
 import { EntryIds, instanceName } from "./id.ts";
 import { bucketOf, decisionEntry, eventEntry } from "./made-entry.ts";
@@ -50,11 +50,16 @@ class Recorder<Storage extends LogStorage> implements StoredLog<Storage> {
   readonly #sample: Sample;
   readonly #events = new PerSecond(MAX_EVENTS_PER_SECOND);
   readonly #writer: LogWriter;
+  readonly #listeners = new Set<(event: LogEvent) => void>();
   readonly #policies = new Set<string>();
   /** The version of the policy that was in force last. */
   #policy = "";
   #noted: Noted[] = [];
   #observers = 0;
+  #kept = 0;
+  #sampled = 0;
+  /** Entries that were lost before the outage. */
+  #droppedBefore = 0;
   #closing: Promise<void> | null = null;
 
   constructor(storage: Storage, options: WriteSettings) {
@@ -68,13 +73,23 @@ class Recorder<Storage extends LogStorage> implements StoredLog<Storage> {
       gathered: this.#gathered,
       flushMs,
       prepare: () => this.#prepare(),
-      written: () => this.#written(),
+      written: (count) => this.#written(count),
+      failed: (error) => this.#emit({ type: "log.unreachable", storage: storage.name, error }),
+      recovered: (awayMs) => {
+        const dropped = this.#gathered.droppedTotal - this.#droppedBefore;
+        this.#emit({ type: "log.recovered", storage: storage.name, awayMs, dropped });
+      },
     });
   }
 
-  observe(first: CompiledPolicy): LogHooks {
+  counts(): LogCounts {
+    return { kept: this.#kept, sampled: this.#sampled, dropped: this.#gathered.droppedTotal };
+  }
+
+  observe(first: CompiledPolicy, emit?: (event: LogEvent) => void): LogHooks {
     let policy = first;
     this.#observers++;
+    if (emit !== undefined) this.#listeners.add(emit);
     this.#learn(policy);
     this.#event(policy.version, { type: "log.started", storage: this.storage.name });
     return {
@@ -87,6 +102,7 @@ class Recorder<Storage extends LogStorage> implements StoredLog<Storage> {
       close: async (withinMs) => {
         if (--this.#observers === 0) await this.close(withinMs);
         else await this.flush();
+        if (emit !== undefined) this.#listeners.delete(emit);
       },
     };
   }
@@ -129,7 +145,10 @@ class Recorder<Storage extends LogStorage> implements StoredLog<Storage> {
       this.#gathered.near.add(verdict, dimensions, whose.tenant, decision.decidedAtMs);
     }
     const weight = this.#sample.weightOf(policy.log, whose.session, id, decision.allowed);
-    if (weight === 0) return;
+    if (weight === 0) {
+      this.#sampled++;
+      return;
+    }
     const origin = { id, instance: this.#instance, policy: policy.version };
     this.#gathered.add(decisionEntry(origin, decided, weight, policy), pair);
   }
@@ -141,7 +160,13 @@ class Recorder<Storage extends LogStorage> implements StoredLog<Storage> {
     this.#event(policy.version, event, tenant);
   }
 
-  #written(): void {
+  #emit(event: LogEvent): void {
+    if (event.type === "log.unreachable") this.#droppedBefore = this.#gathered.droppedTotal;
+    for (const emit of this.#listeners) emit(event);
+  }
+
+  #written(count: number): void {
+    this.#kept += count;
     const entries = this.#gathered.takeDropped();
     if (entries > 0) this.#event(this.#policy, { type: "log.dropped", entries });
   }

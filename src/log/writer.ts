@@ -23,8 +23,12 @@ export interface WriterSettings {
   readonly flushMs: number;
   /** Called before each batch. */
   readonly prepare: () => void;
-  /** Called after each batch. */
-  readonly written: () => void;
+  /** Called after each batch, with its entries. */
+  readonly written: (count: number) => void;
+  /** Called when the first of some batches cannot be written. */
+  readonly failed: (error: unknown) => void;
+  /** Called when it can be written again. */
+  readonly recovered: (awayMs: number) => void;
 }
 
 export class LogWriter {
@@ -33,6 +37,7 @@ export class LogWriter {
   #number = 0;
   #pending: { readonly batch: LogBatch; readonly madeMs: number } | null = null;
   #failures = 0;
+  #awaySinceMs = 0;
   #timer: Timer | null = null;
   #writing: Promise<boolean> | null = null;
   #isClosed = false;
@@ -99,15 +104,17 @@ export class LogWriter {
   }
 
   async #writeOne(isLast: boolean): Promise<boolean> {
-    const { storage, prepare, written } = this.#settings;
+    const { storage, prepare, written, recovered } = this.#settings;
     try {
       prepare();
       this.#salt ??= await storage.salt();
       this.#pending ??= { batch: this.#batch(this.#salt, isLast), madeMs: monotonicClock.nowMs() };
-      await storage.write(this.#pending.batch);
+      const { batch } = this.#pending;
+      await storage.write(batch);
       this.#pending = null;
+      if (this.#failures > 0) recovered(Math.round(monotonicClock.nowMs() - this.#awaySinceMs));
       this.#failures = 0;
-      written();
+      written(batch.entries.length);
       return true;
     } catch (error) {
       this.#failed(error);
@@ -123,8 +130,12 @@ export class LogWriter {
   }
 
   #failed(error: unknown): void {
-    const { storage, gathered } = this.#settings;
-    if (this.#failures++ === 0) warn(`The decision log (${storage.name}) cannot be written: ${formatGot(error)}`);
+    const { storage, gathered, failed } = this.#settings;
+    if (this.#failures++ === 0) {
+      this.#awaySinceMs = monotonicClock.nowMs();
+      warn(`The decision log (${storage.name}) cannot be written: ${formatGot(error)}`);
+      failed(error);
+    }
     const pending = this.#pending;
     if (pending === null || monotonicClock.nowMs() - pending.madeMs < GIVE_UP_MS) return;
     gathered.drop(pending.batch.entries.length);

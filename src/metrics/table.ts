@@ -91,6 +91,12 @@ export const SERVICE_METRICS = {
   reloads: counter("tollgate.policy_reloads", "{reload}", "Policies that were applied or refused after the start.", [
     "outcome",
   ]),
+  logEntries: counter(
+    "tollgate.log_entries",
+    "{entry}",
+    "What became of entries of the decision log: kept, left out of the sample, or lost.",
+    ["outcome"],
+  ),
   build: gauge("tollgate.build_info", "{build}", "1, with the version of Tollgate.", ["version"]),
   policy: gauge(
     "tollgate.policy_info",

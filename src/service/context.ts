@@ -2,7 +2,7 @@
 
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
-import type { HostedLimiter, ReloadOptions } from "../limiter.ts";
+import type { HostedLimiter, LogCounts, ReloadOptions } from "../limiter.ts";
 import type { Audit } from "./audit.ts";
 import type { Caller } from "./auth.ts";
 import type { Bounds } from "./bounds.ts";
@@ -29,6 +29,8 @@ export interface ServiceContext {
   readonly logger: Logger | undefined;
   /** Absent: nothing is measured, and there is no route `/metrics`. */
   readonly metrics: Metrics | undefined;
+  /** What became of entries of the decision log; `null`: that is not counted. */
+  readonly logCounts: () => LogCounts | null;
   /** The API as documents. */
   readonly documents: { openApi(): Promise<string>; docs(): Response };
   readonly readiness: ReadinessWatch;

@@ -25,6 +25,8 @@ const FIELDS: { readonly [Type in LoggedType]: (event: EventOf<Type>) => object 
   // What a result throws is the caller's own.
   "outcome.unusable": () => ({}),
   "quota.unresolved": ({ limit, failures, error }) => ({ limit, failures, problem: reasonOf(error) }),
+  "log.unreachable": ({ storage, error }) => ({ storage, problem: reasonOf(error) }),
+  "log.recovered": ({ storage, awayMs, dropped }) => ({ storage, awayMs, dropped }),
   "policy.reloaded": ({ type: _, ...change }) => change,
   "policy.refused": ({ error }) => ({ problem: faultsOf(error) }),
 };

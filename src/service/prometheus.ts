@@ -1,12 +1,12 @@
 // The metrics of the service and of its limiter, as Prometheus text, with those of the process.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { Telemetry } from "../limiter.ts";
+import type { LogCounts, Telemetry } from "../limiter.ts";
 import { Recorder } from "../metrics/recorder.ts";
 import { type Exporter, Family, type Series, type Value } from "../metrics/series.ts";
 import { METRICS, type Metric, prometheusName, SERVICE_METRICS } from "../metrics/table.ts";
 import { VERSION } from "../version.ts";
-import { type Metrics, REJECTED, RELOADED, type Rejected, type Reloaded } from "./metrics.ts";
+import { LOGGED, type Metrics, REJECTED, RELOADED, type Rejected, type Reloaded } from "./metrics.ts";
 import { ROUTES } from "./routes.ts";
 
 class Prometheus implements Exporter {
@@ -69,8 +69,11 @@ class PrometheusMetrics implements Metrics {
   readonly #durations: Family;
   readonly #rejected: Family;
   readonly #reloads: Family;
+  readonly #logEntries: Family;
   readonly #inFlight: Series;
   readonly #listeners: Series;
+  /** As they were shown last. */
+  #shown: LogCounts = { kept: 0, sampled: 0, dropped: 0 };
 
   constructor() {
     const exporter = this.#exporter;
@@ -82,10 +85,12 @@ class PrometheusMetrics implements Metrics {
     this.#inFlight = family("inFlight").of();
     this.#listeners = family("listeners").of();
     this.#reloads = family("reloads");
+    this.#logEntries = family("logEntries");
     family("build").of(VERSION).put(1);
     // Series begin at 0, so that the first increase shows.
     for (const reason of REJECTED) this.#rejected.of(reason);
     for (const outcome of RELOADED) this.#reloads.of(outcome);
+    for (const outcome of LOGGED) this.#logEntries.of(outcome);
     for (const { path, scope } of ROUTES)
       for (const status of scope === null ? STATUSES.slice(0, 1) : STATUSES) this.#requests.of(path, status);
     collectDefaultMetrics({ register: exporter.registry });
@@ -95,8 +100,12 @@ class PrometheusMetrics implements Metrics {
     return this.#exporter.registry.contentType;
   }
 
-  text(inFlight: number, policy: string): Promise<string> {
+  text(inFlight: number, policy: string, entries: LogCounts | null): Promise<string> {
     this.#inFlight.put(inFlight);
+    if (entries !== null) {
+      for (const outcome of LOGGED) this.#logEntries.of(outcome).put(entries[outcome] - this.#shown[outcome]);
+      this.#shown = entries;
+    }
     this.#exporter.only(SERVICE_METRICS.policy, [policy], 1);
     return this.#exporter.registry.metrics();
   }

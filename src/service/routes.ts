@@ -218,9 +218,9 @@ async function answerReady({ context: { readiness, phase } }: Asking): Promise<R
   return new Response(JSON.stringify(now), { status, headers });
 }
 
-async function answerMetrics({ context: { metrics, inFlight, limiter } }: Asking): Promise<Response> {
+async function answerMetrics({ context: { metrics, inFlight, limiter, logCounts } }: Asking): Promise<Response> {
   // Without metrics the service does not have this route.
-  const text = await metrics?.text(inFlight, limiter.policy.version);
+  const text = await metrics?.text(inFlight, limiter.policy.version, logCounts());
   return new Response(text, { headers: { "content-type": metrics?.contentType ?? "text/plain" } });
 }
 

@@ -136,6 +136,7 @@ function contextOf(
     metrics,
     readiness,
     refusals: new Refusals(logger, hasTimers),
+    logCounts: () => options.log?.counts?.() ?? null,
     documents: documentsOf(routes, options.parts),
     audit: options.audit ?? ((act) => logger?.info({ audit: act }, "audit")),
     stop,

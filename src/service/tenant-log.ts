@@ -6,9 +6,9 @@ import { tenantNamed } from "./tenants.ts";
 
 export function tenantLog(log: DecisionLog): DecisionLog {
   return {
-    observe(first) {
+    observe(first, emit) {
       let policy = first;
-      const hooks = log.observe(first);
+      const hooks = log.observe(first, emit);
       return {
         decided: (decided) => hooks.decided(decided),
         happened: (event) => hooks.happened(event, "after" in event ? tenantNamed(policy, event.after) : undefined),

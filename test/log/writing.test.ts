@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createLimiter } from "tollgate";
+import { createLimiter, type LimiterEvent } from "tollgate";
 import { type FunctionLogOptions, functionLog, type LogBatch, type MinuteCount } from "tollgate/log";
 import { memoryStore } from "tollgate/stores/memory";
 
@@ -30,7 +30,9 @@ async function withoutWarnings(run: () => Promise<void>): Promise<string[]> {
 
 function limiterWith(write: (batch: LogBatch) => unknown, options?: FunctionLogOptions) {
   const log = functionLog(write, options);
-  return { log, limiter: createLimiter({ policy, store: memoryStore(), log }) };
+  const events: LimiterEvent[] = [];
+  const onEvent = (event: LimiterEvent) => events.push(event);
+  return { log, events, limiter: createLimiter({ policy, store: memoryStore(), log, onEvent }) };
 }
 
 describe("a log", () => {
@@ -38,7 +40,7 @@ describe("a log", () => {
     const written: LogBatch[] = [];
     const numbers: number[] = [];
     let failures = 2;
-    const { limiter, log } = limiterWith((batch) => {
+    const { limiter, log, events } = limiterWith((batch) => {
       numbers.push(batch.number);
       if (failures-- > 0) throw new Error("away");
       written.push(batch);
@@ -53,6 +55,13 @@ describe("a log", () => {
     assert.equal(entriesOf(written).length, 2);
     assert.equal(sumOf(written, "calls"), 2);
     assert.deepEqual(warnings, ["The decision log (function) cannot be written: Error: away"]);
+    const [away, back, ...others] = events;
+    assert.ok(away?.type === "log.unreachable" && back?.type === "log.recovered", "once for the outage");
+    assert.deepEqual([away.storage, String(away.error), back.dropped, others], ["function", "Error: away", 0, []]);
+    assert.ok(back.awayMs >= 0);
+    assert.deepEqual(log.counts?.(), { kept: 5, sampled: 0, dropped: 0 });
+    const types = written.flatMap(({ entries }) => entries.flatMap((each) => (each.kind === "event" ? each.type : [])));
+    assert.deepEqual(types, ["log.started", "log.unreachable", "log.recovered"]);
   });
 
   it("decides on while its storage hangs, drops what does not fit, and counts it", async () => {

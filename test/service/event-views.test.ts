@@ -51,6 +51,8 @@ const SAMPLES: { readonly [Type in LimiterEvent["type"]]: EventOf<Type> } = {
       error,
     },
   },
+  "log.unreachable": { type: "log.unreachable", storage: "sqlite", error },
+  "log.recovered": { type: "log.recovered", storage: "sqlite", awayMs: 5, dropped: 1 },
   "policy.reloaded": {
     ...{ type: "policy.reloaded", version: "abc", restarted: ["per-session"], added: [], removed: [] },
     ...{ reason: null, actor: "file:policy.yaml" },

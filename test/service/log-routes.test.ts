@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { StoreError } from "tollgate";
 import { functionLog, memoryLog } from "tollgate/log";
+import { prometheusMetrics } from "tollgate/service/node";
 import { memoryStore } from "tollgate/stores/memory";
 import { LOG_ROUTES } from "../../scripts/log-routes.ts";
 import type { Schema } from "../../src/kernel/policy/schema-kinds.ts";
@@ -189,6 +190,24 @@ describe("buckets near their limits", () => {
     isAway = true;
     const logged = await near();
     assert.deepEqual([logged.used, logged.capacity, logged.atMs <= Date.now()], [used, capacity, true]);
+  });
+});
+
+describe("the metrics", () => {
+  it("count what became of the entries, and only once", async () => {
+    const own = memoryLog({ flushMs: 10 });
+    const policy = `${POLICY}log: { allowed: 0, denied: 1 }\n`;
+    const service = await served({ policy, log: own, metrics: prometheusMetrics() });
+    for (let i = 0; i < 5; i++) await service.post("/v1/consume", { call: { tool: "x", session: "s1", turn: "t1" } });
+    await own.flush();
+    for (let i = 0; i < 2; i++) {
+      const { text } = await service.ask("GET", "/metrics");
+      const counts = [...text.matchAll(/^tollgate_log_entries_total\{outcome="(\w+)"\} (\d+)$/gm)];
+      assert.deepEqual(Object.fromEntries(counts.map(([, outcome, count]) => [outcome, Number(count)])), {
+        // Two denials, and that the log has started.
+        ...{ kept: 3, sampled: 3, dropped: 0 },
+      });
+    }
   });
 });
 
