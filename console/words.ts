@@ -1,6 +1,6 @@
 // Outcomes and events in words.
 
-import { formatDuration } from "../src/kernel/duration.ts";
+import { eventDetail } from "../src/log/event-words.ts";
 import type { EventEntry, LogEntry } from "./answers.ts";
 
 export type OutcomeKind = "allowed" | "denied" | "warned" | "changed" | "trouble" | "calm";
@@ -36,19 +36,5 @@ export function outcomeOf(entry: LogEntry): OutcomeText {
 /** What an event says beside its name, its limit and whose bucket it is. */
 export function eventText({ type, data, actor, reason }: EventEntry): string {
   const by = [actor === null ? "" : `by ${actor}`, reason === null ? "" : `"${reason}"`].filter((text) => text !== "");
-  return [detailOf(type, data), by.join(": ")].filter((text) => text !== "").join("; ");
-}
-
-function detailOf(type: string, data: EventEntry["data"]): string {
-  if (type === "bucket.granted") {
-    const { units, durationMs } = (data.grant ?? {}) as { readonly units?: number; readonly durationMs?: number };
-    return units === undefined ? "" : `+${units} for ${formatDuration(durationMs ?? 0)}`;
-  }
-  if (type === "policy.refused") return String(data.problem ?? "");
-  if (type === "policy.reloaded") return `version ${String(data.version ?? "")}`;
-  if (type === "store.recovered" || type === "log.recovered")
-    return `away for ${formatDuration(Number(data.awayMs ?? 0))}`;
-  if (type === "store.unreachable") return String(data.code ?? "");
-  if (type === "log.dropped") return `${String(data.entries ?? data.dropped ?? "some")} entries were lost`;
-  return "";
+  return [eventDetail({ type, data }), by.join(": ")].filter((text) => text !== "").join("; ");
 }

@@ -127,7 +127,15 @@ describe("words", () => {
       reason: "demo",
     };
     assert.equal(eventText(granted), '+2 for 1 h; by key:k1: "demo"');
+    const money = { grant: { id: "g", units: 200_000, durationMs: 60_000 }, after: { unit: "usd_micros" } };
+    assert.equal(eventText({ ...granted, data: money, actor: null, reason: null }), "+$0.20 for 1 min");
     assert.deepEqual(outcomeOf(granted), { kind: "changed", text: "granted" });
+    const refused = {
+      ...EVENT,
+      type: "policy.refused",
+      data: { error: { code: "invalid-policy", message: "p.yaml:3: no\nmore" } },
+    };
+    assert.equal(eventText({ ...refused, actor: null, reason: null }), "p.yaml:3: no");
     const unknown = { ...EVENT, type: "hold.lost", data: {}, actor: null, reason: null };
     assert.deepEqual([outcomeOf(unknown).text, eventText(unknown)], ["hold.lost", ""]);
   });
