@@ -12,6 +12,7 @@ export interface Me {
   readonly version: string;
   /** The version of the policy in force. */
   readonly policy: string;
+  readonly isPolicyWritable: boolean;
   readonly log: { readonly storage: string; readonly isShared: boolean } | null;
 }
 
@@ -56,6 +57,46 @@ export interface Readiness {
 export interface PolicyAnswer {
   readonly version: string;
   readonly source: string;
+  readonly etag: string;
+}
+
+/** What a policy would have done with logged calls, and another one. */
+export interface Simulated {
+  readonly read: {
+    readonly calls: number;
+    readonly sessions: number;
+    readonly firstMs: number | null;
+    readonly lastMs: number | null;
+    readonly leftOut: number;
+    readonly isSample: boolean;
+    readonly standsFor: number;
+    readonly isCut: boolean;
+  };
+  readonly policy: SimulatedPolicy;
+  readonly against: SimulatedPolicy;
+  readonly newlyDenied: SimulatedDifference;
+  readonly newlyAllowed: SimulatedDifference;
+  readonly deniedByBoth: number;
+  readonly notes: readonly string[];
+}
+
+interface SimulatedPolicy {
+  readonly denied: number;
+}
+
+export interface SimulatedDifference {
+  readonly calls: number;
+  readonly deniedBy: Readonly<Record<string, number>>;
+  readonly examples: readonly SimulatedCall[];
+}
+
+export interface SimulatedCall {
+  readonly atMs: number;
+  readonly tool: string;
+  readonly session: string | null;
+  readonly turn: string | null;
+  readonly nthOfSession: number;
+  readonly limit: string;
 }
 
 export interface Finding {

@@ -25,6 +25,8 @@ type Values = Readonly<Record<string, string | number | boolean | undefined>>;
 
 const STORED = "tollgate-key";
 const ANSWERS_MS = 15_000;
+/** A service ends a simulation after 30 s. */
+const SIMULATES_MS = 40_000;
 
 let onRefused: (error: ApiError) => void = () => {};
 
@@ -44,20 +46,35 @@ export function storeKey(key: string | null): void {
 
 /** Reads `/v1/<path>`, also where the console is served below another path. */
 export function get<Answer>(path: string, query: Values = {}, signal?: AbortSignal): Promise<Answer> {
-  return send<Answer>("GET", urlOf(`v1/${path}`, query), undefined, {}, signal);
+  return send<Answer>("GET", urlOf(`v1/${path}`, query), { signal });
+}
+
+/** Reads `/v1/<path>` with the ETag of its text. A proxy that compresses may have made a weak one of it. */
+export async function getTagged<Answer>(
+  path: string,
+  signal?: AbortSignal,
+): Promise<Answer & { readonly etag: string }> {
+  const response = await request("GET", urlOf(`v1/${path}`, {}), { signal });
+  const etag = (response.headers.get("etag") ?? "").replace(/^W\//, "");
+  return { ...(await answerIn<Answer>(response)), etag };
 }
 
 /** Reads a path of the service itself, such as `readyz`, whatever its status is. */
 export async function state<Answer>(path: string): Promise<Answer> {
-  return (await (await request("GET", urlOf(path, {}))).json()) as Answer;
+  return (await (await request("GET", urlOf(path, {}), {})).json()) as Answer;
 }
 
 export function post<Answer>(path: string, body: unknown): Promise<Answer> {
-  return send<Answer>("POST", urlOf(`v1/${path}`, {}), body);
+  return send<Answer>("POST", urlOf(`v1/${path}`, {}), { body });
+}
+
+/** Asks for something that takes its time. */
+export function simulate<Answer>(body: unknown, signal: AbortSignal): Promise<Answer> {
+  return send<Answer>("POST", urlOf("v1/policy/simulate", {}), { body, signal, answersMs: SIMULATES_MS });
 }
 
 export function put<Answer>(path: string, body: unknown, headers: Readonly<Record<string, string>>): Promise<Answer> {
-  return send<Answer>("PUT", urlOf(`v1/${path}`, {}), body, headers);
+  return send<Answer>("PUT", urlOf(`v1/${path}`, {}), { body, headers });
 }
 
 function urlOf(path: string, query: Values): URL {
@@ -68,14 +85,18 @@ function urlOf(path: string, query: Values): URL {
   return url;
 }
 
-async function send<Answer>(
-  method: string,
-  url: URL,
-  body?: unknown,
-  headers: Readonly<Record<string, string>> = {},
-  signal?: AbortSignal,
-): Promise<Answer> {
-  const response = await request(method, url, body, headers, signal);
+interface Asked {
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal | undefined;
+  readonly answersMs?: number;
+}
+
+async function send<Answer>(method: string, url: URL, asked: Asked): Promise<Answer> {
+  return answerIn<Answer>(await request(method, url, asked));
+}
+
+async function answerIn<Answer>(response: Response): Promise<Answer> {
   if (response.status === 204) return null as Answer;
   const value: unknown = await response.json().catch(() => null);
   if (response.ok) return value as Answer;
@@ -87,15 +108,10 @@ async function send<Answer>(
   throw error;
 }
 
-async function request(
-  method: string,
-  url: URL,
-  body?: unknown,
-  headers: Readonly<Record<string, string>> = {},
-  signal?: AbortSignal,
-): Promise<Response> {
+async function request(method: string, url: URL, asked: Asked): Promise<Response> {
+  const { body, headers = {}, signal, answersMs = ANSWERS_MS } = asked;
   const key = storedKey();
-  const late = AbortSignal.timeout(ANSWERS_MS);
+  const late = AbortSignal.timeout(answersMs);
   try {
     return await fetch(url, {
       method,

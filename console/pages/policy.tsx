@@ -1,45 +1,80 @@
-// The policy in force: look at it, edit a copy, see at once what is wrong with it, and take the difference along.
+// The policy in force: look at it, edit a copy, see at once what is wrong with it, try it on what was called, and apply it or take the
+// difference along.
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Finding, PolicyAnswer, PolicyChecked } from "../answers.ts";
-import { type ApiError, get, post } from "../api.ts";
+import type { Finding, Me, PolicyAnswer, PolicyChecked } from "../answers.ts";
+import { type ApiError, getTagged, post } from "../api.ts";
 import { diffOf, patchOf } from "../diff.ts";
+import { Apply } from "../parts/apply.tsx";
 import { Editor } from "../parts/editor.tsx";
 import { Failure, Note } from "../parts/note.tsx";
+import { Trial } from "../parts/trial.tsx";
+import { mayAdminister } from "../session.ts";
 
 /** How long after the last letter a policy is checked, ms. */
 const TYPES_MS = 400;
 
-export function Policy() {
+export function Policy({ me }: { readonly me: Me }) {
   const [inForce, setInForce] = useState<PolicyAnswer | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
   useEffect(() => {
     const stop = new AbortController();
-    get<PolicyAnswer>("policy", {}, stop.signal)
+    getTagged<PolicyAnswer>("policy", stop.signal)
       .then(setInForce)
       .catch((reason) => stop.signal.aborted || setError(reason));
     return () => stop.abort();
   }, []);
   if (inForce === null) return error === null ? <p class="quiet">Loading …</p> : <Failure error={error} />;
-  return <Editing inForce={inForce} />;
+  return <Editing me={me} inForce={inForce} onInForce={setInForce} />;
 }
 
-function Editing({ inForce }: { readonly inForce: PolicyAnswer }) {
+interface EditingProps {
+  readonly me: Me;
+  readonly inForce: PolicyAnswer;
+  readonly onInForce: (policy: PolicyAnswer) => void;
+}
+
+function Editing({ me, inForce, onInForce }: EditingProps) {
   const [source, setSource] = useState(inForce.source);
+  const [isApplied, setApplied] = useState(false);
   const { checked, error } = useCheck(source);
   const editor = useRef<HTMLTextAreaElement>(null);
   const isChanged = source !== inForce.source;
   const findings = checked?.findings ?? [];
+  const isWrong = checked === null || findings.some(({ level }) => level === "error");
+  const canApply = me.isPolicyWritable && mayAdminister(me);
+  const edit = (text: string) => {
+    setApplied(false);
+    setSource(text);
+  };
   return (
     <>
       <p>
-        Version <code>{inForce.version}</code> is in force. This is a copy: editing it changes nothing until you save it
-        where the service reads its policy.
+        Version <code>{inForce.version}</code> is in force. This is a copy: editing it changes nothing until you{" "}
+        {canApply ? "apply it" : "save it where the service reads its policy"}.
       </p>
+      {isApplied && <Note kind="good">Your policy is in force.</Note>}
       <Failure error={error} />
-      <Editor source={source} findings={findings} onChange={setSource} field={editor} />
+      <Editor source={source} findings={findings} onChange={edit} field={editor} />
       <Findings findings={findings} isChecked={checked !== null} onGo={(line) => goToLine(editor.current, line)} />
-      {isChanged && <Difference before={inForce.source} after={source} onUndo={() => setSource(inForce.source)} />}
+      {isChanged && (
+        <>
+          <Trial source={source} isWrong={isWrong} />
+          <Difference before={inForce.source} after={source} onUndo={() => edit(inForce.source)}>
+            <Apply
+              me={me}
+              source={source}
+              etag={inForce.etag}
+              isWrong={isWrong}
+              onInForce={(policy, isOwn) => {
+                setApplied(isOwn);
+                onInForce(policy);
+              }}
+            />
+          </Difference>
+        </>
+      )}
     </>
   );
 }
@@ -110,9 +145,10 @@ interface DifferenceProps {
   readonly before: string;
   readonly after: string;
   readonly onUndo: () => void;
+  readonly children: ComponentChildren;
 }
 
-function Difference({ before, after, onUndo }: DifferenceProps) {
+function Difference({ before, after, onUndo, children }: DifferenceProps) {
   const patch = patchOf("policy.yaml", diffOf(before, after));
   const [isCopied, setCopied] = useState(false);
   const copy = async (text: string) => {
@@ -141,9 +177,7 @@ function Difference({ before, after, onUndo }: DifferenceProps) {
         </button>
         {isCopied && <span role="status">Copied.</span>}
       </div>
-      <p class="quiet">
-        Test it against what was called: <code>tollgate simulate TRACE --policy NEW --against OLD</code>.
-      </p>
+      {children}
     </section>
   );
 }

@@ -20,6 +20,7 @@ export function Note({ kind, children }: { readonly kind: Kind; readonly childre
 
 const HELP: Readonly<Record<string, string>> = {
   "no-log": "Start the service with a decision log: tollgate serve --log sqlite:tollgate-log.db.",
+  busy: "Try it again in some seconds.",
   unreachable: "The page tries again by itself.",
 };
 

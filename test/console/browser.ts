@@ -6,7 +6,7 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from "p
 import { memoryLog } from "tollgate/log";
 import { consoleFiles } from "../../src/cli/console.ts";
 import { consolePart } from "../../src/service-log/console.ts";
-import { logPart } from "../../src/service-log/log.ts";
+import { logPart, type PolicyFile } from "../../src/service-log/log.ts";
 import { keysOf, served } from "../service/served.ts";
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
@@ -39,10 +39,12 @@ function launched(): Promise<Browser> {
   return browser;
 }
 
-/** A service with a log and a console. */
-export async function servedConsole() {
+/** A service with a log and a console. Without a file its policy may not be written. */
+export async function servedConsole(file?: PolicyFile) {
   const log = memoryLog({ flushMs: 50 });
-  const service = await served({ policy: POLICY, keys, log, parts: [logPart(log), consolePart(consoleFiles)] });
+  const part = logPart(log, file === undefined ? {} : { policyFile: file });
+  const parts = [part, consolePart(consoleFiles)];
+  const service = await served({ policy: POLICY, keys, log, parts });
   const call = (more: object, key = texts.ops) =>
     service.post("/v1/consume", { call: { tool: "search", ...more } }, { key });
   return { ...service, log, call };
