@@ -38,9 +38,10 @@ function expectedOutput(code: string): string[] {
 
 // Inside the repository, so that its packages are found, and as a package that has Tollgate installed.
 const folder = join(ROOT, "node_modules", ".tollgate-examples");
+// A run that was killed has left it.
+rmSync(folder, { recursive: true, force: true });
 mkdirSync(join(folder, "node_modules"), { recursive: true });
 writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
-rmSync(join(folder, "node_modules", "tollgate"), { force: true });
 symlinkSync(dirname(join(ROOT, "package.json")), join(folder, "node_modules", "tollgate"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -10,7 +10,15 @@ type HostedLimiter = ServiceContext["limiter"];
 
 /** A reader of a log, whose buckets near their limits are read again from the store. */
 export function withUsage(reader: LogReader, limiter: HostedLimiter): LogReader {
-  return { ...reader, near: async (query) => nearNow(await reader.near(query), query, limiter) };
+  return {
+    entries: (query) => reader.entries(query),
+    entry: (id, tenants) => reader.entry(id, tenants),
+    top: (query) => reader.top(query),
+    near: async (query) => nearNow(await reader.near(query), query, limiter),
+    sessions: (query) => reader.sessions(query),
+    series: (query) => reader.series(query),
+    policy: (version) => reader.policy(version),
+  };
 }
 
 async function nearNow(logged: readonly NearBucket[], query: NearQuery, limiter: HostedLimiter): Promise<NearBucket[]> {

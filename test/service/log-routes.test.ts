@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { StoreError } from "tollgate";
-import { functionLog, memoryLog } from "tollgate/log";
+import { functionLog, type LogStorage, memoryLog } from "tollgate/log";
 import { prometheusMetrics } from "tollgate/service/node";
 import { memoryStore } from "tollgate/stores/memory";
 import { LOG_ROUTES } from "../../scripts/log-routes.ts";
@@ -207,6 +207,19 @@ describe("the metrics", () => {
         // Two denials, and that the log has started.
         ...{ kept: 3, sampled: 3, dropped: 0 },
       });
+    }
+  });
+});
+
+describe("a reader that is an instance of a class", () => {
+  it("answers all routes", async () => {
+    const own = memoryLog();
+    // Its methods are not its own, as with a class.
+    const storage = { name: "own", isShared: false, read: Object.create(own.storage.read) } as LogStorage;
+    const service = await served({ policy: POLICY, store: memoryStore(), parts: [logPart({ storage })] });
+    for (const path of ["decisions", "top", "near", "sessions", "series"]) {
+      const { status, json } = await service.ask("GET", `/v1/${path}`);
+      assert.deepEqual([status, json.items], [200, []], path);
     }
   });
 });
