@@ -8,7 +8,7 @@ import { invalidOption } from "../kernel/errors.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import { checkBucket, type NamedBucket } from "../limiter/bucket-name.ts";
-import { checkCallOptions, checkWaitOptions } from "../limiter/call-options.ts";
+import { type Abandonable, checkCallOptions, checkWaitOptions } from "../limiter/call-options.ts";
 import { closeOnce } from "../limiter/close.ts";
 import { limiterClosed } from "../limiter/closed.ts";
 import { checkGrant, checkGrantId, checkReloadOptions } from "../limiter/grant.ts";
@@ -17,6 +17,7 @@ import { emitDecision, emitEvent } from "../limiter/listener.ts";
 import { checkRunOptions, runToEnd } from "../limiter/run.ts";
 import { notifyPolicy } from "../limiter/telemetry.ts";
 import type {
+  Begun,
   CallOptions,
   ChangeOptions,
   CloseOptions,
@@ -100,6 +101,12 @@ export class ServiceLimiter implements Limiter {
     const { decision, running } = await beginRemotely(this.#context, this.#keyed(call, options), options);
     if (running === null) return decision;
     return { ...decision, value: await runToEnd(running, work, options) };
+  }
+
+  /** The first half of `run` (callsOf). */
+  async begin(call: Call, { abandoned: signal, ...options }: Abandonable<ReserveOptions>): Promise<Begun> {
+    checkReserveOptions(options);
+    return beginRemotely(this.#context, this.#keyed(call, options), { ...options, signal });
   }
 
   async usage(dimensions: BucketDimensions = {}, options: QuotaOptions = {}): Promise<readonly BucketUsage[]> {

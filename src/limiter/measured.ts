@@ -13,7 +13,7 @@ import type { WaitOptions } from "./call-options.ts";
 type Decide = (call: Call, options?: WaitOptions) => Promise<Decision>;
 type Begin = (call: Call, options: WaitOptions) => Promise<{ readonly decision: Decision }>;
 
-/** The methods that decide. The last three exist only on a limiter with a store. */
+/** The methods that decide. Some limiters lack the optional ones. */
 interface Methods extends Readonly<Record<"consume" | "record" | "peek" | "reserve", Decide>> {
   readonly run: (call: Call, work: RunFunction<unknown>, options?: RunOptions) => Promise<Decision>;
   readonly for: (dimensions: Dimensions) => Methods;

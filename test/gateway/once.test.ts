@@ -4,12 +4,15 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { PolicyInput } from "tollgate";
 import type { Store } from "tollgate/store";
+import { createRemoteLimiter } from "tollgate/client";
 import { memoryStore } from "tollgate/stores/memory";
 import { redisStore } from "tollgate/stores/redis";
 import { type Clock, fakeClock } from "tollgate/testing";
 import type { Origin } from "../../src/gateway/contract.ts";
 import { createSeal } from "../../src/gateway/seal.ts";
+import { callsOf } from "../../src/client/calls.ts";
 import { anyRedis } from "../servers.ts";
+import { served } from "../service/served.ts";
 import {
   answerOf,
   clientSays,
@@ -92,6 +95,20 @@ describe("a call that needs input", () => {
       }
     });
   }
+
+  it("charges a call once where a service decides", async () => {
+    const { url } = await served({ policy: WIDE });
+    const limiter = createRemoteLimiter({ url });
+    const { open, judge } = ledgerFor({ limiter: callsOf(limiter) });
+    const used = async () => (await limiter.usage({ session: "s1" })).map((usage) => usage.used);
+    const state = stateIn(await (await open()).answered(asking(1)));
+    assert.deepEqual(await used(), [1, 1]);
+    const [one, other] = await Promise.all([judge(withState(2, state)), judge(withState(3, state))]);
+    assert.deepEqual(await used(), [2, 2]);
+    for (const judgement of [one, other]) await forwardOf(judgement).call.answered(resultOf(2, TEXT));
+    assert.deepEqual(await used(), [2, 0]);
+    await limiter.close();
+  });
 
   it("goes on in another instance, and is settled there", async () => {
     const clock = fakeClock();
