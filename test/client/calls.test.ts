@@ -29,7 +29,7 @@ const clock = fakeClock();
 const { url } = await served({ policy: POLICY, store: memoryStore({ clock }) });
 
 function remote(session: string) {
-  const limiter = createRemoteLimiter({ url });
+  const limiter = createRemoteLimiter({ url, deadlineMs: 10_000 });
   const call = { ...CALL, session };
   const used = async () => (await limiter.usage({ session, tool: "search" })).map((usage) => usage.used);
   return { limiter, calls: callsOf(limiter), call, used };

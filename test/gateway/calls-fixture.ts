@@ -48,6 +48,7 @@ interface Options {
   readonly policy?: PolicyInput;
   readonly config?: Partial<CallsConfig>;
   readonly limiter?: CallLimiter;
+  readonly maxCalls?: number;
   readonly store?: Store;
 }
 
@@ -69,6 +70,7 @@ export function ledgerFor({ policy = POLICY, config = {}, ...given }: Options = 
     toolOf: (server, name) => `${server}_${name}`,
     registry: { sawCall: (...call) => void seen.push(call) },
     log: { warn: log, error: log },
+    ...(given.maxCalls === undefined ? {} : { maxCalls: given.maxCalls }),
   });
   const judge = (message = toolCall(1), origin = ORIGIN, signal = new AbortController().signal) =>
     ledger.judge(message, origin, signal);

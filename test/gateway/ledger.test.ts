@@ -65,6 +65,22 @@ describe("a call of a tool", () => {
     assert.deepEqual([error.code, error.data.limit, error.data.source], [429, "at-once", "tollgate"]);
   });
 
+  it("is refused while another call has its id", async () => {
+    const { ledger, judge, used } = ledgerFor({ config: { maxWaitMs: 60_000 } });
+    const { call } = forwardOf(await judge(toolCall(1)));
+    forwardOf(await judge(toolCall(2)));
+    const waiting = judge(toolCall(3));
+    for (const id of ["1", "1.0", "3"]) {
+      const again = await judge(toolCall(id));
+      assert.deepEqual([answerOf(again).error.code, again.is === "answer" && again.reply.status], [-32600, 400]);
+    }
+    await call.answered(resultOf(1, TEXT));
+    forwardOf(await waiting);
+    assert.equal((await judge(toolCall(1), { ...ORIGIN, scope: "another" }, AbortSignal.abort())).is, "answer");
+    await ledger.close();
+    assert.equal((await used()).calls, 3);
+  });
+
   it("is not made when it cannot be judged, and the log alone says why", async () => {
     const limiter = createHostedLimiter({ policy: POLICY, store: memoryStore() });
     limiter.begin = () => Promise.reject(new StoreError("unavailable", "secret-host: no answer", { transient: true }));
@@ -74,6 +90,8 @@ describe("a call of a tool", () => {
     assert.match(result.content[0].text, /^This call was not made/);
     assert.match(logged[0] ?? "", /could not be judged.*StoreError unavailable/);
     assert.equal(ledger.size, 0);
+    const task = answerOf(await judge(toolCall(2, ',"task":{}'), LEGACY));
+    assert.deepEqual([task.error.code, task.error.data], [-32603, { source: "tollgate" }]);
 
     const missing = ledgerFor({
       policy: { version: 1, limits: [{ name: "per-agent", per: ["agent"], quota: 1 }] },
@@ -213,19 +231,17 @@ describe("a ledger", () => {
     assert.equal(await call.answered(response), response.bytes);
   });
 
-  it("follows 10,000 calls and 10,000 tasks, and refuses one more call", async () => {
-    const policy = { version: 1, limits: [{ name: "none", per: ["agent"], onMissing: "skip", quota: 1 }] } as const;
-    // By the machine's clock: a fake one sorts its timers.
-    const limiter = createHostedLimiter({ policy, store: memoryStore() });
-    const { ledger, open, judge, logged } = ledgerFor({ limiter });
-    const calls = [];
-    for (let id = 0; id < 10_000; id++) calls.push(await open(toolCall(id)));
-    const refused = await judge(toolCall(10_000));
+  it("follows so many calls and so many tasks, and refuses one more call", async () => {
+    const policy = { version: 1, limits: [{ name: "calls", per: ["session"], quota: 1_000 }] } as const;
+    const { ledger, open, judge, logged, used } = ledgerFor({ policy, maxCalls: 20 });
+    const calls = await Promise.all(Array.from({ length: 20 }, (_, id) => open(toolCall(id))));
+    const refused = await judge(toolCall(20));
     assert.deepEqual([answerOf(refused).error.code, refused.is === "answer" && refused.reply.status], [-32000, 503]);
+    assert.equal((await used()).calls, 20);
     for (const call of calls) await call.answered(resultOf(call.rawId, `{"task":{"taskId":"t${call.rawId}"}}`));
-    assert.deepEqual([ledger.size, logged.length], [10_000, 0]);
-    await (await open(toolCall(1))).answered(resultOf(1, '{"task":{"taskId":"one more"}}'));
-    assert.deepEqual([ledger.size, logged.length], [10_000, 1]);
+    assert.deepEqual([ledger.size, logged.length], [20, 0]);
+    await (await open()).answered(resultOf(1, '{"task":{"taskId":"one more"}}'));
+    assert.deepEqual([ledger.size, logged.length], [20, 1]);
     await ledger.close();
     assert.equal(ledger.size, 0);
   });
@@ -234,7 +250,7 @@ describe("a ledger", () => {
     const { judge } = ledgerFor();
     const bare = clientSays('{"id":1,"method":"tools/call","params":{"name":"a"}}');
     assert.equal((await judge(bare)).is, "forward");
-    const empty = clientSays('{"id":1,"method":"tools/call","params":{"name":""}}');
+    const empty = clientSays('{"id":2,"method":"tools/call","params":{"name":""}}');
     assert.equal((await judge(empty)).is, "forward");
   });
 });

@@ -36,7 +36,7 @@ const STORES: Readonly<Record<string, (clock: Clock) => Store>> = {
     memories.set(clock, store);
     return store;
   },
-  redis: (clock) => redisStore(redis.ioredis(), { clock }),
+  redis: (clock) => redisStore(redis.ioredis(), { clock, deadlineMs: 10_000 }),
 };
 const WIDE: PolicyInput = {
   version: 1,
@@ -98,7 +98,7 @@ describe("a call that needs input", () => {
 
   it("charges a call once where a service decides", async () => {
     const { url } = await served({ policy: WIDE });
-    const limiter = createRemoteLimiter({ url });
+    const limiter = createRemoteLimiter({ url, deadlineMs: 10_000 });
     const { open, judge } = ledgerFor({ limiter: callsOf(limiter) });
     const used = async () => (await limiter.usage({ session: "s1" })).map((usage) => usage.used);
     const state = stateIn(await (await open()).answered(asking(1)));
@@ -158,17 +158,20 @@ describe("a call that needs input", () => {
     const principal = { user: "bob", tenant: null, claims: {} };
     const wrong = [
       judge(withState(2, state), { ...ORIGIN, principal }),
-      judge(withState(2, state), { ...ORIGIN, principal: { ...ORIGIN.principal, tenant: "acme" } }),
-      judge(withState(2, state), { ...ORIGIN, server: "docs" }),
-      judge(withState(2, `${state}A`)),
-      judge(withState(2, "own")),
-      judge(withState(2, "")),
-      judge(toolCall(2, ',"requestState":5')),
-      judge(toolCall(2, ',"requestState":null')),
-      judge(clientSays(String(withState(2, state).bytes).replace('"q":"x"', '"q":"y"'))),
-      judge(clientSays(String(withState(2, state).bytes).replace("search", "delete"))),
+      judge(withState(3, state), { ...ORIGIN, principal: { ...ORIGIN.principal, tenant: "acme" } }),
+      judge(withState(4, state), { ...ORIGIN, server: "docs" }),
+      judge(withState(5, `${state}A`)),
+      judge(withState(6, "own")),
+      judge(withState(7, "")),
+      judge(toolCall(8, ',"requestState":5')),
+      judge(toolCall(9, ',"requestState":null')),
+      judge(clientSays(String(withState(10, state).bytes).replace('"q":"x"', '"q":"y"'))),
+      judge(clientSays(String(withState(11, state).bytes).replace("search", "delete"))),
       judge(
-        withState(2, createSeal([{ id: "a", secret: new Uint8Array(32) }], clock).seal("state", "{}", ["alice", null])),
+        withState(
+          12,
+          createSeal([{ id: "a", secret: new Uint8Array(32) }], clock).seal("state", "{}", ["alice", null]),
+        ),
       ),
     ];
     for (const judgement of await Promise.all(wrong)) {
@@ -181,7 +184,7 @@ describe("a call that needs input", () => {
     }
     assert.deepEqual(await used(), { calls: 1, "at-once": 1 });
     // Equal arguments may be written in another way.
-    const spaced = String(withState(2, state).bytes).replace('{"q":"x"}', '{ "q" : "\\u0078" }');
+    const spaced = String(withState(99, state).bytes).replace('{"q":"x"}', '{ "q" : "\\u0078" }');
     assert.equal((await judge(clientSays(spaced))).is, "forward");
     assert.equal((await used()).calls, 1);
     assert.equal(SECRETS.length, 1);
@@ -248,6 +251,10 @@ describe("a call that becomes a task", () => {
       const response = origin === LEGACY ? legacyTask(1) : modernTask(1);
       const call = await open(toolCall(1), origin);
       assert.equal(await call.answered(response), response.bytes);
+      // What its stream does later does not end it.
+      call.detached();
+      await call.lost("client-gone");
+      await call.answered(resultOf(1, TEXT));
       assert.deepEqual([ledger.size, (await used())["at-once"]], [1, 1]);
       for (const other of ["ping", "tasks/list", "tasks/update"])
         assert.equal(ledger.sawRequest(poll(other), origin), false);

@@ -13,9 +13,12 @@ const redis = await anyRedis();
 const nodeRedis = [await redis.nodeRedis(), await redis.nodeRedis()];
 const path = join(temporaryFolder(), "resume.db");
 
+const deadlineMs = 10_000;
 const clock = fakeClock(Date.UTC(2040, 0, 1));
 const memory = memoryStore({ clock });
 testResume("memory", clock, () => memory);
-testResume("sqlite", clock, () => sqliteStore(path, { clock }));
-testResume("redis by ioredis", clock, () => redisStore(redis.ioredis(), { clock }));
-testResume("redis by node-redis", clock, () => redisStore(nodeRedis.pop() as (typeof nodeRedis)[number], { clock }));
+testResume("sqlite", clock, () => sqliteStore(path, { clock, deadlineMs }));
+testResume("redis by ioredis", clock, () => redisStore(redis.ioredis(), { clock, deadlineMs }));
+testResume("redis by node-redis", clock, () =>
+  redisStore(nodeRedis.pop() as (typeof nodeRedis)[number], { clock, deadlineMs }),
+);

@@ -13,7 +13,7 @@ await migrate(postgres.pool());
 const clients = await clientsOfCluster(await startCluster("--cluster-node-timeout", "60000"));
 
 const clock = fakeClock(Date.UTC(2040, 0, 1));
-testResume("postgres", clock, () => postgresStore(postgres.pool(), { clock }));
+testResume("postgres", clock, () => postgresStore(postgres.pool(), { clock, deadlineMs: 10_000 }));
 for (const [name, client] of Object.entries(clients)) {
-  testResume(`redis cluster by ${name}`, clock, () => redisStore(client, { clock }));
+  testResume(`redis cluster by ${name}`, clock, () => redisStore(client, { clock, deadlineMs: 10_000 }));
 }

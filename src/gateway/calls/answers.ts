@@ -2,9 +2,9 @@
 
 import { fieldsOf } from "../../adapters/guard.ts";
 import type { Denied } from "../../kernel/decision.ts";
-import type { Era, Message, Origin, Reply } from "../contract.ts";
+import type { Message, Origin, Reply } from "../contract.ts";
 import { addition, appending, type Change } from "../json/splice.ts";
-import { jsonReply } from "../refusal.ts";
+import { errorReply, jsonReply, RPC } from "../refusal.ts";
 import type { CallsConfig } from "../config/config.ts";
 
 /** JSON-RPC leaves such codes to applications. */
@@ -16,22 +16,27 @@ const OPEN_LIST = 0x5b;
 const OPEN_OBJECT = 0x7b;
 
 /** A denial has no `structuredContent`: clients compare that with the tool's schema, and throw. */
-export function denialReply({ rawId, spans }: Message, { era }: Origin, decision: Denied): Reply {
+export function denialReply(message: Message, origin: Origin, decision: Denied): Reply {
   const fields = fieldsOf(decision);
-  // A legacy client that asked for a task does not take a result.
-  if (era === "legacy" && spans.has("params.task")) {
+  if (wantsTask(message, origin)) {
     const error = { code: TOO_MANY, message: decision.message, data: { source: "tollgate", ...fields } };
-    return jsonReply(`{"jsonrpc":"2.0","id":${rawId},"error":${JSON.stringify(error)}}`);
+    return jsonReply(`{"jsonrpc":"2.0","id":${message.rawId},"error":${JSON.stringify(error)}}`);
   }
-  return errorResult(rawId, era, decision.message, { "tollgate/denial": fields });
+  return errorResult(message, origin, decision.message, { "tollgate/denial": fields });
 }
 
 /** Of a call that could not be judged. The reason is for the log. */
-export function faultReply({ rawId }: Message, { era }: Origin, code: string): Reply {
-  return errorResult(rawId, era, FAULT_TEXT, { "tollgate/fault": { code } });
+export function faultReply(message: Message, origin: Origin, code: string): Reply {
+  if (wantsTask(message, origin)) return errorReply(message.rawId, RPC.serverFailed, FAULT_TEXT);
+  return errorResult(message, origin, FAULT_TEXT, { "tollgate/fault": { code } });
 }
 
-function errorResult(rawId: string | null, era: Era, text: string, meta: object): Reply {
+/** A legacy client that asked for a task does not take a result. */
+function wantsTask({ spans }: Message, { era }: Origin): boolean {
+  return era === "legacy" && spans.has("params.task");
+}
+
+function errorResult({ rawId }: Message, { era }: Origin, text: string, meta: object): Reply {
   const type = era === "modern" ? { resultType: "complete" } : {};
   const result = { ...type, isError: true, content: [{ type: "text", text }], _meta: meta };
   return jsonReply(`{"jsonrpc":"2.0","id":${rawId},"result":${JSON.stringify(result)}}`);

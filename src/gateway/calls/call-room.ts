@@ -8,15 +8,17 @@ import { Bounded, callKey, type LiveCall } from "./live.ts";
 import { Tasks } from "./tasks.ts";
 
 export class CallRoom {
-  readonly open = new Bounded<LiveCall>();
-  readonly tasks = new Tasks();
+  readonly open: Bounded<LiveCall>;
+  readonly tasks: Tasks;
   readonly detachedCalls = new Detached();
   readonly seal: Seal;
   readonly notices: CallsConfig["notices"];
   readonly log: GatewayLog;
   readonly #settling = new Set<Promise<void>>();
 
-  constructor(seal: Seal, notices: CallsConfig["notices"], log: GatewayLog) {
+  constructor(seal: Seal, notices: CallsConfig["notices"], log: GatewayLog, maxCalls: number) {
+    this.open = new Bounded(maxCalls);
+    this.tasks = new Tasks(maxCalls);
     this.seal = seal;
     this.notices = notices;
     this.log = log;
@@ -68,7 +70,7 @@ export class CallRoom {
   /** Ends all calls, and waits until they are settled. */
   async close(): Promise<void> {
     const calls = [...this.open.values(), ...this.tasks.calls()];
-    await Promise.all(calls.map((call) => call.lost("stopping")));
+    await Promise.all(calls.map((call) => call.end("onError", null)));
     while (this.#settling.size > 0) await Promise.all(this.#settling);
   }
 }

@@ -11,7 +11,7 @@ import { jsonOf, textOf } from "../message.ts";
 import { errorReply, RPC } from "../refusal.ts";
 import { denialReply, faultReply } from "./answers.ts";
 import { CallRoom, nameOf } from "./call-room.ts";
-import { Bounded, callKey, MOST_CALLS } from "./live.ts";
+import { callKey, MOST_CALLS } from "./live.ts";
 import { CallInFlight } from "./open-call.ts";
 import { openState, type Presented, requestDigest, type Round } from "./state.ts";
 
@@ -24,6 +24,8 @@ export interface LedgerParts {
   /** The name of a tool in the policy. */
   readonly toolOf: (server: string, name: string) => string;
   readonly registry: Pick<Registry, "sawCall">;
+  /** Most calls that are open at a time, and most tasks. Default 10,000. */
+  readonly maxCalls?: number;
   readonly log: GatewayLog;
 }
 
@@ -50,6 +52,7 @@ interface Allowed {
 type Answer = Extract<Judgement, { is: "answer" }>;
 
 const INVALID_STATE = "requestState is not valid for this request";
+const ID_IN_USE = "A call with this id has not ended.";
 const TOO_MANY = "Too many calls are running; try again later.";
 const STOPPING = "The gateway is stopping; try again later.";
 const CANCELLED = "The call was cancelled before it was made.";
@@ -60,15 +63,17 @@ export function createLedger(parts: LedgerParts): Ledger {
 
 class CallLedger implements Ledger {
   readonly #parts: LedgerParts;
+  readonly #maxCalls: number;
   readonly #room: CallRoom;
   /** Ends the wait of each call that is being judged. */
-  readonly #judging = new Bounded<AbortController>();
+  readonly #judging = new Map<string, AbortController>();
   readonly #judgements = new Set<Promise<unknown>>();
   #isClosing = false;
 
   constructor(parts: LedgerParts) {
     this.#parts = parts;
-    this.#room = new CallRoom(parts.seal, parts.config.notices, parts.log);
+    this.#maxCalls = parts.maxCalls ?? MOST_CALLS;
+    this.#room = new CallRoom(parts.seal, parts.config.notices, parts.log, this.#maxCalls);
   }
 
   get size(): number {
@@ -78,13 +83,16 @@ class CallLedger implements Ledger {
   async judge(message: Message, origin: Origin, signal: AbortSignal): Promise<Judgement> {
     const rawId = message.rawId ?? "null";
     if (this.#isClosing) return answer(errorReply(rawId, RPC.busy, STOPPING, 503));
-    if (this.#room.open.size + this.#judgements.size >= MOST_CALLS) {
+    if (this.#room.open.size + this.#judgements.size >= this.#maxCalls) {
       return answer(errorReply(rawId, RPC.busy, TOO_MANY, 503));
     }
-    const abandoned = new AbortController();
     const key = callKey(origin, rawId);
+    // Its answer could not be told from that of the other call.
+    const isTaken = this.#judging.get(key) !== undefined || this.#room.open.get(key) !== undefined;
+    if (isTaken) return answer(errorReply(rawId, RPC.invalidRequest, ID_IN_USE, 400));
+    const abandoned = new AbortController();
     const abandon = () => abandoned.abort();
-    this.#judging.add(key, abandoned);
+    this.#judging.set(key, abandoned);
     signal.addEventListener("abort", abandon, { once: true });
     if (signal.aborted) abandon();
     const judging = this.#judge(message, rawId, origin, abandoned.signal);
@@ -93,7 +101,7 @@ class CallLedger implements Ledger {
       return await judging;
     } finally {
       this.#judgements.delete(judging);
-      this.#judging.remove(key, abandoned);
+      this.#judging.delete(key);
       signal.removeEventListener("abort", abandon);
     }
   }
@@ -134,10 +142,7 @@ class CallLedger implements Ledger {
       const decided = await this.#decide(asked, abandoned);
       if (decided.is === "answer") return decided;
       const { running, next, notice } = decided;
-      const call = new CallInFlight(
-        { message, rawId, origin, running, notice, next, digest: asked.digest },
-        this.#room,
-      );
+      const call = new CallInFlight({ rawId, origin, running, notice, next, digest: asked.digest }, this.#room);
       this.#room.enter(call);
       if (!abandoned.aborted) return { is: "forward", bytes: forwarded(asked), call };
       // The server never gets this request. An earlier round was made.

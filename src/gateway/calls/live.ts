@@ -26,12 +26,12 @@ export function callKey({ transport, server, scope }: Origin, rawId: string): st
   return JSON.stringify([transport, server, scope, idKey(rawId)]);
 }
 
-/** A map with a bound. A second value under a key replaces the first, which only its holder can end then. */
+/** A map with a bound. A second value under a key replaces the first. */
 export class Bounded<Value> {
   readonly #most: number;
   readonly #values = new Map<string, Value>();
 
-  constructor(most = MOST_CALLS) {
+  constructor(most: number) {
     this.#most = most;
   }
 

@@ -19,7 +19,6 @@ const SETTLE_FIRST_MS = 250;
 
 /** What a call began with. */
 export interface Opened {
-  readonly message: Message;
   readonly rawId: string;
   readonly origin: Origin;
   readonly running: RunningCall;
@@ -37,6 +36,8 @@ export class CallInFlight implements LiveCall {
   readonly #opened: Opened;
   readonly #room: CallRoom;
   readonly #alive: ReturnType<typeof keepAlive>;
+  /** Whether its transport has ended it: a task goes on after its answer. */
+  #isAnswered = false;
   #isOver = false;
 
   constructor(opened: Opened, room: CallRoom) {
@@ -49,7 +50,8 @@ export class CallInFlight implements LiveCall {
   }
 
   async answered(response: Message): Promise<Buffer> {
-    if (this.#isOver) return response.bytes;
+    if (this.#isOver || this.#isAnswered) return response.bytes;
+    this.#isAnswered = true;
     try {
       return await this.#take(response);
     } catch (error) {
@@ -64,13 +66,11 @@ export class CallInFlight implements LiveCall {
   }
 
   detached(): void {
-    if (!this.#isOver) this.#room.detach(this);
+    if (!this.#isOver && !this.#isAnswered) this.#room.detach(this);
   }
 
   async lost(why: Loss): Promise<void> {
-    // A call that its client ended did not fail by itself.
-    const isOfClient = why === "cancelled" || why === "client-gone" || why === "stopping";
-    await this.end("onError", isOfClient ? null : { error: why });
+    if (!this.#isAnswered) await this.#lose(why);
   }
 
   endBy(hasFailed: boolean, result: () => unknown): Promise<void> {
@@ -88,6 +88,12 @@ export class CallInFlight implements LiveCall {
       this.#alive.stop().then((booked) => endRunning(running, {}, unnamed, booked, counted)),
     );
     if (running.heldUnits.length > 0 || counted !== null) await within(settling, SETTLE_FIRST_MS);
+  }
+
+  async #lose(why: Loss): Promise<void> {
+    // A call that its client ended did not fail by itself.
+    const isOfClient = why === "cancelled" || why === "client-gone" || why === "stopping";
+    await this.end("onError", isOfClient ? null : { error: why });
   }
 
   async #take(response: Message): Promise<Buffer> {
@@ -108,14 +114,14 @@ export class CallInFlight implements LiveCall {
     const span = spans.get("result.requestState");
     const serversOwn = textOf(response, "result.requestState");
     if (span !== undefined && serversOwn === null && jsonOf(response, "result.requestState") !== null) {
-      await this.lost("too-large");
+      await this.#lose("too-large");
       return this.#failed("The server's requestState is not a string.");
     }
     let token: string;
     try {
       token = JSON.stringify(sealState(this.#room.seal, origin, digest(), next, serversOwn));
     } catch {
-      await this.lost("too-large");
+      await this.#lose("too-large");
       return this.#failed("The server's requestState is too long.");
     }
     this.#isOver = true;

@@ -15,8 +15,12 @@ interface Task {
 }
 
 export class Tasks {
-  readonly #byKey = new Bounded<Task>();
+  readonly #byKey: Bounded<Task>;
   readonly #byCall = new Map<LiveCall, Task>();
+
+  constructor(maxTasks: number) {
+    this.#byKey = new Bounded(maxTasks);
+  }
 
   get size(): number {
     return this.#byKey.size;
@@ -72,7 +76,7 @@ function hearAnswer({ method }: Message, answer: Message, call: LiveCall): void 
   if (method === "tasks/result") void call.endBy(endByResult(answer), () => null);
   // A poll that failed says nothing of the task.
   else if (!answer.spans.has("result")) return;
-  else if (method === "tasks/cancel") void call.lost("cancelled");
+  else if (method === "tasks/cancel") void call.end("onError", null);
   else {
     const end = endByPoll(answer);
     if (end !== null) void call.endBy(end.hasFailed, () => null);
