@@ -168,6 +168,19 @@ describe("the credential of a request", () => {
     }
   });
 
+  it("is invalid where it cannot be checked, and the log does not show it", async () => {
+    const logged: string[] = [];
+    const noting = (fields: object, message: string) => void logged.push(`${message} ${JSON.stringify(fields)}`);
+    const find = (authorization: string): never => {
+      throw new TypeError(`cannot read ${authorization}`);
+    };
+    const keys = { config: { kind: "keys", find }, isOptional: true } as const;
+    const { check } = createAuthenticator(keys, null, { warn: noting, error: noting });
+    const found = await check({ authorization: "Bearer secret" });
+    assert.equal("status" in found && found.status, 401);
+    assert.deepEqual(logged, ['a credential could not be checked {"error":"TypeError"}']);
+  });
+
   it("is none where none is asked for", async () => {
     const { check, ownHeaders, metadata } = createAuthenticator(null, null, log);
     assert.deepEqual([await check({ authorization: "Bearer x" }), ownHeaders.size, metadata], [UNPROVEN, 0, null]);

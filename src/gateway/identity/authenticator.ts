@@ -40,13 +40,24 @@ export function createAuthenticator(
         const value = headers[name.toLowerCase()];
         return Array.isArray(value) ? value.join(", ") : value;
       };
-      const proof = await prove(header);
+      const proof = await proofOf(prove, header, log);
       if (proof === "none") return isOptional ? UNKNOWN : unauthorized("A credential is needed.", challenge(null));
       return proof === "invalid" ? unauthorized("The credential is not valid.", challenge("invalid_token")) : proof;
     },
     ownHeaders: config.kind === "proxy" ? proxyHeaders(config) : new Set(["authorization"]),
     metadata: config.kind === "jwt" ? metadataOf(config.jwt, publicUrl) : null,
   };
+}
+
+/** A credential that cannot be checked proves nothing. */
+async function proofOf(prove: (header: Header) => Proof | Promise<Proof>, header: Header, log: GatewayLog) {
+  try {
+    return await prove(header);
+  } catch (error) {
+    // The message could have a part of the credential in it.
+    log.error({ error: (error as Error | null)?.name }, "a credential could not be checked");
+    return "invalid";
+  }
 }
 
 function proverOf(config: AuthConfig, log: GatewayLog, clock: Clock): (header: Header) => Proof | Promise<Proof> {
