@@ -11,6 +11,7 @@ import { explainCommand } from "./explain.ts";
 import { grantCommand } from "./grant.ts";
 import { initCommand } from "./init.ts";
 import { keysCommand } from "./keys.ts";
+import { mcpCommand } from "./mcp.ts";
 import { nearCommand } from "./near.ts";
 import { policyCommand } from "./policy.ts";
 import { replayCommand } from "./replay.ts";
@@ -47,6 +48,7 @@ const commands = [
   initCommand,
   serveCommand,
   keysCommand,
+  mcpCommand,
   replayCommand,
   simulateCommand,
   checkCommand,
