@@ -22,7 +22,7 @@ describe("the console", { skip: SKIP }, async () => {
     assert.match(await row.innerText(), /denied.*search.*live-1.*tool-per-turn.*3 of 3 calls; not by waiting/s);
     await row.getByRole("link").first().click();
     const why = page.getByRole("complementary");
-    await why.getByText("tool-per-turn: Limit reached: 3 calls per session, turn and tool.").first().waitFor();
+    await why.getByText("tool-per-turn allows 3 calls per session, turn and tool.").first().waitFor();
     assert.match(
       await why.innerText(),
       /tollgate grant --limit tool-per-turn --session live-1 --turn t1 --tool search/,
