@@ -60,11 +60,7 @@ export interface Opened {
 }
 
 /** A page of the console, signed in; without a key where the service needs none. */
-export async function opened(
-  url: string,
-  key?: string,
-  options: BrowserContextOptions = {},
-): Promise<Opened> {
+export async function opened(url: string, key?: string, options: BrowserContextOptions = {}): Promise<Opened> {
   const context = await (await launched()).newContext({ viewport: { width: 1_000, height: 800 }, ...options });
   const page = await context.newPage();
   const faults: string[] = [];
