@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, it } from "node:test";
+import { wideRunOnly } from "../length.ts";
 import { opened, SKIP, servedConsole, texts } from "./browser.ts";
 
 const AXE = readFileSync(fileURLToPath(import.meta.resolve("axe-core")), "utf8");
@@ -46,7 +47,8 @@ describe("each page", { skip: SKIP }, async () => {
 
   for (const colorScheme of ["light", "dark"] as const) {
     for (const width of [400, 1_600]) {
-      it(`is accessible, ${colorScheme}, ${width} px wide`, async () => {
+      const options = (colorScheme === "light") === (width === 400) ? {} : wideRunOnly;
+      it(`is accessible, ${colorScheme}, ${width} px wide`, options, async () => {
         const { page, goTo } = await opened(url, texts.ops, {
           bypassCSP: true,
           colorScheme,
