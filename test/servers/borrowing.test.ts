@@ -48,6 +48,8 @@ describe("instances that borrow from one limit", () => {
           },
           store: store(),
           denyCacheMs: 0,
+          // On a busy machine the first call may wait for a connection.
+          failover: { deadlineMs: 10_000 },
         }),
       );
       let admitted = 0;
