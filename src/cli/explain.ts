@@ -35,12 +35,20 @@ async function run(id: string | undefined, options: ExplainOptions, command: Com
   const explanation = await withLog(options, command, async (source) => {
     const found = id ?? (await lastOf(source, options));
     const explained = await source.explain(found);
-    if (explained !== null) return explained;
+    if (explained !== null) return options.url === undefined ? explained : withUrl(explained, options.url);
     throw new CommandError(
       `The log has no decision with the id ${found}. \`tollgate tail\` shows ids; the oldest entries are removed.`,
     );
   });
   console.log(options.json === true ? JSON.stringify(explanation) : explanationText(explanation));
+}
+
+/** What helps is typed where the service is named, too. */
+function withUrl(explanation: Explanation, url: string): Explanation {
+  const helps = explanation.helps.map(({ text, command }) => {
+    return { text, command: command === null ? null : `${command} --url ${url}` };
+  });
+  return { ...explanation, helps };
 }
 
 async function lastOf(source: LogSource, { session, user }: ExplainOptions): Promise<string> {

@@ -15,7 +15,7 @@ import { createHostedLimiter } from "../limiter.ts";
 import { LOCAL_POLICY, policyIn, withEnvironment, withStoreFile } from "./defaults.ts";
 import { withPrefixOption } from "./input.ts";
 import { stateFolder } from "./state-folder.ts";
-import { ALL_URLS, openLastingStore } from "./store-url.ts";
+import { ALL_URLS, openLastingStore, storeLabel } from "./store-url.ts";
 
 interface McpOptions {
   readonly policy: string;
@@ -57,11 +57,14 @@ async function mcp(server: readonly [string, ...string[]], options: McpOptions):
   const config = configOf(server, options);
   const policy = policyIn(options.policy);
   const ending = nextSignal();
-  const { store, close: closeStore } = await openLastingStore(options.store ?? defaultStore());
+  const url = options.store ?? defaultStore();
+  const { store, close: closeStore } = await openLastingStore(url);
   const limiter = createHostedLimiter({ policy, store, prefix: options.prefix });
   const close = () => limiter.close({ withinMs: CLOSES_MS }).finally(closeStore);
   try {
     const running = await startStdio(config, limiter, stderrLog);
+    const limits = options.policy === PRESET ? "the preset for MCP servers" : options.policy;
+    console.error(`tollgate: calls of this server are limited by ${limits}; their counts are in ${storeLabel(url)}`);
     void ending.then(() => running.close());
     const code = await running.ended;
     // A silent store must not keep this process.

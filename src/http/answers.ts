@@ -41,6 +41,7 @@ const verdictSchema = named(
       cost: units,
       quota: unitsOrNone,
       capacity: described(unitsOrNone, "Most units at once. `null`: unlimited."),
+      granted: v.optional(described(units, "Units granted on top of the capacity. Absent: none.")),
       remaining: unitsOrNone,
       windowMs: described(v.nullable(distanceMs), "`null`: the window has no fixed length."),
       resetAfterMs: distanceMs,

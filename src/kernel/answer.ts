@@ -90,7 +90,7 @@ export function emptyUsageOf(bucket: Bucket): BucketUsage {
 function verdictOf({ limit, allotment, cost }: Priced, step: StepReply, isAllowed: boolean): Verdict {
   const isUnlimited = allotment.quota === null;
   const allowed = step.allowed || isAllowed || isUnlimited || limit.mode !== "enforce";
-  return {
+  const verdict = {
     limit: limit.name,
     allowed,
     exceeded: !step.allowed && !isUnlimited,
@@ -104,6 +104,7 @@ function verdictOf({ limit, allotment, cost }: Priced, step: StepReply, isAllowe
     resetAfterMs: step.resetAfterMs,
     retryAfterMs: allowed ? null : retryAfterOf(allotment, step),
   };
+  return step.granted === undefined || isUnlimited ? verdict : { ...verdict, granted: step.granted };
 }
 
 /** How long to wait, ms; `null` where waiting is not sound advice. */

@@ -29,6 +29,8 @@ export interface Verdict<Limit extends string = string> extends Standing<Limit> 
   readonly mode: Mode;
   /** Units that the call takes; 0 when it has no price in this unit. */
   readonly cost: number;
+  /** Units that were granted on top of the capacity and are still there. Absent: none. */
+  readonly granted?: number;
   /**
    * Length of the window in milliseconds; `null` where it has no fixed length: budgets, windows of a calendar, and limits of
    * concurrency, time or streaks.

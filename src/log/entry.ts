@@ -12,7 +12,9 @@ export interface LoggedVerdict {
   readonly cost: number;
   /** `null`: unlimited, as for what follows. */
   readonly quota: number | null;
+  /** With the units that were granted. */
   readonly capacity: number | null;
+  readonly granted: number;
   /** Units left before the call, and after it. */
   readonly remainingBefore: number | null;
   readonly remaining: number | null;

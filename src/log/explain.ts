@@ -255,7 +255,7 @@ function helpsOf(
   limit: Limit | null,
   timeOf: (ms: number) => string,
 ): Help[] {
-  const { quota, capacity, cost, unit, remaining } = verdict;
+  const { quota, capacity, granted, cost, unit, remaining } = verdict;
   if (quota === null || capacity === null || remaining === null) return [];
   const missing = Math.max(1, cost - remaining);
   const { amountKey, grantFault } = limit === null ? KNOWN_QUOTA : algorithmOf(limit.allotment.spec).policy;
@@ -266,12 +266,12 @@ function helpsOf(
     verdict.retryAfterMs === null
       ? []
       : [{ text: againOf(timeOf(entry.atMs + verdict.retryAfterMs), limit), command: null }];
-  const granted =
+  const byGrant =
     grant === null ? [] : [{ text: `Grant ${amount(missing, unit, "up")} to this bucket:`, command: grant }];
   // A burst or a pause is not mended by a quota.
-  const isOfQuota = amountKey === "quota" && capacity === quota && unit !== TIME;
+  const isOfQuota = amountKey === "quota" && capacity - granted === quota && unit !== TIME;
   const raised = `With a quota of ${whole(quota + missing, unit)} instead of ${quantity(quota, unit, "exact")}, ${verdict.limit} would have allowed it.`;
-  return [...wait, ...granted, ...(isOfQuota ? [{ text: raised, command: null }] : [])];
+  return [...wait, ...byGrant, ...(isOfQuota ? [{ text: raised, command: null }] : [])];
 }
 
 function againOf(time: string, limit: Limit | null): string {

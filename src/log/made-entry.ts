@@ -5,6 +5,7 @@ import { type Call, dimensionsOf } from "../kernel/call.ts";
 import type { Verdict } from "../kernel/decision.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { LoggedCall, LimiterEvent } from "../limiter.ts";
+import { capacityOf } from "./near.ts";
 import type { DecisionEntry, EventEntry, LoggedVerdict } from "./entry.ts";
 import { storable, textOf } from "./text.ts";
 
@@ -53,12 +54,12 @@ export function decisionEntry(
 }
 
 function loggedVerdict(verdict: Verdict, isBooked: boolean, policy: CompiledPolicy): LoggedVerdict {
-  const { limit, unit, mode, allowed, exceeded, cost, quota, capacity, remaining } = verdict;
+  const { limit, unit, mode, allowed, exceeded, cost, quota, granted = 0, remaining } = verdict;
   const { windowMs, resetAfterMs, retryAfterMs } = verdict;
   // Where a call was booked past the quota, nothing is left, and how much there was before is not known.
   const before = isBooked && !exceeded && remaining !== null ? remaining + cost : remaining;
   const per = policy.limits.find(({ name }) => name === limit)?.per ?? [];
-  const units = { cost, quota, capacity, remainingBefore: before, remaining };
+  const units = { cost, quota, capacity: capacityOf(verdict), granted, remainingBefore: before, remaining };
   return { limit, unit, mode, allowed, exceeded, ...units, windowMs, resetAfterMs, retryAfterMs, per };
 }
 

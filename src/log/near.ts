@@ -13,6 +13,11 @@ export function isNear(remaining: number | null, capacity: number | null): boole
   return remaining !== null && capacity !== null && capacity > 0 && remaining <= capacity * (1 - NEAR) + 1e-9;
 }
 
+/** Most units that can be used at once, with those that were granted; `null`: unlimited. */
+export function capacityOf({ capacity, granted = 0 }: Pick<Verdict, "capacity" | "granted">): number | null {
+  return capacity === null ? null : Math.min(capacity + granted, Number.MAX_SAFE_INTEGER);
+}
+
 export class NearBuckets {
   #byName = new Map<string, NearBucket>();
 
@@ -23,7 +28,7 @@ export class NearBuckets {
    */
   add(verdict: Verdict, dimensions: Readonly<Record<string, string>>, tenant: string, atMs: number): void {
     const { limit, unit, resetAfterMs } = verdict;
-    const capacity = verdict.capacity ?? 0;
+    const capacity = capacityOf(verdict) ?? 0;
     const used = Math.max(0, capacity - (verdict.remaining ?? 0));
     this.#put({ limit, dimensions, tenant, unit, used, capacity, atMs, endsAtMs: atMs + resetAfterMs });
   }

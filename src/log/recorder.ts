@@ -8,7 +8,7 @@ import type { LoggedCall, DecisionLog, LimiterEvent, LogCounts, LogEvent, LogHoo
 import { Gathered } from "./gathered.ts";
 import { EntryIds, instanceName } from "./id.ts";
 import { bucketOf, decisionEntry, eventEntry } from "./made-entry.ts";
-import { isNear } from "./near.ts";
+import { capacityOf, isNear } from "./near.ts";
 import type { WriteSettings } from "./options.ts";
 import { PerSecond, Sample } from "./sample.ts";
 import type { LogStorage } from "./storage.ts";
@@ -140,7 +140,7 @@ class Recorder<Storage extends LogStorage> implements StoredLog<Storage> {
     const whose = whoseOf(call);
     const pair = this.#gathered.count(decided, whose);
     for (const verdict of decision.verdicts) {
-      if (!isNear(verdict.remaining, verdict.capacity)) continue;
+      if (!isNear(verdict.remaining, capacityOf(verdict))) continue;
       const dimensions = bucketOf(verdict.limit, call, policy);
       this.#gathered.near.add(verdict, dimensions, whose.tenant, decision.decidedAtMs);
     }

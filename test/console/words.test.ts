@@ -17,6 +17,7 @@ const VERDICT: LoggedVerdict = {
   cost: 1,
   quota: 3,
   capacity: 3,
+  granted: 0,
   remainingBefore: 0,
   remaining: 0,
   windowMs: null,

@@ -86,7 +86,7 @@ describe("explain", () => {
       "Stood:  3 of 3 calls were used, and this call needed 1. Of this session, the calls at T, T and T used it.",
       ...lines.slice(3, 4),
       "Helps:  Grant 1 call to this bucket:",
-      "          tollgate grant --limit tool-per-turn --session s1 --turn t1 --tool search --units 1 --duration 1h",
+      `          tollgate grant --limit tool-per-turn --session s1 --turn t1 --tool search --units 1 --duration 1h --url ${url}`,
       "        With a quota of 4 calls instead of 3, tool-per-turn would have allowed it.",
     ]);
     assert.match(
@@ -98,7 +98,9 @@ describe("explain", () => {
   it("has a command that helps: then the call passes", async () => {
     const { helps } = JSON.parse(await run("explain", "--last", "--json"));
     const [command = ""] = helps.flatMap((each: { command: string | null }) => each.command ?? []);
-    await run(...command.split(" ").slice(1));
+    assert.ok(command.endsWith(` --url ${url}`), command);
+    const { status, stderr } = await tollgate(command.split(" ").slice(1), folder);
+    assert.equal(status, 0, stderr);
     assert.equal((await call({})).json.allowed, true);
   });
 

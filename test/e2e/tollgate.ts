@@ -15,7 +15,9 @@ export interface Ran {
 
 /** Runs `tollgate` with arguments, in a folder: in this process, but in a process of its own in wide runs. */
 export async function tollgate(args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}): Promise<Ran> {
-  if (isWide || env.NODE_OPTIONS !== undefined) return start(args, cwd, env).ran;
+  // Node reads these when it starts.
+  const isForStart = env.NODE_OPTIONS !== undefined || env.NODE_EXTRA_CA_CERTS !== undefined;
+  if (isWide || isForStart) return start(args, cwd, env).ran;
   const { runHere } = await import("./here.ts");
   return runHere(args, cwd, env);
 }

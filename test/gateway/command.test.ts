@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
 import { describe, it, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
@@ -35,9 +36,10 @@ const raw = [process.execPath, RAW_SERVER];
 
 /** The answers of a server behind a gateway to three calls of a tool whose quota is two, and to a last request. */
 async function answersOf(args: readonly string[], last: string, env: NodeJS.ProcessEnv = {}) {
-  const stdio = ["pipe", "pipe", "inherit"] as const;
+  const stdio = ["pipe", "pipe", "pipe"] as const;
   const child = spawn(process.execPath, args, { cwd: folder, env: { ...process.env, ...env }, stdio: [...stdio] });
   const status = new Promise<number | null>((resolve) => child.once("close", resolve));
+  const said = text(child.stderr);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const answers = [];
   for (const line of [call(1, "search"), call(2, "search"), call(3, "search"), last]) {
@@ -46,6 +48,10 @@ async function answersOf(args: readonly string[], last: string, env: NodeJS.Proc
   }
   child.stdin.end();
   assert.equal(await status, 0);
+  assert.match(
+    await said,
+    /^tollgate: calls of this server are limited by .*policy\.yaml; their counts are in sqlite:.*\.db\n$/,
+  );
   return { denied: answers.slice(0, 3).filter(({ isError }) => isError).length, last: answers[3] };
 }
 

@@ -15,6 +15,7 @@ const verdict: LoggedVerdict = {
   cost: 1,
   quota: 3,
   capacity: 3,
+  granted: 0,
   remainingBefore: 3,
   remaining: 2,
   windowMs: null,

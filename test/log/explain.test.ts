@@ -61,6 +61,37 @@ async function explainLast(
 }
 
 describe("explain", () => {
+  it("counts what was granted among what could be used", async () => {
+    const log = memoryLog();
+    const limits: PolicyInput["limits"] = [
+      { name: "calls", per: ["session"], quota: 2 },
+      { name: "money", per: ["session"], unit: "usd_micros", quota: "$5" },
+    ];
+    const limiter = createLimiter({ policy: { version: 1, limits }, store: memoryStore(), log });
+    const consume = (cents: number) =>
+      limiter.consume({ tool: "search", session: "s1", cost: { usd_micros: cents * 10_000 } });
+    const stoodAfter = async (id = "") => {
+      await log.flush();
+      return (await explain(log.storage.read, id, null))?.stood[0]?.split(". Of this")[0];
+    };
+    const grant = { id: "g1", durationMs: 60_000 };
+    for (let i = 0; i < 2; i++) await consume(100);
+    await limiter.grant({ limit: "calls", session: "s1" }, { ...grant, units: 3 });
+    const third = await consume(100);
+    const [calls] = third.verdicts;
+    assert.deepEqual([calls?.capacity, calls?.granted, calls?.remaining], [2, 3, 2]);
+    const entry = await log.flush().then(() => log.storage.read.entry(third.id ?? "", null));
+    assert.ok(entry?.kind === "decision");
+    const logged = entry.verdicts.map(({ capacity, granted, remaining }) => [capacity, granted, remaining]);
+    assert.deepEqual(logged, [
+      [5, 3, 2],
+      [5_000_000, 0, 2_000_000],
+    ]);
+    for (let i = 0; i < 2; i++) await consume(0);
+    assert.equal(await stoodAfter((await consume(0)).id), "5 of 5 calls were used, and this call needed 1");
+    await limiter.close();
+  });
+
   it("says what a denied call was, by which rule, what stood there, when it opens, and what helps", async () => {
     const { entry, what, rule, stood, opens, helps } = await explainLast([{}, {}, {}]);
     assert.equal(

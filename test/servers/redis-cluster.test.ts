@@ -54,7 +54,11 @@ const POLICY: PolicyInput = {
 
 for (const [name, client] of Object.entries(clients)) {
   describe(`calls over several slots, by ${name}`, () => {
-    const limiter = createLimiter({ policy: POLICY, store: redisStore(client, { deadlineMs: CASE_MS }) });
+    const limiter = createLimiter({
+      policy: POLICY,
+      store: redisStore(client, { deadlineMs: CASE_MS }),
+      failover: { deadlineMs: CASE_MS },
+    });
     let calls = 0;
     /** Whose calls no other test makes. */
     const whose = () => ({ user: `u-${name}-${++calls}`, tenant: `t-${name}-${calls}`, session: `s-${name}-${calls}` });
@@ -161,7 +165,11 @@ for (const [name, client] of Object.entries(clients)) {
 describe("a command", () => {
   for (const [name, client] of Object.entries(clients)) {
     it(`goes to the server that has its keys, without a redirection: ${name}`, async () => {
-      const limiter = createLimiter({ policy: POLICY, store: redisStore(client, { deadlineMs: CASE_MS }) });
+      const limiter = createLimiter({
+        policy: POLICY,
+        store: redisStore(client, { deadlineMs: CASE_MS }),
+        failover: { deadlineMs: CASE_MS },
+      });
       const call = () =>
         Promise.all(
           Array.from({ length: 20 }, (_, i) => {

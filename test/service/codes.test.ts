@@ -128,7 +128,7 @@ describe("the detail of a problem", () => {
     [
       "/v1/reset",
       { limit: "per-session", dimension: {} },
-      /^body: expected only limit, dimensions, asTenant, reason, got "dimen/,
+      /^body: expected only limit, dimensions, asTenant, reason, actor, got "dimen/,
     ],
     ["/v1/reset", { limit: "nope", dimensions: {} }, /^limit: expected one of .*per-session.*, got "nope"$/],
     ["/v1/batch", { item: [] }, /^body: expected only items, got "item"$/],

@@ -95,7 +95,7 @@ describe("tollgate serve", () => {
     for (let tries = 0; tries < 100 && !(await rows()).includes("\ns1,"); tries++) await sleep(50);
     assert.match(await rows(), /\ns1,,,.*,1,0,\n$/);
     const { status, stdout } = await tollgate(["explain", "--session", "s1"], folder);
-    assert.deepEqual([status, /^Allowed: the call x of session s1/.test(stdout)], [0, true]);
+    assert.deepEqual([status, /^Allowed: a call of x by session s1/.test(stdout)], [0, true]);
     const page = await fetch(`${url}/console`);
     assert.match(await page.text(), /<title>Tollgate<\/title>/);
     kill("SIGTERM");

@@ -231,8 +231,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: "const rule = mode;",
   },
   "stop: a reload keeps prepared calls": {
-    file: "limiter/store-limiter.ts",
-    find: "    context.callCache = new CallCache(context.policy, context.prefix);\n",
+    file: "limiter/policy-change.ts",
+    find: "  context.callCache = new CallCache(context.policy, context.prefix);\n",
     replace: "",
   },
   "close: it gives up what it admitted alone": {
