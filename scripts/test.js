@@ -88,7 +88,7 @@ const name = args.length === 0 ? "" : args[0] in suites ? args.shift() : null;
 const suite = suites[name] ?? { files: args };
 const { files, flags = [], env = {}, leaves, about } = { ...suite, ...(args.length > 0 && { files: args }) };
 const found = globSync(files)
-  .filter((file) => !leaves?.test(file))
+  .filter((file) => !leaves?.test(file) && !file.startsWith(process.env.TOLLGATE_TEST_LEAVES ?? "-"))
   .sort();
 if (found.length === 0) {
   // Without a file the test runner would run whatever it finds.

@@ -10,7 +10,7 @@ import { type LocalFailoverOptions, localFailover } from "tollgate/client/failov
 import { memoryStore } from "tollgate/stores/memory";
 import { startFaultProxy } from "../chaos/fault-proxy.ts";
 import { areBack, type Instance, Load, until } from "../chaos/outage.ts";
-import { fullRunOnly } from "../length.ts";
+import { wideRunOnly } from "../length.ts";
 import { type Served, served } from "../service/served.ts";
 
 const POLICY: PolicyInput = {
@@ -119,9 +119,9 @@ describe("a service that goes away under load", () => {
     "a flapping network": (proxy) => proxy.flap(150),
   };
   /** One of each kind: refused, silent, broken. */
-  const inShortRuns = ["refused connections", "a black hole of replies", "resets in the middle of replies"];
+  const inEachRun = ["refused connections", "a black hole of replies", "resets in the middle of replies"];
   for (const [name, begin] of Object.entries(faults)) {
-    const options = inShortRuns.includes(name) ? {} : fullRunOnly;
+    const options = inEachRun.includes(name) ? {} : wideRunOnly;
     it(`by ${name}: no call fails, and every unit is counted once`, options, async (test) => {
       const { server, instances } = await clients(2, {}, name === "a flapping network" ? 250 : SHORT_DEADLINE_MS);
       const load = new Load(instances, 8, ["a", "b", "c"], 10);
