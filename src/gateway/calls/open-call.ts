@@ -1,7 +1,8 @@
 // One call that was let through, from its decision to its end: it is kept alive, settled once, or goes on as a later round or a
 // task. Accounting never costs an answer: what fails after the decision is emitted by the limiter, or logged.
 
-import { type Clock, setTimer, systemClock } from "../../clock.ts";
+import type { Clock } from "../../clock.ts";
+import { within } from "../../deadlines.ts";
 import type { Outcome, RunningCall } from "../../limiter.ts";
 import { endRunning, keepAlive } from "../../limiter.ts";
 import type { Loss, Message, Origin } from "../contract.ts";
@@ -87,7 +88,7 @@ export class CallInFlight implements LiveCall {
     const settling = this.#room.track(
       this.#alive.stop().then((booked) => endRunning(running, {}, unnamed, booked, counted)),
     );
-    if (running.heldUnits.length > 0 || counted !== null) await within(settling, SETTLE_FIRST_MS);
+    if (running.heldUnits.length > 0 || counted !== null) await within(SETTLE_FIRST_MS, settling).catch(() => {});
   }
 
   async #lose(why: Loss): Promise<void> {
@@ -129,7 +130,7 @@ export class CallInFlight implements LiveCall {
     const extending = this.#alive.stop().then(async (booked) => {
       if (booked === null && running.leaseMs !== null) await running.hold.extend({ leaseMs: SUSPENDED_MS });
     });
-    await within(this.#room.track(extending), SETTLE_FIRST_MS);
+    await within(SETTLE_FIRST_MS, this.#room.track(extending)).catch(() => {});
     if (span !== undefined) return splice(bytes, [{ at: span, text: token }]);
     const result = spans.get("result");
     return result === undefined ? bytes : splice(bytes, [addition(bytes, result, "requestState", token)]);
@@ -143,12 +144,4 @@ export class CallInFlight implements LiveCall {
   #failed(message: string): Buffer {
     return errorReply(this.rawId, RPC.serverFailed, message).body;
   }
-}
-
-/** Waits for some work, but no longer than this. It goes on. */
-export async function within(work: Promise<unknown>, ms: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimer(systemClock, ms, resolve);
-  await Promise.race([work, promise]);
-  timer.cancel();
 }

@@ -2,7 +2,8 @@
 
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
-import { inBackground, sleep } from "../../clock.ts";
+import { sleep } from "../../clock.ts";
+import { within } from "../../deadlines.ts";
 import { MisuseError } from "../../kernel/errors.ts";
 import { reasonOf } from "../../kernel/reason.ts";
 
@@ -57,12 +58,12 @@ export async function startServer(
     stdout: child.stdout,
     exited,
     async end(hurry) {
-      await endsWithin(ENDS_MS, Promise.race([exited, hurry]));
+      await within(ENDS_MS, Promise.race([exited, hurry])).catch(() => {});
       if (!isThere(pid)) return;
       signalGroup(pid, "SIGTERM");
       for (let waitedMs = 0; waitedMs < TERMINATES_MS && isThere(pid); waitedMs += LOOK_MS) await sleep(LOOK_MS);
       signalGroup(pid, "SIGKILL");
-      await endsWithin(ENDS_MS, exited);
+      await within(ENDS_MS, exited).catch(() => {});
     },
   };
 }
@@ -79,21 +80,9 @@ function cannotStart(command: string, error: Error): MisuseError {
 async function exitOf(child: ChildProcessByStdio<Writable, Readable, null>): Promise<Exit> {
   const output = new Promise((resolve) => child.stdout.once("close", resolve));
   const exit = await new Promise<Exit>((resolve) => child.once("exit", (code, signal) => resolve({ code, signal })));
-  await endsWithin(OUTPUT_MS, output);
+  await within(OUTPUT_MS, output).catch(() => {});
   child.stdout.destroy();
   return exit;
-}
-
-/** Waits for a promise, but not for longer. Its process or stream keeps this process alive. */
-export function endsWithin(ms: number, promise: Promise<unknown>): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = inBackground(ms, resolve);
-    const end = () => {
-      timer.cancel();
-      resolve();
-    };
-    promise.then(end, end);
-  });
 }
 
 /** Whether a process of the group is there. */

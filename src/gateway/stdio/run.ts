@@ -1,9 +1,10 @@
 // The life of a stdio gateway: it begins its server, and ends with the first of client and server.
 
 import type { Readable, Writable } from "node:stream";
+import { within } from "../../deadlines.ts";
 import type { GatewayLog, Running, StdioConfig } from "../config/config.ts";
 import type { Ledger } from "../contract.ts";
-import { endsWithin, type Exit, type ServerProcess, startServer } from "./child.ts";
+import { type Exit, type ServerProcess, startServer } from "./child.ts";
 import { Pipe } from "./pipe.ts";
 import { watchOver } from "./watchdog.ts";
 
@@ -51,7 +52,7 @@ export async function runStdio(
     const end = await ending.promise;
     await finish(end, { pipe, server, hurry: signal.promise });
     unwatch();
-    await endsWithin(SETTLES_MS, ledger.close());
+    await within(SETTLES_MS, ledger.close()).catch(() => {});
     await flushed(client.clientOut);
     return exitCodeOf(end);
   })();
@@ -73,7 +74,7 @@ interface Ending {
 }
 
 async function finish(end: End, { pipe, server, hurry }: Ending): Promise<void> {
-  if (end.by === "client") await endsWithin(JUDGES_MS, Promise.race([pipe.idle(), hurry]));
+  if (end.by === "client") await within(JUDGES_MS, Promise.race([pipe.idle(), hurry])).catch(() => {});
   if (end.by === "server") pipe.fail("server-gone", `The MCP server ended (${wordsOf(end.exit)}) before it answered.`);
   pipe.endServer();
   await server.end(end.by === "client" ? hurry : Promise.resolve());
@@ -93,5 +94,5 @@ function exitCodeOf(end: End): number {
 /** Waits until the system has what was written. */
 function flushed(stream: Writable): Promise<void> {
   if (!stream.writable) return Promise.resolve();
-  return endsWithin(FLUSHES_MS, new Promise<void>((resolve) => stream.write("", () => resolve())));
+  return within(FLUSHES_MS, new Promise<void>((resolve) => stream.write("", () => resolve()))).catch(() => {});
 }
