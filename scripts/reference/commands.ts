@@ -31,8 +31,9 @@ export async function commands(): Promise<Command[]> {
 /** The commands that do something, each with its whole name, such as `keys create`. */
 export function runnable(command: Command, parent = ""): { readonly name: string; readonly command: Command }[] {
   const name = `${parent}${command.name()}`;
-  if (command.commands.length === 0) return [{ name, command }];
-  return command.commands.flatMap((inner) => runnable(inner, `${name} `));
+  const inside = command.commands.flatMap((inner) => runnable(inner, `${name} `));
+  // One that takes arguments does something itself.
+  return inside.length === 0 || command.registeredArguments.length > 0 ? [{ name, command }, ...inside] : inside;
 }
 
 /** docs/reference/commands.md. */

@@ -20,8 +20,13 @@ function fileError(act: string, file: string, option: string | undefined, error:
  * @throws CommandError
  */
 export function readInput(file: string, option?: string, advice?: string): string {
+  return readInputBytes(file, option, advice).toString("utf8");
+}
+
+/** The same, as its bytes. */
+export function readInputBytes(file: string, option?: string, advice?: string): Buffer {
   try {
-    return readFileSync(file, "utf8");
+    return readFileSync(file);
   } catch (error) {
     throw fileError("read", file, option, error, advice);
   }

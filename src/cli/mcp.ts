@@ -14,6 +14,7 @@ import { invalidOption } from "../kernel/errors.ts";
 import { createHostedLimiter } from "../limiter.ts";
 import { LOCAL_POLICY, policyIn, withEnvironment, withStoreFile } from "./defaults.ts";
 import { withPrefixOption } from "./input.ts";
+import { installCommand, uninstallCommand } from "./mcp-install/install.ts";
 import { stateFolder } from "./state-folder.ts";
 import { ALL_URLS, openLastingStore, storeLabel } from "./store-url.ts";
 
@@ -50,6 +51,9 @@ export function mcpCommand(): Command {
     .option("--session-per-process", "a session for each start, so that a restart brings a new budget")
     .argument("<command...>", "the command of the server, after --")
     .usage("[options] -- <command...>")
+    .enablePositionalOptions()
+    .addCommand(installCommand())
+    .addCommand(uninstallCommand())
     .action(mcp);
 }
 

@@ -34,14 +34,7 @@ export function policyFile(path: string): WatchedPolicyFile {
       }
     },
     write(source) {
-      const target = realpathSync(path);
-      const beside = writeBeside(target, source);
-      try {
-        renameSync(beside, target);
-      } catch (error) {
-        rmSync(beside, { force: true });
-        throw error;
-      }
+      replaceFile(path, source);
       written = source;
     },
     check() {
@@ -55,8 +48,24 @@ export function policyFile(path: string): WatchedPolicyFile {
   };
 }
 
+/**
+ * Replaces a file as a whole, and keeps its mode.
+ *
+ * @param path a link is followed, so that its target is replaced and the link stays
+ */
+export function replaceFile(path: string, source: string | Buffer): void {
+  const target = realpathSync(path);
+  const beside = writeBeside(target, source);
+  try {
+    renameSync(beside, target);
+  } catch (error) {
+    rmSync(beside, { force: true });
+    throw error;
+  }
+}
+
 /** Writes a text to the disk, with the mode of the file. Returns where it is. */
-function writeBeside(target: string, source: string): string {
+function writeBeside(target: string, source: string | Buffer): string {
   const { mode } = statSync(target);
   const beside = `${target}.${randomId()}.tmp`;
   const descriptor = openSync(beside, "wx", mode);

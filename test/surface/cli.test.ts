@@ -17,8 +17,9 @@ function linesOf(command: Command, parent: string): string[] {
   ];
   const options = command.options.map(({ flags, envVar }) => `  ${flags}${envVar === undefined ? "" : `  ${envVar}`}`);
   const own = [shown.join(" "), ...options.toSorted()];
-  // A command of commands does nothing by itself.
-  return command.commands.length === 0 ? own : command.commands.flatMap((inner) => linesOf(inner, name));
+  const inside = command.commands.flatMap((inner) => linesOf(inner, name));
+  // A command of commands does nothing by itself, unless it takes arguments.
+  return inside.length === 0 || command.registeredArguments.length > 0 ? [...own, ...inside] : inside;
 }
 
 function environment(all: readonly Command[]): string[] {

@@ -62,6 +62,23 @@ export function scanObject(bytes: Buffer, at: number, readValue: (key: string, a
   }
 }
 
+/**
+ * Reads the elements of the list at `at`, in their order.
+ *
+ * @param readValue as of `scanObject`
+ * @returns the offset after the list
+ * @throws NotJsonError
+ */
+export function scanList(bytes: Buffer, at: number, readValue: (at: number) => number): number {
+  let next = skipSpace(bytes, expect(bytes, at, OPEN_LIST));
+  if (bytes[next] === CLOSE_LIST) return next + 1;
+  for (;;) {
+    next = skipSpace(bytes, readValue(next));
+    if (bytes[next] === CLOSE_LIST) return next + 1;
+    next = skipSpace(bytes, expect(bytes, next, COMMA));
+  }
+}
+
 /** The text of the string from `at` to `end`, its quotes included. */
 export function stringAt(bytes: Buffer, at: number, end: number): string {
   const text = bytes.toString("utf8", at + 1, end - 1);
