@@ -6,7 +6,7 @@ import { stripVTControlCharacters } from "node:util";
 export function formatTable(heading: readonly string[], rows: readonly (readonly string[])[]): string {
   const clean = rows.map((row) => row.map(printable));
   const widths = heading.map((word, i) => Math.max(word.length, ...clean.map((row) => row[i]?.length ?? 0)));
-  const isNumber = heading.map((_, i) => clean.every((row) => /^\$?[\d.]+( |$)/.test(row[i] ?? "")));
+  const isNumber = heading.map((_, i) => clean.every((row) => /^\$?[\d.,]+( |$)/.test(row[i] ?? "")));
   return [heading, ...clean]
     .map((row) =>
       row

@@ -117,9 +117,10 @@ export const topSchema = named(
     items: listOf(
       open({
         value: text,
-        calls: units,
+        calls: described(units, "With `unit`: calls that limits of this unit judged."),
         denied: units,
-        error: described(units, "By how many `calls` may be too high. 0: exact."),
+        units: described(units, "What they spent of the unit. 0 without `unit`."),
+        error: described(units, "By how many `units` may be too high, or without `unit` `calls`. 0: exact."),
       }),
     ),
     fromMs: atMs,

@@ -5,6 +5,7 @@ import type { LogEntry } from "./entry.ts";
 import { MinuteCounts, type PairCount } from "./minutes.ts";
 import { NearBuckets } from "./near.ts";
 import { SessionSums } from "./sessions.ts";
+import { spentBy } from "./spent.ts";
 import type { LogBatch, PolicySource } from "./storage.ts";
 import type { Whose } from "./text.ts";
 import { TopCounts } from "./tops.ts";
@@ -49,9 +50,10 @@ export class Gathered {
   /** Counts a decision, whether or not its entry is kept. */
   count(decided: LoggedCall, whose: Whose): PairCount {
     this.#hasCounts = true;
-    this.#tops.add(decided, whose);
+    const spent = spentBy(decided);
+    this.#tops.add(decided, whose, spent);
     this.#sessions.add(decided, whose);
-    return this.#minutes.add(decided, whose);
+    return this.#minutes.add(decided, whose, spent);
   }
 
   /** @param pair where it is counted */

@@ -7,6 +7,7 @@ import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { LoggedCall, LimiterEvent } from "../limiter.ts";
 import { capacityOf } from "./near.ts";
 import type { DecisionEntry, EventEntry, LoggedVerdict } from "./entry.ts";
+import { isBooked } from "./spent.ts";
 import { storable, textOf } from "./text.ts";
 
 /** Most characters of arguments that are hashed, names of fields included, and most values. */
@@ -30,7 +31,7 @@ export function decisionEntry(
 ): DecisionEntry {
   const { verb, call, decision, via, durationMs } = decided;
   const { allowed, deniedBy, retryAfterMs, detail, replayed, decidedAtMs } = decision;
-  const isBooked = (allowed || verb === "record") && !replayed;
+  const isCharged = isBooked(decided);
   const { tool, ...dimensions } = textsOf(call);
   return {
     kind: "decision",
@@ -44,7 +45,7 @@ export function decisionEntry(
     deniedBy,
     retryAfterMs,
     detail,
-    verdicts: decision.verdicts.map((verdict) => loggedVerdict(verdict, isBooked, policy)),
+    verdicts: decision.verdicts.map((verdict) => loggedVerdict(verdict, isCharged, policy)),
     degraded: decision.degraded?.reason ?? null,
     replayed,
     via,
@@ -53,11 +54,11 @@ export function decisionEntry(
   };
 }
 
-function loggedVerdict(verdict: Verdict, isBooked: boolean, policy: CompiledPolicy): LoggedVerdict {
+function loggedVerdict(verdict: Verdict, isCharged: boolean, policy: CompiledPolicy): LoggedVerdict {
   const { limit, unit, mode, allowed, exceeded, cost, quota, granted = 0, remaining } = verdict;
   const { windowMs, resetAfterMs, retryAfterMs } = verdict;
   // Where a call was booked past the quota, nothing is left, and how much there was before is not known.
-  const before = isBooked && !exceeded && remaining !== null ? remaining + cost : remaining;
+  const before = isCharged && !exceeded && remaining !== null ? remaining + cost : remaining;
   const per = policy.limits.find(({ name }) => name === limit)?.per ?? [];
   const units = { cost, quota, capacity: capacityOf(verdict), granted, remainingBefore: before, remaining };
   return { limit, unit, mode, allowed, exceeded, ...units, windowMs, resetAfterMs, retryAfterMs, per };

@@ -53,8 +53,10 @@ export class MemoryStorage implements log.ReadableStorage {
     if ((this.#numbers.get(instance) ?? 0) >= number) return;
     this.#numbers.set(instance, number);
     this.#entries.push(...entries);
-    for (const each of minutes) put(this.#minutes, [each.minute, each.limit, each.tool, each.tenant], each, withMinute);
-    for (const each of tops) put(this.#tops, [each.minute, each.dimension, each.value, each.tenant], each, withTop);
+    for (const each of minutes)
+      put(this.#minutes, [each.minute, each.limit, each.unit, each.tool, each.tenant], each, withMinute);
+    for (const each of tops)
+      put(this.#tops, [each.minute, each.dimension, each.unit, each.value, each.tenant], each, withTop);
     for (const each of near) put(this.#near, nearNameOf(each), each, withBucket);
     for (const each of sessions) put(this.#sessions, [each.session, each.tenant], each, withSession);
     for (const { version, source } of policies) this.#policies.set(version, source);

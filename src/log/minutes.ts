@@ -1,6 +1,7 @@
-// Counts per minute, by limit, tool and tenant: exact, whatever entries are kept. Only what was added since the last batch is sent.
+// Counts per minute, by limit, unit, tool and tenant: exact, whatever entries are kept. Only what was added since the last batch is sent.
 
 import type { LoggedCall } from "../limiter.ts";
+import { isBooked, type Spent } from "./spent.ts";
 import type { MinuteCount } from "./storage.ts";
 import type { Whose } from "./text.ts";
 
@@ -11,19 +12,52 @@ const MAX_MINUTES = 3;
 /** Stands for the names that a minute has too many of. */
 export const OTHER = "_OTHER";
 
-interface Sum {
-  calls: number;
-  denied: number;
-  exceeded: number;
-  units: number;
+type Counts = Pick<MinuteCount, "limit" | "unit" | "calls" | "denied" | "exceeded" | "units">;
+
+class Sum {
+  readonly #limit: string;
+  readonly unit: string;
+  calls = 0;
+  #denied = 0;
+  #exceeded = 0;
+  #units = 0;
+
+  constructor(limit: string, unit: string) {
+    this.#limit = limit;
+    this.unit = unit;
+  }
+
+  add(isAllowed: boolean, isExceeded: boolean, units: number): void {
+    this.calls++;
+    if (!isAllowed) this.#denied++;
+    if (isExceeded) this.#exceeded++;
+    this.#units += units;
+  }
+
+  /** The counts, which begin again. */
+  take(): Counts {
+    const { unit, calls } = this;
+    const counts = {
+      limit: this.#limit,
+      unit,
+      calls,
+      denied: this.#denied,
+      exceeded: this.#exceeded,
+      units: this.#units,
+    };
+    this.calls = this.#denied = this.#exceeded = this.#units = 0;
+    return counts;
+  }
 }
 
 /** The counts of one tool and one tenant. */
 export class PairCount {
   readonly tool: string;
   readonly tenant: string;
-  readonly all: Sum = emptySum();
-  readonly byLimit = new Map<string, Sum>();
+  readonly all = new Sum("", "");
+  readonly #sums: Sum[] = [this.all];
+  readonly #byLimit = new Map<string, Sum>();
+  readonly #byUnit = new Map<string, Sum>();
   logged = 0;
   dropped = 0;
   isChanged = false;
@@ -33,23 +67,32 @@ export class PairCount {
     this.tenant = tenant;
   }
 
-  addLimit(limit: string): Sum {
-    const sum = emptySum();
-    this.byLimit.set(limit, sum);
-    return sum;
+  /** What a limit counts may change with the policy. */
+  ofLimit(limit: string, unit: string): Sum {
+    const known = this.#byLimit.get(limit);
+    return known?.unit === unit ? known : this.#add(this.#byLimit, limit, new Sum(limit, unit));
+  }
+
+  ofUnit(unit: string): Sum {
+    return this.#byUnit.get(unit) ?? this.#add(this.#byUnit, unit, new Sum("", unit));
   }
 
   rowsOf(minute: number): MinuteCount[] {
     const { tool, tenant, logged, dropped } = this;
-    const rows: MinuteCount[] = [{ minute, limit: "", tool, tenant, ...this.all, logged, dropped }];
-    for (const [limit, sum] of this.byLimit) {
-      if (sum.calls > 0) rows.push({ minute, limit, tool, tenant, ...sum, logged: 0, dropped: 0 });
-      Object.assign(sum, emptySum());
+    const rows: MinuteCount[] = [];
+    for (const sum of this.#sums) {
+      const ofCalls = sum === this.all ? { logged, dropped } : { logged: 0, dropped: 0 };
+      if (sum === this.all || sum.calls > 0) rows.push({ minute, tool, tenant, ...sum.take(), ...ofCalls });
     }
-    Object.assign(this.all, emptySum());
     this.logged = this.dropped = 0;
     this.isChanged = false;
     return rows;
+  }
+
+  #add(sums: Map<string, Sum>, name: string, sum: Sum): Sum {
+    sums.set(name, sum);
+    this.#sums.push(sum);
+    return sum;
   }
 }
 
@@ -63,9 +106,9 @@ class Minute {
     this.minute = minute;
   }
 
-  /** @param limits how many limits the call has */
-  pairOf(tool: string, tenant: string, limits: number): PairCount {
-    const pair = this.#known(tool, tenant) ?? this.#add(tool, tenant, limits);
+  /** @param sums how many limits and units the call has */
+  pairOf(tool: string, tenant: string, sums: number): PairCount {
+    const pair = this.#known(tool, tenant) ?? this.#add(tool, tenant, sums);
     if (!pair.isChanged) {
       pair.isChanged = true;
       this.changed.push(pair);
@@ -83,12 +126,12 @@ class Minute {
     return this.#byTool.get(tool)?.get(tenant);
   }
 
-  #add(tool: string, tenant: string, limits: number): PairCount {
+  #add(tool: string, tenant: string, sums: number): PairCount {
     const ofTool = this.#rowCount < MAX_ROWS ? tool : OTHER;
     const ofTenant = this.#rowCount < 2 * MAX_ROWS || tenant === "" ? tenant : OTHER;
     const known = this.#known(ofTool, ofTenant);
     if (known !== undefined) return known;
-    this.#rowCount += 1 + limits;
+    this.#rowCount += 1 + sums;
     const pair = new PairCount(ofTool, ofTenant);
     const byTenant = this.#byTool.get(ofTool) ?? new Map<string, PairCount>();
     this.#byTool.set(ofTool, byTenant.set(ofTenant, pair));
@@ -100,23 +143,17 @@ export class MinuteCounts {
   #minutes: Minute[] = [];
 
   /** @returns where it is noted whether the decision's entry is kept */
-  add({ verb, decision }: LoggedCall, { tool, tenant }: Whose): PairCount {
-    const { allowed, replayed, verdicts } = decision;
-    const isBooked = (allowed || verb === "record") && !replayed;
-    const pair = this.#at(decision.decidedAtMs).pairOf(tool, tenant, verdicts.length);
-    pair.all.calls++;
-    if (!allowed) pair.all.denied++;
+  add(decided: LoggedCall, { tool, tenant }: Whose, spent: readonly Spent[]): PairCount {
+    const { allowed, verdicts, decidedAtMs } = decided.decision;
+    const isCharged = isBooked(decided);
+    const pair = this.#at(decidedAtMs).pairOf(tool, tenant, verdicts.length + spent.length);
     let isExceeded = false;
-    for (const { limit, allowed, exceeded, cost } of verdicts) {
-      const sum = pair.byLimit.get(limit) ?? pair.addLimit(limit);
-      sum.calls++;
-      if (!allowed) sum.denied++;
-      if (isBooked) sum.units += cost;
-      if (!exceeded) continue;
-      sum.exceeded++;
-      isExceeded = true;
+    for (const { limit, unit, allowed, exceeded, cost } of verdicts) {
+      pair.ofLimit(limit, unit).add(allowed, exceeded, isCharged ? cost : 0);
+      isExceeded ||= exceeded;
     }
-    if (isExceeded) pair.all.exceeded++;
+    pair.all.add(allowed, isExceeded, 0);
+    for (const { unit, units } of spent) pair.ofUnit(unit).add(allowed, isExceeded, units);
     return pair;
   }
 
@@ -137,8 +174,4 @@ export class MinuteCounts {
     }
     return made;
   }
-}
-
-function emptySum(): Sum {
-  return { calls: 0, denied: 0, exceeded: 0, units: 0 };
 }

@@ -15,12 +15,14 @@ export interface LogBatch {
   readonly policies: readonly PolicySource[];
 }
 
-/** Calls of one minute by limit, tool and tenant: exact, also where only a sample of the entries is kept. */
+/** Calls of one minute by limit, unit, tool and tenant: exact, also where only a sample of the entries is kept. */
 export interface MinuteCount {
   /** Minutes since 1970. */
   readonly minute: number;
-  /** The empty text: the calls themselves. */
+  /** The empty text: of no one limit. */
   readonly limit: string;
+  /** What the limit counts. Without a limit: what the calls spent, such as `tokens`; the empty text: the calls themselves. */
+  readonly unit: string;
   /** `_OTHER` where a minute has too many. */
   readonly tool: string;
   /** The empty text: none. */
@@ -34,15 +36,18 @@ export interface MinuteCount {
   readonly dropped: number;
 }
 
-/** One of the values of a dimension that made most calls in a minute. */
+/** One of the values of a dimension that made most calls in a minute, or spent most of a unit. */
 export interface MinuteTop {
   readonly minute: number;
   readonly dimension: "session" | "user";
+  /** The empty text: it made most calls. */
+  readonly unit: string;
   readonly value: string;
   readonly tenant: string;
   readonly calls: number;
   readonly denied: number;
-  /** By how many `calls` may be too high. */
+  readonly units: number;
+  /** By how many `units` may be too high; without a unit, `calls`. */
   readonly error: number;
 }
 
@@ -142,14 +147,19 @@ export interface SpanQuery {
 
 export interface TopQuery extends SpanQuery {
   readonly by: "session" | "user" | "tool" | "tenant" | "limit";
+  /** Those that spent most of this unit, such as `tokens` or `usd_micros`. Default: those that made most calls. */
+  readonly unit?: string;
   readonly count: number;
 }
 
 export interface TopRow {
   readonly value: string;
+  /** Of a query with a unit: calls that limits of this unit judged. */
   readonly calls: number;
   readonly denied: number;
-  /** By how many `calls` may be too high; 0: exact. */
+  /** What they spent of the unit; 0 without one. */
+  readonly units: number;
+  /** By how many `units` may be too high, or without a unit `calls`; 0: exact. */
   readonly error: number;
 }
 

@@ -30,7 +30,13 @@ export function withMinute(sum: MinuteCount | undefined, more: MinuteCount): Min
 
 export function withTop(sum: MinuteTop | undefined, more: MinuteTop): MinuteTop {
   if (sum === undefined) return more;
-  return { ...sum, calls: sum.calls + more.calls, denied: sum.denied + more.denied, error: sum.error + more.error };
+  return {
+    ...sum,
+    calls: sum.calls + more.calls,
+    denied: sum.denied + more.denied,
+    units: sum.units + more.units,
+    error: sum.error + more.error,
+  };
 }
 
 /** Whether a minute is in a span. It is so with all of itself. */
@@ -41,29 +47,32 @@ export function isInSpan(
   return (minute + 1) * MINUTE_MS > fromMs && minute * MINUTE_MS < toMs;
 }
 
-/** Those with most calls first. */
+/** Those with most calls first, or with most units. */
 export function topOf(rows: Iterable<MinuteCount | MinuteTop>, query: TopQuery): TopRow[] {
   const byValue = new Map<string, { -readonly [Key in keyof TopRow]: TopRow[Key] }>();
   for (const row of rows) {
-    const value = valueIn(row, query.by);
+    const value = valueIn(row, query.by, query.unit);
     if (value === null || value === "" || !isInSpan(row.minute, query) || !isOfTenants(row.tenant, query.tenants))
       continue;
-    const sum = byValue.get(value) ?? { value, calls: 0, denied: 0, error: 0 };
+    const sum = byValue.get(value) ?? { value, calls: 0, denied: 0, units: 0, error: 0 };
     sum.calls += row.calls;
     sum.denied += row.denied;
+    if (query.unit !== undefined) sum.units += row.units;
     sum.error += "error" in row ? row.error : 0;
     byValue.set(value, sum);
   }
+  const most = query.unit === undefined ? "calls" : "units";
   return [...byValue.values()]
-    .sort((a, b) => b.calls - a.calls || compareTexts(a.value, b.value))
+    .sort((a, b) => b[most] - a[most] || compareTexts(a.value, b.value))
     .slice(0, query.count);
 }
 
 /** What a row counts of; `null`: it counts something else. */
-function valueIn(row: MinuteCount | MinuteTop, by: TopQuery["by"] | null): string | null {
-  if ("dimension" in row) return row.dimension === by ? row.value : null;
-  if (by === "limit") return row.limit;
-  if (row.limit !== "" || by === "session" || by === "user") return null;
+function valueIn(row: MinuteCount | MinuteTop, by: TopQuery["by"] | null, unit?: string): string | null {
+  const isOfUnit = row.unit === (unit ?? "");
+  if ("dimension" in row) return row.dimension === by && isOfUnit ? row.value : null;
+  if (by === "limit") return unit === undefined || isOfUnit ? row.limit : null;
+  if (row.limit !== "" || !isOfUnit || by === "session" || by === "user") return null;
   return by === null ? "" : row[by];
 }
 

@@ -48,6 +48,7 @@ const DECISIONS = {
 };
 const TOP = {
   by: choiceParam("What to count by.", "session", "user", "tool", "tenant", "limit"),
+  unit: textParam("What spent most of this unit of the limits, such as `usd_micros`. Default: what made most calls."),
   ...COUNTED,
   ...SPAN,
   ...WHOSE,
@@ -136,11 +137,11 @@ export function logRoutes(storage: LogStorage | null): readonly Route[] {
     reading(
       storage,
       "top",
-      { operationId: "listTop", summary: "What made most calls", response: answers.topSchema },
+      { operationId: "listTop", summary: "What made most calls, or spent most of a unit", response: answers.topSchema },
       TOP,
-      async (reader, { by = "tool", count = ROWS, ...span }) => {
-        const { fromMs, toMs } = spanOf(span);
-        return { items: await reader.top({ by, count, fromMs, toMs, tenants: null }), fromMs, toMs };
+      async (reader, { by = "tool", unit, count = ROWS, ...span }) => {
+        const query = { by, count, ...spanOf(span), tenants: null, ...(unit === undefined ? {} : { unit }) };
+        return { items: await reader.top(query), fromMs: query.fromMs, toMs: query.toMs };
       },
     ),
     reading(

@@ -132,7 +132,25 @@ describe("tables", () => {
     assert.equal((await run("top", "--by", "user", "--csv")).trim(), "user,calls,denied,share denied\nu1,1,0,0");
     const [first] = JSON.parse(await run("top", "--json"));
     assert.deepEqual([first.value, first.error], ["search", 0]);
-    assert.equal(await run("top", "--by", "tenant"), "No calls in the last 1h.\n");
+  });
+
+  it("show what spends most of a unit", async () => {
+    const lines = words(await run("top", "--by", "user", "--unit", "usd"));
+    assert.deepEqual(lines, ["user | spent | calls | denied | share denied", "u1 | $4.50 | 1 | 0 | 0 %"]);
+    const csv = await run("top", "--by", "session", "--unit", "usd_micros", "--csv");
+    assert.equal(csv, "session,usd_micros,calls,denied,share denied\ns2,4500000,1,0,0\n");
+    const [first] = JSON.parse(await run("top", "--by", "limit", "--unit", "usd", "--json"));
+    assert.deepEqual([first.value, first.units], ["money", 4_500_000]);
+  });
+
+  it("say why they are empty", async () => {
+    assert.equal(await run("top", "--by", "tenant"), "No call of the last hour names a tenant.\n");
+    const tokens = "In the last 15 minutes, no limit that counts tokens judged a call.\n";
+    assert.equal(await run("top", "--unit", "tokens", "--last", "15m"), tokens);
+    const own = memoryLog({ flushMs: 10 });
+    const idle = await served({ policy: POLICY, log: own, parts: [logPart(own)] });
+    const { stdout } = await tollgate(["top", "--last", "7d", "--url", idle.url], folder);
+    assert.equal(stdout, "No calls in the last week.\n");
   });
 
   it("show what is nearly full", async () => {

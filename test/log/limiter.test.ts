@@ -223,6 +223,48 @@ describe("a limiter with a log", () => {
     );
   });
 
+  it("counts what is spent of each unit: once where several limits count it, and nothing for a call that is not booked", async () => {
+    const { limiter, read } = loggedLimiter({
+      version: 1,
+      log: { allowed: 0, denied: 0 },
+      limits: [
+        { name: "calls", per: ["session"], quota: 4 },
+        { name: "money", per: ["user"], unit: "usd_micros", quota: "$5", onMissing: "skip" },
+        { name: "money-of-all", per: [], unit: "usd_micros", quota: "$100" },
+        { name: "tokens", per: ["session"], unit: "tokens", quota: 1_000 },
+      ],
+    });
+    const call = { tool: "x", session: "s1", tenant: "acme", cost: { usd_micros: 1_000_000, tokens: 10 } };
+    const once = { ...call, user: "u1", idempotencyKey: "k" };
+    await limiter.consume(once);
+    await limiter.consume(once);
+    await limiter.consume({ ...call, user: "u1", tool: "y", cost: { usd_micros: 500_000, tokens: 0 } });
+    await limiter.consume({ ...call, user: "u2", cost: { usd_micros: 6_000_000, tokens: 1 } });
+    await limiter.record({ ...call, user: "u2", session: "s2", cost: { usd_micros: 6_000_000, tokens: 1 } });
+    await limiter.close();
+    const span = { tenants: null, fromMs: START_MS, toMs: START_MS + 60_000, count: 10 };
+    const rowsOf = async (by: "tool" | "tenant" | "limit" | "session" | "user", unit = "usd_micros") =>
+      (await read.top({ ...span, by, unit })).map(({ value, calls, denied, units }) => [value, calls, denied, units]);
+    assert.deepEqual(await rowsOf("user"), [
+      ["u2", 2, 2, 6_000_000],
+      ["u1", 3, 0, 1_500_000],
+    ]);
+    assert.deepEqual(await rowsOf("session", "tokens"), [
+      ["s1", 3, 1, 10],
+      ["s2", 1, 1, 1],
+    ]);
+    assert.deepEqual(await rowsOf("tool"), [
+      ["x", 4, 2, 7_000_000],
+      ["y", 1, 0, 500_000],
+    ]);
+    assert.deepEqual(await rowsOf("tenant"), [["acme", 5, 2, 7_500_000]]);
+    assert.deepEqual(await rowsOf("limit"), [
+      ["money", 5, 2, 7_500_000],
+      ["money-of-all", 5, 0, 7_500_000],
+    ]);
+    assert.deepEqual(await rowsOf("session", "calls"), []);
+  });
+
   it("keeps the shares that the policy says, whole sessions of allowed calls, and counts all", async () => {
     const limits = [{ name: "calls", per: ["session"], quota: 5 }] as const;
     const { limiter, decisions, read } = loggedLimiter({ version: 1, log: { allowed: 0.25, denied: 0 }, limits });

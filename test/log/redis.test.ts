@@ -35,6 +35,7 @@ const minute = START_MS / 60_000;
 const count: MinuteCount = {
   minute,
   limit: "",
+  unit: "",
   tool: "x",
   tenant: "",
   calls: 1,
@@ -113,7 +114,16 @@ describe("a log in Redis", () => {
     const now = Math.floor(atMs / 60_000);
     const bucket = { limit: "l", dimensions: { session: "s" }, tenant: "", unit: "calls", used: 9, capacity: 10 };
     const session = { session: "s", tenant: "", user: "", calls: 1, denied: 0, deniedBy: null };
-    const top = { dimension: "user", value: "u", tenant: "", calls: 1, denied: 0, error: 0 } as const;
+    const top = {
+      dimension: "user",
+      unit: "",
+      value: "u",
+      tenant: "",
+      calls: 1,
+      denied: 0,
+      units: 0,
+      error: 0,
+    } as const;
     await storage.write(
       batchOf({
         entries: [decisionOf({ n: 1, ms: atMs - START_MS })],
@@ -204,8 +214,8 @@ describe("a log in Redis", () => {
   });
 
   it("refuses the keys of another version", async () => {
-    await client.hset(keysIn("newer").meta, { salt: "s", version: "2" });
-    const message = "Redis: the keys of the log have version 2; this version of Tollgate reads version 1";
+    await client.hset(keysIn("newer").meta, { salt: "s", version: "3" });
+    const message = "Redis: the keys of the log have version 3; this version of Tollgate reads version 2";
     await assert.rejects(storageIn("newer").write(batchOf({})), { code: "schema-version", message });
     assert.throws(() => redisLog(client, { prefix: "{a}" }), { code: "invalid-option" });
     assert.throws(() => redisLog({} as never), { code: "unsupported-client" });

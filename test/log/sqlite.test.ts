@@ -34,7 +34,8 @@ describe("a log in a SQLite file", () => {
     const path = join(folder, "size.db");
     const maxBytes = 5_000_000;
     const storage = sqliteStorage(path, { maxEntries: 1_000_000, maxAgeMs: YEARS_MS, maxBytes });
-    const count = { limit: "", tool: "x", tenant: "", denied: 0, exceeded: 0, units: 0, logged: 500, dropped: 0 };
+    const sums = { denied: 0, exceeded: 0, units: 0, logged: 500, dropped: 0 };
+    const count = { limit: "", unit: "", tool: "x", tenant: "", ...sums };
     for (let number = 1; number <= 40; number++) {
       const entries = Array.from({ length: 500 }, (_, i) => decisionOf({ n: number * 500 + i, session: `s${i}` }));
       const minutes = [{ ...count, minute: START_MS / 60_000 + number, calls: 500 }];
@@ -60,6 +61,7 @@ describe("a log in a SQLite file", () => {
     const minute = Math.floor((START_MS + beforeMs) / 60_000);
     const count = {
       limit: "",
+      unit: "",
       tool: "x",
       tenant: "",
       calls: 1,

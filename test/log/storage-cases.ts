@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { EntryQuery, KeepOptions, LogBatch, LogEntry, LogReader, ReadableStorage } from "tollgate/log";
+import type { EntryQuery, KeepOptions, LogBatch, LogEntry, LogReader, MinuteTop, ReadableStorage } from "tollgate/log";
 import { batchOf, decisionOf, eventOf, idAt, START_MS, type Written } from "./batches.ts";
 
 /** Opens a storage with nothing in it. Called again with the same name, it opens the same one. */
@@ -184,6 +184,7 @@ export function testStorage(name: string, open: OpenStorage, traits: StorageTrai
     const count = {
       minute,
       limit: "",
+      unit: "",
       tool: "search",
       tenant: "acme",
       calls: 5,
@@ -193,7 +194,8 @@ export function testStorage(name: string, open: OpenStorage, traits: StorageTrai
       logged: 5,
       dropped: 0,
     };
-    const ofLimit = { ...count, limit: "money", units: 70, logged: 0 };
+    const ofLimit = { ...count, limit: "money", unit: "usd_micros", units: 70, logged: 0 };
+    const spent = { ...count, unit: "usd_micros", logged: 0 };
     const counts = batchOf({
       minutes: [
         count,
@@ -201,15 +203,21 @@ export function testStorage(name: string, open: OpenStorage, traits: StorageTrai
         { ...count, tool: "book", calls: 7 },
         { ...count, tenant: "", calls: 2, denied: 0 },
         { ...count, minute: minute + 1, calls: 1 },
+        { ...spent, units: 70 },
+        { ...spent, tool: "book", calls: 2, denied: 0, units: 400 },
+        { ...spent, tool: "book", unit: "tokens", units: 9_000 },
+        { ...spent, tool: "write", limit: "tokens-per-day", unit: "tokens", units: 9_000 },
       ],
     });
     const span = { fromMs: START_MS, toMs: START_MS + 120_000, tenants: null };
+    const nothing = { calls: 0, denied: 0, units: 0, error: 0 };
+    const most: MinuteTop = { minute, dimension: "session", unit: "", value: "", tenant: "acme", ...nothing };
 
     it(
       "of two instances, and of each batch once",
       using([counts, { ...counts, instance: "two" }, counts, { ...counts, number: 2 }], async (read) => {
         const [first] = await read.top({ ...span, by: "tool", count: 10 });
-        assert.deepEqual(first, { value: "search", calls: 24, denied: 6, error: 0 });
+        assert.deepEqual(first, { value: "search", calls: 24, denied: 6, units: 0, error: 0 });
       }),
     );
 
@@ -232,9 +240,27 @@ export function testStorage(name: string, open: OpenStorage, traits: StorageTrai
           ["search", 7, 1],
         ]);
         assert.deepEqual(await top("tenant"), [["acme", 13, 3]]);
-        assert.deepEqual(await top("limit"), [["money", 5, 1]]);
+        assert.deepEqual(await top("limit"), [
+          ["money", 5, 1],
+          ["tokens-per-day", 5, 1],
+        ]);
         assert.deepEqual(await top("tool", { tenants: ["missing"] }), []);
         assert.deepEqual(await top("tool", { tenants: ["acme"], fromMs: START_MS + 60_000 }), [["search", 1, 1]]);
+      }),
+    );
+
+    it(
+      "and shows what spends most of a unit",
+      using([counts], async (read) => {
+        const top = async (by: "tool" | "tenant" | "limit", unit: string) =>
+          (await read.top({ ...span, by, unit, count: 10 })).map(({ value, calls, units }) => [value, calls, units]);
+        assert.deepEqual(await top("tool", "usd_micros"), [
+          ["book", 2, 400],
+          ["search", 5, 70],
+        ]);
+        assert.deepEqual(await top("tenant", "usd_micros"), [["acme", 7, 470]]);
+        assert.deepEqual(await top("limit", "tokens"), [["tokens-per-day", 5, 9_000]]);
+        assert.deepEqual(await top("tool", "gpu_seconds"), []);
       }),
     );
 
@@ -256,7 +282,10 @@ export function testStorage(name: string, open: OpenStorage, traits: StorageTrai
           [0, "book", 7, 0],
           [0, "search", 8, 0],
         ]);
-        assert.deepEqual(await series("limit", 1), [[0, "money", 5, 70]]);
+        assert.deepEqual(await series("limit", 1), [
+          [0, "money", 5, 70],
+          [0, "tokens-per-day", 5, 9_000],
+        ]);
       }),
     );
 
@@ -266,20 +295,30 @@ export function testStorage(name: string, open: OpenStorage, traits: StorageTrai
         [
           batchOf({
             tops: [
-              { minute, dimension: "session", value: "s1", tenant: "acme", calls: 5, denied: 1, error: 0 },
-              { minute, dimension: "session", value: "s2", tenant: "acme", calls: 9, denied: 0, error: 2 },
-              { minute, dimension: "user", value: "u1", tenant: "", calls: 3, denied: 0, error: 0 },
+              { ...most, value: "s1", calls: 5, denied: 1 },
+              { ...most, value: "s2", calls: 9, error: 2 },
+              { ...most, dimension: "user", value: "u1", tenant: "", calls: 3 },
+              { ...most, value: "s1", calls: 2, unit: "usd_micros", units: 300 },
+              { ...most, value: "s2", calls: 4, unit: "usd_micros", units: 200, error: 50 },
+              { ...most, value: "s2", calls: 1, unit: "tokens", units: 9_000 },
             ],
           }),
           batchOf({
             number: 2,
-            tops: [{ minute, dimension: "session", value: "s1", tenant: "acme", calls: 5, denied: 1, error: 0 }],
+            tops: [
+              { ...most, value: "s1", calls: 5, denied: 1 },
+              { ...most, value: "s2", calls: 4, unit: "usd_micros", units: 150, error: 1 },
+            ],
           }),
         ],
         async (read) => {
           assert.deepEqual(await read.top({ ...span, by: "session", count: 10 }), [
-            { value: "s1", calls: 10, denied: 2, error: 0 },
-            { value: "s2", calls: 9, denied: 0, error: 2 },
+            { value: "s1", calls: 10, denied: 2, units: 0, error: 0 },
+            { value: "s2", calls: 9, denied: 0, units: 0, error: 2 },
+          ]);
+          assert.deepEqual(await read.top({ ...span, by: "session", unit: "usd_micros", count: 10 }), [
+            { value: "s2", calls: 8, denied: 0, units: 350, error: 51 },
+            { value: "s1", calls: 2, denied: 0, units: 300, error: 0 },
           ]);
           assert.deepEqual(await read.top({ ...span, by: "user", count: 10, tenants: ["acme"] }), []);
         },

@@ -116,11 +116,20 @@ describe("an explanation", () => {
 describe("figures", () => {
   it("say what made most calls", async () => {
     const { items, fromMs, toMs } = await read("/v1/top?by=tool");
-    assert.deepEqual(items[0], { value: "search", calls: 5, denied: 2, error: 0 });
+    assert.deepEqual(items[0], { value: "search", calls: 5, denied: 2, units: 0, error: 0 });
     assert.equal(toMs - fromMs, 3_600_000);
     assert.equal((await read("/v1/top?by=session&count=1")).items.length, 1);
     const byLimit = (await read("/v1/top?by=limit")).items;
     assert.deepEqual(byLimit.find(({ value }: { value: string }) => value === "per-turn")?.denied, 2);
+  });
+
+  it("say what spent most of a unit", async () => {
+    const { items } = await read("/v1/top?by=session&unit=usd_micros");
+    assert.deepEqual(items, [
+      { value: "s2", calls: 1, denied: 0, units: 4_500_000, error: 0 },
+      { value: "s1", calls: 5, denied: 2, units: 0, error: 0 },
+    ]);
+    assert.deepEqual((await read("/v1/top?by=tool&unit=tokens")).items, []);
   });
 
   it("say which buckets are nearly full", async () => {

@@ -101,9 +101,9 @@ describe("a key of a tenant", () => {
 
   it("finds its figures alone", async () => {
     const read = async (path: string) => (await ask("GET", path, { key: texts.acme })).json.items;
-    assert.deepEqual(await read("/v1/top?by=tool"), [{ value: "search", calls: 7, denied: 2, error: 0 }]);
-    assert.deepEqual(await read("/v1/top?by=tenant"), [{ value: "acme", calls: 7, denied: 2, error: 0 }]);
-    assert.deepEqual(await read("/v1/top?by=session"), [{ value: "s1", calls: 7, denied: 2, error: 0 }]);
+    assert.deepEqual(await read("/v1/top?by=tool"), [{ value: "search", calls: 7, denied: 2, units: 0, error: 0 }]);
+    assert.deepEqual(await read("/v1/top?by=tenant"), [{ value: "acme", calls: 7, denied: 2, units: 0, error: 0 }]);
+    assert.deepEqual(await read("/v1/top?by=session"), [{ value: "s1", calls: 7, denied: 2, units: 0, error: 0 }]);
     assert.deepEqual(
       (await read("/v1/sessions")).map(({ session, user, calls }: Record<string, unknown>) => [session, user, calls]),
       [["s1", "ann", 7]],

@@ -6,6 +6,7 @@ import type { LogEntry } from "../entry.ts";
 import { isOfTenants, sessionCursor, sessionPlace } from "../matching.ts";
 import { CHUNK, type EntryRow, PageOfRows } from "../page.ts";
 import type * as log from "../storage.ts";
+import { OF_CALLS, OF_LIMITS, topParts } from "../sql.ts";
 import { MINUTE_MS } from "../sums.ts";
 import type { Prefix } from "./tables.ts";
 
@@ -45,16 +46,14 @@ export class TableReader implements log.LogReader {
     return entry !== null && isOfTenants(entry.dimensions.tenant, tenants) ? entry : null;
   }
 
-  async top({ by, count, tenants, ...span }: log.TopQuery): Promise<readonly log.TopRow[]> {
-    const isTop = by === "session" || by === "user";
-    const value = isTop ? "value" : `"${by}"`;
-    const which = isTop ? `dimension = '${by}'` : `"limit" ${by === "limit" ? "<>" : "="} ''`;
+  async top({ by, unit, count, tenants, ...span }: log.TopQuery): Promise<readonly log.TopRow[]> {
+    const { value, table, where, units, excess, most } = topParts(by, unit);
     const rows = await this.#rows(
-      `SELECT ${value} AS value, sum(calls) AS calls, sum(denied) AS denied, ${isTop ? "sum(error)" : "0"} AS error
-      FROM ${this.#at}tollgate_log_${isTop ? "tops" : "minutes"}
-      WHERE minute BETWEEN $1::bigint AND $2::bigint AND ${which} AND ${value} <> '' AND ${ofTenants(3)}
-      GROUP BY 1 ORDER BY 2 DESC, ${value} COLLATE "C" LIMIT $4::bigint`,
-      [...minutesOf(span), tenantsIn(tenants), count],
+      `SELECT ${value} AS value, sum(calls) AS calls, sum(denied) AS denied, ${units} AS units, ${excess} AS error
+      FROM ${this.#at}tollgate_log_${table}
+      WHERE minute BETWEEN $1::bigint AND $2::bigint AND ${where} AND ($5 = '' OR unit = $5) AND ${value} <> '' AND ${ofTenants(3)}
+      GROUP BY 1 ORDER BY sum(${most}) DESC, ${value} COLLATE "C" LIMIT $4::bigint`,
+      [...minutesOf(span), tenantsIn(tenants), count, unit ?? ""],
     );
     return rows as unknown as log.TopRow[];
   }
@@ -88,7 +87,7 @@ export class TableReader implements log.LogReader {
       `SELECT minute / $4::bigint * $4::bigint * ${MINUTE_MS} AS "atMs", ${of} AS "of", sum(calls) AS calls, sum(denied) AS denied,
         sum(units) AS units
       FROM ${this.#at}tollgate_log_minutes WHERE minute BETWEEN $1::bigint AND $2::bigint
-        AND "limit" ${by === "limit" ? "<>" : "="} '' AND ${ofTenants(3)} ${by === null ? "" : `AND ${of} <> ''`}
+        AND ${by === "limit" ? OF_LIMITS : OF_CALLS} AND ${ofTenants(3)} ${by === null ? "" : `AND ${of} <> ''`}
       GROUP BY 1, 2 ORDER BY 1${by === null ? "" : `, ${of} COLLATE "C"`} LIMIT ${MAX_POINTS}`,
       [...minutesOf(span), tenantsIn(tenants), stepMinutes],
     );

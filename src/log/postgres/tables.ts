@@ -4,7 +4,7 @@ import { StoreError } from "../../store/error.ts";
 import { listIn } from "../../stores/postgres/client.ts";
 import type { Database, Query } from "../../stores/postgres/database.ts";
 
-const VERSION = 1;
+const VERSION = 2;
 /** One instance at a time makes the tables. The number is Tollgate's own. */
 const LOCK = "SELECT json_build_array(pg_advisory_xact_lock(7465677488)::text)::text";
 
@@ -20,11 +20,11 @@ function tablesOf(at: Prefix): string[] {
     `CREATE INDEX ON ${at}tollgate_log_entries (session, position) WHERE session IS NOT NULL`,
     `CREATE INDEX ON ${at}tollgate_log_entries (position) WHERE allowed = false OR kind = 'event'`,
     `CREATE TABLE ${at}tollgate_log_minutes (
-      minute bigint, "limit" text, tool text, tenant text, calls bigint, denied bigint, exceeded bigint, units numeric,
-      logged bigint, dropped bigint, PRIMARY KEY (minute, "limit", tool, tenant))`,
+      minute bigint, "limit" text, unit text, tool text, tenant text, calls bigint, denied bigint, exceeded bigint, units numeric,
+      logged bigint, dropped bigint, PRIMARY KEY (minute, "limit", unit, tool, tenant))`,
     `CREATE TABLE ${at}tollgate_log_tops (
-      minute bigint, dimension text, value text, tenant text, calls bigint, denied bigint, error bigint,
-      PRIMARY KEY (minute, dimension, value, tenant))`,
+      minute bigint, dimension text, unit text, value text, tenant text, calls bigint, denied bigint, units numeric, error numeric,
+      PRIMARY KEY (minute, dimension, unit, value, tenant))`,
     `CREATE TABLE ${at}tollgate_log_near (name text PRIMARY KEY, fill float8, tenant text, at_ms bigint, ends_at_ms bigint, body text)`,
     `CREATE INDEX ON ${at}tollgate_log_near (fill)`,
     `CREATE TABLE ${at}tollgate_log_sessions (

@@ -71,17 +71,18 @@ const insertEntries = (at: Prefix) =>
   ${rowsOf("id text, at_ms bigint, kind text, allowed boolean, session text, tenant text, body text")}`;
 
 const addMinutes = (at: Prefix) =>
-  `INSERT INTO ${at}tollgate_log_minutes AS m SELECT minute, "limit", tool, tenant, sum(calls), sum(denied), sum(exceeded), sum(units),
+  `INSERT INTO ${at}tollgate_log_minutes AS m SELECT minute, "limit", unit, tool, tenant, sum(calls), sum(denied), sum(exceeded), sum(units),
     sum(logged), sum(dropped) FROM (${rowsOf(
-      `minute bigint, "limit" text, tool text, tenant text, calls bigint, denied bigint, exceeded bigint, units numeric, logged bigint, dropped bigint`,
-    )}) g GROUP BY 1, 2, 3, 4
-  ON CONFLICT (minute, "limit", tool, tenant) DO UPDATE SET ${added("m", "calls", "denied", "exceeded", "units", "logged", "dropped")}`;
+      `minute bigint, "limit" text, unit text, tool text, tenant text, calls bigint, denied bigint, exceeded bigint, units numeric, logged bigint, dropped bigint`,
+    )}) g GROUP BY 1, 2, 3, 4, 5
+  ON CONFLICT (minute, "limit", unit, tool, tenant) DO UPDATE SET ${added("m", "calls", "denied", "exceeded", "units", "logged", "dropped")}`;
 
 const addTops = (at: Prefix) =>
-  `INSERT INTO ${at}tollgate_log_tops AS t SELECT minute, dimension, value, tenant, sum(calls), sum(denied), sum(error)
-  FROM (${rowsOf("minute bigint, dimension text, value text, tenant text, calls bigint, denied bigint, error bigint")}) g
-  GROUP BY 1, 2, 3, 4
-  ON CONFLICT (minute, dimension, value, tenant) DO UPDATE SET ${added("t", "calls", "denied", "error")}`;
+  `INSERT INTO ${at}tollgate_log_tops AS t SELECT minute, dimension, unit, value, tenant, sum(calls), sum(denied), sum(units), sum(error)
+  FROM (${rowsOf(
+    "minute bigint, dimension text, unit text, value text, tenant text, calls bigint, denied bigint, units numeric, error numeric",
+  )}) g GROUP BY 1, 2, 3, 4, 5
+  ON CONFLICT (minute, dimension, unit, value, tenant) DO UPDATE SET ${added("t", "calls", "denied", "units", "error")}`;
 
 const putNear = (at: Prefix) =>
   `INSERT INTO ${at}tollgate_log_near AS n (name, fill, tenant, at_ms, ends_at_ms, body)

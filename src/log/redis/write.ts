@@ -6,7 +6,7 @@ import type { LogBatch, MinuteCount, MinuteTop, NearBucket, SessionSum } from ".
 import { fillOf } from "../sums.ts";
 import type { LogKeys } from "./keys.ts";
 
-export const VERSION = 1;
+export const VERSION = 2;
 
 /** Most things of a batch that are written at once: entries, rows of minutes, buckets, sessions and policies. */
 const MOST_IN_PART = 250;
@@ -88,12 +88,12 @@ function placeOf(row: MinuteCount | MinuteTop, minutes: readonly number[]): numb
 }
 
 function nameOf(row: MinuteCount | MinuteTop): string {
-  if ("dimension" in row) return JSON.stringify([row.dimension, row.value, row.tenant]);
-  return JSON.stringify([row.limit, row.tool, row.tenant]);
+  if ("dimension" in row) return JSON.stringify([row.dimension, row.unit, row.value, row.tenant]);
+  return JSON.stringify([row.limit, row.unit, row.tool, row.tenant]);
 }
 
 function countsOf(row: MinuteCount | MinuteTop): string {
-  if ("dimension" in row) return `${row.calls} ${row.denied} ${row.error}`;
+  if ("dimension" in row) return `${row.calls} ${row.denied} ${row.units} ${row.error}`;
   const { calls, denied, exceeded, units, logged, dropped } = row;
   return `${calls} ${denied} ${exceeded} ${units} ${logged} ${dropped}`;
 }

@@ -5,6 +5,7 @@ import type { LogEntry } from "../entry.ts";
 import { isOfTenants, sessionCursor, sessionPlace } from "../matching.ts";
 import { CHUNK, type EntryRow, PageOfRows } from "../page.ts";
 import type * as log from "../storage.ts";
+import { OF_CALLS, OF_LIMITS, topParts } from "../sql.ts";
 import { MINUTE_MS } from "../sums.ts";
 import { hashOf } from "../text.ts";
 
@@ -37,16 +38,15 @@ export class FileReader {
     return entry !== undefined && isOfTenants(entry.dimensions.tenant, tenants) ? entry : null;
   }
 
-  top({ by, count, tenants, ...span }: log.TopQuery): log.TopRow[] {
-    const isTop = by === "session" || by === "user";
-    const value = isTop ? "value" : `"${by}"`;
-    const from = isTop ? "tops" : "minutes";
-    const which = isTop ? `dimension = '${by}'` : `"limit" ${by === "limit" ? "<>" : "="} ''`;
+  top({ by, unit, count, tenants, ...span }: log.TopQuery): log.TopRow[] {
+    const { value, table, where, units, excess, most } = topParts(by, unit);
     const rows = this.#all(
-      `SELECT ${value} AS value, sum(calls) AS calls, sum(denied) AS denied, ${isTop ? "sum(error)" : "0"} AS error
-      FROM ${from} WHERE minute BETWEEN ? AND ? AND ${which} ${ofTenants(tenants)}
-      GROUP BY 1 HAVING value <> '' ORDER BY calls DESC, value LIMIT ?`,
+      `SELECT ${value} AS value, sum(calls) AS calls, sum(denied) AS denied, ${units} AS units, ${excess} AS error
+      FROM ${table} WHERE minute BETWEEN ? AND ? AND ${where} AND (? = '' OR unit = ?) ${ofTenants(tenants)}
+      GROUP BY 1 HAVING value <> '' ORDER BY ${most} DESC, value LIMIT ?`,
       ...minutesOf(span),
+      unit ?? "",
+      unit ?? "",
       ...tenantsIn(tenants),
       count,
     );
@@ -88,7 +88,7 @@ export class FileReader {
     const of = by === null ? "''" : `"${by}"`;
     const rows = this.#all(
       `SELECT minute / ? * ? AS atMs, ${of} AS "of", sum(calls) AS calls, sum(denied) AS denied, sum(units) AS units
-      FROM minutes WHERE minute BETWEEN ? AND ? AND "limit" ${by === "limit" ? "<>" : "="} '' ${ofTenants(tenants)}
+      FROM minutes WHERE minute BETWEEN ? AND ? AND ${by === "limit" ? OF_LIMITS : OF_CALLS} ${ofTenants(tenants)}
       ${by === null ? "" : `AND ${of} <> ''`} GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ${MAX_POINTS}`,
       BigInt(stepMinutes),
       stepMinutes * MINUTE_MS,

@@ -14,11 +14,11 @@ const SCHEMA = `
   CREATE INDEX entries_session ON entries (session_hash) WHERE session_hash IS NOT NULL;
   CREATE INDEX entries_denied ON entries (position) WHERE allowed = 0 OR kind = 1;
   CREATE TABLE minutes (
-    minute INTEGER, "limit" TEXT, tool TEXT, tenant TEXT, calls INTEGER, denied INTEGER, exceeded INTEGER, units INTEGER,
-    logged INTEGER, dropped INTEGER, PRIMARY KEY (minute, "limit", tool, tenant)) STRICT, WITHOUT ROWID;
+    minute INTEGER, "limit" TEXT, unit TEXT, tool TEXT, tenant TEXT, calls INTEGER, denied INTEGER, exceeded INTEGER, units INTEGER,
+    logged INTEGER, dropped INTEGER, PRIMARY KEY (minute, "limit", unit, tool, tenant)) STRICT, WITHOUT ROWID;
   CREATE TABLE tops (
-    minute INTEGER, dimension TEXT, value TEXT, tenant TEXT, calls INTEGER, denied INTEGER, error INTEGER,
-    PRIMARY KEY (minute, dimension, value, tenant)) STRICT, WITHOUT ROWID;
+    minute INTEGER, dimension TEXT, unit TEXT, value TEXT, tenant TEXT, calls INTEGER, denied INTEGER, units INTEGER, error INTEGER,
+    PRIMARY KEY (minute, dimension, unit, value, tenant)) STRICT, WITHOUT ROWID;
   CREATE TABLE near (
     name TEXT PRIMARY KEY, "limit" TEXT, dimensions TEXT, tenant TEXT, unit TEXT, used INTEGER, capacity INTEGER, fill REAL,
     at_ms INTEGER, ends_at_ms INTEGER) STRICT, WITHOUT ROWID;
@@ -33,7 +33,7 @@ const SCHEMA = `
   CREATE TABLE meta (salt TEXT NOT NULL) STRICT;
 `;
 /** Its mark is "tolo" in ASCII. */
-const LAYOUT = { applicationId: 0x746f6c6f, version: 1, schema: SCHEMA };
+const LAYOUT = { applicationId: 0x746f6c6f, version: 2, schema: SCHEMA };
 
 /**
  * Opens a file, and makes its tables when it is empty.

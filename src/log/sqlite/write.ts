@@ -7,6 +7,7 @@ import { fillOf } from "../sums.ts";
 import { hashOf } from "../text.ts";
 
 const ADDED = "calls = calls + excluded.calls, denied = denied + excluded.denied";
+const ADDED_UNITS = "units = units + excluded.units";
 
 export class BatchWriter {
   readonly #database: DatabaseSync;
@@ -52,10 +53,23 @@ export class BatchWriter {
     const { minute, top, bucket, session, policy } = this.#statements;
     for (const row of minutes) {
       const { calls, denied, exceeded, units, logged, dropped } = row;
-      minute.run(row.minute, row.limit, row.tool, row.tenant, calls, denied, exceeded, units, logged, dropped);
+      minute.run(
+        row.minute,
+        row.limit,
+        row.unit,
+        row.tool,
+        row.tenant,
+        calls,
+        denied,
+        exceeded,
+        units,
+        logged,
+        dropped,
+      );
     }
     for (const row of tops) {
-      top.run(row.minute, row.dimension, row.value, row.tenant, row.calls, row.denied, row.error);
+      const { calls, denied, units, error } = row;
+      top.run(row.minute, row.dimension, row.unit, row.value, row.tenant, calls, denied, units, error);
     }
     for (const row of near) {
       const dimensions = JSON.stringify(row.dimensions);
@@ -73,10 +87,10 @@ const STATEMENTS = {
   number: `INSERT INTO writers VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number, at_ms = excluded.at_ms
     WHERE excluded.number > number`,
   entry: `INSERT INTO entries (id_hash, at_ms, kind, allowed, session_hash, tenant, body) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-  minute: `INSERT INTO minutes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET ${ADDED},
-    exceeded = exceeded + excluded.exceeded, units = units + excluded.units, logged = logged + excluded.logged,
-    dropped = dropped + excluded.dropped`,
-  top: `INSERT INTO tops VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET ${ADDED}, error = error + excluded.error`,
+  minute: `INSERT INTO minutes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET ${ADDED}, ${ADDED_UNITS},
+    exceeded = exceeded + excluded.exceeded, logged = logged + excluded.logged, dropped = dropped + excluded.dropped`,
+  top: `INSERT INTO tops VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET ${ADDED}, ${ADDED_UNITS},
+    error = error + excluded.error`,
   bucket: `INSERT INTO near VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
     tenant = CASE excluded.tenant WHEN '' THEN tenant ELSE excluded.tenant END, used = excluded.used,
     capacity = excluded.capacity, fill = excluded.fill, at_ms = excluded.at_ms, ends_at_ms = excluded.ends_at_ms`,
