@@ -94,6 +94,11 @@ export function dataOf(event: Buffer): Buffer | null {
   return Buffer.concat(parts.slice(1));
 }
 
+/** Whether a client can ask for what comes after this event. */
+export function hasId(event: Buffer): boolean {
+  return /(?<=^|[\r\n])id(?=[:\r\n]|$)/.test(event.toString("latin1"));
+}
+
 /**
  * The event with other JSON as its data; its name, its id, its comments and the ends of its lines stay.
  *
