@@ -22,6 +22,9 @@ export interface Answers {
   readonly budget: string | null;
 }
 
+/** Presets whose limits are per user already. */
+const IS_PER_USER: ReadonlySet<Preset> = new Set(["mcp", "api"]);
+
 const PER_USER = `  # How fast a user may call, whatever the session: 60 calls at once, then 2 each second.
   - { name: calls-per-user, per: [user], algorithm: token-bucket, quota: 120, window: 1m, burst: 60 }
 `;
@@ -33,8 +36,7 @@ const PER_TENANT = `  # How fast a tenant may call, however many its users are.
 export function policyText({ preset, shared, budget }: Answers): string {
   const text = readFileSync(new URL(`presets/${preset}.yaml`, import.meta.url), "utf8");
   const limits = [
-    // The limits of an API are per user already.
-    shared === "no" || preset === "api" ? "" : PER_USER,
+    shared === "no" || IS_PER_USER.has(preset) ? "" : PER_USER,
     shared === "tenants" ? PER_TENANT : "",
     budget === null ? "" : moneyLimit(budget, whoseMoney(preset, shared)),
   ];
@@ -44,7 +46,7 @@ export function policyText({ preset, shared, budget }: Answers): string {
 
 function whoseMoney(preset: Preset, shared: Shared): string {
   if (shared === "tenants") return "tenant";
-  return shared === "users" || preset === "api" ? "user" : "session";
+  return shared === "users" || IS_PER_USER.has(preset) ? "user" : "session";
 }
 
 function moneyLimit(budget: string, whose: string): string {

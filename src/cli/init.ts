@@ -47,7 +47,7 @@ async function init(options: InitOptions): Promise<void> {
   console.log(`Wrote ${out}, for ${PRESETS[answers.preset]}. Each limit says what it is for; change the numbers.
 Next: tollgate test ${out}
       tollgate simulate TRACE --policy ${out}
-      tollgate serve --policy ${out}`);
+      ${answers.preset === "mcp" ? `tollgate mcp --policy ${out} -- COMMAND` : `tollgate serve --policy ${out}`}`);
 }
 
 function checkNew(out: string): void {

@@ -63,7 +63,7 @@ export function withBucketOptions(command: Command): Command {
 }
 
 /** Refuses options of a store beside a service. A store that a flag names wins over a service that the environment names. */
-function chooseService(action: Command): void {
+export function chooseService(action: Command): void {
   const isFlag = (name: string) => action.getOptionValueSource(name) === "cli";
   if (action.getOptionValue("url") === undefined) return;
   if (!isFlag("url") && (isFlag("store") || isFlag("storeFile"))) {
@@ -79,16 +79,21 @@ function chooseService(action: Command): void {
 
 /** The dimensions among the options. */
 export function dimensionsOf(options: BucketOptions): BucketDimensions {
-  const own = (options.dimension ?? []).map((pair) => {
-    const [name = "", ...value] = pair.split("=");
-    if (name === "" || value.length === 0) throw invalidOption("--dimension", "name=value", pair);
-    return [name, value.join("=")] as const;
-  });
+  const own = ownDimensions(options.dimension ?? []);
   const args = options.args === undefined ? undefined : parseArgs(String(options.args));
   const said = [...DIMENSIONS, ...DERIVED_DIMENSIONS].map(
     (dimension) => [dimension, dimension === "args" ? args : options[dimension]] as const,
   );
   return Object.fromEntries([...own, ...said.filter(([, value]) => value !== undefined)]);
+}
+
+/** Dimensions of the policy's own, each as its name and its value. */
+export function ownDimensions(pairs: readonly string[]): (readonly [name: string, value: string])[] {
+  return pairs.map((pair) => {
+    const [name = "", ...value] = pair.split("=");
+    if (name === "" || value.length === 0) throw invalidOption("--dimension", "name=value", pair);
+    return [name, value.join("=")] as const;
+  });
 }
 
 function parseArgs(text: string): unknown {

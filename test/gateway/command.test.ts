@@ -50,7 +50,7 @@ async function answersOf(args: readonly string[], last: string, env: NodeJS.Proc
   assert.equal(await status, 0);
   assert.match(
     await said,
-    /^tollgate: calls of this server are limited by .*policy\.yaml; their counts are in sqlite:.*\.db\n$/,
+    /^tollgate: calls of this server are limited by .*policy\.yaml; their counts are in sqlite:.*\.db\n/,
   );
   return { denied: answers.slice(0, 3).filter(({ isError }) => isError).length, last: answers[3] };
 }
@@ -121,7 +121,7 @@ describe("tollgate mcp", { timeout: 120_000 }, () => {
     );
     assert.match(
       await refusalOf(argsOf("none.db", raw, ["--session", "a", "--session-per-process"])),
-      /--session and --session-per-process: expected one of them, got "both"/,
+      /--session, --session-per-process and --session-meta: expected one of them, got "2 of them"/,
     );
   });
 });
