@@ -1,108 +1,103 @@
 // The timeline: a page of what was, and from then on what comes, newest first. While a row is being read, new entries wait.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Decisions, LogEntry } from "./answers.ts";
+import type { Decisions } from "./answers.ts";
 import { type ApiError, get } from "./api.ts";
 import type { Params } from "./address.ts";
 import { filterKeyOf, queryOf } from "./filters.ts";
+import { aMoment, untilVisible } from "./moments.ts";
+import { EMPTY, firstPage, olderThan, ROOM, type Timeline, withNew, withOlder } from "./timeline.ts";
 
-/** Most entries that are shown. */
-const MOST = 500;
 const PAGE_SIZE = 50;
+/** Most entries that are shown when older ones were asked for. */
+const MOST = 1_000;
+/** So long the service may wait for an entry. */
+const WAIT_MS = 10_000;
+/** Between two answers with entries, so that the browser has time to draw them. */
+const DRAW_MS = 150;
+/** Between two answers of a service that does not wait. */
 const EVERY_MS = 500;
 const SLOWEST_MS = 15_000;
 
-interface Shown {
+interface Shown extends Timeline {
   readonly key: string;
-  readonly items: readonly LogEntry[];
-  /** Entries that came while the list stood still. */
-  readonly waiting: readonly LogEntry[];
-  readonly nextCursor: string | null;
   readonly error: ApiError | null;
+  readonly isLoading: boolean;
 }
 
-export interface Feed extends Omit<Shown, "key" | "waiting"> {
-  readonly isLoading: boolean;
+export interface Feed extends Pick<Shown, "items" | "error" | "isLoading"> {
   /** How many entries wait. */
   readonly waiting: number;
   readonly showWaiting: () => void;
-  readonly loadOlder: () => Promise<void>;
+  /** `null`: there are no older ones. */
+  readonly loadOlder: (() => Promise<void>) | null;
 }
-
-const NOTHING = { items: [], waiting: [], nextCursor: null, error: null };
 
 /** @param isHeld whether new entries wait instead of moving the list */
 export function useFeed(params: Params, isLive: boolean, isHeld: boolean): Feed {
   const key = filterKeyOf(params);
-  const [shown, setShown] = useState<Shown & { readonly isLoading: boolean }>({ ...NOTHING, key, isLoading: true });
+  const [shown, setShown] = useState<Shown>({ ...EMPTY, key, error: null, isLoading: true });
   const held = useRef(isHeld);
   held.current = isHeld;
   useEffect(() => {
     const stop = new AbortController();
-    let timer: ReturnType<typeof setTimeout> | undefined;
     let after: string | null = null;
-    let failures = 0;
     const first = async () => {
-      const page = await get<Decisions>(
-        "decisions",
-        { ...queryOf(params, Date.now()), pageSize: PAGE_SIZE },
-        stop.signal,
-      );
+      const query = { ...queryOf(params, Date.now()), pageSize: PAGE_SIZE };
+      const page = await get<Decisions>("decisions", query, stop.signal);
       after = page.lastPosition;
-      setShown({ ...NOTHING, key, items: page.items, nextCursor: page.nextCursor, isLoading: false });
+      setShown({ ...firstPage(page), key, error: null, isLoading: false });
+      return DRAW_MS;
     };
-    const more = async () => {
+    const more = async (position: string) => {
       const { fromMs: _, ...query } = queryOf(params, Date.now());
-      const page: Decisions = await get<Decisions>(
-        "decisions",
-        { ...query, after: after ?? "", pageSize: MOST },
-        stop.signal,
-      );
-      after = page.lastPosition;
-      setShown((before) => withNew(before, page.items.toReversed(), held.current));
+      const askedMs = performance.now();
+      const asked = { ...query, after: position, waitMs: WAIT_MS, pageSize: ROOM };
+      const page = await get<Decisions>("decisions", asked, stop.signal);
+      // Too many came at once to show them all: the newest are what matters.
+      if (page.nextCursor !== null && !held.current) return first();
+      after = page.nextCursor ?? page.lastPosition;
+      setShown((before) => ({ ...before, ...withNew(before, page.items.toReversed(), held.current), error: null }));
+      if (page.items.length > 0) return DRAW_MS;
+      return performance.now() - askedMs < EVERY_MS ? EVERY_MS : 0;
     };
-    const ask = async () => {
-      try {
-        if (!document.hidden || after === null) await (after === null ? first() : more());
-        failures = 0;
-      } catch (error) {
-        if (stop.signal.aborted) return;
-        failures++;
-        setShown((before) => ({ ...before, error: error as ApiError, isLoading: false }));
+    const follow = async () => {
+      let failures = 0;
+      while (!stop.signal.aborted) {
+        let pauseMs = EVERY_MS;
+        try {
+          if (after !== null) await untilVisible(stop.signal);
+          pauseMs = await (after === null ? first() : more(after));
+          failures = 0;
+        } catch (error) {
+          if (stop.signal.aborted) return;
+          pauseMs = Math.min(EVERY_MS * 2 ** ++failures, SLOWEST_MS);
+          setShown((before) => ({ ...before, error: error as ApiError, isLoading: false }));
+        }
+        if (!isLive && after !== null) return;
+        await aMoment(pauseMs, stop.signal);
       }
-      if (stop.signal.aborted || (!isLive && after !== null)) return;
-      timer = setTimeout(ask, Math.min(EVERY_MS * 2 ** failures, SLOWEST_MS));
     };
-    setShown({ ...NOTHING, key, isLoading: true });
-    void ask();
-    return () => {
-      stop.abort();
-      clearTimeout(timer);
-    };
+    setShown({ ...EMPTY, key, error: null, isLoading: true });
+    void follow();
+    return () => stop.abort();
   }, [key, isLive]);
   const loadOlder = async () => {
-    const query = { ...queryOf(params, Date.now()), cursor: shown.nextCursor ?? "", pageSize: PAGE_SIZE };
+    const query = { ...queryOf(params, Date.now()), ...olderThan(shown), pageSize: PAGE_SIZE };
     try {
       const { items, nextCursor } = await get<Decisions>("decisions", query);
-      setShown((now) => (now.key === key ? { ...now, items: [...now.items, ...items], nextCursor, error: null } : now));
+      setShown((now) => (now.key === key ? { ...now, ...withOlder(now, items, nextCursor), error: null } : now));
     } catch (error) {
       setShown((now) => ({ ...now, error: error as ApiError }));
     }
   };
+  const { items, waiting, nextCursor, error, isLoading } = shown;
   return {
-    ...shown,
-    waiting: shown.waiting.length,
-    showWaiting: () => setShown((now) => withNew({ ...now, waiting: [] }, now.waiting, false)),
-    loadOlder,
+    items,
+    error,
+    isLoading,
+    waiting: waiting.length,
+    showWaiting: () => setShown((now) => ({ ...now, ...withNew(now, [], false) })),
+    loadOlder: nextCursor === null || items.length >= MOST ? null : loadOlder,
   };
-}
-
-/** The list with entries that came, the newest first. None stands there twice. */
-function withNew<State extends Shown>(before: State, came: readonly LogEntry[], isHeld: boolean): State {
-  const waiting = [...came, ...before.waiting];
-  if (isHeld) return { ...before, error: null, waiting: waiting.slice(0, MOST) };
-  const known = new Set(before.items.slice(0, MOST).map(({ id }) => id));
-  const fresh = waiting.filter(({ id }) => !known.has(id));
-  if (fresh.length === 0) return { ...before, error: null, waiting: [] };
-  return { ...before, error: null, waiting: [], items: [...fresh, ...before.items].slice(0, MOST) };
 }

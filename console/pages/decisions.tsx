@@ -51,8 +51,8 @@ export function Decisions() {
             columns={columnsOf(params)}
             empty={emptyText(feed.isLoading, feed.error !== null, isFiltered)}
           />
-          {feed.nextCursor !== null && (
-            <button type="button" onClick={() => void feed.loadOlder()}>
+          {feed.loadOlder !== null && (
+            <button type="button" onClick={() => void feed.loadOlder?.()}>
               Older
             </button>
           )}

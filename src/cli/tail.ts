@@ -46,7 +46,7 @@ async function tail(source: LogSource, options: TailOptions): Promise<void> {
     await sleep(EVERY_MS);
     const page = await source.decisions({ ...query, after, pageSize: PAGE_SIZE });
     print(page.items, options);
-    after = page.lastPosition;
+    after = page.nextCursor ?? page.lastPosition;
   }
 }
 

@@ -11,7 +11,7 @@ import type { Whose } from "./text.ts";
 import { TopCounts } from "./tops.ts";
 
 /** Most entries of a batch. */
-const MAX_BATCH = 2_000;
+export const MAX_BATCH = 2_000;
 
 export type BatchContent = Omit<LogBatch, "instance" | "number">;
 

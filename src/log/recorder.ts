@@ -21,6 +21,11 @@ export interface StoredLog<Storage extends LogStorage = LogStorage> extends Deci
   /** Writes what waits. It ends early when the storage fails. */
   flush(): Promise<void>;
   /**
+   * Resolves when the next entries are written, or after so many ms. Until then entries are written within 40 ms, so that what reads them
+   * sees them soon.
+   */
+  written(withinMs: number): Promise<void>;
+  /**
    * Writes what waits, for so many ms at most, and closes the storage. A log that has limiters is closed with the last of them.
    */
   close(withinMs?: number): Promise<void>;
@@ -109,6 +114,10 @@ class Recorder<Storage extends LogStorage> implements StoredLog<Storage> {
 
   flush(): Promise<void> {
     return this.#writer.flush();
+  }
+
+  written(withinMs: number): Promise<void> {
+    return this.#writer.written(withinMs);
   }
 
   close(withinMs = CLOSE_MS): Promise<void> {

@@ -7,11 +7,13 @@ import { digest } from "../kernel/key.ts";
 import { formatGot } from "../kernel/errors.ts";
 import { warn } from "../limiter.ts";
 import type { LogEntry } from "./entry.ts";
-import type { Gathered } from "./gathered.ts";
+import { type Gathered, MAX_BATCH } from "./gathered.ts";
 import type { LogBatch, LogStorage } from "./storage.ts";
 
 /** So many entries are written at once, without waiting for others. */
 const MANY = 500;
+/** So long entries wait at most while something waits for them. */
+const SOON_MS = 40;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 30_000;
 const GIVE_UP_MS = 600_000;
@@ -40,6 +42,7 @@ export class LogWriter {
   #awaySinceMs = 0;
   #timer: Timer | null = null;
   #writing: Promise<boolean> | null = null;
+  readonly #awaiting = new Set<() => void>();
   #isClosed = false;
 
   constructor(settings: WriterSettings) {
@@ -50,16 +53,34 @@ export class LogWriter {
   wake(): void {
     if (this.#isClosed || this.#writing !== null || this.#failures > 0) return;
     if (this.#settings.gathered.entryCount >= MANY) void this.#write(false);
-    else this.#setTimer(this.#settings.flushMs);
+    else this.#setTimer(this.#awaiting.size > 0 ? Math.min(SOON_MS, this.#settings.flushMs) : this.#settings.flushMs);
   }
 
-  /** Writes what waits now; ends early when the storage fails. */
+  /** Writes what waits now; ends early when the storage fails. Calls that go on meanwhile do not keep it from ending. */
   async flush(isLast = false): Promise<void> {
-    do {
-      await this.#writing;
-      this.#settings.prepare();
-      if (this.#pending === null && this.#settings.gathered.isEmpty) return;
-    } while (await this.#write(isLast));
+    const { gathered, prepare } = this.#settings;
+    await this.#writing;
+    prepare();
+    // One for a batch that failed before, and one for what is told of entries that were lost.
+    const most = Math.ceil(gathered.entryCount / MAX_BATCH) + 2;
+    for (let batches = 0; batches < most && (this.#pending !== null || !gathered.isEmpty); batches++) {
+      if (!(await this.#write(isLast))) return;
+    }
+  }
+
+  /** Resolves when the next batch is written, or after so many ms. Until then entries are written soon. */
+  async written(withinMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#awaiting.add(resolve);
+    if (this.#timer !== null && this.#failures === 0) {
+      this.#timer.cancel();
+      this.#timer = null;
+      this.wake();
+    }
+    const timer = inBackground(withinMs, resolve);
+    await promise;
+    timer.cancel();
+    this.#awaiting.delete(resolve);
   }
 
   /** Writes what waits, for so many ms at most, and closes the storage. */
@@ -115,6 +136,7 @@ export class LogWriter {
       if (this.#failures > 0) recovered(Math.round(monotonicClock.nowMs() - this.#awaySinceMs));
       this.#failures = 0;
       written(batch.entries.length);
+      for (const resolve of this.#awaiting) resolve();
       return true;
     } catch (error) {
       this.#failed(error);

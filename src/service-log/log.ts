@@ -1,13 +1,14 @@
 // What tollgate/service/log exports: the routes of a decision log as a part of a service.
 
-import type { LogStorage } from "../log/storage.ts";
 import { type OpenApi, type ServicePart, withPaths } from "../service/parts.ts";
+import { FreshReads, type ReadLog } from "./fresh.ts";
 import { meRoute } from "./me.ts";
 import { POLICY_CHECK } from "./policy-check.ts";
 import { type PolicyFile, policyRoute } from "./policy-write.ts";
 import { simulateRoute } from "./policy-simulate.ts";
 import { logRoutes } from "./routes.ts";
 
+export type { ReadLog } from "./fresh.ts";
 export type { PolicyFile } from "./policy-write.ts";
 
 /** What the routes may do beside reading the log. */
@@ -42,15 +43,12 @@ export interface LogPartOptions {
  * await service.close();
  * ```
  */
-export function logPart(
-  log: { readonly storage: LogStorage } | null,
-  { policyFile }: LogPartOptions = {},
-): ServicePart {
+export function logPart(log: ReadLog | null, { policyFile }: LogPartOptions = {}): ServicePart {
   const storage = log?.storage ?? null;
   return {
     routes: [
       meRoute(storage, policyFile !== undefined),
-      ...logRoutes(storage),
+      ...logRoutes(log === null ? null : new FreshReads(log)),
       POLICY_CHECK,
       simulateRoute(storage),
       policyRoute(policyFile ?? null),

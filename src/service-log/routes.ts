@@ -4,10 +4,11 @@ import { systemClock } from "../clock.ts";
 import * as answers from "../http/log-answers.ts";
 import type { LogStorage } from "../log/storage.ts";
 import type { Asking } from "../service/context.ts";
-import { ProblemError } from "../service/problems.ts";
+import { invalidQuery, ProblemError } from "../service/problems.ts";
 import { explain } from "../log/explain.ts";
 import { parameterOf, type Route } from "../service/route.ts";
 import { choiceParam, paramsSchema, readParams, shareParam, textParam, truthParam, wholeParam } from "./params.ts";
+import type { FreshReads } from "./fresh.ts";
 import { withUsage } from "./near.ts";
 import { MINUTE_MS, spanOf, stepOf } from "./span.ts";
 import { type LogView, viewFor } from "./view.ts";
@@ -18,6 +19,7 @@ const PAGE = 50;
 const MAX_ROWS = 200;
 const ROWS = 20;
 const NEAR = 0.8;
+const MAX_WAIT_MS = 30_000;
 
 const WHOSE = {
   tenant: textParam("Only of this tenant."),
@@ -43,6 +45,11 @@ const DECISIONS = {
   fromMs: wholeParam("From when on, epoch ms."),
   toMs: wholeParam("Until when, epoch ms."),
   after: textParam("A `lastPosition`: entries that came after it, the oldest first. Instead of `cursor`."),
+  waitMs: wholeParam(
+    `With \`after\`: how long to wait until there is an entry, 0 to ${MAX_WAIT_MS} ms. Default: 0. Where many wait, it is answered at once.`,
+    0,
+    MAX_WAIT_MS,
+  ),
   ...PAGED,
   ...WHOSE,
 };
@@ -70,7 +77,7 @@ type Table = Parameters<typeof readParams>[0];
 
 /** A route that reads the log. */
 function reading<const Of extends Table>(
-  storage: LogStorage | null,
+  fresh: FreshReads | null,
   name: string,
   about: Pick<Route, "operationId" | "summary" | "response">,
   table: Of,
@@ -82,10 +89,10 @@ function reading<const Of extends Table>(
     scope: "read",
     query: paramsSchema(table),
     ...about,
-    run(asking) {
-      const reader = storage?.read;
+    async run(asking) {
+      const reader = fresh?.storage.read;
       const values = readParams(table, asking.request.url);
-      if (reader === undefined) throw noLog(storage);
+      if (reader === undefined) throw noLog(fresh?.storage ?? null);
       const { limiter } = asking.context;
       const view = viewFor(
         withUsage(reader, limiter),
@@ -93,6 +100,7 @@ function reading<const Of extends Table>(
         asking.caller,
         values as { readonly tenant?: string },
       );
+      await fresh?.catchUp();
       return run(view, values, asking);
     },
   };
@@ -105,10 +113,10 @@ export function noLog(storage: LogStorage | null): ProblemError {
 }
 
 /** The routes of a log. */
-export function logRoutes(storage: LogStorage | null): readonly Route[] {
+export function logRoutes(fresh: FreshReads | null): readonly Route[] {
   return [
     reading(
-      storage,
+      fresh,
       "decisions",
       {
         operationId: "listDecisions",
@@ -116,11 +124,16 @@ export function logRoutes(storage: LogStorage | null): readonly Route[] {
         response: answers.decisionsSchema,
       },
       DECISIONS,
-      (reader, { tenant: _, asTenant: __, pageSize = PAGE, ...query }) =>
-        reader.entries({ ...query, tenants: null, pageSize }),
+      async (reader, { tenant: _, asTenant: __, pageSize = PAGE, waitMs = 0, ...query }, asking) => {
+        const read = (after?: string) =>
+          reader.entries({ ...query, ...(after === undefined ? {} : { after }), tenants: null, pageSize });
+        if (waitMs === 0 || fresh === null) return read(query.after);
+        if (query.after === undefined) throw invalidQuery("after", "a lastPosition beside waitMs", "none");
+        return fresh.page(read, query.after, waitMs, asking);
+      },
     ),
     reading(
-      storage,
+      fresh,
       "explain/:id",
       {
         operationId: "explainEntry",
@@ -135,7 +148,7 @@ export function logRoutes(storage: LogStorage | null): readonly Route[] {
       },
     ),
     reading(
-      storage,
+      fresh,
       "top",
       { operationId: "listTop", summary: "What made most calls, or spent most of a unit", response: answers.topSchema },
       TOP,
@@ -145,7 +158,7 @@ export function logRoutes(storage: LogStorage | null): readonly Route[] {
       },
     ),
     reading(
-      storage,
+      fresh,
       "near",
       {
         operationId: "listNear",
@@ -158,7 +171,7 @@ export function logRoutes(storage: LogStorage | null): readonly Route[] {
       },
     ),
     reading(
-      storage,
+      fresh,
       "sessions",
       {
         operationId: "listSessions",
@@ -170,7 +183,7 @@ export function logRoutes(storage: LogStorage | null): readonly Route[] {
         reader.sessions({ ...query, tenants: null, pageSize }),
     ),
     reading(
-      storage,
+      fresh,
       "series",
       { operationId: "getSeries", summary: "Decisions and denials over time", response: answers.seriesSchema },
       SERIES,

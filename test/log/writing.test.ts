@@ -135,4 +135,35 @@ describe("a log", () => {
     assert.equal(sumOf(written, "calls"), 5_000);
     assert.equal(entriesOf(written).length, 5_000);
   });
+
+  it("is flushed while calls go on", async () => {
+    const written: LogBatch[] = [];
+    const { limiter, log } = limiterWith(async (batch) => {
+      written.push(batch);
+      if (!isEnough) await limiter.consume({ tool: "x", session: "s1" });
+    });
+    let isEnough = false;
+    await limiter.consume({ tool: "x", session: "s1" });
+    await log.flush();
+    isEnough = true;
+    assert.ok(written.length < 10, `${written.length} batches`);
+    await limiter.close();
+  });
+
+  it("writes soon what something waits for", async () => {
+    const written: LogBatch[] = [];
+    const { limiter, log } = limiterWith((batch) => written.push(batch), { flushMs: 60_000 });
+    await log.flush();
+    await limiter.consume({ tool: "x", session: "s1" });
+    await new Promise((resolve) => setImmediate(resolve));
+    const earlier = log.written(30_000);
+    await earlier;
+    assert.equal(entriesOf(written).length, 1);
+    const later = log.written(30_000);
+    await limiter.consume({ tool: "x", session: "s1" });
+    await later;
+    assert.equal(entriesOf(written).length, 2);
+    await log.written(1);
+    await limiter.close();
+  });
 });
