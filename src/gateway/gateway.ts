@@ -25,7 +25,7 @@ export const startStdio: StartStdio = async (config, limiter, log) => {
 };
 
 /** Listens for clients of servers that are reached over HTTP. */
-export const startHttp: StartHttp = (config, limiter, registry, log) => {
+export const startHttp: StartHttp = async (config, limiter, registry, log, options = {}) => {
   const { auth, calls, servers } = config;
   const seal = createSeal(calls.secrets);
   // With several servers, a limit must not mix their tools.
@@ -34,5 +34,6 @@ export const startHttp: StartHttp = (config, limiter, registry, log) => {
   const ledger = createLedger({ limiter, dimensionsOf, seal, config: calls, toolOf, registry, log });
   const authenticator = createAuthenticator(auth, config.publicUrl, log);
   const sessions = new Sessions(seal);
-  return listenHttp(config, { ledger, sessions, authenticator, registry, toolOf, bounds: config, log });
+  const room = { ledger, sessions, authenticator, registry, toolOf, bounds: config, log };
+  return listenHttp(config, room, options);
 };

@@ -127,6 +127,7 @@ describe("headers", { timeout: 60_000 }, () => {
     }
     for (const page of ["https://app.example", "http://localhost:5173"])
       assert.equal(await status({ origin: page }), 200);
+    assert.ok(seen.every(({ headers }) => headers.origin === undefined));
     const before = seen.length;
     for (const page of [
       "https://evil.example",
@@ -166,8 +167,13 @@ describe("headers", { timeout: 60_000 }, () => {
 
   // Fails when a credential passes against its rule, or is said anywhere.
   it("lets credentials pass by rule, and shows none", async (t) => {
-    const { url: upstream, seen } = await rawServer(t, (_, response) => {
-      response.writeHead(401, { "www-authenticate": 'Bearer realm="own"', "set-cookie": "a=b" }).end("{}");
+    const { url: upstream, seen } = await rawServer(t, (_, response, body) => {
+      response
+        .writeHead(body.includes('"id":2') ? 403 : 401, {
+          "www-authenticate": 'Bearer realm="own"',
+          "set-cookie": "a=b",
+        })
+        .end("{}");
     });
     const rules = {
       none: serverOf("none", upstream, { credentials: "none" }),
@@ -192,6 +198,8 @@ describe("headers", { timeout: 60_000 }, () => {
         [401, 'Bearer realm="own"', ["a=b"]],
       ],
     );
+    const { status, headers } = await ask(`${origin}/mcp/fixed`, toolCall(2), sent);
+    assert.deepEqual([status, headers["www-authenticate"], headers["set-cookie"]], [403, undefined, undefined]);
     assert.match(answers[1]?.text ?? "", /The server \\"fixed\\" refuses the gateway's credential \(status 401\)\./);
     assert.doesNotMatch(JSON.stringify([answers, logged, registry.view()]), /planted/);
   });

@@ -34,6 +34,7 @@ export interface GatewayOptions extends Partial<Omit<HttpConfig, "servers" | "ca
   readonly calls?: Partial<HttpConfig["calls"]>;
   readonly policy?: PolicyInput;
   readonly store?: Store;
+  readonly drainMs?: number;
 }
 
 export function serverOf(name: string, url: string, more: Partial<ServerConfig> = {}): ServerConfig {
@@ -42,7 +43,7 @@ export function serverOf(name: string, url: string, more: Partial<ServerConfig> 
 }
 
 export function configOf(servers: readonly ServerConfig[], options: GatewayOptions = {}): HttpConfig {
-  const { calls, policy: _, store: __, ...more } = options;
+  const { calls, policy: _, store: __, drainMs: ___, ...more } = options;
   return {
     host: "127.0.0.1",
     port: 0,
@@ -71,7 +72,7 @@ export async function httpGateway(
   const registry = createRegistry(all);
   const logged: string[] = [];
   const log = (fields: object, message: string) => void logged.push(`${message} ${JSON.stringify(fields)}`);
-  const running = await startHttp(configOf(all, options), limiter, registry, { warn: log, error: log });
+  const running = await startHttp(configOf(all, options), limiter, registry, { warn: log, error: log }, options);
   t.after(async () => {
     await running.close();
     await limiter.close();

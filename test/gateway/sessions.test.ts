@@ -82,7 +82,7 @@ describe("sessions over HTTP", { timeout: 60_000 }, () => {
       return json({ content: [] }, isFirst ? { "mcp-session-id": "own" } : {})(request, response, body);
     });
     const { url, limiter } = await httpGateway(t, upstream, { policy });
-    const [first, second] = [await openSession(url), await openSession(url)];
+    const [first, second, third] = [await openSession(url), await openSession(url), await openSession(url)];
     const isDenied = async (headers: Record<string, string>, body = toolCall(1)) =>
       (await ask(url, body, headers)).body.result?.isError === true;
     assert.deepEqual([await isDenied(first), await isDenied(first), await isDenied(second)], [false, true, false]);
@@ -90,7 +90,7 @@ describe("sessions over HTTP", { timeout: 60_000 }, () => {
     assert.equal((await limiter.usage({ session: s }))[0]?.used, 1);
     // A modern request has no session, so that it shares the bucket of all that have none.
     const { body, headers } = modernCall(1);
-    assert.deepEqual([await isDenied({}), await isDenied({ ...headers, ...second }, body)], [false, true]);
+    assert.deepEqual([await isDenied({}), await isDenied({ ...headers, ...third }, body)], [false, true]);
     assert.equal(seen.at(-1)?.headers["mcp-session-id"], undefined);
   });
 

@@ -115,11 +115,17 @@ export interface GatewayLog {
 
 export type StartStdio = (config: StdioConfig, limiter: CallLimiter, log: GatewayLog) => Promise<Running>;
 
+export interface HttpOptions {
+  /** How long requests that are in flight may go on when the gateway closes, ms. Default 10,000. */
+  readonly drainMs?: number;
+}
+
 export type StartHttp = (
   config: HttpConfig,
   limiter: CallLimiter,
   registry: Registry,
   log: GatewayLog,
+  options?: HttpOptions,
 ) => Promise<Running>;
 
 /** A gateway that runs. */

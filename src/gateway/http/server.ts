@@ -6,7 +6,7 @@ import { isIP, type Socket } from "node:net";
 import { inBackground } from "../../clock.ts";
 import { MisuseError } from "../../kernel/errors.ts";
 import { reasonOf } from "../../kernel/reason.ts";
-import type { HttpConfig, Running } from "../config/config.ts";
+import type { HttpConfig, HttpOptions, Running } from "../config/config.ts";
 import { readMessage, TOOLS_CALL } from "../message.ts";
 import { errorReply, jsonReply, Refusal, RPC } from "../refusal.ts";
 import { type Asking, askedOf, type HttpRoom } from "./asked.ts";
@@ -30,13 +30,8 @@ const DRAINS_MS = 10_000;
 const METADATA_PATH = "/.well-known/oauth-protected-resource";
 const METHODS = ["GET", "POST", "DELETE"];
 
-export interface HttpOptions {
-  /** Default 10,000. */
-  readonly drainMs?: number;
-}
-
 /** @throws MisuseError `invalid-option` */
-export async function listenHttp(config: HttpConfig, room: HttpRoom, options: HttpOptions = {}): Promise<Running> {
+export async function listenHttp(config: HttpConfig, room: HttpRoom, options: HttpOptions): Promise<Running> {
   const gateway = new HttpGateway(config, room);
   const server = serverOf(config, (request, response) => void gateway.answer(request, response));
   const port = await listening(server, config);

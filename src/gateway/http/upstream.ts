@@ -71,15 +71,19 @@ export class Upstream {
       gone.addEventListener("abort", abort, { once: true });
       if (gone.aborted) abort();
       request.on("socket", (socket) => limitConnecting(request, socket, connectMs));
-      request.on("response", resolve);
+      let isAnswered = false;
+      request.on("response", (answer) => {
+        isAnswered = true;
+        resolve(answer);
+      });
       let failure: NodeJS.ErrnoException | undefined;
       request.on("error", (error) => {
         failure ??= error;
       });
-      // After an answer this changes nothing: the answer's own stream says how it ended.
       request.on("close", () => {
         gone.removeEventListener("abort", abort);
-        reject(gone.aborted ? gone.reason : new NoAnswerError(wordsOf(failure)));
+        // The answer's own stream says how it ended.
+        if (!isAnswered) reject(gone.aborted ? gone.reason : new NoAnswerError(wordsOf(failure)));
       });
       request.end(body ?? undefined);
     });
