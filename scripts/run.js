@@ -2,7 +2,7 @@
 import "../bin/require-node.js";
 import { spawnSync } from "node:child_process";
 
-const workers = new URL("cloudflare-workers.js", import.meta.url);
-const args = ["--conditions=tollgate-source", `--import=${workers}`, ...process.argv.slice(2)];
+const loader = new URL("loader.js", import.meta.url);
+const args = ["--conditions=tollgate-source", `--import=${loader}`, ...process.argv.slice(2)];
 const { status } = spawnSync(process.execPath, args, { stdio: "inherit" });
 process.exit(status ?? 1);

@@ -9,7 +9,7 @@ import { after, describe, it } from "node:test";
 import { BEGINS, FAILED } from "./examples-process.ts";
 import { fullRunOnly, isWide } from "./length.ts";
 import { anyRedis } from "./servers.ts";
-import { ROOT, sources } from "./sources.ts";
+import { LOADER, ROOT, sources } from "./sources.ts";
 
 const server = await anyRedis();
 
@@ -58,7 +58,7 @@ function run(cwd: string, ...args: string[]): Printed {
   const { NODE_TEST_CONTEXT: _, ...inherited } = process.env;
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    ["--conditions=tollgate-source", "--no-warnings", ...args],
+    ["--conditions=tollgate-source", LOADER, "--no-warnings", ...args],
     { cwd, encoding: "utf8", env: { ...inherited, REDIS_URL: server.url }, timeout: 120_000 },
   );
   return { status, stderr, lines: stdout === "" ? [] : stdout.trimEnd().split("\n") };

@@ -8,7 +8,7 @@ import { after, describe, it } from "node:test";
 import { promisify } from "node:util";
 import { tollgate } from "./e2e/tollgate.ts";
 import { served } from "./service/served.ts";
-import { ROOT } from "./sources.ts";
+import { LOADER, ROOT } from "./sources.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 const run = promisify(execFile);
@@ -107,7 +107,7 @@ async function node(name: string, code: string): Promise<string> {
   rmSync(link, { force: true });
   symlinkSync(dirname(join(ROOT, "package.json")), link);
   writeFileSync(join(user, name), code);
-  const args = ["--conditions=tollgate-source", "--no-warnings", name];
+  const args = ["--conditions=tollgate-source", LOADER, "--no-warnings", name];
   return (await run(process.execPath, args, { cwd: user })).stdout;
 }
 after(() => rmSync(user, { recursive: true, force: true }));

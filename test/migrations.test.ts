@@ -11,7 +11,7 @@ import { text } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
 import { Redis } from "ioredis";
 import { anyRedis } from "./servers.ts";
-import { ROOT } from "./sources.ts";
+import { LOADER, ROOT } from "./sources.ts";
 
 const { url } = await anyRedis();
 // In the repository, so that its packages are found, and as a package that has Tollgate installed.
@@ -57,7 +57,7 @@ function changed(program: string, change: string): string {
 
 async function printed(program: string, name: string, env: NodeJS.ProcessEnv): Promise<string[]> {
   writeFileSync(join(folder, name), program);
-  const args = ["--conditions=tollgate-source", "--no-warnings", name];
+  const args = ["--conditions=tollgate-source", LOADER, "--no-warnings", name];
   const run = spawn(process.execPath, args, { cwd: folder, env: { ...process.env, ...env } });
   const [output, errors, [status]] = await Promise.all([text(run.stdout), text(run.stderr), once(run, "exit")]);
   assert.equal(status, 0, errors);

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { policySchemaJson, policyTestSchemaJson } from "../scripts/schema.ts";
 import { VERSION } from "../src/version.ts";
-import { ROOT, sources } from "./sources.ts";
+import { LOADER, ROOT, sources } from "./sources.ts";
 
 const manifest = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8"));
 type Target = { "tollgate-source": string; types: string; default: string };
@@ -83,8 +83,7 @@ function importsByModule(): Map<string, string[]> {
     for (const name of ${JSON.stringify(subpaths.map(([subpath]) => nameOf(subpath)))}) await import(name);
     console.log(JSON.stringify(imports));
   `;
-  const workers = `--import=${new URL("../scripts/cloudflare-workers.js", import.meta.url)}`;
-  const args = ["--conditions=tollgate-source", workers, "--input-type=module", "--eval", script];
+  const args = ["--conditions=tollgate-source", LOADER, "--input-type=module", "--eval", script];
   const { stdout } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: "utf8", maxBuffer: 64_000_000 });
   const modules = new Map<string, string[]>();
   for (const [from, to] of JSON.parse(stdout) as [string, string][]) {

@@ -6,6 +6,9 @@ import { fileURLToPath } from "node:url";
 /** The repository's root, with a slash at the end. */
 export const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
+/** An argument of Node with which it reads a program's sources in half the time. */
+export const LOADER = `--import=${new URL("../scripts/loader.js", import.meta.url)}`;
+
 export interface SourceFile {
   /** From the root: `src/kernel/key.ts`. */
   readonly path: string;

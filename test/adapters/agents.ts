@@ -10,6 +10,7 @@ import { Redis } from "ioredis";
 import { createLimiter, type Limiter, type PolicyInput } from "tollgate";
 import { redisStore } from "tollgate/stores/redis";
 import { temporaryFolder } from "../temporary.ts";
+import { LOADER } from "../sources.ts";
 
 export const QUOTA = 10;
 export const PROCESSES = 3;
@@ -49,7 +50,7 @@ export async function runAgents(worker: URL, url: string, way: string) {
   const order: Order = { url, marks, way, session: `${way}-${process.pid}-${runs++}` };
   const agents = await Promise.all(
     Array.from({ length: PROCESSES }, async () => {
-      const child = fork(worker, { execArgv: ["--conditions=tollgate-source"] });
+      const child = fork(worker, { execArgv: ["--conditions=tollgate-source", LOADER] });
       children.push(child);
       const ended = once(child, "exit").then(([code]) => {
         throw new Error(`an agent's process ended with ${code}`);

@@ -27,6 +27,7 @@ import { anyRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { marksIn, PARALLEL, PROCESSES, QUOTA } from "./agents.ts";
 import type { ServerOrder } from "./mcp-server-worker.ts";
+import { LOADER } from "../sources.ts";
 
 const INFO = { name: "bookings", version: "1.0.0" };
 const TEXT = [{ type: "text" as const, text: "booked" }];
@@ -591,7 +592,7 @@ describe("three servers of one Redis", async () => {
       const reads = await Promise.all(
         Array.from({ length: PROCESSES }, async () => {
           const child = fork(new URL("mcp-server-worker.ts", import.meta.url), {
-            execArgv: ["--conditions=tollgate-source"],
+            execArgv: ["--conditions=tollgate-source", LOADER],
           });
           closings.push(() => child.kill("SIGKILL"));
           await once(child, "message");

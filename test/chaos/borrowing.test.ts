@@ -10,6 +10,7 @@ import { createLimiter } from "tollgate";
 import { redisStore } from "tollgate/stores/redis";
 import { anyRedis } from "../servers.ts";
 import { CALL, POLICY, QUOTA } from "./borrowing-policy.ts";
+import { LOADER } from "../sources.ts";
 
 const WORKER = fileURLToPath(new URL("./borrowing-worker.ts", import.meta.url));
 const BOUND = QUOTA / 32;
@@ -18,7 +19,7 @@ const connect = () => createLimiter({ policy: POLICY, store: redisStore(server.i
 
 /** Lets a process call for some time and then kills it. Says how many calls were allowed. */
 async function runAndKill(lastsMs: number): Promise<number> {
-  const args = ["--conditions=tollgate-source", WORKER, server.url, String(lastsMs)];
+  const args = ["--conditions=tollgate-source", LOADER, WORKER, server.url, String(lastsMs)];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   let bytes = 0;
   child.stdout.on("data", (chunk: Buffer) => {

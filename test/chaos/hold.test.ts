@@ -13,6 +13,7 @@ import { openStore } from "../../src/cli/store-url.ts";
 import { anyRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { callOf, LEASE_MS, POLICY } from "./hold-policy.ts";
+import { LOADER } from "../sources.ts";
 
 const WORKER = fileURLToPath(new URL("./hold-worker.ts", import.meta.url));
 /** What a promise in time may be late by: a decision, and this machine's timers. */
@@ -25,7 +26,7 @@ after(() => {
 
 /** Starts a process, and resolves with it and its first line. */
 async function start(...args: string[]): Promise<{ child: ChildProcess; line: string }> {
-  const child = spawn(process.execPath, ["--conditions=tollgate-source", WORKER, ...args], {
+  const child = spawn(process.execPath, ["--conditions=tollgate-source", LOADER, WORKER, ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   children.push(child);

@@ -11,6 +11,7 @@ import { createLimiter } from "tollgate";
 import { sqliteStore } from "tollgate/stores/sqlite";
 import { temporaryFolder } from "../temporary.ts";
 import { CALLERS, POLICY } from "./kill-policy.ts";
+import { LOADER } from "../sources.ts";
 
 const WORKER = fileURLToPath(new URL("./kill-worker.ts", import.meta.url));
 const ROUNDS = Number(process.env.TOLLGATE_KILL_ROUNDS ?? 4);
@@ -20,7 +21,7 @@ const PROCESSES = 3;
 async function runAndKill(file: string): Promise<number> {
   const acknowledged = await Promise.all(
     Array.from({ length: PROCESSES }, async () => {
-      const child = spawn(process.execPath, ["--conditions=tollgate-source", WORKER, file], {
+      const child = spawn(process.execPath, ["--conditions=tollgate-source", LOADER, WORKER, file], {
         stdio: ["ignore", "pipe", "inherit"],
       });
       let bytes = 0;

@@ -12,6 +12,7 @@ import { redisStore } from "tollgate/stores/redis";
 import { anyRedis } from "../servers.ts";
 import { EVERY_MS, POLICY } from "./wait-policy.ts";
 import type { Row, Waited } from "./wait-worker.ts";
+import { LOADER } from "../sources.ts";
 
 const WORKER = fileURLToPath(new URL("./wait-worker.ts", import.meta.url));
 const PROCESSES = 3;
@@ -60,7 +61,7 @@ async function row(session: string, abortsAfterMs: (i: number) => number | null)
   }));
   const workers = await Promise.all(
     Array.from({ length: PROCESSES }, async () => {
-      const child = fork(WORKER, { execArgv: ["--conditions=tollgate-source"] });
+      const child = fork(WORKER, { execArgv: ["--conditions=tollgate-source", LOADER] });
       children.push(child);
       await messageOf(child);
       return child;

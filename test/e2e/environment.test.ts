@@ -11,7 +11,7 @@ import { type Listening, listen } from "tollgate/service/node";
 import { memoryStore } from "tollgate/stores/memory";
 import { sqliteStore } from "tollgate/stores/sqlite";
 import { keyFile } from "../../src/service/key-file.ts";
-import { ROOT } from "../sources.ts";
+import { LOADER, ROOT } from "../sources.ts";
 import { tollgate } from "./tollgate.ts";
 
 const POLICY = "version: 1\nlimits: [{ name: per-session, per: [session], quota: 5 }]\n";
@@ -318,7 +318,7 @@ describe("reset without a terminal", () => {
 describe("reset at a terminal", { skip: hasTerminal ? false : "there is no `script` of util-linux" }, () => {
   /** Runs the command in a terminal of its own, and answers what it asks. */
   async function atTerminal(args: readonly string[], answer: string) {
-    const command = [process.execPath, `${ROOT}bin/tollgate.js`, ...args].map((word) => `'${word}'`).join(" ");
+    const command = [process.execPath, LOADER, `${ROOT}bin/tollgate.js`, ...args].map((word) => `'${word}'`).join(" ");
     const child = spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"], { cwd: folder });
     const deadline = setTimeout(() => child.kill(), 30_000);
     let output = "";

@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isWide } from "../length.ts";
-import { ROOT } from "../sources.ts";
+import { LOADER, ROOT } from "../sources.ts";
 
 export interface Ran {
   readonly status: number | null;
@@ -28,7 +28,7 @@ export function start(
   cwd: string,
   env: NodeJS.ProcessEnv = {},
 ): { readonly child: ChildProcess; readonly ran: Promise<Ran> } {
-  const child = spawn(process.execPath, [`${ROOT}bin/tollgate.js`, ...args], {
+  const child = spawn(process.execPath, [LOADER, `${ROOT}bin/tollgate.js`, ...args], {
     cwd,
     // Colours are for people at terminals.
     env: { ...process.env, FORCE_COLOR: undefined, ...env },

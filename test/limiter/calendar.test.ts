@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import { createLimiter, type LimitInput } from "tollgate";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
-import { ROOT } from "../sources.ts";
+import { LOADER, ROOT } from "../sources.ts";
 import { boundariesAt, loadDates } from "../../src/limiter/calendar.ts";
 
 const HOUR = 3_600_000;
@@ -154,7 +154,7 @@ describe("what computes dates", () => {
       const call = () => limiter.consume({ tool: "x", user: "u" }).then(({ allowed }) => allowed, String);
       console.log(JSON.stringify([await call(), await call(), imports]));
     `;
-    const args = ["--conditions=tollgate-source", "--input-type=module", "--eval", script];
+    const args = ["--conditions=tollgate-source", LOADER, "--input-type=module", "--eval", script];
     return JSON.parse(spawnSync(process.execPath, args, { cwd: ROOT, encoding: "utf8" }).stdout);
   };
 

@@ -9,7 +9,7 @@ import { networkLayers, type SetupCheck, type Store, StoreError } from "tollgate
 import { memoryStore } from "tollgate/stores/memory";
 import { until } from "../e2e/tollgate.ts";
 import { RemoteStore } from "../layers/remote.ts";
-import { ROOT } from "../sources.ts";
+import { LOADER, ROOT } from "../sources.ts";
 
 const policy = { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 100 }] } as const;
 const call = { tool: "x", session: "s" };
@@ -187,7 +187,7 @@ describe("the setup of a store", () => {
       createLimiter({ policy, store: asking(() => Promise.reject(away)), onEvent() {} });
       console.log((await limiter.consume({ tool: "x", session: "s" })).allowed);
     `;
-    const args = ["--conditions=tollgate-source", "--input-type=module", "--eval", script];
+    const args = ["--conditions=tollgate-source", LOADER, "--input-type=module", "--eval", script];
     const { status, stdout } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: "utf8", timeout: 10_000 });
     assert.deepEqual([status, stdout], [0, "true\n"]);
   });

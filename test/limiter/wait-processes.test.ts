@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { after, it } from "node:test";
 import { anyRedis } from "../servers.ts";
 import type { SlotOrder, SlotReport } from "./wait-slots-worker.ts";
+import { LOADER } from "../sources.ts";
 
 const WORKER = new URL("./wait-slots-worker.ts", import.meta.url);
 const CALLS = 12;
@@ -27,7 +28,7 @@ async function messageOf(child: ChildProcess): Promise<unknown> {
 
 it("never exceed the slots, and finish all of their calls", async () => {
   const order: SlotOrder = { url: server.url, session: `slots-${process.pid}`, slots: SLOTS, calls: CALLS };
-  const processes = [0, 1].map(() => fork(WORKER, { execArgv: ["--conditions=tollgate-source"] }));
+  const processes = [0, 1].map(() => fork(WORKER, { execArgv: ["--conditions=tollgate-source", LOADER] }));
   children.push(...processes);
   await Promise.all(processes.map(messageOf));
   const reports = processes.map(messageOf);

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { anyRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
 import type { Race, RaceResult } from "./race-worker.ts";
+import { LOADER } from "../sources.ts";
 
 const RUNS = Number(process.env.TOLLGATE_RACE_RUNS ?? 2);
 const STRICT = process.env.TOLLGATE_RACE_STRICT === "1";
@@ -27,7 +28,7 @@ after(() => {
 async function startWorkers(): Promise<void> {
   const worker = fileURLToPath(new URL("./race-worker.ts", import.meta.url));
   for (let i = 0; i < PROCESSES; i++) {
-    children.push(fork(worker, { execArgv: ["--conditions=tollgate-source"] }));
+    children.push(fork(worker, { execArgv: ["--conditions=tollgate-source", LOADER] }));
   }
   await Promise.all(children.map((child) => once(child, "message")));
 }

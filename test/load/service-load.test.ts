@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { after, describe, it } from "node:test";
 import { ownServers } from "../servers.ts";
-import { ROOT } from "../sources.ts";
+import { LOADER, ROOT } from "../sources.ts";
 import { type Bucket, Ledger } from "./service/ledger.ts";
 import type { summaryOf } from "./service/report.ts";
 
@@ -17,6 +17,7 @@ describe("instances of the service under load, some of them killed", ownServers,
   it("admit exactly what the limits allow, and count what ran", async (context) => {
     const args = [
       "--conditions=tollgate-source",
+      LOADER,
       `${ROOT}test/load/service-load.ts`,
       "--short",
       "--json",

@@ -15,6 +15,7 @@ import { sqliteStorage } from "../../src/log/sqlite.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { batchOf, decisionOf, START_MS } from "./batches.ts";
 import { testStorage } from "./storage-cases.ts";
+import { LOADER } from "../sources.ts";
 
 const YEARS_MS = 315_360_000_000;
 const folder = temporaryFolder();
@@ -114,9 +115,13 @@ describe("a log in a SQLite file", () => {
       console.log("written");
       for (;;) await limiter.consume({ tool: "x", session: "s1" });
     `;
-    const child = spawn(process.execPath, ["--conditions=tollgate-source", "--input-type=module", "-e", script], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
+    const child = spawn(
+      process.execPath,
+      ["--conditions=tollgate-source", LOADER, "--input-type=module", "-e", script],
+      {
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    );
     await once(child.stdout, "data");
     child.kill("SIGKILL");
     await once(child, "exit");
@@ -140,9 +145,13 @@ describe("a log in a SQLite file", () => {
       const log = sqliteLog(${JSON.stringify(join(folder, "end.db"))});
       console.log(typeof (await log.storage.salt()));
     `;
-    const child = spawn(process.execPath, ["--conditions=tollgate-source", "--input-type=module", "-e", script], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
+    const child = spawn(
+      process.execPath,
+      ["--conditions=tollgate-source", LOADER, "--input-type=module", "-e", script],
+      {
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    );
     const [[printed], [code]] = await Promise.all([once(child.stdout, "data"), once(child, "exit")]);
     assert.deepEqual([String(printed), code], ["string\n", 0]);
   });
@@ -157,9 +166,13 @@ describe("a log in a SQLite file", () => {
       await closed;
       console.log("ends");
     `;
-    const child = spawn(process.execPath, ["--conditions=tollgate-source", "--input-type=module", "-e", script], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
+    const child = spawn(
+      process.execPath,
+      ["--conditions=tollgate-source", LOADER, "--input-type=module", "-e", script],
+      {
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    );
     const [printed, [code]] = await Promise.all([text(child.stdout), once(child, "exit")]);
     assert.deepEqual([printed, code], ["closed\nends\n", 0]);
   });

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startPostgres } from "../postgres.ts";
+import { LOADER } from "../sources.ts";
 
 const EACH_MS = 100;
 const server = await startPostgres();
@@ -24,7 +25,7 @@ interface Counts {
 describe("a process on postgres.js whose server ends its connections again and again", () => {
   it("continues with the settings of the docs, and counts every allowed call", async (context) => {
     const child = fork(join(import.meta.dirname, "postgresjs-worker.ts"), [server.url, "guarded"], {
-      execArgv: ["--conditions=tollgate-source"],
+      execArgv: ["--conditions=tollgate-source", LOADER],
     });
     const said: unknown[] = [];
     child.on("message", (message) => said.push(message));

@@ -14,6 +14,7 @@ import { startPostgres } from "../postgres.ts";
 import { startCluster } from "../redis-cluster.ts";
 import { ownServers, startRedis } from "../servers.ts";
 import type { Kind, Race, RaceResult } from "./race-worker.ts";
+import { LOADER } from "../sources.ts";
 
 const RUNS = Number(process.env.TOLLGATE_RACE_RUNS ?? 1);
 const PROCESSES = 8;
@@ -59,7 +60,7 @@ after(() => {
 before(async () => {
   const worker = fileURLToPath(new URL("./race-worker.ts", import.meta.url));
   for (let i = 0; i < PROCESSES; i++) {
-    children.push(fork(worker, { execArgv: ["--conditions=tollgate-source"] }));
+    children.push(fork(worker, { execArgv: ["--conditions=tollgate-source", LOADER] }));
   }
   await Promise.all(children.map((child) => once(child, "message")));
 });

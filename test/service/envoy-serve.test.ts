@@ -9,7 +9,7 @@ import { after, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
 import { tollgate, until } from "../e2e/tollgate.ts";
-import { ROOT } from "../sources.ts";
+import { LOADER, ROOT } from "../sources.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { codeOf, envoyClient } from "./envoy-client.ts";
 
@@ -38,7 +38,7 @@ async function serve(...args: string[]) {
     "--envoy-map",
     MAP,
   ];
-  const child = spawn(process.execPath, [`${ROOT}bin/tollgate.js`, ...options, ...args], { cwd: folder });
+  const child = spawn(process.execPath, [LOADER, `${ROOT}bin/tollgate.js`, ...options, ...args], { cwd: folder });
   after(() => child.kill("SIGKILL"));
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (text) => {

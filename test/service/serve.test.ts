@@ -12,7 +12,7 @@ import { Client } from "undici";
 import { tollgate, until } from "../e2e/tollgate.ts";
 import { freePort } from "../free-port.ts";
 import { anyRedis, ownServers, startRedis } from "../servers.ts";
-import { ROOT } from "../sources.ts";
+import { LOADER, ROOT } from "../sources.ts";
 import { temporaryFolder } from "../temporary.ts";
 
 const POLICY = "version: 1\nlimits: [{ name: per-session, per: [session], quota: 1000000 }]\n";
@@ -34,7 +34,7 @@ after(async () => {
 
 /** Starts a service and waits until it listens. */
 async function serve(cwd: string, ...args: string[]): Promise<Started> {
-  const child = spawn(process.execPath, [`${ROOT}bin/tollgate.js`, "serve", "--port", "0", ...args], {
+  const child = spawn(process.execPath, [LOADER, `${ROOT}bin/tollgate.js`, "serve", "--port", "0", ...args], {
     cwd,
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -215,7 +215,7 @@ describe("tollgate serve", () => {
 
   it("exits cleanly when it is stopped right after it listens", async () => {
     for (let round = 1; round <= 3; round++) {
-      const args = [`${ROOT}bin/tollgate.js`, "serve", "--port", "0", "--store", "memory:"];
+      const args = [LOADER, `${ROOT}bin/tollgate.js`, "serve", "--port", "0", "--store", "memory:"];
       const child = spawn(process.execPath, args, { cwd: temporaryFolder(), stdio: ["ignore", "pipe", "ignore"] });
       const ended = once(child, "exit");
       child.stdout.once("data", () => child.kill("SIGTERM"));

@@ -13,6 +13,7 @@ import { makeSchedule } from "./make/schedule.ts";
 import { runSchedule } from "./run.ts";
 import { readSums } from "./sum-files.ts";
 import { NONE, sumOf } from "./totals.ts";
+import { LOADER } from "../sources.ts";
 
 const SCHEDULES = cases(300, 100, 1_500);
 
@@ -40,9 +41,13 @@ describe("the simulator", () => {
     const main = fileURLToPath(new URL("main.ts", import.meta.url));
     const sums = join(mkdtempSync(join(tmpdir(), "tollgate-simulation-")), "sums");
     const args = ["--seed", "ci", "--schedules", String(SCHEDULES), "--processes", "2", "--sums", sums];
-    const { stdout, stderr, status } = spawnSync(process.execPath, ["--conditions=tollgate-source", main, ...args], {
-      encoding: "utf8",
-    });
+    const { stdout, stderr, status } = spawnSync(
+      process.execPath,
+      ["--conditions=tollgate-source", LOADER, main, ...args],
+      {
+        encoding: "utf8",
+      },
+    );
     assert.equal(status, 0, `${stdout}\n${stderr}`);
     assert.match(stdout, new RegExp(`${SCHEDULES} schedules, 0 with violations`));
     const totals = readSums(sums).map((line) => line.totals);

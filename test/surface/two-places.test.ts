@@ -9,7 +9,7 @@ import { createLimiter } from "tollgate";
 import { loadPolicy } from "tollgate/policy";
 import { draft11Headers } from "tollgate/adapters/fetch";
 import { memoryStore } from "tollgate/stores/memory";
-import { ROOT } from "../sources.ts";
+import { LOADER, ROOT } from "../sources.ts";
 import { temporaryFolder } from "../temporary.ts";
 
 const CALL = { tool: "search", session: "s1" };
@@ -40,7 +40,7 @@ describe("a dimension that only chooses a quota", () => {
     assert.equal((await limiter.consume(CALL)).verdicts[0]?.quota, 5);
     assert.equal((await limiter.consume({ ...CALL, plan: "pro" })).verdicts[0]?.quota, 50);
     await limiter.close();
-    const { status, stdout } = spawnSync(process.execPath, [`${ROOT}bin/tollgate.js`, "check", file], {
+    const { status, stdout } = spawnSync(process.execPath, [LOADER, `${ROOT}bin/tollgate.js`, "check", file], {
       encoding: "utf8",
     });
     assert.equal(status, 0);

@@ -6,7 +6,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { temporaryFolder } from "../../../bench/servers.ts";
-import { ROOT } from "../../sources.ts";
+import { LOADER, ROOT } from "../../sources.ts";
 
 export interface Instance {
   readonly url: string;
@@ -45,7 +45,7 @@ export class Fleet implements AsyncDisposable {
   /** Starts one, and waits until it is ready for calls. */
   async start(): Promise<Instance> {
     if (this.#isStopped) throw new Error("no more instances are started");
-    const child = spawn(process.execPath, [`${ROOT}bin/tollgate.js`, ...this.#args], {
+    const child = spawn(process.execPath, [LOADER, `${ROOT}bin/tollgate.js`, ...this.#args], {
       cwd: this.#folder.path,
       stdio: ["ignore", "pipe", "pipe"],
     });
