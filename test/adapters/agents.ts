@@ -10,6 +10,7 @@ import { Redis } from "ioredis";
 import { createLimiter, type Limiter, type PolicyInput } from "tollgate";
 import { redisStore } from "tollgate/stores/redis";
 import { temporaryFolder } from "../temporary.ts";
+import { isWide } from "../length.ts";
 import { LOADER } from "../sources.ts";
 
 export const QUOTA = 10;
@@ -41,27 +42,40 @@ export interface AgentRun {
   readonly results: readonly string[];
 }
 
-const children: ChildProcess[] = [];
+/** By worker. Their start takes longer than a run, so that agents share them, but not in wide runs. */
+const children = new Map<string, readonly ChildProcess[]>();
 let runs = 0;
+
+async function childrenOf(worker: URL): Promise<readonly ChildProcess[]> {
+  const key = isWide ? `${worker} ${runs}` : worker.href;
+  const known = children.get(key);
+  if (known !== undefined) return known;
+  const started = Array.from({ length: PROCESSES }, () =>
+    fork(worker, { execArgv: ["--conditions=tollgate-source", LOADER] }),
+  );
+  children.set(key, started);
+  await Promise.all(started.map(messageOf));
+  return started;
+}
+
+async function messageOf(child: ChildProcess): Promise<unknown> {
+  const ended = once(child, "exit").then(([code]) => {
+    throw new Error(`an agent's process ended with ${code}`);
+  });
+  const message = once(child, "message").then(([sent]) => sent);
+  ended.catch(() => {});
+  return Promise.race([message, ended]);
+}
 
 /** Runs agents of one session in several processes, and says how often the tool itself was called. */
 export async function runAgents(worker: URL, url: string, way: string) {
   const marks = join(temporaryFolder(), "marks");
   const order: Order = { url, marks, way, session: `${way}-${process.pid}-${runs++}` };
+  const processes = await childrenOf(worker);
   const agents = await Promise.all(
-    Array.from({ length: PROCESSES }, async () => {
-      const child = fork(worker, { execArgv: ["--conditions=tollgate-source", LOADER] });
-      children.push(child);
-      const ended = once(child, "exit").then(([code]) => {
-        throw new Error(`an agent's process ended with ${code}`);
-      });
-      const next = async () => (await Promise.race([once(child, "message"), ended]))[0];
-      await next();
+    processes.map(async (child) => {
       child.send(order);
-      const run = (await next()) as AgentRun;
-      ended.catch(() => {});
-      child.disconnect();
-      return run;
+      return (await messageOf(child)) as AgentRun;
     }),
   );
   return { agents, calls: marksIn(marks) };
@@ -92,6 +106,6 @@ export function serveAgent(run: (limiter: Limiter, order: Order) => Promise<Agen
 
 if (process.send === undefined) {
   after(() => {
-    for (const child of children) child.kill("SIGKILL");
+    for (const child of [...children.values()].flat()) child.kill("SIGKILL");
   });
 }

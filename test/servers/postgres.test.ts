@@ -21,11 +21,12 @@ const sql = postgres(server.url, { onnotice: () => {} });
 await migrate(pool);
 
 for (const [name, client] of Object.entries<PostgresClient>({ pg: pool, "postgres.js": sql })) {
-  testSharedStore(`postgres by ${name}`, async () => {
+  const open = async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const clock = fakeClock();
     return { store: postgresStore(client, { clock, deadlineMs: CASE_MS }), advance: clock.advance };
-  });
+  };
+  testSharedStore(`postgres by ${name}`, open, client === pool ? "all kinds" : "one kind each");
 }
 
 const limit: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 60_000, ttlFrom: "last" };

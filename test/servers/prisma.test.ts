@@ -86,19 +86,22 @@ await migrate(prisma);
 await pool.query(`CREATE TABLE "AgentSession" (id text PRIMARY KEY, title text, "rateLimitState" jsonb)`);
 const column = { table: "AgentSession", column: "rateLimitState" };
 
-testSharedStore("postgres by Prisma", async () => {
+// postgres.test.ts and document.test.ts play all of the contract, by pg.
+const openTables = async () => {
   await pool.query("TRUNCATE tollgate_buckets");
   const clock = fakeClock();
   return { store: postgresStore(prisma, { clock, deadlineMs: CASE_MS }), advance: clock.advance };
-});
+};
+testSharedStore("postgres by Prisma", openTables, "one kind each");
 
-testStore("document in a column by Prisma", async () => {
+const openColumn = async () => {
   await pool.query(`TRUNCATE "AgentSession"`);
   await prisma.agentSession.create({ data: { id: "s1" } });
   const clock = fakeClock();
   const store = documentStore(columnOf(prisma, { ...column, clock }), { clock });
   return { store: inPartition(store, "s1"), advance: clock.advance };
-});
+};
+testStore("document in a column by Prisma", openColumn, "one kind each");
 
 const POLICY: PolicyInput = {
   version: 1,

@@ -49,20 +49,23 @@ describe("a server that refuses some of the script's commands", ownServers, () =
     it(`writes nothing of a batch without the right to ${right}, and answers unauthorized`, async () => {
       const server = await startRedis();
       const store = asShared(redisStore(server.ioredis()));
+      const watcher = server.ioredis();
       await store.apply([judge(step("gone", first)), judge(step("fixed", first)), judge(step("counter", quota))]);
-      const dump = () => {
-        const keys = server.cli("KEYS", "*").split("\n").sort();
-        return keys.map((key) => [key, server.cli("GET", key), server.cli("PEXPIRETIME", key)]);
+      const dump = async () => {
+        const keys = (await watcher.keys("*")).sort();
+        return Promise.all(
+          keys.map(async (key) => [key, await watcher.getBuffer(key), await watcher.call("PEXPIRETIME", key)]),
+        );
       };
       let refused = 0;
       const isRefused = async (name: string, ask: () => Promise<unknown>): Promise<boolean> => {
-        const before = dump();
-        server.cli("ACL", "SETUSER", "default", `-${right}`);
+        const before = await dump();
+        await watcher.acl("SETUSER", "default", `-${right}`);
         const failed = await ask().then(
           () => null,
           (error) => error,
         );
-        server.cli("ACL", "SETUSER", "default", `+${right}`);
+        await watcher.acl("SETUSER", "default", `+${right}`);
         // A batch that does not need the command is written.
         if (failed === null) return false;
         refused++;
@@ -70,7 +73,7 @@ describe("a server that refuses some of the script's commands", ownServers, () =
           StoreError.isInstance(failed) && failed.code === "unauthorized" && !failed.transient,
           `${name} ${failed}`,
         );
-        assert.deepEqual(dump(), before, name);
+        assert.deepEqual(await dump(), before, name);
         return true;
       };
       for (const [i, batch] of BATCHES.entries()) {
