@@ -1,11 +1,21 @@
 // Which waiting has an end: connecting has, and a call has none but its client's.
 
 import assert from "node:assert/strict";
-import { createServer, type Socket } from "node:net";
-import type { AddressInfo } from "node:net";
+import type { ServerResponse } from "node:http";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import { type Machine, runOn } from "../../src/clock.ts";
-import { ask, httpGateway, json, modernCall, rawServer, serverOf, until } from "./http-gateway.ts";
+import {
+  ask,
+  httpGateway,
+  json,
+  modernCall,
+  openSession,
+  rawServer,
+  serverOf,
+  toolCall,
+  until,
+} from "./http-gateway.ts";
 
 /** A machine whose time passes only when a test says so: then all timers are over. */
 function stoppedTime(t: TestContext) {
@@ -99,8 +109,35 @@ describe("deadlines over HTTP", { timeout: 60_000 }, () => {
     const refused = await ask(`${origin}/mcp/slow`, body, headers);
     assert.deepEqual([refused.status, refused.body.error?.code, refused.body.id], [503, -32000, 1]);
     assert.equal((await ask(`${origin}/mcp/quick`, body, headers)).status, 200);
-    for (const answer of held) answer();
+    for (const answer of held.splice(0)) answer();
     for (const { status } of await Promise.all(waiting)) assert.equal(status, 200);
-    assert.deepEqual(await used(), { calls: 3, "at-once": 0 });
+    const next = ask(`${origin}/mcp/slow`, body, headers);
+    await until(() => held.length === 1);
+    held[0]?.();
+    assert.equal((await next).status, 200);
+    assert.deepEqual(await used(), { calls: 4, "at-once": 0 });
+  });
+
+  it("keeps the slot of a call while the rest of its stream is awaited", async (t) => {
+    const time = stoppedTime(t);
+    const streams: ServerResponse[] = [];
+    const { url: upstream } = await rawServer(t, (request, response, body) => {
+      if (body.includes("initialize")) return json({}, { "mcp-session-id": "own" })(request, response, body);
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      return streams.push(response);
+    });
+    const { url, used } = await httpGateway(t, upstream);
+    const session = await openSession(url);
+    const call = ask(url, toolCall(5), session);
+    await until(() => streams.length === 1);
+    streams[0]?.end("id: 1\ndata:\n\n");
+    assert.equal((await call).text, "id: 1\ndata:\n\n");
+    const rest = ask(url, null, { ...session, "last-event-id": "1" });
+    await until(() => streams.length === 2);
+    time.pass();
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+    assert.deepEqual(await used(), { calls: 1, "at-once": 1 });
+    streams[1]?.end();
+    await rest;
   });
 });

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { MisuseError } from "tollgate";
-import { createHostedLimiter } from "../../src/limiter.ts";
 import { memoryStore } from "tollgate/stores/memory";
 import { startHttp } from "../../src/gateway/gateway.ts";
 import { createRegistry } from "../../src/gateway/registry.ts";
+import { createHostedLimiter } from "../../src/limiter.ts";
 import {
   ask,
   configOf,

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { Agent, request } from "node:http";
+import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, it } from "node:test";
-import { connect } from "node:net";
 import { ask, httpGateway, json, modernCall, rawServer, toolCall, until } from "./http-gateway.ts";
 
 describe("listening", { timeout: 60_000 }, () => {

@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
-import { memoryStore } from "tollgate/stores/memory";
 import type { Client as ModernClient } from "@modelcontextprotocol/client";
 import type { Client as LegacyClient } from "@modelcontextprotocol/sdk/client/index.js";
 import { CreateMessageRequestSchema, ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
+import { memoryStore } from "tollgate/stores/memory";
 import { everything } from "./everything.ts";
 import {
   ask,

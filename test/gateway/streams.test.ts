@@ -5,7 +5,7 @@ import type { ServerResponse } from "node:http";
 import { after, describe, it, type TestContext } from "node:test";
 import { ToolListChangedNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
 import { everything } from "./everything.ts";
-import { httpGateway, legacyClient, modernCall, openSession, rawServer, toolCall, until } from "./http-gateway.ts";
+import { ask, httpGateway, legacyClient, modernCall, openSession, rawServer, toolCall, until } from "./http-gateway.ts";
 
 const server = await everything();
 after(() => server.close());
@@ -203,16 +203,27 @@ describe("streams over HTTP", { timeout: 60_000 }, () => {
     await until(() => out?.destroyed === true);
   });
 
-  it("closes the request to the server in a legacy session when the client closes its own", async (t) => {
-    const { url, used } = await httpGateway(t, server.url);
-    const session = await openSession(url);
-    const before = server.runs.filter((run) => run === "hang began").length;
-    const stream = await opened(t, url, toolCall(1, "hang", "{}"), session);
-    await until(() => server.runs.filter((run) => run === "hang began").length > before);
+  it("keeps the slot of a call whose stream a client leaves, until the rest of it is read", async (t) => {
+    const { url: upstream, streams } = await stepwise(t, { "mcp-session-id": "own" });
+    const { url, used } = await httpGateway(t, upstream);
+    const opening = openSession(url);
+    await until(() => streams.length === 1);
+    streams[0]?.end();
+    const session = await opening;
+    const calling = opened(t, url, toolCall(5), session);
+    await until(() => streams.length === 2);
+    const stream = await calling;
+    streams[1]?.write(event(PROGRESS, "id: 1\n"));
     await stream.until("progress");
     stream.gone.abort();
-    // Its events had ids, so that the client may ask for the rest: the slot stays.
-    await new Promise(setImmediate);
+    // A server refuses a second stream while the first is open.
+    await until(() => streams[1]?.destroyed === true);
     assert.deepEqual(await used(), { calls: 1, "at-once": 1 });
+    const rest = ask(url, null, { ...session, "last-event-id": "1" });
+    await until(() => streams.length === 3);
+    streams[2]?.end(event(answerTo(5), "id: 2\n"));
+    assert.equal((await rest).text, event(answerTo(5), "id: 2\n"));
+    await until(() => streams[2]?.writableFinished === true);
+    assert.deepEqual(await used(), { calls: 1, "at-once": 0 });
   });
 });

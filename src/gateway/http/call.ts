@@ -95,7 +95,7 @@ async function answerEvents(asked: AskedCall, answer: IncomingMessage, call: Ope
   // The client asks for the rest in a stream of its own.
   const goesOn = isResumable && !(error instanceof TooLongError);
   if (!isAnswered && !goesOn) return exchange.end(eventOf(await lose(asked, call, error, room)));
-  if (!isAnswered) await call.lost("client-gone");
+  if (!isAnswered) call.detached();
   if (error === undefined) exchange.end();
   else exchange.destroy();
 }
