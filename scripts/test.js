@@ -48,6 +48,7 @@ const suites = {
   "--coverage": {
     files: ["src/kernel/**/*.test.ts"],
     flags: [
+      `--test-concurrency=${cores}`,
       "--experimental-test-coverage",
       "--test-coverage-include=src/kernel/**/*.ts",
       "--test-coverage-exclude=**/*.test.ts",
