@@ -104,7 +104,7 @@ export const openaiAgents: RunAgent = async (way, wanted) => {
   }
 };
 
-/** Where the Claude Agent SDK is installed: with its binary it is too large for everybody who works on Tollgate. */
+/** Where the Claude Agent SDK is installed: with its binary it is too large for a dependency. */
 export const CLAUDE_SDK = process.env.TOLLGATE_CLAUDE_AGENT_SDK;
 
 interface ClaudeMessage {
