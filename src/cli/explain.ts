@@ -35,7 +35,7 @@ async function run(id: string | undefined, options: ExplainOptions, command: Com
   const explanation = await withLog(options, command, async (source) => {
     const found = id ?? (await lastOf(source, options));
     const explained = await source.explain(found);
-    if (explained !== null) return options.url === undefined ? explained : withUrl(explained, options.url);
+    if (explained !== null) return withPlace(explained, placeOf(options, command));
     throw new CommandError(
       `The log has no decision with the id ${found}. \`tollgate tail\` shows ids; the oldest entries are removed.`,
     );
@@ -43,10 +43,16 @@ async function run(id: string | undefined, options: ExplainOptions, command: Com
   console.log(options.json === true ? JSON.stringify(explanation) : explanationText(explanation));
 }
 
-/** What helps is typed where the service is named, too. */
-function withUrl(explanation: Explanation, url: string): Explanation {
+/** The options by which another command finds the same service or log: the environment says it again by itself. */
+function placeOf({ url, log }: ExplainOptions, command: Command): string {
+  const isFlag = (name: string) => command.getOptionValueSource(name) === "cli";
+  if (isFlag("log")) return log.startsWith("sqlite:") ? ` --log ${log}` : "";
+  return url === undefined ? "" : ` --url ${url}`;
+}
+
+function withPlace(explanation: Explanation, place: string): Explanation {
   const helps = explanation.helps.map(({ text, command }) => {
-    return { text, command: command === null ? null : `${command} --url ${url}` };
+    return { text, command: command === null ? null : `${command}${place}` };
   });
   return { ...explanation, helps };
 }

@@ -11,7 +11,7 @@ import { isMoneyText, MONEY_UNIT, parseQuantity } from "../kernel/quantity.ts";
 import type { Buckets } from "./as-tenant.ts";
 import { type ChangeOptions, changeBucket, withChangeOptions } from "./audit.ts";
 import { policyIn } from "./defaults.ts";
-import { withBucketOptions } from "./input.ts";
+import { dimensionsOf, withBucketOptions, withLimiter } from "./input.ts";
 import { amountOf, formatUsages } from "./usage.ts";
 
 interface GrantOptions extends ChangeOptions {
@@ -29,7 +29,7 @@ export function grantCommand(): Command {
   return withChangeOptions(withBucketOptions(command))
     .requiredOption(
       "--units <n>",
-      "how many: a whole number, or an amount such as 200k, or $5 of a limit of usd_micros",
+      "how many: a whole number, or an amount such as 200k; of a limit that counts dollars an amount such as $5",
     )
     .requiredOption("--duration <duration>", "how long they are there, such as 1h")
     .option(
@@ -41,12 +41,13 @@ export function grantCommand(): Command {
 
 async function grant(options: GrantOptions): Promise<void> {
   const { duration, id = randomId(), json } = options;
-  const units = unitsIn(options);
+  const units = unitsIn(options, await unitOf(options));
   const durationMs = parseDuration(duration);
   if (durationMs === null) throw invalidOption("--duration", `a duration such as 30m or 1d, ${LONGEST}`, duration);
   const act = { act: "grant", units, durationMs, grantId: id } as const;
   const { before, after } = await changeBucket(options, act, async (limiter, bucket, note) => {
-    const known = json ? [] : await readable(limiter, bucket);
+    const { limit: _, ...dimensions } = bucket;
+    const known = json ? [] : await readable(limiter, dimensions);
     const after = await limiter.grant(bucket, { id, units, durationMs }, note);
     const isSame = ({ limit, dimensions }: BucketUsage) =>
       limit === after.limit && isDeepStrictEqual(dimensions, after.dimensions);
@@ -61,7 +62,7 @@ async function grant(options: GrantOptions): Promise<void> {
 }
 
 /** How buckets stand, where that may be read: a key may have the scope to grant alone. */
-async function readable(limiter: Buckets, { limit: _, ...dimensions }: BucketDimensions & { readonly limit: string }) {
+async function readable(limiter: Buckets, dimensions: BucketDimensions): Promise<readonly BucketUsage[]> {
   try {
     return await limiter.usage(dimensions);
   } catch {
@@ -81,16 +82,26 @@ function filled(before: BucketUsage | null, after: BucketUsage, units: number): 
   return `${amountOf(added, unit)} of ${amountOf(units, unit)} ${unit} were added at once.${lost}`;
 }
 
-/** The units that are granted: money is for a limit that counts it. */
-function unitsIn({ units, url, policy, limit }: GrantOptions): number {
+/** What the limit counts; `null`: that is not known, as where the key of a service may not read. */
+async function unitOf(options: GrantOptions): Promise<string | null> {
+  const { url, policy, limit } = options;
+  if (url === undefined) return policyIn(policy).limits.find(({ name }) => name === limit)?.unit ?? null;
+  const usages = await withLimiter(options, (limiter) => readable(limiter, dimensionsOf(options)));
+  return usages.find((usage) => usage.limit === limit)?.unit ?? null;
+}
+
+/** The units that are granted. Money is written as money, so that nobody grants a millionth of a dollar for a dollar. */
+function unitsIn({ units, limit }: GrantOptions, unit: string | null): number {
   const amount = /^\d+$/.test(units) ? Number(units) : parseQuantity(units);
   if (amount === null || !Number.isSafeInteger(amount)) {
     throw invalidOption("--units", "a whole number from 1, or an amount such as 200k or $5", units);
   }
-  if (!isMoneyText(units)) return amount;
-  if (url !== undefined)
-    throw invalidOption("--units", `${amount} for ${units}, where a service knows the unit`, units);
-  const found = policyIn(policy).limits.find(({ name }) => name === limit);
-  if (found === undefined || found.unit === MONEY_UNIT) return amount;
-  throw invalidOption("--units", `an amount without $: the limit ${limit} counts ${found.unit}`, units);
+  if (unit === null && isMoneyText(units)) {
+    throw invalidOption("--units", `${amount} for ${units}, where it is not known what ${limit} counts`, units);
+  }
+  if (unit === null || isMoneyText(units) === (unit === MONEY_UNIT)) return amount;
+  if (unit === MONEY_UNIT) {
+    throw invalidOption("--units", `an amount of money such as $1: the limit ${limit} counts dollars`, units);
+  }
+  throw invalidOption("--units", `an amount without $: the limit ${limit} counts ${unit}`, units);
 }

@@ -10,6 +10,7 @@ import { reasonOf } from "../kernel/reason.ts";
 import { createLimiter } from "../limiter.ts";
 import { tenantLog } from "../service/tenant-log.ts";
 import { StoreError } from "../store/error.ts";
+import { keyRefused } from "./api-key.ts";
 import { type Buckets, bucketsOf, fetchAs } from "./as-tenant.ts";
 import { collect, policyIn, SAMPLE_POLICY, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
 import { CommandError } from "./exit.ts";
@@ -135,8 +136,9 @@ async function withServiceLimiter<Result>(
 
 /** A wrong key, or a path that the service does not have, is misuse: the service itself works. */
 export function asMisuse(error: unknown): unknown {
-  const isRefused = StoreError.isInstance(error) && ["unauthorized", "unsupported-request"].includes(error.code);
-  return isRefused ? new CommandError(error.message, { cause: error }) : error;
+  if (!StoreError.isInstance(error)) return error;
+  if (!["unauthorized", "unsupported-request"].includes(error.code)) return error;
+  return new CommandError(/\banswered 401\b/.test(error.message) ? keyRefused() : error.message, { cause: error });
 }
 
 async function withStoreLimiter<Result>(

@@ -15,6 +15,7 @@ import { StoreError } from "../store/error.ts";
 import { systemClock } from "../clock.ts";
 import { within } from "../deadlines.ts";
 import { reasonOf } from "../kernel/reason.ts";
+import { keyRefused } from "./api-key.ts";
 import { CommandError } from "./exit.ts";
 
 /** A query without what the source itself says. */
@@ -87,6 +88,7 @@ async function answerOf(address: URL): Promise<unknown> {
   const body = (await response.json().catch(() => null)) as { readonly code?: string; readonly detail?: string } | null;
   if (response.ok && body !== null) return body;
   if (body?.code === "unknown-entry") return null;
+  if (response.status === 401) throw new CommandError(keyRefused());
   const text = body?.detail ?? `the service answered ${response.status}, and no JSON`;
   if (response.status >= 500 && response.status !== 501) throw new StoreError("unavailable", text, { transient: true });
   throw new CommandError(text);

@@ -19,7 +19,8 @@ import { connectRedis, keepRedis, parseRedisUrl, type RedisAddress } from "./red
 import { SHARED_URLS, storeLabel, withoutSecrets } from "./store-url.ts";
 
 /** A file in the folder where the command runs. */
-export const DEFAULT_LOG = "sqlite:tollgate-log.db";
+export const DEFAULT_LOG_FILE = "tollgate-log.db";
+export const DEFAULT_LOG = `sqlite:${DEFAULT_LOG_FILE}`;
 /** The same servers may have a log and a store. */
 export const LOG_URLS = SHARED_URLS;
 

@@ -361,6 +361,10 @@ describe("usage", () => {
     assert.doesNotMatch(pro.stdout, /depends on/);
     const grant = ["grant", ...of, "--limit", "spend", "--duration", "1h", "--id", "g1", "--units", "$5"];
     assert.match((await tollgate(grant, folder)).stdout, /^spend +user=u1 +\$0\.125 +\$0\.50 +\+\$5 for 1 h \(g1\)/m);
+    const bare = await tollgate([...grant.slice(0, -1), "5"], folder);
+    const message = /--units: expected an amount of money such as \$1: the limit spend counts dollars, got "5"/;
+    assert.match(bare.stderr, message);
+    assert.equal(bare.status, 2);
   });
 });
 

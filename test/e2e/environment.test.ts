@@ -267,9 +267,17 @@ describe("--url", () => {
     );
     const { key: reader } = await json(["keys", "create", "--file", "readers.json", "--scope", "read"]);
     for (const [args, more, message] of [
-      [["usage"], { TOLLGATE_API_KEY: undefined }, /401: An API key is needed: send Authorization/],
-      [["usage"], { TOLLGATE_API_KEY: "tg_none_none" }, /401: This is not an API key of Tollgate: send/],
-      [["usage"], { TOLLGATE_API_KEY: reader }, /401: The API key is not known: it was revoked, or/],
+      [["usage"], { TOLLGATE_API_KEY: undefined }, /The service needs an API key: set TOLLGATE_API_KEY to one that/],
+      [
+        ["usage"],
+        { TOLLGATE_API_KEY: "tg_none_none" },
+        /The service does not know the API key in TOLLGATE_API_KEY: it is incomplete, was/,
+      ],
+      [
+        ["usage"],
+        { TOLLGATE_API_KEY: reader },
+        /The service does not know the API key in TOLLGATE_API_KEY: it is incomplete, was/,
+      ],
       [["usage"], { TOLLGATE_URL: `${server.url}/limits` }, /404: There is no such path/],
       [
         ["usage"],

@@ -1,8 +1,12 @@
 // The commands that read a decision log, as a user sees them.
 
 import assert from "node:assert/strict";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { memoryLog } from "tollgate/log";
+import { sqliteLog } from "tollgate/log/sqlite";
+import { sqliteStore } from "tollgate/stores/sqlite";
 import { logPart } from "../../src/service-log/log.ts";
 import { keysOf, served } from "../service/served.ts";
 import { temporaryFolder } from "../temporary.ts";
@@ -104,6 +108,25 @@ describe("explain", () => {
     assert.equal((await call({})).json.allowed, true);
   });
 
+  it("has a command that grants money, and a bare number is none", async () => {
+    const denied = await call({ session: "s4", turn: "t1", user: "u2", cost: { usd_micros: 5_050_000 } });
+    const { helps } = JSON.parse(await run("explain", denied.json.id, "--json"));
+    assert.deepEqual(
+      helps.map((each: { command: string | null }) => each.command),
+      [`tollgate grant --limit money --user u2 --units '$0.05' --duration 1h --url ${url}`, null],
+    );
+    const grant = ["grant", "--limit", "money", "--user", "u2", "--duration", "1h", "--url", url, "--units"];
+    assert.match(
+      (await tollgate([...grant, "50000"], folder)).stderr,
+      /--units: expected an amount of money such as \$1/,
+    );
+    assert.match((await tollgate([...grant, "$0.05"], folder)).stdout, / \+\$0\.05 for 1 h /);
+    assert.equal(
+      (await call({ session: "s4", turn: "t1", user: "u2", cost: { usd_micros: 5_050_000 } })).json.allowed,
+      true,
+    );
+  });
+
   it("says what was left of an allowed call", async () => {
     const text = await run("explain", "--user", "u1");
     assert.match(text, /^Allowed: a call of book /);
@@ -125,22 +148,56 @@ describe("explain", () => {
   });
 });
 
+describe("a change of a store", () => {
+  const own = temporaryFolder();
+  writeFileSync(join(own, "tollgate.yaml"), POLICY);
+  const grant = ["grant", "--limit", "money", "--user", "u1", "--units", "$1", "--duration", "1h"];
+  const types = async () => {
+    const { stdout } = await tollgate(["tail", "--no-follow", "--json"], own);
+    return stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line))
+      .map(({ type, actor }) => [type, actor?.slice(0, 4)]);
+  };
+
+  it("is written to the log of the folder, where there is one", async () => {
+    await sqliteStore(join(own, "tollgate.db")).close();
+    assert.equal((await tollgate(grant, own)).status, 0);
+    assert.equal(existsSync(join(own, "tollgate-log.db")), false, "no log is made for it");
+    await sqliteLog(join(own, "tollgate-log.db")).storage.salt();
+    assert.equal((await tollgate(grant, own)).status, 0);
+    assert.equal((await tollgate([...grant, "--log", "none"], own)).status, 0);
+    assert.deepEqual(await types(), [
+      ["log.started", undefined],
+      ["bucket.granted", "cli:"],
+    ]);
+  });
+});
+
 describe("tables", () => {
   it("show what makes most calls", async () => {
     const lines = words(await run("top", "--by", "user"));
-    assert.deepEqual(lines, ["user | calls | denied | share denied", "u1 | 1 | 0 | 0 %"]);
-    assert.equal((await run("top", "--by", "user", "--csv")).trim(), "user,calls,denied,share denied\nu1,1,0,0");
+    assert.deepEqual(lines, ["user | calls | denied | share denied", "u2 | 2 | 1 | 50 %", "u1 | 1 | 0 | 0 %"]);
+    assert.equal(
+      (await run("top", "--by", "user", "--csv")).trim(),
+      "user,calls,denied,share denied\nu2,2,1,0.5\nu1,1,0,0",
+    );
     const [first] = JSON.parse(await run("top", "--json"));
     assert.deepEqual([first.value, first.error], ["search", 0]);
   });
 
   it("show what spends most of a unit", async () => {
     const lines = words(await run("top", "--by", "user", "--unit", "usd"));
-    assert.deepEqual(lines, ["user | spent | calls | denied | share denied", "u1 | $4.50 | 1 | 0 | 0 %"]);
+    assert.deepEqual(lines, [
+      "user | spent | calls | denied | share denied",
+      "u2 | $5.05 | 2 | 1 | 50 %",
+      "u1 | $4.50 | 1 | 0 | 0 %",
+    ]);
     const csv = await run("top", "--by", "session", "--unit", "usd_micros", "--csv");
-    assert.equal(csv, "session,usd_micros,calls,denied,share denied\ns2,4500000,1,0,0\n");
+    assert.equal(csv, "session,usd_micros,calls,denied,share denied\ns4,5050000,2,1,0.5\ns2,4500000,1,0,0\n");
     const [first] = JSON.parse(await run("top", "--by", "limit", "--unit", "usd", "--json"));
-    assert.deepEqual([first.value, first.units], ["money", 4_500_000]);
+    assert.deepEqual([first.value, first.units], ["money", 9_550_000]);
   });
 
   it("say why they are empty", async () => {
@@ -226,6 +283,9 @@ describe("options", () => {
     assert.match((await asked(texts.acme)).stdout, /\ns1,acme,/);
     assert.match((await asked(texts.root)).stdout, /\nacme\/s1,acme,/);
     assert.match((await asked(texts.root, "--as-tenant", "acme")).stdout, /\ns1,acme,/);
-    assert.equal((await asked("tg_wrong")).status, 2);
+    const wrong = await asked("tg_wrong");
+    assert.match(wrong.stderr, /^tollgate: The service does not know the API key in TOLLGATE_API_KEY: /);
+    assert.equal(wrong.status, 2);
+    assert.match((await asked(undefined)).stderr, /^tollgate: The service needs an API key: set TOLLGATE_API_KEY to /);
   });
 });
