@@ -5,6 +5,7 @@ import { systemClock } from "../clock.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { Explanation } from "../log/explain.ts";
 import { coloured } from "./colour.ts";
+import { endOf } from "./instant.ts";
 import { timeText } from "./entry-text.ts";
 import { CommandError } from "./exit.ts";
 import { type LogOptions, withLog, withLogOptions } from "./log-options.ts";
@@ -14,6 +15,7 @@ interface ExplainOptions extends LogOptions {
   readonly session?: string;
   readonly user?: string;
   readonly last?: boolean;
+  readonly at?: string;
 }
 
 export function explainCommand(): Command {
@@ -24,13 +26,15 @@ export function explainCommand(): Command {
     .option("--session <id>", "the last denied call of this session; without one its last call")
     .option("--user <id>", "the same of a user")
     .option("--last", "the last denied call, of all or of the session or user")
+    .option("--at <time>", "the last denied call until then: 20:05, 20:05:30, or with its date 2026-11-30T20:05")
     .action(run);
 }
 
 async function run(id: string | undefined, options: ExplainOptions, command: Command): Promise<void> {
-  const { session, user, last } = options;
-  if (id === undefined && session === undefined && user === undefined && last !== true) {
-    throw invalidOption("id", "the id of a decision, or --session, --user or --last", undefined);
+  const { session, user, last, at } = options;
+  const isAsked = session !== undefined || user !== undefined || last === true || at !== undefined;
+  if (id === undefined && !isAsked) {
+    throw invalidOption("id", "the id of a decision, or --session, --user, --last or --at", undefined);
   }
   const explanation = await withLog(options, command, async (source) => {
     const found = id ?? (await lastOf(source, options));
@@ -57,10 +61,11 @@ function withPlace(explanation: Explanation, place: string): Explanation {
   return { ...explanation, helps };
 }
 
-async function lastOf(source: LogSource, { session, user }: ExplainOptions): Promise<string> {
+async function lastOf(source: LogSource, { session, user, at }: ExplainOptions): Promise<string> {
   const query = {
     kind: "decision",
     pageSize: 1,
+    ...(at === undefined ? {} : { toMs: endOf("--at", at, systemClock.nowMs()) }),
     ...(session === undefined ? {} : { session }),
     ...(user === undefined ? {} : { user }),
   } as const;
@@ -69,7 +74,8 @@ async function lastOf(source: LogSource, { session, user }: ExplainOptions): Pro
   if (found !== undefined) return found.id;
   const whose =
     session === undefined ? (user === undefined ? "" : ` of the user ${user}`) : ` of the session ${session}`;
-  throw new CommandError(`The log has no call${whose}. \`tollgate sessions\` lists those that called.`);
+  const until = at === undefined ? "" : ` until ${at}`;
+  throw new CommandError(`The log has no call${whose}${until}. \`tollgate sessions\` lists those that called.`);
 }
 
 /** An explanation with a heading before each part. */

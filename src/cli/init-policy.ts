@@ -40,8 +40,15 @@ export function policyText({ preset, shared, budget }: Answers): string {
     shared === "tenants" ? PER_TENANT : "",
     budget === null ? "" : moneyLimit(budget, whoseMoney(preset, shared)),
   ];
+  const said = [preset !== "api" && shared !== "no" ? "user" : "", shared === "tenants" ? "tenant" : ""].filter(
+    Boolean,
+  );
+  const comment =
+    said.length === 0 ? "" : `# It is for ${SHARED[shared]}: each call also says its ${said.join(" and its ")}.\n`;
   // By a function: in a text, `$5` would stand for a part of what was found.
-  return text.replace("# What it allows", (heading) => limits.join("") + heading);
+  return text
+    .replace("version: 1", (version) => comment + version)
+    .replace("# What it allows", (heading) => limits.join("") + heading);
 }
 
 function whoseMoney(preset: Preset, shared: Shared): string {

@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { systemClock } from "../clock.ts";
 import { formatDuration } from "../kernel/duration.ts";
 import { invalidOption } from "../kernel/errors.ts";
+import { NEAR } from "../log/near.ts";
 import { wholeNumber } from "./defaults.ts";
 import { namesText, ofText } from "./entry-text.ts";
 import { type LogOptions, printRows, withLog, withLogOptions } from "./log-options.ts";
@@ -23,11 +24,17 @@ export function nearCommand(): Command {
 
 async function run(options: NearOptions, command: Command): Promise<void> {
   const over = Number(options.over);
-  if (!(over >= 0.8 && over <= 1)) throw invalidOption("--over", "a number from 0.8 to 1", options.over);
+  if (!(over >= NEAR && over <= 1)) {
+    const expected = "a number from 0.8 to 1, because the log keeps only buckets that are filled to 80 % or more";
+    throw invalidOption("--over", expected, options.over);
+  }
   const count = wholeNumber("--count", options.count, 1, 200);
   const buckets = await withLog(options, command, (source) => source.near({ over, count }));
   const nowMs = systemClock.nowMs();
   const isCsv = options.csv === true;
+  const share = `filled to ${Math.round(over * 100)} % or more`;
+  if (!isCsv && options.json !== true && buckets.length > 0)
+    console.log(`Buckets that are ${share}, the fullest first:`);
   printRows(
     options,
     buckets,
@@ -41,6 +48,6 @@ async function run(options: NearOptions, command: Command): Promise<void> {
       const full = `${Math.floor((100 * used) / Math.max(1, capacity))} %`;
       return [limit, whose, ofText(used, capacity, unit), full, endsInMs === 0 ? "-" : formatDuration(endsInMs)];
     }),
-    `No bucket is filled to ${Math.round(over * 100)} % or more.`,
+    `No bucket is ${share}.`,
   );
 }

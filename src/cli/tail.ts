@@ -5,11 +5,12 @@ import { sleep, systemClock } from "../clock.ts";
 import type { LogEntry } from "../log/entry.ts";
 import { wholeNumber } from "./defaults.ts";
 import { entryLine } from "./entry-text.ts";
-import { type LogOptions, withLog, withLogOptions } from "./log-options.ts";
+import { type LogOptions, spanMs, withLog, withLogOptions } from "./log-options.ts";
 import type { LogSource } from "./log-source.ts";
 
 interface TailOptions extends LogOptions {
   readonly lines: string;
+  readonly since?: string;
   readonly follow: boolean;
   readonly denied?: boolean;
   readonly allowed?: boolean;
@@ -26,6 +27,7 @@ export function tailCommand(): Command {
   const command = new Command("tail").description("show what is decided, as it happens; Ctrl-C ends it");
   return withLogOptions(command, "text")
     .option("-n, --lines <n>", "how many of the last entries to begin with, 0 to 500", "10")
+    .option("--since <duration>", "begin with the entries since then, such as 15m or 2h: 500 at most")
     .option("--no-follow", "end after the last entry")
     .addOption(new Option("--denied", "only denied calls").conflicts("allowed"))
     .option("--allowed", "only allowed calls")
@@ -37,9 +39,13 @@ export function tailCommand(): Command {
 }
 
 async function tail(source: LogSource, options: TailOptions): Promise<void> {
-  const count = wholeNumber("--lines", options.lines, 0, PAGE_SIZE);
+  const { since } = options;
+  const count = since === undefined ? wholeNumber("--lines", options.lines, 0, PAGE_SIZE) : PAGE_SIZE;
+  const from = since === undefined ? {} : { fromMs: systemClock.nowMs() - spanMs("--since", since) };
   const query = queryOf(options);
-  const first = await source.decisions({ ...query, pageSize: Math.max(1, count) });
+  const first = await source.decisions({ ...query, ...from, pageSize: Math.max(1, count) });
+  if (since !== undefined && first.nextCursor !== null)
+    console.error(`There are more since then: these are the last ${first.items.length}.`);
   print(first.items.slice(0, count).toReversed(), options);
   let after = first.lastPosition;
   while (options.follow) {

@@ -74,7 +74,7 @@ const eventEntrySchema = named(
     data: mapTo(v.unknown(), "an object"),
     actor: described(
       textOrNone,
-      "Who or what did it: `key:ID`, `key:ID for PERSON`, `open` where no key is needed, `cli:USER`, `file:PATH`, or what a program said. `null`: not known, or not for this key.",
+      "Who or what did it: `key:ID`, `key:ID for PERSON`, `anonymous` where no key is needed, `cli:USER`, `file:PATH`, or what a program said. `null`: not known, or not for this key.",
     ),
     reason: textOrNone,
   }),

@@ -7,6 +7,7 @@ import { compiledPolicy } from "../kernel/policy/parse.ts";
 import { amount, durationInWords, grouped, isMoney, listed, periodInWords, type Rounding } from "../kernel/words.ts";
 import { changesOf } from "./explain-changes.ts";
 import { grantCommandOf } from "./explain-grant.ts";
+import { MAX_BEFORE, usesBefore, usesOf } from "./explain-used.ts";
 import type { DecisionEntry, LogEntry, LoggedVerdict } from "./entry.ts";
 import type { LogReader, Tenants } from "./storage.ts";
 
@@ -40,10 +41,6 @@ export interface ExplainOptions {
 const TIME = "ms";
 /** Of a limit that is not known. */
 const KNOWN_QUOTA = { amountKey: "quota", grantFault: null } as const;
-/** How many entries of the session before it are looked at. */
-const MAX_BEFORE = 50;
-/** Most calls that are named. */
-const MAX_NAMED = 5;
 
 /**
  * Explains an entry of a log; `null`: there is none with this id, or it is no decision.
@@ -58,13 +55,12 @@ export async function explain(
 ): Promise<Explanation | null> {
   const entry = await read.entry(id, tenants);
   if (entry === null || entry.kind !== "decision") return null;
-  const { session } = entry.dimensions;
-  const query = { kind: "decision", tenants, toMs: entry.atMs + 1, pageSize: MAX_BEFORE } as const;
-  const before = session === undefined ? [] : (await read.entries({ ...query, session })).items;
-  const limit = entry.deniedBy;
-  const changes = limit === null ? [] : (await read.entries({ ...query, kind: "event", limit })).items;
   const source = await read.policy(entry.policy);
-  return explained(entry, [...before, ...changes], source, options);
+  const binding = entry.verdicts.find(({ limit }) => limit === entry.deniedBy);
+  if (binding === undefined) return explained(entry, [], source, options);
+  const query = { kind: "event", limit: binding.limit, tenants, toMs: entry.atMs + 1, pageSize: MAX_BEFORE } as const;
+  const changes = (await read.entries(query)).items;
+  return explained(entry, [...(await usesBefore(read, entry, binding, tenants)), ...changes], source, options);
 }
 
 /**
@@ -81,7 +77,7 @@ export async function lastDecision(
 }
 
 /**
- * @param before entries that are not newer: calls of the same session, and changes of the limit's buckets
+ * @param before entries that are not newer: calls that may have used the bucket, and changes of the limit's buckets
  * @param source the policy in JSON; `null`: the log does not have it
  */
 export function explained(
@@ -178,13 +174,7 @@ function stoodOf(
     isHeldOnly(limit) ? "running" : cost === 0 ? "counted" : "used",
   );
   const needed = cost === 0 ? "" : `, and this call needed ${quantity(cost, unit, "up")}`;
-  const by = usedBy(entry, binding, before);
-  const times = by.slice(0, MAX_NAMED).map(({ atMs }) => timeOf(atMs));
-  const more = by.length > times.length ? ` and ${by.length - times.length} more` : "";
-  const calls =
-    by.length === 0
-      ? ""
-      : ` Of this session, ${by.length === 1 ? "the call" : "the calls"} at ${more === "" ? listed(times) : `${times.join(", ")}${more}`} used it.`;
+  const calls = usesOf(entry, binding, before, timeOf);
   return [`${used}${needed}.${calls}`, changesOf(entry, binding, before, timeOf), othersOf(entry)].filter(
     (text) => text !== "",
   );
@@ -199,26 +189,6 @@ function othersOf({ verdicts, deniedBy }: DecisionEntry): string {
   return others.length === 1
     ? `${others[0]?.limit} would have allowed it.`
     : `The other ${others.length} limits would have allowed it.`;
-}
-
-/** The calls that used the same bucket, the newest first. */
-function usedBy(entry: DecisionEntry, { limit, per }: LoggedVerdict, before: readonly LogEntry[]): DecisionEntry[] {
-  return before.filter((other): other is DecisionEntry => {
-    if (other.kind !== "decision" || other.id === entry.id || other.atMs > entry.atMs) return false;
-    const isCharged = other.allowed || other.verb === "record";
-    const charged = other.verdicts.find((verdict) => verdict.limit === limit);
-    return (
-      isCharged &&
-      charged !== undefined &&
-      charged.cost > 0 &&
-      per.every((name) => partOf(other, name) === partOf(entry, name))
-    );
-  });
-}
-
-function partOf({ tool, argsHash, dimensions }: DecisionEntry, name: string): string | null | undefined {
-  if (name === "tool") return tool;
-  return name === "args" ? argsHash : dimensions[name];
 }
 
 function opensOf(

@@ -61,7 +61,7 @@ const TOP = {
   ...WHOSE,
 };
 const NEAR_LIMIT = {
-  over: shareParam("How full at least, 0.8 to 1. Default: 0.8.", NEAR),
+  over: shareParam("How full at least, 0.8 to 1: the log keeps no others. Default: 0.8.", NEAR),
   ...COUNTED,
   ...WHOSE,
 };

@@ -41,9 +41,9 @@ export function callerOf(keys: Keys | false, authorization: string | null, scope
   return { keyId: id, tenants: key.tenants, scopes: key.scopes };
 }
 
-/** Who asks, for logs: `key:ID`, or `open` where no key is needed, and the person that it names. */
+/** Who asks, for logs: `key:ID`, or `anonymous` where no key is needed, and the person that it names. */
 export function actorOf({ keyId }: Pick<Caller, "keyId">, person?: string): string {
-  const actor = keyId === null ? "open" : `key:${keyId}`;
+  const actor = keyId === null ? "anonymous" : `key:${keyId}`;
   return person === undefined ? actor : `${actor} for ${person}`;
 }
 

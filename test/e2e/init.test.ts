@@ -33,6 +33,7 @@ describe("init", () => {
     const { status, stdout } = await tollgate(["init", "--preset", "chat", "--budget", "$2.50"], folder);
     assert.equal(status, 0);
     assert.match(stdout, /^Wrote tollgate\.yaml, for a chat agent\./);
+    assert.match(stdout, /\n {6}tollgate serve --policy tollgate\.yaml\n$/);
     const written = readFileSync(join(folder, "tollgate.yaml"), "utf8");
     assert.match(written, /per: \[session\], unit: usd_micros, window: day, quota: \$2\.50/);
     assert.equal((await tollgate(["check", "--strict"], folder)).status, 0);
@@ -40,6 +41,15 @@ describe("init", () => {
     const again = await tollgate(["init", "--preset", "api"], folder);
     assert.match(again.stderr, /--out: expected a file that does not exist yet, got "tollgate\.yaml"/);
     assert.equal(again.status, 2);
+  });
+
+  it("says what each call has to say, and how an MCP server is put behind it", async () => {
+    const saidIn = (preset: "chat" | "api", shared: "no" | "users" | "tenants") =>
+      /each call also says (.*)\.\n/.exec(policyText({ preset, shared, budget: null }))?.[1];
+    assert.deepEqual([saidIn("chat", "no"), saidIn("chat", "users")], [undefined, "its user"]);
+    assert.deepEqual([saidIn("chat", "tenants"), saidIn("api", "tenants")], ["its user and its tenant", "its tenant"]);
+    const { stdout } = await tollgate(["init", "--preset", "mcp", "--out", "mcp.yaml"], folder);
+    assert.match(stdout, /\n {6}tollgate mcp --policy mcp\.yaml -- COMMAND\n$/);
   });
 
   it("suggests a policy from recorded calls", async () => {

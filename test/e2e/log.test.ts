@@ -10,6 +10,7 @@ import { sqliteStore } from "tollgate/stores/sqlite";
 import { logPart } from "../../src/service-log/log.ts";
 import { keysOf, served } from "../service/served.ts";
 import { temporaryFolder } from "../temporary.ts";
+import { endOf } from "../../src/cli/instant.ts";
 import { start, tollgate, until } from "./tollgate.ts";
 
 const POLICY = `
@@ -60,6 +61,7 @@ describe("tail", () => {
     );
     assert.equal(await run("tail", "--no-follow", "--lines", "0"), "");
     assert.equal((await run("tail", "--no-follow", "--session", "s2")).trim().split("\n").length, 1);
+    assert.ok((await run("tail", "--no-follow", "--since", "1h")).trim().split("\n").length >= 6);
   });
 
   it("goes on with what comes", async () => {
@@ -133,6 +135,15 @@ describe("explain", () => {
     assert.match(text, /\nLimits: tool-per-turn: 0 of 3 calls were used before, and the call took 1\.\n {8}money: /);
   });
 
+  it("says why the last call until a time was denied", async () => {
+    const at = new Date(Date.now() + 60_000).toISOString().slice(0, 19);
+    assert.match(await run("explain", "--session", "s1", "--at", `${at}Z`), /^Denied: a call of search by session s1/);
+    const none = await tollgate(["explain", "--last", "--at", "2020-01-01T12:00", "--url", url], folder);
+    assert.match(none.stderr, /The log has no call until 2020-01-01T12:00\. /);
+    const wrong = await tollgate(["explain", "--at", "noon", "--url", url], folder);
+    assert.match(wrong.stderr, /--at: expected a time such as 20:05, 20:05:30 or 2026-11-30T20:05, got "noon"/);
+  });
+
   it("says what to do where there is no such call", async () => {
     const refused = async (...args: string[]) => {
       const { status, stderr } = await tollgate(["explain", ...args, "--url", url], folder);
@@ -144,7 +155,10 @@ describe("explain", () => {
       await refused("--session", "none"),
       /The log has no call of the session none\. `tollgate sessions` lists/,
     );
-    assert.match(await refused(), /id: expected the id of a decision, or --session, --user or --last, got nothing/);
+    assert.match(
+      await refused(),
+      /id: expected the id of a decision, or --session, --user, --last or --at, got nothing/,
+    );
   });
 });
 
@@ -212,7 +226,10 @@ describe("tables", () => {
 
   it("show what is nearly full", async () => {
     const lines = words(await run("near"));
-    assert.equal(lines[0], "limit | whose | used | full | whole again in");
+    assert.deepEqual(lines.slice(0, 2), [
+      "Buckets that are filled to 80 % or more, the fullest first:",
+      "limit | whose | used | full | whole again in",
+    ]);
     assert.ok(
       lines.some((line) => /^money \| user=u1 \| \$4\.50 of \$5\.00 \| 90 % \| /.test(line)),
       lines.join("\n"),
@@ -230,12 +247,28 @@ describe("tables", () => {
   });
 });
 
+describe("a time", () => {
+  const nowMs = new Date(2026, 10, 30, 20, 10, 15).getTime();
+  const until = (text: string) => new Date(endOf("--at", text, nowMs)).toString().slice(8, 24);
+  it("ends with the minute or second that it names, and was the last of its kind", () => {
+    assert.equal(until("20:05"), "30 2026 20:06:00");
+    assert.equal(until("20:10"), "30 2026 20:11:00");
+    assert.equal(until("20:10:15"), "30 2026 20:10:16");
+    assert.equal(until("21:00"), "29 2026 21:01:00");
+    assert.equal(until("2026-11-28 09:30"), "28 2026 09:31:00");
+    assert.equal(endOf("--at", "2026-11-28T09:30:00Z", nowMs), Date.UTC(2026, 10, 28, 9, 30, 1));
+  });
+});
+
 describe("options", () => {
   const wrong: readonly [args: string[], text: RegExp][] = [
     [["top", "--by", "color"], /Allowed choices are session, user, tool, tenant, limit/],
     [["top", "--last", "soon"], /--last: expected a duration such as 15m, 1h or 7d, got "soon"/],
     [["top", "--json", "--csv"], /--json and --csv: expected one of them, got "both"/],
-    [["near", "--over", "0.5"], /--over: expected a number from 0\.8 to 1, got "0\.5"/],
+    [
+      ["near", "--over", "0.5"],
+      /--over: expected a number from 0\.8 to 1, because the log keeps only buckets that are filled .*, got "0\.5"/,
+    ],
     [["tail", "--lines", "501"], /--lines: expected a whole number from 0 to 500, got 501/],
     [["tail", "--denied", "--allowed"], /'--denied' cannot be used with option '--allowed'/],
   ];

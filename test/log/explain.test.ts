@@ -100,7 +100,7 @@ describe("explain", () => {
     );
     assert.equal(rule, "tool-per-turn allows 2 calls per session, turn and tool.");
     assert.deepEqual(stood, [
-      "2 of 2 calls were used, and this call needed 1. Of this session, the calls at 00:00:02 and 00:00:01 used it.",
+      "2 of 2 calls were used, and this call needed 1. Of this session, the calls at 00:00:01 and 00:00:02 used it.",
       "The other 2 limits would have allowed it.",
     ]);
     assert.equal(
@@ -121,6 +121,61 @@ describe("explain", () => {
     const { opens, helps } = await explainLast(calls);
     assert.equal(opens, "At 00:01:01, 55 seconds after the call, if no other call uses it first.");
     assert.equal(helps[0]?.text, "Call again at 00:01:01.");
+  });
+
+  it("names the other sessions that used a bucket, and what each used of it", async () => {
+    const spent = (session: string, dollars: number) => ({
+      session,
+      tenant: "acme",
+      cost: { usd_micros: dollars * 1e6 },
+    });
+    const { stood } = await explainLast([
+      spent("s2", 1),
+      spent("s3", 0.25),
+      spent("s1", 0.5),
+      spent("s2", 1.5),
+      spent("s4", 0.05),
+      { ...spent("s5", 9), tenant: "other" },
+      spent("s6", 0.1),
+      spent("s1", 2),
+    ]);
+    assert.equal(
+      stood[0],
+      "$3.40 of $5.00 was used, and this call needed $2.00. Of this session, the call at 00:00:03 used it. Other sessions used it: s2 ($2.50 in 2 calls), s3 ($0.25 in 1 call), s6 ($0.10 in 1 call) and 1 more.",
+    );
+  });
+
+  it("names no call of an earlier window", async () => {
+    const log = memoryLog();
+    let nowMs = START_MS;
+    const limits: PolicyInput["limits"] = [
+      { name: "rate", per: ["user"], algorithm: "fixed-window", window: "1m", quota: 2 },
+    ];
+    const store = memoryStore({ clock: { nowMs: () => nowMs } });
+    const limiter = createLimiter({ policy: { version: 1, limits }, store, log });
+    const stoodAfter = async (...sessions: string[]) => {
+      let id = "";
+      for (const session of sessions) id = (await limiter.consume({ tool: "x", user: "u1", session })).id ?? "";
+      await log.flush();
+      return (await explain(log.storage.read, id, null))?.stood[0]?.replace(/^.*needed 1\./, "");
+    };
+    assert.equal(await stoodAfter("s2", "s3", "s1"), " Other sessions used it: s3 (1 call) and s2 (1 call).");
+    nowMs += 60_000;
+    assert.equal(await stoodAfter("s4", "s4", "s1"), " Other sessions used it: s4 (2 calls).");
+    await limiter.close();
+  });
+
+  it("names no call before a reset", async () => {
+    const log = memoryLog();
+    const limits: PolicyInput["limits"] = [{ name: "calls", per: ["user"], quota: 1 }];
+    const limiter = createLimiter({ policy: { version: 1, limits }, store: memoryStore(), log });
+    await limiter.consume({ tool: "x", user: "u1", session: "s2" });
+    await limiter.reset({ limit: "calls", user: "u1" });
+    await limiter.consume({ tool: "x", user: "u1", session: "s3" });
+    const { id = "" } = await limiter.consume({ tool: "x", user: "u1", session: "s1" });
+    await limiter.close();
+    const { stood = [] } = (await explain(log.storage.read, id, null)) ?? {};
+    assert.match(stood[0] ?? "", / Other sessions used it: s3 \(1 call\)\.$/);
   });
 
   it("says money as money, and quotes what a shell would read", async () => {

@@ -69,7 +69,7 @@ const SAMPLES: { readonly [Type in LimiterEvent["type"]]: EventOf<Type> } = {
   },
   "bucket.revoked": {
     ...{ type: "bucket.revoked", id: "g", after: bucket({ session: "acme/s1" }) },
-    ...{ reason: "a ticket", actor: "open" },
+    ...{ reason: "a ticket", actor: "anonymous" },
   },
 };
 

@@ -62,7 +62,7 @@ describe("decisions", () => {
     const [grant, booked, denied] = items;
     assert.deepEqual(
       [grant.limit, grant.dimensions, grant.reason, grant.actor],
-      ["per-turn", bucket.dimensions, "demo", "open for ann"],
+      ["per-turn", bucket.dimensions, "demo", "anonymous for ann"],
     );
     assert.deepEqual([booked.via, booked.verb, booked.weight, booked.dimensions.user], ["http", "consume", 1, "u1"]);
     assert.equal(denied.deniedBy, "per-turn");

@@ -63,10 +63,10 @@ describe("a policy that is replaced over HTTP", () => {
     const call = { tool: "x", session: "s1" };
     assert.equal((await service.post("/v1/consume", { call })).json.verdicts[0].quota, 7);
     const versions = { before, after: json.version };
-    assert.deepEqual(service.acts, [{ act: "policy", actor: "open", keyId: null, reason: "more room", versions }]);
+    assert.deepEqual(service.acts, [{ act: "policy", actor: "anonymous", keyId: null, reason: "more room", versions }]);
     await service.log.flush();
     const [event] = (await service.ask("GET", "/v1/decisions?kind=event")).json.items;
-    assert.deepEqual([event.type, event.reason, event.actor], ["policy.reloaded", "more room", "open"]);
+    assert.deepEqual([event.type, event.reason, event.actor], ["policy.reloaded", "more room", "anonymous"]);
     assert.equal(event.data.version, json.version);
     // What watches the file asks for this once.
     assert.deepEqual([service.file.takeWritten(), service.file.takeWritten()], [policyOf(7), null]);
