@@ -1,6 +1,5 @@
 // The audit log of the command line: the service's lines, and its rule that a change is written down before it is made.
 
-import { existsSync } from "node:fs";
 import { userInfo } from "node:os";
 import type { Command } from "commander";
 import type { ChangeOptions as Noted, NamedBucket } from "../limiter.ts";
@@ -11,7 +10,7 @@ import { withEnvironment } from "./defaults.ts";
 import { writing } from "./files.ts";
 import { type Buckets, adviseTenant } from "./as-tenant.ts";
 import { type BucketOptions, dimensionsOf, withLimiter } from "./input.ts";
-import { DEFAULT_LOG, DEFAULT_LOG_FILE, LOG_URLS } from "./log-url.ts";
+import { LOG_OF_FOLDER, LOG_URLS, logOfFolder } from "./log-url.ts";
 
 export interface AuditOptions {
   readonly audit?: string;
@@ -37,7 +36,7 @@ export function withChangeOptions(command: Command): Command {
     .addOption(
       withEnvironment(
         "--log <url>",
-        `write the change of a store to this decision log, too: none, ${LOG_URLS}; default: ${DEFAULT_LOG_FILE} of this folder, where there is one`,
+        `write the change of a store to this decision log, too: none, ${LOG_URLS}; ${LOG_OF_FOLDER}`,
         "LOG",
       ),
     );
@@ -79,14 +78,11 @@ export function changeBucket<Result>(
   const note = options.url === undefined ? { reason, actor } : { reason };
   const act: Act = { ...about, reason: reason ?? null, actor, keyId: null, limit, dimensions };
   const audit = cliAudit(options.audit);
-  return withLimiter(withLog(options), (limiter) => audited(audit, act, () => change(limiter, bucket, note))).catch(
+  const log = logOfFolder(options.log);
+  const logged = log === undefined ? options : { ...options, log };
+  return withLimiter(logged, (limiter) => audited(audit, act, () => change(limiter, bucket, note))).catch(
     (error: unknown) => {
       throw withAdvice(error, whole.tenant);
     },
   );
-}
-
-/** Unless a log is named, what changes a store is written where `tollgate serve` keeps its log in this folder. */
-function withLog(options: ChangeOptions): ChangeOptions {
-  return options.log === undefined && existsSync(DEFAULT_LOG_FILE) ? { ...options, log: DEFAULT_LOG } : options;
 }

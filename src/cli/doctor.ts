@@ -5,9 +5,11 @@ import { monotonicClock } from "../clock.ts";
 import { StoreError } from "../store/error.ts";
 import { isDivided } from "../store/shared-store.ts";
 import type { SetupCheck, Store } from "../store/store.ts";
-import { withStoreOption } from "./defaults.ts";
+import { withEnvironment, withStoreOption } from "./defaults.ts";
+import { logChecks } from "./doctor-log.ts";
 import { EXIT } from "./exit.ts";
 import { percentileMs } from "./latency.ts";
+import { LOG_OF_FOLDER, LOG_URLS, logOfFolder } from "./log-url.ts";
 import { askNothing, openStore, storeLabel } from "./store-url.ts";
 import { formatList } from "./table.ts";
 
@@ -15,14 +17,16 @@ const REQUESTS = 20;
 
 interface DoctorOptions {
   readonly store: string;
+  readonly log?: string;
   readonly json?: boolean;
 }
 
 export function doctorCommand(): Command {
   const command = new Command("doctor").description(
-    "say whether a store can be reached, how fast it is, and whether its setup may break a promise",
+    "say whether a store can be reached, how fast it is, whether its setup may break a promise, and how the decision log is",
   );
   return withStoreOption(command, "existing")
+    .addOption(withEnvironment("--log <url>", `the decision log: none, ${LOG_URLS}; ${LOG_OF_FOLDER}`, "LOG"))
     .option("--json", "print one JSON object on stdout, and nothing else there")
     .action(doctor);
 }
@@ -35,15 +39,16 @@ interface Findings {
   readonly error?: unknown;
 }
 
-async function doctor({ store: url, json = false }: DoctorOptions): Promise<void> {
+async function doctor({ store: url, log, json = false }: DoctorOptions): Promise<void> {
   const label = storeLabel(url);
   const found = await examine(url).catch((error): Findings => ({ timesMs: [], checks: [], error }));
-  const { checks, error } = found;
+  const { error } = found;
   if (error !== undefined) {
     printUnreachable(label, found, json);
     throw error;
   }
-  printReachable(label, found, json);
+  const checks = [...found.checks, ...(await logChecks(logOfFolder(log)))];
+  printReachable(label, { ...found, checks }, json);
   if (checks.some(({ problem }) => problem !== null)) process.exitCode = EXIT.finding;
 }
 

@@ -90,7 +90,7 @@ async function unitOf(options: GrantOptions): Promise<string | null> {
   return usages.find((usage) => usage.limit === limit)?.unit ?? null;
 }
 
-/** The units that are granted. Money is written as money, so that nobody grants a millionth of a dollar for a dollar. */
+/** The units that are granted. Money is written as money, so that 1 does not grant a millionth of a dollar. */
 function unitsIn({ units, limit }: GrantOptions, unit: string | null): number {
   const amount = /^\d+$/.test(units) ? Number(units) : parseQuantity(units);
   if (amount === null || !Number.isSafeInteger(amount)) {

@@ -24,6 +24,14 @@ export const DEFAULT_LOG = `sqlite:${DEFAULT_LOG_FILE}`;
 /** The same servers may have a log and a store. */
 export const LOG_URLS = SHARED_URLS;
 
+/** What a command does without `--log`. */
+export const LOG_OF_FOLDER = `default: ${DEFAULT_LOG_FILE} of this folder, where there is one`;
+
+/** The log that is named, else the one that `tollgate serve` keeps in this folder; absent: there is none. */
+export function logOfFolder(log: string | undefined): string | undefined {
+  return log ?? (existsSync(DEFAULT_LOG_FILE) ? DEFAULT_LOG : undefined);
+}
+
 /** For the first question to a server. */
 const FIRST_MS = 5_000;
 const SETTINGS = readOptions(WRITE_OPTIONS, {});

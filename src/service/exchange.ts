@@ -12,6 +12,8 @@ import { type CallPlace, invalidHeader, notFor, PROBLEM_TYPE, ProblemError, stop
 import { REQUEST_ID_HEADER, requestIdOf } from "./request-ids.ts";
 import { isOfRoute, type Route } from "./route.ts";
 
+/** Longest text on what is wrong with a call, in a log line. */
+const MAX_FAULT = 300;
 const JSON_HEADERS = { "content-type": "application/json" };
 const FRESH_JSON_HEADERS = { ...JSON_HEADERS, "cache-control": "no-store" };
 
@@ -24,7 +26,9 @@ export async function answer(context: ServiceContext, route: Route, request: Req
     if (isCounted) admit(context);
     response = await act(context, route, request);
   } catch (error) {
-    response = problemResponse(context.problemFor(error, request, placeOf(route)), request);
+    const problem = context.problemFor(error, request, placeOf(route));
+    if (route.scope === "decide") noteRefused(context, route, problem);
+    response = problemResponse(problem, request);
   } finally {
     if (isCounted) context.inFlight--;
   }
@@ -78,6 +82,16 @@ function callerFor({ keys, refusals }: ServiceContext, { path, scope }: Route, a
     }
     throw error;
   }
+}
+
+/** A call that cannot be decided is not in the decision log: the log of the service has it. */
+function noteRefused({ refusals }: ServiceContext, { path }: Route, { problem }: ProblemError): void {
+  const { status, code, faults = [] } = problem;
+  if (status !== 400) return;
+  const [first] = faults;
+  // What was found may be a secret of the caller.
+  const fault = first === undefined ? null : `${first.path}: expected ${first.expected}`.slice(0, MAX_FAULT);
+  refusals.add({ path, code, fault });
 }
 
 /** The body with the key of the header `Idempotency-Key` in its call. */

@@ -1,5 +1,5 @@
-// Log lines for requests of administrators that were refused for their key. A caller without a key can send any number of them,
-// so they are counted, and one line in ten seconds has the count. Where timers end with a request, each has its line.
+// Log lines for requests that were refused: of administrators for their key, and calls for what they say. Callers can send any number of
+// them, so they are counted, and one line in ten seconds has the count. Where timers end with a request, each has its line.
 
 import { everyInBackground, type Timer } from "../clock.ts";
 import type { Logger } from "./logger.ts";
@@ -8,12 +8,21 @@ import type { ProblemCode } from "../http/problem-table.ts";
 /** The least time between two lines for the same path and code, ms. */
 const INTERVAL_MS = 10_000;
 
-interface Refusal {
+interface OfAdministrator {
   readonly path: string;
   readonly code: ProblemCode;
   /** The id of a known key that lacks the scope; `null`: the caller is unknown. */
   readonly keyId: string | null;
 }
+
+interface OfCall {
+  readonly path: string;
+  readonly code: ProblemCode;
+  /** What is wrong, such as `call.user`, and what was expected; `null`: the body could not be read. */
+  readonly fault: string | null;
+}
+
+type Refusal = OfAdministrator | OfCall;
 
 /** Requests that came since the last line. */
 interface Pending {
@@ -68,7 +77,8 @@ export class Refusals {
     }
   }
 
-  #write({ path, code, keyId }: Refusal, requests: number): void {
-    this.#logger?.warn({ path, code, keyId, requests }, "an administrator's request was refused");
+  #write(refusal: Refusal, requests: number): void {
+    const message = "fault" in refusal ? "a call was refused" : "an administrator's request was refused";
+    this.#logger?.warn({ ...refusal, requests }, message);
   }
 }

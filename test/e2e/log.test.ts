@@ -10,6 +10,7 @@ import { sqliteStore } from "tollgate/stores/sqlite";
 import { logPart } from "../../src/service-log/log.ts";
 import { keysOf, served } from "../service/served.ts";
 import { temporaryFolder } from "../temporary.ts";
+import { batchOf, eventOf } from "../log/batches.ts";
 import { endOf } from "../../src/cli/instant.ts";
 import { start, tollgate, until } from "./tollgate.ts";
 
@@ -186,6 +187,33 @@ describe("a change of a store", () => {
       ["log.started", undefined],
       ["bucket.granted", "cli:"],
     ]);
+  });
+});
+
+describe("doctor", () => {
+  it("says how the log of the folder is: its size, its newest entry, and what was lost", async () => {
+    const own = temporaryFolder();
+    await sqliteStore(join(own, "tollgate.db")).close();
+    const checks = async (...args: string[]) => {
+      const { status, stdout } = await tollgate(["doctor", ...args], own);
+      const lines = words(stdout).slice(3);
+      return [status, ...lines.map((line) => line.replace(/[\d.]+ MB/, "N MB"))];
+    };
+    assert.deepEqual(await checks(), [0, "file | opens, and is Tollgate's", "log | none"]);
+    const log = sqliteLog(join(own, "tollgate-log.db"));
+    await log.storage.write(
+      batchOf({ entries: [{ ...eventOf(1, "log.dropped"), atMs: Date.now(), data: { entries: 3 } }] }),
+    );
+    await log.storage.close();
+    const [status, , name, size, newest, lost] = await checks();
+    assert.deepEqual([status, name, size], [1, "log | sqlite:tollgate-log.db", "log size | N MB"]);
+    assert.match(String(newest), /^newest entry \| \d\d:\d\d:\d\d, .* ago$/);
+    assert.match(
+      String(lost),
+      /^entries lost \| 3 entries in 24 hours; PROBLEM: more was decided than could be written: /,
+    );
+    writeFileSync(join(own, "other.db"), "not a database");
+    assert.match(String((await checks("--log", "sqlite:other.db"))[2]), /^log \| sqlite:other\.db; PROBLEM: /);
   });
 });
 

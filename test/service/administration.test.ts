@@ -71,6 +71,19 @@ describe("requests of administrators that are refused", () => {
     );
   });
 
+  it("are logged as calls where a call is wrong: what is, and not what was found", async () => {
+    const { logger, lines } = kept();
+    const { post } = await served({ keys: false, logger });
+    assert.equal((await post("/v1/consume", { call: { tool: "x", session: { secret: "hunter2" } } })).status, 400);
+    const refused = lines.filter(({ message }) => message === "a call was refused");
+    assert.deepEqual(
+      refused.map(({ level, fields: { path, requests } }) => [level, path, requests]),
+      [["warn", "/v1/consume", 1]],
+    );
+    assert.match(String(refused[0]?.fields.fault), /^call\.session: expected /);
+    assert.doesNotMatch(JSON.stringify(refused), /hunter2/);
+  });
+
   it("cannot fill the log: further ones are counted", () => {
     mock.timers.enable({ apis: ["setInterval"] });
     const { logger, lines } = kept();
