@@ -5,7 +5,8 @@ import type { GatewayView, Registry, ServerConfig, ServerView, ToolView } from "
 
 const MOST_TOOLS = 1_000;
 const MOST_DESCRIPTION = 200;
-const MOST_NAME = 128;
+/** A server, an underscore and a tool. */
+const MOST_NAME = 149;
 const MOST_LEFT_OUT = 1_000;
 
 type Changing<Shown> = { -readonly [Key in keyof Shown]: Shown[Key] };

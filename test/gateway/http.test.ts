@@ -24,7 +24,7 @@ const word = (said: string) => ({ name: "echo", arguments: { word: said } });
 
 describe("a gateway over HTTP", { timeout: 60_000 }, () => {
   for (const [era, connected] of Object.entries(CLIENTS)) {
-    it(`lets a ${era} client call tools, and denies as a result that it takes`, async (t) => {
+    it(`answers a denial as a result that the model reads, never as 429 (${era})`, async (t) => {
       const policy = { version: 1 as const, limits: [{ name: "echoes", per: [], quota: 2, when: { tool: "echo" } }] };
       const { url, registry } = await httpGateway(t, server.url, { policy });
       const client = await connected(t, url);
@@ -98,6 +98,32 @@ describe("a gateway over HTTP", { timeout: 60_000 }, () => {
       [true, false, true, true],
     );
     assert.match((await ask(`${origin}/mcp`, body, headers)).text, /There is no server.*use \/mcp\/<server>\./);
+  });
+
+  it("never cuts or merges names over 64 characters", async (t) => {
+    const [long, longer] = ["x".repeat(120), `${"x".repeat(120)}-y`];
+    const { url: upstream, seen } = await rawServer(t, (...request) =>
+      json({ content: [], tools: [{ name: long }, { name: longer }] })(...request),
+    );
+    const policy = { version: 1 as const, limits: [{ name: "l", per: ["tool" as const], quota: 1 }] };
+    const { origin, registry } = await httpGateway(t, [serverOf("one", upstream), serverOf("two", upstream)], {
+      policy,
+    });
+    const listed = await ask(`${origin}/mcp/one`, '{"jsonrpc":"2.0","id":1,"method":"tools/list"}');
+    assert.deepEqual(listed.body.result?.tools, [{ name: long }, { name: longer }]);
+    for (const server of ["one", "two"]) {
+      for (const name of [long, longer]) {
+        const { body } = await ask(`${origin}/mcp/${server}`, toolCall(1, name));
+        assert.equal(body.result?.isError, undefined, "each is a tool of its own");
+        assert.equal(JSON.parse(seen.at(-1)?.body ?? "").params.name, name);
+      }
+    }
+    const shown = registry.view().items[0]?.tools.map(({ name }) => name);
+    assert.deepEqual(shown, [`one_${long}`, `one_${longer}`]);
+    await assert.rejects(
+      httpGateway(t, [serverOf("a_b", upstream)]),
+      /servers: expected names of a-z, 0-9 and -, at most 20 characters each/,
+    );
   });
 
   it("refuses what two servers may read differently, without asking one", async (t) => {

@@ -1,11 +1,16 @@
 // Where the gateway listens, and how it stops.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { Agent, request } from "node:http";
+import { request as secureRequest } from "node:https";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, it } from "node:test";
-import { ask, httpGateway, json, modernCall, rawServer, toolCall, until } from "./http-gateway.ts";
+import { makeCertificates } from "../certificates.ts";
+import { ask, httpGateway, json, modernCall, rawServer, serverOf, toolCall, until } from "./http-gateway.ts";
+
+const { server: certificates } = makeCertificates({ server: "IP:127.0.0.1" });
 
 describe("listening", { timeout: 60_000 }, () => {
   // Fails when the port is not said, when a port in use is another one, and when a token is kept with a connection.
@@ -31,6 +36,45 @@ describe("listening", { timeout: 60_000 }, () => {
     assert.deepEqual(
       seen.map(({ headers }) => headers.authorization),
       ["Bearer one", "Bearer two"],
+    );
+  });
+
+  it("speaks TLS on both sides, and says where tokens come from", async (t) => {
+    const { url: upstream } = await rawServer(t, json({ content: [] }));
+    const [ca, cert, key] = [certificates.ca, certificates.certificate, certificates.key].map((path) =>
+      readFileSync(path, "utf8"),
+    );
+    const issuer = "https://id.example";
+    const jwt = { issuer, audience: "https://mcp.example", jwks: { url: new URL("http://127.0.0.1:9/jwks") } };
+    const options = {
+      tls: { cert: String(cert), key: String(key) },
+      publicUrl: new URL("https://mcp.example"),
+      auth: { config: { kind: "jwt" as const, jwt }, isOptional: false },
+    };
+    const { origin, url } = await httpGateway(t, upstream, options);
+    assert.match(origin, /^https:/);
+    const get = (path: string) =>
+      new Promise<{ status: number | undefined; challenge: string | undefined; said: string }>((resolve, reject) => {
+        const asked = secureRequest(path, { ca, agent: false }, async (answer) => {
+          const challenge = answer.headers["www-authenticate"];
+          resolve({ status: answer.statusCode, challenge, said: await text(answer) });
+        });
+        asked.on("error", reject).end();
+      });
+    const { status, challenge } = await get(url);
+    const where = "/.well-known/oauth-protected-resource";
+    assert.deepEqual([status, challenge], [401, `Bearer resource_metadata="https://mcp.example${where}"`]);
+    for (const path of [where, `${where}/mcp/one`]) {
+      assert.deepEqual(JSON.parse((await get(`${origin}${path}`)).said).authorization_servers, [issuer]);
+    }
+    // A client without TLS is answered by nothing that it could take for a server.
+    await assert.rejects(ask(url.replace("https:", "http:"), toolCall(1)));
+    const servers = [serverOf("one", url, { credentials: "none" })];
+    const before = await httpGateway(t, servers);
+    assert.match((await ask(before.url, toolCall(1))).text, /cannot be reached \([A-Z_]*(VERIFY|SELF_SIGNED)[A-Z_]*\)/);
+    await assert.rejects(
+      httpGateway(t, upstream, { tls: { cert: "no", key: "no" } }),
+      /listen\.tls: expected a certificate/,
     );
   });
 

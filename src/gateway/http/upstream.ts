@@ -19,6 +19,8 @@ export interface UpstreamRequest {
   readonly rawId: string | null;
 }
 
+/** Without an underscore, so that `<server>_<tool>` is the tool of one server only. */
+const NAME = /^[a-z0-9-]{1,20}$/;
 /** How long a connection without a request is kept. Servers close theirs after 5 s or more, and a request could meet that. */
 const IDLE_MS = 4_000;
 /** After so long without bytes TCP asks whether the other side is there. */
@@ -35,7 +37,7 @@ export class Upstream {
 
   /** @throws MisuseError `invalid-option` */
   constructor(config: ServerConfig, registry: Pick<Registry, "sawServer">, log: GatewayLog) {
-    checkUrl(config);
+    checkServer(config);
     this.config = config;
     this.#registry = registry;
     this.#log = log;
@@ -119,7 +121,8 @@ export class Upstream {
 /** Thrown where a server gave no answer. Its message has no word of the client's in it. */
 class NoAnswerError extends Error {}
 
-function checkUrl({ name, url }: ServerConfig): void {
+function checkServer({ name, url }: ServerConfig): void {
+  if (!NAME.test(name)) throw invalidOption("servers", "names of a-z, 0-9 and -, at most 20 characters each", name);
   const isHttp = url.protocol === "http:" || url.protocol === "https:";
   if (isHttp && url.username === "" && url.password === "") return;
   const expected = "an http or https address without a password; write that in credentials";
