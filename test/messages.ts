@@ -57,6 +57,16 @@ const SAYING_IN: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   "src/policy-warnings/tools.ts": { make: 2 },
   "src/testing/policy-test-faults.ts": { demand: 2 },
   "src/testing/policy-test-schema.ts": { text: 1, object: 0, entries: 1, list: 1, whole: 2, amount: 1 },
+  "src/gateway/config/schema.ts": {
+    short: 0,
+    text: 1,
+    checkedText: 1,
+    object: 0,
+    secret: 0,
+    names: 0,
+    map: 2,
+    unionByKey: 0,
+  },
   "src/envoy/mapping.ts": { short: 0, text: 1, object: 0, map: 2 },
 };
 /** Parameters that are texts for users. */

@@ -1,4 +1,5 @@
-// The limiter of `tollgate mcp`, on a store or of a service, with what it says to people on stderr: standard output is the client's.
+// What both forms of `tollgate mcp` need: a limiter on a store or of a service, and what is said to people on stderr. Standard output
+// is the client's.
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -55,7 +56,8 @@ export function policyOfOptions({ url, policy }: McpOptions): CompiledPolicy | n
 }
 
 /** Whose calls share what is not established. */
-export function sharersOf({ store, url }: McpOptions): string {
+export function sharersOf({ store, url, config }: McpOptions): string {
+  if (config !== undefined) return "all clients without a session of their own";
   return store === undefined && url === undefined
     ? "all MCP clients of this user on this machine"
     : "all MCP clients with these limits";
@@ -63,7 +65,8 @@ export function sharersOf({ store, url }: McpOptions): string {
 
 export async function openMcpLimiter(options: McpOptions, policy: CompiledPolicy | null): Promise<McpLimiter> {
   const opened = policy === null ? ofService(String(options.url)) : await onStore(options, policy);
-  return { ...opened, limiter: withDenialsSaid(withSharedWords(opened.limiter, sharersOf(options))) };
+  const limiter = withSharedWords(opened.limiter, sharersOf(options));
+  return { ...opened, limiter: options.config === undefined ? withDenialsSaid(limiter) : limiter };
 }
 
 function ofService(url: string): McpLimiter {
@@ -123,4 +126,10 @@ function withDenialsSaid(limiter: CallLimiter): CallLimiter {
     resume: (...args) => limiter.resume(...args),
     close: (...args) => limiter.close(...args),
   };
+}
+
+export function nextSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(signal, () => resolve());
+  });
 }

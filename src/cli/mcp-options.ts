@@ -19,6 +19,8 @@ export interface McpOptions {
   readonly prefix: string;
   readonly url?: string;
   readonly log?: string;
+  /** The file of a gateway over HTTP. */
+  readonly config?: string;
   readonly user?: string;
   readonly tenant?: string;
   readonly session?: string;
@@ -30,6 +32,18 @@ export interface McpOptions {
   readonly maxWait?: string;
 }
 
+/** The options of a gateway over stdio alone: of another one its file says this. */
+export const OF_CALLS = [
+  "user",
+  "tenant",
+  "session",
+  "sessionPerProcess",
+  "sessionMeta",
+  "turnMeta",
+  "dimension",
+  "notices",
+  "maxWait",
+] as const satisfies readonly (keyof McpOptions)[];
 /** How long a call may wait for its units: clients give a call a minute. */
 const MOST_WAIT_MS = 60_000;
 

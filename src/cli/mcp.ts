@@ -9,8 +9,8 @@ import { invalidOption } from "../kernel/errors.ts";
 import { LOCAL_POLICY, withEnvironment, withStoreFile } from "./defaults.ts";
 import { chooseService, withPrefixOption } from "./input.ts";
 import { installCommand, uninstallCommand } from "./mcp-install/install.ts";
-import { CLOSES_MS, openMcpLimiter, policyOfOptions, PRESET, sharersOf, stderrLog } from "./mcp-limiter.ts";
-import { callsOfOptions, type McpOptions, withMcpOptions } from "./mcp-options.ts";
+import { CLOSES_MS, nextSignal, openMcpLimiter, policyOfOptions, PRESET, sharersOf, stderrLog } from "./mcp-limiter.ts";
+import { callsOfOptions, type McpOptions, OF_CALLS, withMcpOptions } from "./mcp-options.ts";
 import { ALL_URLS } from "./store-url.ts";
 
 /** The longest line of a client or a server. */
@@ -33,15 +33,26 @@ export function mcpCommand(): Command {
     .hook("preAction", (_, action) => {
       if (action === command) chooseService(action);
     })
-    .argument("<command...>", "the command of the server, after --")
-    .usage("[options] -- <command...>")
+    .argument("[command...]", "the command of the server, after --")
+    .option(
+      "--config <file>",
+      "without a command: the servers at addresses that the gateway stands before, and where it listens",
+    )
+    .usage("[options] -- <command...> | --config <file>")
     .enablePositionalOptions()
     .addCommand(installCommand())
     .addCommand(uninstallCommand())
     .action(mcp);
 }
 
-async function mcp(server: readonly [string, ...string[]], options: McpOptions, command: Command): Promise<void> {
+async function mcp(server: readonly string[], options: McpOptions, command: Command): Promise<void> {
+  const [program, ...args] = server;
+  if (options.config !== undefined) {
+    checkBesideFile(server, command);
+    return (await import("./mcp-http.ts")).mcpHttp(options.config, options);
+  }
+  if (program === undefined)
+    throw invalidOption("-- COMMAND", "the command of an MCP server, or --config FILE", undefined);
   if (options.url !== undefined && command.getOptionValueSource("log") === "cli") {
     throw invalidOption("--log", "nothing beside --url: the service has its own", options.log);
   }
@@ -50,7 +61,12 @@ async function mcp(server: readonly [string, ...string[]], options: McpOptions, 
   const ending = nextSignal();
   const { limiter, label, close } = await openMcpLimiter(options, policy);
   try {
-    const config = { command: server, env: environmentOf(process.env), calls, maxMessageBytes: MOST_MESSAGE_BYTES };
+    const config = {
+      command: [program, ...args] as const,
+      env: environmentOf(process.env),
+      calls,
+      maxMessageBytes: MOST_MESSAGE_BYTES,
+    };
     const running = await startStdio(config, limiter, stderrLog);
     stderrLog.info({}, `calls of this server are limited ${label}`);
     if (policy !== null) {
@@ -69,6 +85,16 @@ async function mcp(server: readonly [string, ...string[]], options: McpOptions, 
   }
 }
 
+/** Refuses what the file says. */
+function checkBesideFile(server: readonly string[], command: Command): void {
+  if (server.length > 0) throw invalidOption("-- COMMAND and --config", "one of them", "both");
+  const given = ["url", ...OF_CALLS].find((name) => command.getOptionValueSource(name) === "cli");
+  if (given === undefined) return;
+  const option = command.options.find((each) => each.attributeName() === given)?.long;
+  const expected = given === "url" ? "a store beside --config" : "nothing beside --config: the file says it";
+  throw invalidOption(String(option), expected, command.getOptionValue(given));
+}
+
 /** How to give a dimension, as the end of a sentence. */
 function optionFor(dimension: string): string {
   if (dimension === "session") return "give each start a session with --session-per-process";
@@ -79,10 +105,4 @@ function optionFor(dimension: string): string {
 function environmentOf(env: NodeJS.ProcessEnv): Record<string, string> {
   const others = Object.entries(env).filter(([name]) => !name.toUpperCase().startsWith("TOLLGATE_"));
   return Object.fromEntries(others) as Record<string, string>;
-}
-
-function nextSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(signal, () => resolve());
-  });
 }
