@@ -141,8 +141,10 @@ export function logRoutes(fresh: FreshReads | null): readonly Route[] {
         response: answers.explanationSchema,
       },
       WHOSE,
-      async (reader, _, { request }) => {
-        const explained = await explain(reader, parameterOf(request), null);
+      async (reader, _, { request, caller }) => {
+        const id = parameterOf(request);
+        const tenant = caller.tenants === null ? undefined : (await reader.entry(id, null))?.dimensions.tenant;
+        const explained = await explain(reader, id, tenant === undefined ? null : [tenant]);
         if (explained !== null) return explained;
         throw new ProblemError("unknown-entry", "The decision log has no decision with this id.");
       },

@@ -88,12 +88,14 @@ class TenantView extends FilteredView {
     this.#actor = actor;
   }
 
-  override async entries({ session, user, ...query }: EntryQuery) {
+  /** A query may be about some of the key's tenants. */
+  override async entries({ session, user, tenants: asked, ...query }: EntryQuery) {
+    const tenants = asked === null ? this.tenants : this.tenants.filter((each) => asked.includes(each));
     const named = {
-      ...(session === undefined ? {} : { session: this.#nameOf("session", session) }),
-      ...(user === undefined ? {} : { user: this.#nameOf("user", user) }),
+      ...(session === undefined ? {} : { session: nameOf("session", session, tenants) }),
+      ...(user === undefined ? {} : { user: nameOf("user", user, tenants) }),
     };
-    const page = await super.entries({ ...query, ...named });
+    const page = await this.reader.entries({ ...query, ...named, tenants });
     return { ...page, items: page.items.flatMap((entry) => this.#shown(entry) ?? []) };
   }
 
@@ -121,7 +123,7 @@ class TenantView extends FilteredView {
   override async sessions({ prefix, ...query }: SessionQuery) {
     const page = await super.sessions({
       ...query,
-      ...(prefix === undefined ? {} : { prefix: this.#nameOf("prefix", prefix) }),
+      ...(prefix === undefined ? {} : { prefix: nameOf("prefix", prefix, this.tenants) }),
     });
     const items = page.items.map(
       (each): SessionSum => ({
@@ -152,19 +154,18 @@ class TenantView extends FilteredView {
     return isOwn ? { actor, reason } : { actor: null, reason: null };
   }
 
-  /** A name as the limiter has it. */
-  #nameOf(param: string, name: string): string {
-    const [only, ...others] = this.tenants;
-    if (only === undefined || others.length > 0) {
-      throw invalidQuery("tenant", `a tenant beside ${param}: the key is bound to several`, "none");
-    }
-    return prefixOf(only) + name;
-  }
-
   #withoutPrefix(name: string, tenant?: string): string {
     const prefix = (tenant === undefined ? this.tenants : [tenant]).map(prefixOf).find((each) => name.startsWith(each));
     return prefix === undefined ? name : name.slice(prefix.length);
   }
+}
+
+/** A name as the limiter has it. */
+function nameOf(param: string, name: string, [only, ...others]: readonly string[]): string {
+  if (only === undefined || others.length > 0) {
+    throw invalidQuery("tenant", `a tenant beside ${param}: the key is bound to several`, "none");
+  }
+  return prefixOf(only) + name;
 }
 
 /** Of the data of an event only what was granted. */

@@ -183,6 +183,14 @@ describe("a key of a tenant", () => {
     const named = await ask("GET", "/v1/decisions?session=s1&tenant=acme", { key: texts.two });
     assert.equal(named.json.items.length, 7);
   });
+
+  it("of several tenants has a denial of one of them explained, with what that tenant did", async () => {
+    const [denied] = (await ask("GET", "/v1/decisions?allowed=false", { key: texts.two })).json.items;
+    const { status, json, text } = await ask("GET", `/v1/explain/${denied.id}`, { key: texts.two });
+    assert.deepEqual([status, json.entry.dimensions.tenant], [200, "acme"], text);
+    assert.match(json.stood[0], / Of this session, /);
+    assert.doesNotMatch(text, SECRETS);
+  });
 });
 
 describe("a key of no tenant", () => {
