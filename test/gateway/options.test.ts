@@ -130,7 +130,7 @@ describe("a session that nothing says", () => {
     assert.deepEqual(warnings(forever, { session: { value: "s" } }), []);
     assert.deepEqual(
       warnings(
-        "{ name: a, per: [session], quota: 5, resetAfterIdle: 2m }, { name: b, per: [session], quota: 5, window: day }",
+        "{ name: a, per: [session], quota: 5, resetAfterIdle: 2m }, { name: b, per: [session], quota: 5, algorithm: sliding-window, window: 2h }",
       ),
       [],
     );
@@ -187,10 +187,11 @@ describe("a gateway with options", { timeout: 60_000 }, () => {
       'tollgate: denied a call of "search" (of-turn): Limit reached: 1 call per user, plan and turn.',
     );
     write("nine");
-    assert.match(await says(/policy/), /^tollgate: the policy file is wrong: nothing has changed .*quota/);
+    // It may also be read while it is written.
+    await says(/^tollgate: the policy file is wrong: nothing has changed .*quota/);
     assert.equal((await inTurn(3, "t1")).isError, true);
     write("3");
-    assert.match(await says(/policy/), /^tollgate: another policy is in force /);
+    await says(/^tollgate: another policy is in force /);
     assert.equal((await inTurn(4, "t1")).isError, undefined);
     await end();
 
