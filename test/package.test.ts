@@ -50,6 +50,17 @@ describe("the package", () => {
       assert.ok(manifest.files.includes(file), file);
   });
 
+  it("finds the files of commands from the folder of chunks, too", () => {
+    const relative = sources("src/cli/**/*.ts").flatMap(({ path, text }) =>
+      [...text.matchAll(/new URL\(["`]([^"`]+)["`], import\.meta\.url/g)].map(([, url = ""]) => `${path} ${url}`),
+    );
+    assert.ok(relative.length > 5);
+    assert.deepEqual(
+      relative.filter((each) => !each.includes(" ../")),
+      [],
+    );
+  });
+
   it("imports no driver at its root", () => {
     assert.deepEqual(
       loadedBy(".").filter((url) => /sqlite|stores\//.test(url)),

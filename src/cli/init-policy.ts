@@ -34,7 +34,7 @@ const PER_TENANT = `  # How fast a tenant may call, however many its users are.
 
 /** @throws MisuseError `invalid-option` for a budget that is no money */
 export function policyText({ preset, shared, budget }: Answers): string {
-  const text = readFileSync(new URL(`presets/${preset}.yaml`, import.meta.url), "utf8");
+  const text = readFileSync(new URL(`../cli/presets/${preset}.yaml`, import.meta.url), "utf8");
   const limits = [
     shared === "no" || IS_PER_USER.has(preset) ? "" : PER_USER,
     shared === "tenants" ? PER_TENANT : "",

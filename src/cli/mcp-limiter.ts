@@ -21,8 +21,8 @@ import type { McpOptions } from "./mcp-options.ts";
 import { stateFolder } from "./state-folder.ts";
 import { openLastingStore, storeLabel } from "./store-url.ts";
 
-/** The policy where nothing names one. */
-export const PRESET = fileURLToPath(new URL("presets/mcp.yaml", import.meta.url));
+/** The policy where nothing names one. In the package this code may stand in a folder beside `cli`. */
+export const PRESET = fileURLToPath(new URL("../cli/presets/mcp.yaml", import.meta.url));
 /** How long the store may take to close. */
 export const CLOSES_MS = 1_500;
 /** How long a service may take to decide a call. */

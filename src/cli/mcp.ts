@@ -9,6 +9,7 @@ import { invalidOption } from "../kernel/errors.ts";
 import { LOCAL_POLICY, withEnvironment, withStoreFile } from "./defaults.ts";
 import { chooseService, withPrefixOption } from "./input.ts";
 import { installCommand, uninstallCommand } from "./mcp-install/install.ts";
+import { mcpHttp } from "./mcp-http.ts";
 import { CLOSES_MS, nextSignal, openMcpLimiter, policyOfOptions, PRESET, sharersOf, stderrLog } from "./mcp-limiter.ts";
 import { callsOfOptions, type McpOptions, OF_CALLS, withMcpOptions } from "./mcp-options.ts";
 import { ALL_URLS } from "./store-url.ts";
@@ -49,7 +50,7 @@ async function mcp(server: readonly string[], options: McpOptions, command: Comm
   const [program, ...args] = server;
   if (options.config !== undefined) {
     checkBesideFile(server, command);
-    return (await import("./mcp-http.ts")).mcpHttp(options.config, options);
+    return mcpHttp(options.config, options);
   }
   if (program === undefined)
     throw invalidOption("-- COMMAND", "the command of an MCP server, or --config FILE", undefined);
