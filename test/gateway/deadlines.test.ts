@@ -118,6 +118,23 @@ describe("deadlines over HTTP", { timeout: 60_000 }, () => {
     assert.deepEqual(await used(), { calls: 4, "at-once": 0 });
   });
 
+  it("bounds the bodies of all requests in flight together", async (t) => {
+    const held: (() => void)[] = [];
+    const { url: upstream } = await rawServer(t, (...request) => held.push(() => json({ content: [] })(...request)));
+    const { body, headers } = modernCall(1);
+    const { url } = await httpGateway(t, upstream, { maxBodiesBytes: 2 * body.length });
+    const waiting = [1, 2].map(() => ask(url, body, headers));
+    await until(() => held.length === 2);
+    const { status, body: said } = await ask(url, body, headers);
+    assert.deepEqual([status, said.error?.code], [503, -32000]);
+    for (const answer of held.splice(0)) answer();
+    await Promise.all(waiting);
+    const next = ask(url, body, headers);
+    await until(() => held.length === 1);
+    held[0]?.();
+    assert.equal((await next).status, 200);
+  });
+
   it("keeps the slot of a call while the rest of its stream is awaited", async (t) => {
     const time = stoppedTime(t);
     const streams: ServerResponse[] = [];

@@ -35,6 +35,7 @@ export interface GatewayOptions extends Partial<Omit<HttpConfig, "servers" | "ca
   readonly policy?: PolicyInput;
   readonly store?: Store;
   readonly drainMs?: number;
+  readonly maxBodiesBytes?: number;
 }
 
 export function serverOf(name: string, url: string, more: Partial<ServerConfig> = {}): ServerConfig {
@@ -43,7 +44,7 @@ export function serverOf(name: string, url: string, more: Partial<ServerConfig> 
 }
 
 export function configOf(servers: readonly ServerConfig[], options: GatewayOptions = {}): HttpConfig {
-  const { calls, policy: _, store: __, drainMs: ___, ...more } = options;
+  const { calls, policy: _, store: __, drainMs: ___, maxBodiesBytes: ____, ...more } = options;
   return {
     host: "127.0.0.1",
     port: 0,

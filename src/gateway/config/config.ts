@@ -118,6 +118,8 @@ export type StartStdio = (config: StdioConfig, limiter: CallLimiter, log: Gatewa
 export interface HttpOptions {
   /** How long requests that are in flight may go on when the gateway closes, ms. Default 10,000. */
   readonly drainMs?: number;
+  /** Most bytes that the bodies of all requests in flight may have. Default 268,435,456. */
+  readonly maxBodiesBytes?: number;
 }
 
 export type StartHttp = (

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Reply } from "../contract.ts";
-import { Refusal, RPC, errorReply } from "../refusal.ts";
+import { errorReply, Refusal, RPC } from "../refusal.ts";
 
 /** Names and values in turn, as `rawHeaders`. */
 export type HeaderList = readonly string[];
@@ -23,6 +23,8 @@ export class Exchange {
   readonly gone: AbortSignal;
   /** Whether it ends only when the client ends it: such a stream is not waited for when the gateway stops. */
   isLasting = false;
+  /** What has come of its body. */
+  bodyBytes = 0;
   /** Headers of each answer. */
   headers: HeaderList = [];
   readonly #response: ServerResponse;
@@ -99,8 +101,13 @@ export class Exchange {
   }
 }
 
-/** The body of a request, as a whole. @throws HttpRefusal */
-export async function readBody(exchange: Exchange, maxBytes: number): Promise<Buffer> {
+/**
+ * The body of a request, as a whole.
+ *
+ * @param take called with the bytes of each part, and throws where there is no room for them
+ * @throws HttpRefusal
+ */
+export async function readBody(exchange: Exchange, maxBytes: number, take: (bytes: number) => void): Promise<Buffer> {
   const { request } = exchange;
   const encoding = exchange.header("content-encoding") ?? "identity";
   if (encoding.toLowerCase() !== "identity") {
@@ -112,6 +119,7 @@ export async function readBody(exchange: Exchange, maxBytes: number): Promise<Bu
   let bytes = 0;
   for await (const part of request as AsyncIterable<Buffer>) {
     bytes += part.length;
+    take(part.length);
     parts.push(part);
     if (bytes <= maxBytes) continue;
     exchange.closeAfter();

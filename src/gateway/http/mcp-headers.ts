@@ -3,7 +3,7 @@
 
 import type { Era, Message } from "../contract.ts";
 import { jsonOf, TOOLS_CALL, textOf } from "../message.ts";
-import { RPC, Refusal } from "../refusal.ts";
+import { Refusal, RPC } from "../refusal.ts";
 
 type Header = (name: string) => string | undefined;
 

@@ -24,15 +24,18 @@ const IDLE_MS = 65_000;
 const MOST_CONNECTIONS = 10_000;
 /** Requests that have no whole answer: a connection may send several. */
 const MOST_EXCHANGES = 10_000;
+/** Bytes of all bodies that are in memory: a body stays until its request is answered. */
+const MOST_BODIES_BYTES = 268_435_456;
 /** How long requests may go on when the gateway stops. */
 const DRAINS_MS = 10_000;
 
+const TOO_MANY = "The gateway has too many requests in flight; try again later.";
 const METADATA_PATH = "/.well-known/oauth-protected-resource";
 const METHODS = ["GET", "POST", "DELETE"];
 
 /** @throws MisuseError `invalid-option` */
 export async function listenHttp(config: HttpConfig, room: HttpRoom, options: HttpOptions): Promise<Running> {
-  const gateway = new HttpGateway(config, room);
+  const gateway = new HttpGateway(config, room, options.maxBodiesBytes ?? MOST_BODIES_BYTES);
   const server = serverOf(config, (request, response) => void gateway.answer(request, response));
   const port = await listening(server, config);
   const { promise: ended, resolve } = Promise.withResolvers<number>();
@@ -52,11 +55,14 @@ class HttpGateway {
   readonly #door: Door;
   readonly #upstreams: ReadonlyMap<string, Upstream>;
   readonly #exchanges = new Set<Exchange>();
+  readonly #maxBodiesBytes: number;
+  #bodiesBytes = 0;
   #isStopping = false;
   #idle: (() => void) | null = null;
 
-  constructor(config: HttpConfig, room: HttpRoom) {
+  constructor(config: HttpConfig, room: HttpRoom, maxBodiesBytes: number) {
     this.#room = room;
+    this.#maxBodiesBytes = maxBodiesBytes;
     this.#door = createDoor(config);
     const upstreams = config.servers.map((server) => new Upstream(server, room.registry, room.log));
     this.#upstreams = new Map(upstreams.map((upstream) => [upstream.config.name, upstream]));
@@ -72,6 +78,7 @@ class HttpGateway {
       this.#refuse(exchange, error);
     } finally {
       this.#exchanges.delete(exchange);
+      this.#bodiesBytes -= exchange.bodyBytes;
       if (this.#exchanges.size === 0) this.#idle?.();
     }
   }
@@ -100,7 +107,7 @@ class HttpGateway {
       throw new HttpRefusal(503, RPC.busy, "The gateway is stopping; try again later.");
     }
     if (this.#exchanges.size > MOST_EXCHANGES) {
-      throw new HttpRefusal(503, RPC.busy, "The gateway has too many requests in flight; try again later.");
+      throw new HttpRefusal(503, RPC.busy, TOO_MANY);
     }
     this.#door.check(exchange);
     exchange.headers = [...exchange.headers, ...this.#door.headersFor(exchange)];
@@ -120,9 +127,18 @@ class HttpGateway {
     const { exchange } = asking;
     const room = this.#room;
     if (exchange.request.method !== "POST") return pass(askedOf(asking, null, room), room);
-    const message = readMessage(await readBody(exchange, room.bounds.maxRequestBytes), "client");
+    const body = await readBody(exchange, room.bounds.maxRequestBytes, (bytes) => this.#take(exchange, bytes));
+    const message = readMessage(body, "client");
     const asked = { ...askedOf(asking, message, room), message };
     await (message.method === TOOLS_CALL ? callTool(asked, room) : pass(asked, room));
+  }
+
+  #take(exchange: Exchange, bytes: number): void {
+    exchange.bodyBytes += bytes;
+    this.#bodiesBytes += bytes;
+    if (this.#bodiesBytes <= this.#maxBodiesBytes) return;
+    exchange.closeAfter();
+    throw new HttpRefusal(503, RPC.busy, TOO_MANY);
   }
 
   #upstreamAt(path: string): Upstream {
