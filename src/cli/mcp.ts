@@ -32,7 +32,9 @@ export function mcpCommand(): Command {
   withStoreFile(command.addOption(withEnvironment("--store <url>", store, "STORE")), "STORE_FILE");
   return withMcpOptions(withPrefixOption(command))
     .hook("preAction", (_, action) => {
-      if (action === command) chooseService(action);
+      const isOverHttp = action.getOptionValue("config") !== undefined;
+      // Over HTTP a service is refused, unless a flag names a store.
+      if (action === command && (!isOverHttp || action.getOptionValueSource("store") === "cli")) chooseService(action);
     })
     .argument("[command...]", "the command of the server, after --")
     .option(
@@ -89,7 +91,8 @@ async function mcp(server: readonly string[], options: McpOptions, command: Comm
 /** Refuses what the file says. */
 function checkBesideFile(server: readonly string[], command: Command): void {
   if (server.length > 0) throw invalidOption("-- COMMAND and --config", "one of them", "both");
-  const given = ["url", ...OF_CALLS].find((name) => command.getOptionValueSource(name) === "cli");
+  const isService = command.getOptionValue("url") !== undefined;
+  const given = isService ? "url" : OF_CALLS.find((name) => command.getOptionValueSource(name) === "cli");
   if (given === undefined) return;
   const option = command.options.find((each) => each.attributeName() === given)?.long;
   const expected = given === "url" ? "a store beside --config" : "nothing beside --config: the file says it";

@@ -288,6 +288,10 @@ describe("tollgate mcp --config", { timeout: 60_000 }, () => {
       /--user: expected nothing beside --config: the file says it, got "u1"/,
     );
     assert.match(await refusal("--config", "x", "--url", "http://x"), /--url: expected a store beside --config/);
+    process.env.TOLLGATE_URL = "http://x";
+    assert.match(await refusal("--config", "x", "--policy", "y"), /--url: expected a store beside --config/);
+    assert.match(await refusal("--config", "x", "--store", "memory:"), /--config: cannot read x/);
+    delete process.env.TOLLGATE_URL;
     assert.match(
       await refusal("--config", join(folder, "none.yaml")),
       /--config: cannot read .*none\.yaml: there is no such file/,
