@@ -1,6 +1,6 @@
 // The page and its filters as the part of the address behind #: `#/decisions?session=s1&outcome=denied`.
 
-export const PAGES = ["overview", "limits", "who", "decisions", "policy", "audit"] as const;
+export const PAGES = ["overview", "limits", "who", "decisions", "gateway", "policy", "audit"] as const;
 export type Page = (typeof PAGES)[number];
 
 export type Params = Readonly<Record<string, string>>;

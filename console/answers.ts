@@ -3,6 +3,7 @@
 import type { DecisionEntry, EventEntry, LoggedVerdict, LogEntry } from "../src/log/entry.ts";
 import type { NearBucket, SeriesPoint, SessionSum, TopRow } from "../src/log/storage.ts";
 
+export type { GatewayServer, GatewayView } from "../src/service-log/gateway-view.ts";
 export type { DecisionEntry, EventEntry, LoggedVerdict, LogEntry, NearBucket, SeriesPoint, SessionSum, TopRow };
 
 export interface Me {
@@ -13,6 +14,8 @@ export interface Me {
   /** The version of the policy in force. */
   readonly policy: string;
   readonly isPolicyWritable: boolean;
+  /** Whether an MCP gateway runs beside the service. */
+  readonly hasGateway: boolean;
   readonly log: { readonly storage: string; readonly isShared: boolean } | null;
 }
 

@@ -8,6 +8,7 @@ import type { Me } from "./answers.ts";
 import { Login } from "./login.tsx";
 import { Audit } from "./pages/audit.tsx";
 import { Decisions } from "./pages/decisions.tsx";
+import { Gateway } from "./pages/gateway.tsx";
 import { Limits } from "./pages/limits.tsx";
 import { Overview } from "./pages/overview.tsx";
 import { Policy } from "./pages/policy.tsx";
@@ -31,6 +32,7 @@ const VIEWS: Readonly<Partial<Record<Page, Shown>>> = {
   limits: { title: "Limits", View: Limits },
   who: { title: "Who", View: Who },
   decisions: { title: "Decisions", View: Decisions },
+  gateway: { title: "Gateway", View: Gateway },
   policy: { title: "Policy", View: Policy },
   audit: { title: "Audit", View: Audit },
 };
@@ -60,7 +62,12 @@ export function App() {
 }
 
 /** Pages that keys of tenants cannot use. */
-const FOR_ALL_TENANTS: ReadonlySet<Page> = new Set(["policy"]);
+const FOR_ALL_TENANTS: ReadonlySet<Page> = new Set(["gateway", "policy"]);
+
+function isFor({ tenants, hasGateway }: Me, page: Page): boolean {
+  if (page === "gateway" && !hasGateway) return false;
+  return tenants === null || !FOR_ALL_TENANTS.has(page);
+}
 
 function SignedIn({ me }: PageProps) {
   const { page } = route.value;
@@ -84,7 +91,7 @@ function SignedIn({ me }: PageProps) {
           Tollgate
         </a>
         <nav aria-label="Pages">
-          {PAGES.filter((each) => me.tenants === null || !FOR_ALL_TENANTS.has(each)).map(
+          {PAGES.filter((each) => isFor(me, each)).map(
             (each) =>
               VIEWS[each] && <Link key={each} page={each} title={VIEWS[each].title} isCurrent={each === page} />,
           )}

@@ -11,6 +11,7 @@ import type { PolicyFile } from "../service-log/policy-write.ts";
 import { consoleFiles } from "./console.ts";
 import { LOCAL_POLICY, SAMPLE_POLICY } from "./defaults.ts";
 import { writing } from "./files.ts";
+import type { GatewayFile } from "./gateway-file.ts";
 import { isServerLog, openLog } from "./log-url.ts";
 import { storeLabel } from "./store-url.ts";
 
@@ -21,13 +22,17 @@ export type ServedLog = StoredLog<LogStorage>;
 export async function servedParts(
   log: ServedLog | null,
   hasConsole: boolean,
-  file: PolicyFile | null,
+  { file, gateway }: { readonly file: PolicyFile | null; readonly gateway: GatewayFile | null },
 ): Promise<readonly ServicePart[]> {
   const [{ consolePart }, { logPart }] = await Promise.all([
     import("../service-log/console.ts"),
     import("../service-log/log.ts"),
   ]);
-  return [logPart(log, file === null ? {} : { policyFile: file }), ...(hasConsole ? [consolePart(consoleFiles)] : [])];
+  const part = logPart(log, {
+    ...(file === null ? {} : { policyFile: file }),
+    ...(gateway === null ? {} : { gateway: () => gateway.registry.view() }),
+  });
+  return [part, ...(hasConsole ? [consolePart(consoleFiles)] : [])];
 }
 
 /** The policy file, where the service may write it. Throws MisuseError or CommandError where it cannot. */

@@ -25,6 +25,7 @@ import { checkAppendable, inFile, readInput, readTls } from "./files.ts";
 import { withPrefixOption } from "./input.ts";
 import { leaveEnvoy, listenForEnvoy, withEnvoyOptions } from "./serve-envoy.ts";
 import type { EnvoyListening, EnvoyServeOptions } from "./serve-envoy.ts";
+import { gatewayOf, type GatewayServing, startGateway, withGatewayOption } from "./serve-gateway.ts";
 import { openLastingStore, storeLabel } from "./store-url.ts";
 
 interface ServeOptions extends EnvoyServeOptions {
@@ -41,6 +42,7 @@ interface ServeOptions extends EnvoyServeOptions {
   readonly set?: readonly string[];
   readonly console: boolean;
   readonly policyWritable?: boolean;
+  readonly gateway?: string;
   readonly log: string;
   /** Whether nothing says which log. */
   readonly isDefaultLog?: boolean;
@@ -51,6 +53,7 @@ interface Running {
   readonly service: Service;
   readonly listener: Listening;
   readonly envoy: EnvoyListening | null;
+  readonly gateway: GatewayServing | null;
   readonly drainMs: number | undefined;
   readonly hasLog: boolean;
   readonly file: WatchedPolicyFile | null;
@@ -93,7 +96,7 @@ export function serveCommand(): Command {
     .option("--no-console", "do not serve the console at /console")
     .option("--set <name=number>", `a bound; may be repeated: ${BOUND_NAMES.join(", ")}`, collect)
     .action(serve);
-  return withEnvoyOptions(command);
+  return withEnvoyOptions(withGatewayOption(command));
 }
 
 async function serve(given: ServeOptions, command: Command): Promise<void> {
@@ -101,18 +104,19 @@ async function serve(given: ServeOptions, command: Command): Promise<void> {
   // Servers are imported only here: no other command waits for that.
   const { createLogger } = await import("../service/pino-logger.ts");
   const logger = createLogger(options.logLevel);
-  const { service, listener, envoy, drainMs, hasLog, file, closeStore } = await start(options, logger);
+  const { service, listener, envoy, gateway, drainMs, hasLog, file, closeStore } = await start(options, logger);
   // A file that cannot be used is an event of the limiter, and so in the log.
   const watch = watchedFile(options.policy, { onError: () => {} }, () => reload(service, options.policy, file));
   // A program that reads the first line may end this process at once.
   const ending = nextSignal();
-  printStart({ ...options, log: hasLog ? options.log : "none" }, listener.url, envoy);
+  printStart({ ...options, log: hasLog ? options.log : "none" }, listener.url, { envoy, gateway });
   // An unreachable store is logged, even if no request needs it.
   inBackground(CONNECTS_MS, () => service.fetch(new Request(`${listener.url}/readyz`)));
   const signal = await ending;
   logger.info({ signal }, "ending");
   watch.close();
   if (envoy !== null) await leaveEnvoy(service, envoy, drainMs);
+  await gateway?.running.close();
   await listener.close();
   // A silent server must not keep this process: everything admitted is booked, or in the journal.
   await Promise.race([closeStore(), sleep(CLIENT_CLOSES_MS)]);
@@ -132,18 +136,20 @@ async function start(options: ServeOptions, logger: Logger): Promise<Running> {
   const file = writablePolicy(options.policy, options.policyWritable === true);
   // A wrong policy is refused before a store is opened.
   parsePolicy(policy, options.policy);
+  const gatewayFile = gatewayOf(options, logger);
   if (options.audit !== undefined) checkAppendable(options.audit, "--audit");
   const audit = options.audit === undefined ? undefined : auditFile(options.audit);
   const onError = (error: unknown) => logger.error({ problem: String(error) }, "the key file is wrong");
   const keys = options.keys === undefined ? false : keyFile(options.keys, { onError });
   const { store, close: closeStore } = await openLastingStore(options.store);
   let envoy: EnvoyListening | null = null;
+  let gateway: GatewayServing | null = null;
   let decisions: ServedLog | null = null;
   try {
     const { prefix } = options;
     decisions = await servedLog(options.log, options.isDefaultLog === true, logger);
     const failover = failoverOf(options);
-    const parts = await servedParts(decisions, options.console, file);
+    const parts = await servedParts(decisions, options.console, { file, gateway: gatewayFile });
     const service = inFile(options.policy, "invalid-policy", () =>
       createService({
         policy,
@@ -161,14 +167,17 @@ async function start(options: ServeOptions, logger: Logger): Promise<Running> {
       }),
     );
     envoy = await listenForEnvoy(service, options);
+    gateway = await startGateway(gatewayFile, service, logger);
     // `leaveEnvoy` has waited before the listener is closed.
     const drainMs = envoy === null ? listening.drainMs : 0;
     const listener = await listen(service, { ...listening, drainMs, ...where, tls }).catch((error) => {
       throw addressError(error, { ...where, hostOption: "--host", portOption: "--port" }) ?? error;
     });
-    return { service, listener, envoy, drainMs: listening.drainMs, hasLog: decisions !== null, file, closeStore };
+    const hasLog = decisions !== null;
+    return { service, listener, envoy, gateway, drainMs: listening.drainMs, hasLog, file, closeStore };
   } catch (error) {
     await envoy?.service.close({ graceMs: 0 });
+    await gateway?.running.close();
     await decisions?.close();
     await closeStore();
     throw error;
@@ -188,7 +197,7 @@ function reload(service: Service, path: string, file: WatchedPolicyFile | null):
 }
 
 /** Prints all lines at once: a program that waits for the first line gets the others with it. */
-function printStart(options: ServeOptions, url: string, envoy: EnvoyListening | null): void {
+function printStart(options: ServeOptions, url: string, { envoy, gateway }: Pick<Running, "envoy" | "gateway">): void {
   const { policy, store, keys, envoyMap } = options;
   const lines = [
     `tollgate listens at ${url} (${url}/docs says what it answers)`,
@@ -197,6 +206,7 @@ function printStart(options: ServeOptions, url: string, envoy: EnvoyListening | 
     `  keys   ${keys ?? "none: any process on this machine may send requests"}`,
     `  log    ${logLabel(options)}`,
     ...(options.console ? [`  web    ${url}/console/`] : []),
+    ...(gateway?.addresses ?? []).map((address) => `  mcp    ${address}`),
     ...(envoy === null ? [] : [`  envoy  ${envoy.address}, by ${envoyMap}`]),
   ];
   console.log(lines.join("\n"));

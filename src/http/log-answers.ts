@@ -193,9 +193,41 @@ export const meSchema = named(
     version: described(text, "Of the service."),
     policy: described(text, "The version of the policy in force."),
     isPolicyWritable: described(truth, "Whether `PUT /v1/policy` may replace it."),
+    hasGateway: described(truth, "Whether an MCP gateway runs beside the service: `/v1/gateway`."),
     log: described(
       v.nullable(open({ storage: text, isShared: described(truth, "Whether other instances write to it too.") })),
       "The decision log. `null`: there is none.",
+    ),
+  }),
+);
+
+const toolViewSchema = named(
+  "GatewayTool",
+  open({
+    name: described(text, "Its name in the policy."),
+    description: textOrNone,
+    calls: described(units, "Calls since the gateway started, with denied ones."),
+    denied: units,
+    lastCallAtMs: described(v.nullable(whole(0)), "Epoch ms. `null`: none yet."),
+  }),
+);
+
+export const gatewaySchema = named(
+  "Gateway",
+  open({
+    items: listOf(
+      open({
+        name: text,
+        url: described(text, "Its address, without what could be a secret."),
+        state: described(oneOf("up", "down", "unknown"), "How its last answer was. `unknown`: there was none yet."),
+        error: described(textOrNone, "Why it did not answer."),
+        lastErrorAtMs: described(v.nullable(whole(0)), "Epoch ms. `null`: it has always answered."),
+        tools: listOf(toolViewSchema),
+      }),
+    ),
+    leftOut: described(
+      listOf(open({ server: text, tool: text, reason: text })),
+      "Tools that clients cannot see through the gateway, and why.",
     ),
   }),
 );

@@ -2,6 +2,8 @@
 
 import { type OpenApi, type ServicePart, withPaths } from "../service/parts.ts";
 import { FreshReads, type ReadLog } from "./fresh.ts";
+import { gatewayRoute } from "./gateway.ts";
+import type { GatewayView } from "./gateway-view.ts";
 import { meRoute } from "./me.ts";
 import { POLICY_CHECK } from "./policy-check.ts";
 import { type PolicyFile, policyRoute } from "./policy-write.ts";
@@ -9,17 +11,20 @@ import { simulateRoute } from "./policy-simulate.ts";
 import { logRoutes } from "./routes.ts";
 
 export type { ReadLog } from "./fresh.ts";
+export type { GatewayServer, GatewayTool, GatewayView } from "./gateway-view.ts";
 export type { PolicyFile } from "./policy-write.ts";
 
 /** What the routes may do beside reading the log. */
 export interface LogPartOptions {
   /** Where `PUT /v1/policy` writes. Default: nowhere, and it is refused. */
   readonly policyFile?: PolicyFile;
+  /** What `GET /v1/gateway` answers, where an MCP gateway runs in this process. Default: there is none, and it answers 404. */
+  readonly gateway?: () => GatewayView;
 }
 
 /**
  * The routes `/v1/me`, `PUT /v1/policy`, `/v1/policy/check`, `/v1/policy/simulate`, `/v1/decisions`, `/v1/explain/:id`, `/v1/top`, `/v1/near`,
- * `/v1/sessions` and `/v1/series`, for the option `parts` of `createService`.
+ * `/v1/sessions`, `/v1/series` and `/v1/gateway`, for the option `parts` of `createService`.
  *
  * @param log the log that the service has as its option `log`; `null`: there is none, and only `/v1/me` answers
  *
@@ -43,15 +48,16 @@ export interface LogPartOptions {
  * await service.close();
  * ```
  */
-export function logPart(log: ReadLog | null, { policyFile }: LogPartOptions = {}): ServicePart {
+export function logPart(log: ReadLog | null, { policyFile, gateway }: LogPartOptions = {}): ServicePart {
   const storage = log?.storage ?? null;
   return {
     routes: [
-      meRoute(storage, policyFile !== undefined),
+      meRoute(storage, { isPolicyWritable: policyFile !== undefined, hasGateway: gateway !== undefined }),
       ...logRoutes(log === null ? null : new FreshReads(log)),
       POLICY_CHECK,
       simulateRoute(storage),
       policyRoute(policyFile ?? null),
+      gatewayRoute(gateway ?? null),
     ],
     async describe(document) {
       const { OPENAPI_OF_LOG } = await import("./openapi-log.gen.ts");

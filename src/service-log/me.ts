@@ -5,7 +5,13 @@ import type { LogStorage } from "../log/storage.ts";
 import type { Route } from "../service/route.ts";
 import { VERSION } from "../version.ts";
 
-export function meRoute(storage: LogStorage | null, isPolicyWritable: boolean): Route {
+/** What a program has beside its log. */
+export interface Beside {
+  readonly isPolicyWritable: boolean;
+  readonly hasGateway: boolean;
+}
+
+export function meRoute(storage: LogStorage | null, beside: Beside): Route {
   return {
     method: "GET",
     path: "/v1/me",
@@ -19,7 +25,7 @@ export function meRoute(storage: LogStorage | null, isPolicyWritable: boolean): 
       tenants,
       version: VERSION,
       policy: context.limiter.policy.version,
-      isPolicyWritable,
+      ...beside,
       log: storage === null ? null : { storage: storage.name, isShared: storage.isShared },
     }),
   };

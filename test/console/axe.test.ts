@@ -15,6 +15,7 @@ const PAGES = [
   "who?session=s1",
   "decisions",
   "decisions?outcome=denied",
+  "gateway",
   "policy",
   "audit",
 ];

@@ -5,6 +5,7 @@ import { after } from "node:test";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { memoryLog } from "tollgate/log";
 import { consoleFiles } from "../../src/cli/console.ts";
+import { createRegistry } from "../../src/gateway/registry.ts";
 import { consolePart } from "../../src/service-log/console.ts";
 import { logPart, type PolicyFile } from "../../src/service-log/log.ts";
 import { keysOf, served } from "../service/served.ts";
@@ -39,10 +40,27 @@ function launched(): Promise<Browser> {
   return browser;
 }
 
+/** What a gateway before two servers has seen. */
+export function gatewayView() {
+  const registry = createRegistry([
+    { name: "search", url: new URL("http://search.internal:9000/mcp?key=secret") },
+    { name: "payments", url: new URL("http://payments.internal/mcp") },
+  ]);
+  registry.sawServer("search", null);
+  registry.sawTools("search", [
+    { name: "search_find", description: "Finds pages by words." },
+    { name: "search_open", description: null },
+  ]);
+  for (const isAllowed of [true, true, true, false]) registry.sawCall("search", "search_find", isAllowed);
+  registry.sawServer("payments", "cannot be reached (ECONNREFUSED).");
+  registry.leftOut("payments", "x".repeat(70), "its name would have more than 64 characters");
+  return registry.view();
+}
+
 /** A service with a log and a console. Without a file its policy may not be written. */
 export async function servedConsole(file?: PolicyFile) {
   const log = memoryLog({ flushMs: 50 });
-  const part = logPart(log, file === undefined ? {} : { policyFile: file });
+  const part = logPart(log, { ...(file === undefined ? {} : { policyFile: file }), gateway: gatewayView });
   const parts = [part, consolePart(consoleFiles)];
   const service = await served({ policy: POLICY, keys, log, parts });
   const call = (more: object, key = texts.ops) =>

@@ -22,9 +22,10 @@ describe("the console", () => {
       for (const specifier of importsOf(file)) {
         const isOwn =
           /^\.{1,2}\/(?!.*src\/)/.test(specifier) || /^(preact|@preact\/signals|uplot)(\/|$)/.test(specifier);
-        const isShared = /\.\.\/src\/(kernel\/(duration|words)|cli\/csv|log\/(entry|event-words|storage))\.ts$/.test(
-          specifier,
-        );
+        const isShared =
+          /\.\.\/src\/(kernel\/(duration|words)|cli\/csv|log\/(entry|event-words|storage)|service-log\/gateway-view)\.ts$/.test(
+            specifier,
+          );
         assert.ok(isOwn || isShared, `${file.path} may not import ${specifier}`);
         if (/src\/log\/(entry|storage)/.test(specifier))
           assert.match(file.text, new RegExp(`import type [^;]*"${specifier}"`));
