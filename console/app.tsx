@@ -131,15 +131,19 @@ function Link({
   );
 }
 
+function mayText(scopes: Me["scopes"]): string {
+  if (scopes.includes("admin")) return "may change buckets";
+  return scopes.includes("read") ? "read-only" : "may not read";
+}
+
 function SignedInAs({ me: { keyId, tenants, scopes } }: PageProps) {
   if (keyId === null) return <p class="who">no key needed</p>;
-  const may = scopes.includes("admin") ? "may change buckets" : "read-only";
   return (
     <div class="who">
       <span title={`Scopes: ${scopes.join(", ")}`}>
         key {keyId}
         <span class="detail">
-          {tenants === null ? "" : ` of ${tenants.join(", ")}`}, {may}
+          {tenants === null ? "" : ` of ${tenants.join(", ")}`}, {mayText(scopes)}
         </span>
       </span>
       <button type="button" class="link" onClick={signOut}>

@@ -69,6 +69,11 @@ export function percent(part: number, whole: number): string {
   return `${share > 0 && share < 10 ? share.toFixed(1) : Math.round(share)} %`;
 }
 
+/** A word at the beginning of a label. */
+export function capital(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
+}
+
 /** A rate per second. */
 export function perSecond(count: number, seconds: number): string {
   const rate = count / seconds;

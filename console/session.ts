@@ -13,10 +13,13 @@ export type Session =
 
 export const session = signal<Session>({ is: "connecting" });
 
+const NO_KEY = "This is not an API key of Tollgate. Paste what `tollgate keys create` printed: it begins with tg_.";
+
 whenRefused((error) => {
-  const had = storedKey() !== null;
+  const key = storedKey();
   storeKey(null);
-  session.value = { is: "out", note: had ? error.message : null };
+  const note = key !== null && !/^tg_.+_/.test(key) ? NO_KEY : error.message;
+  session.value = { is: "out", note: key === null ? null : note };
 });
 
 /** Asks the service who this is. */

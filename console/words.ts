@@ -1,6 +1,6 @@
 // Outcomes and events in words.
 
-import { eventDetail } from "../src/log/event-words.ts";
+import { actorText, eventDetail } from "../src/log/event-words.ts";
 import type { EventEntry, LogEntry } from "./answers.ts";
 
 export type OutcomeKind = "allowed" | "denied" | "warned" | "changed" | "trouble" | "calm";
@@ -35,6 +35,8 @@ export function outcomeOf(entry: LogEntry): OutcomeText {
 
 /** What an event says beside its name, its limit and whose bucket it is. */
 export function eventText({ type, data, actor, reason }: EventEntry): string {
-  const by = [actor === null ? "" : `by ${actor}`, reason === null ? "" : `"${reason}"`].filter((text) => text !== "");
+  const by = [actor === null ? "" : `by ${actorText(actor)}`, reason === null ? "" : `"${reason}"`].filter(
+    (text) => text !== "",
+  );
   return [eventDetail({ type, data }), by.join(": ")].filter((text) => text !== "").join("; ");
 }

@@ -3,7 +3,7 @@
 import { hrefOf } from "../address.ts";
 import type { Listed, NearBucket, TopRow } from "../answers.ts";
 import { get } from "../api.ts";
-import { agoOf, formatDuration, grouped, percent } from "../format.ts";
+import { agoOf, capital, formatDuration, grouped, percent } from "../format.ts";
 import { Dimensions } from "../parts/dimensions.tsx";
 import { Choice } from "../parts/field.tsx";
 import { Meter } from "../parts/meter.tsx";
@@ -61,7 +61,7 @@ export function Limits() {
           rows={(top.data?.items ?? []).toSorted((a, b) => b.denied - a.denied)}
           keyOf={({ value }) => value}
           columns={[
-            { title: by, isHead: true, cell: ({ value }) => <a href={linkOf(by, value)}>{value}</a> },
+            { title: capital(by), isHead: true, cell: ({ value }) => <a href={linkOf(by, value)}>{value}</a> },
             { title: "Denied", isNumber: true, cell: ({ denied }) => grouped(denied) },
             {
               title: "Calls",

@@ -71,8 +71,11 @@ export function Overview({ me }: { readonly me: Me }) {
   );
 }
 
+const CALM =
+  "Nothing needs attention: the store answers, the policy is in force, and no limit suddenly denies more than before.";
+
 function Alarms({ alarms }: { readonly alarms: readonly Alarm[] }) {
-  if (alarms.length === 0) return <Note kind="good">Nothing needs attention.</Note>;
+  if (alarms.length === 0) return <Note kind="good">{CALM}</Note>;
   return (
     <section aria-label="Needs attention">
       {alarms.map(({ kind, text, params }) => (
@@ -104,11 +107,13 @@ function Figures({ points, latest }: FiguresProps) {
       <Figure
         name="Denied"
         value={percent(minute.denied, minute.calls)}
+        href={hrefOf("decisions", { outcome: "denied", last: "15m" })}
         note={`${grouped(minute.denied)} in the last minute`}
       />
       <Figure
         name="Denied in the last hour"
         value={percent(hour.denied, hour.calls)}
+        href={hrefOf("decisions", { outcome: "denied", last: "1h" })}
         note={`${grouped(hour.denied)} of ${grouped(hour.calls)}`}
       />
       <Figure
@@ -128,12 +133,20 @@ function millis(ms: number): string {
   return ms >= 10 ? `${Math.round(ms)} ms` : `${ms.toFixed(2)} ms`;
 }
 
-function Figure({ name, value, note }: { readonly name: string; readonly value: string; readonly note: string }) {
+interface FigureProps {
+  readonly name: string;
+  readonly value: string;
+  readonly note: string;
+  /** The decisions that it counts. */
+  readonly href?: string;
+}
+
+function Figure({ name, value, note, href }: FigureProps) {
   return (
     <div>
       <dt>{name}</dt>
       <dd>
-        {value} <small>{note}</small>
+        {href === undefined ? value : <a href={href}>{value}</a>} <small>{note}</small>
       </dd>
     </div>
   );

@@ -51,8 +51,8 @@ function Editing({ me, inForce, onInForce }: EditingProps) {
   return (
     <>
       <p>
-        Version <code>{inForce.version}</code> is in force. This is a copy: editing it changes nothing until you{" "}
-        {canApply ? "apply it" : "save it where the service reads its policy"}.
+        Version <code title={inForce.version}>{inForce.version.slice(0, 8)}</code> is in force. This is a copy: editing
+        it changes nothing until you {canApply ? "apply it" : "save it where the service reads its policy"}.
       </p>
       {isApplied && <Note kind="good">Your policy is in force.</Note>}
       <Failure error={error} />
@@ -124,7 +124,8 @@ function Findings({ findings, isChecked, onGo }: FindingsProps) {
                 line {line}
               </button>
             )}{" "}
-            <code>{path}</code>: {message} {hint}
+            <code>{path}</code>: {message}
+            {hint === null ? "" : `. ${hint}`}
           </li>
         ))}
       </ul>

@@ -5,7 +5,7 @@ import { hrefOf } from "../address.ts";
 import type { DecisionEntry, Decisions, Listed, Me, SessionSum, Usage } from "../answers.ts";
 import { type ApiError, get } from "../api.ts";
 import { bucketsAsked } from "../buckets.ts";
-import { agoOf, grouped, timeOf } from "../format.ts";
+import { agoOf, capital, grouped, timeOf } from "../format.ts";
 import { Buckets } from "../parts/buckets.tsx";
 import { Dimensions } from "../parts/dimensions.tsx";
 import { entryClass, Outcome, What } from "../parts/entry.tsx";
@@ -139,7 +139,7 @@ function One({ name, value, me }: OneProps) {
       </p>
       <section>
         <h2>
-          {name} {value}
+          {capital(name)} {value}
         </h2>
         <Failure error={error ?? data.error} />
         <Buckets rows={data.buckets} mayChange={mayAdminister(me)} onChange={again} />

@@ -5,6 +5,7 @@ import { isMoney, nounOf } from "../../src/kernel/words.ts";
 import { announce } from "../announce.ts";
 import type { Usage } from "../answers.ts";
 import { type ApiError, post } from "../api.ts";
+import { capital } from "../format.ts";
 import { Dimensions } from "./dimensions.tsx";
 import { Choice } from "./field.tsx";
 import { Meter } from "./meter.tsx";
@@ -70,7 +71,7 @@ export function Change({ act, bucket, onDone }: ChangeProps) {
             {act === "grant" && (
               <div class="pair">
                 <label>
-                  {isMoney(unit) ? "Dollars" : nounOf(unit, 2)} to add
+                  {isMoney(unit) ? "Dollars" : capital(nounOf(unit, 2))} to add
                   <input
                     name="units"
                     type="number"

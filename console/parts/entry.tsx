@@ -14,9 +14,10 @@ export function Outcome({ entry }: { readonly entry: LogEntry }) {
   return <span class={`badge ${kind}`}>{text}</span>;
 }
 
+/** A call's tool has a column of its own; that of a bucket stands with its other dimensions. */
 export function Whose({ entry }: { readonly entry: LogEntry }) {
   if (entry.kind === "event" && entry.limit === null) return <span class="quiet">-</span>;
-  return <Dimensions of={entry.dimensions} without={["tool", "group"]} />;
+  return <Dimensions of={entry.dimensions} without={entry.kind === "decision" ? ["tool", "group"] : ["group"]} />;
 }
 
 export function What({ entry }: { readonly entry: LogEntry }) {

@@ -92,7 +92,7 @@ function Result({ of }: { readonly of: Simulated }) {
           <Examples title="Newly allowed" of={newlyAllowed} />
         </>
       )}
-      <details>
+      <details open>
         <summary>What this cannot know</summary>
         <ul>
           {notes.map((note) => (

@@ -3,7 +3,7 @@
 import { formatDuration } from "../kernel/duration.ts";
 import { amount, grouped, isMoney } from "../kernel/words.ts";
 import type { DecisionEntry, EventEntry, LogEntry, LoggedVerdict } from "../log/entry.ts";
-import { eventDetail } from "../log/event-words.ts";
+import { actorText, eventDetail } from "../log/event-words.ts";
 import { coloured } from "./colour.ts";
 
 const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
@@ -56,7 +56,7 @@ export function ofText(used: number, capacity: number, unit: string): string {
 
 function eventColumns(entry: EventEntry): string[] {
   const { type, limit, dimensions, actor, reason } = entry;
-  const by = [actor === null ? "" : `by ${actor}`, reason === null ? "" : JSON.stringify(reason)];
+  const by = [actor === null ? "" : `by ${actorText(actor)}`, reason === null ? "" : JSON.stringify(reason)];
   const words = [limit ?? "", namesText(dimensions), eventDetail(entry), ...by].filter((text) => text !== "");
   return [coloured("yellow", type), words.join(" ")];
 }

@@ -201,13 +201,13 @@ function printStart(options: ServeOptions, url: string, { envoy, gateway }: Pick
   const { policy, store, keys, envoyMap } = options;
   const lines = [
     `tollgate listens at ${url} (${url}/docs says what it answers)`,
-    `  policy ${policyLabel(policy)}${options.policyWritable === true ? "; administrators may replace it" : ""}`,
-    `  state  ${storeLabel(store)}`,
-    `  keys   ${keys ?? "none: any process on this machine may send requests"}`,
-    `  log    ${logLabel(options)}`,
-    ...(options.console ? [`  web    ${url}/console/`] : []),
-    ...(gateway?.addresses ?? []).map((address) => `  mcp    ${address}`),
-    ...(envoy === null ? [] : [`  envoy  ${envoy.address}, by ${envoyMap}`]),
+    ...(options.console ? [`  console ${url}/console/`] : []),
+    `  policy  ${policyLabel(policy)}${options.policyWritable === true ? "; administrators may replace it" : ""}`,
+    `  state   ${storeLabel(store)}`,
+    `  keys    ${keys ?? "none: any process on this machine may send requests"}`,
+    `  log     ${logLabel(options)}`,
+    ...(gateway?.addresses ?? []).map((address) => `  mcp     ${address}`),
+    ...(envoy === null ? [] : [`  envoy   ${envoy.address}, by ${envoyMap}`]),
   ];
   console.log(lines.join("\n"));
 }

@@ -4,6 +4,12 @@ import { formatDuration } from "../kernel/duration.ts";
 import { amount, grouped } from "../kernel/words.ts";
 import type { EventEntry } from "./entry.ts";
 
+/** Who or what changed something: a key, a person, a command, a file. */
+export function actorText(actor: string): string {
+  if (actor === "anonymous") return "someone without a key";
+  return actor.replace(/^anonymous for /, "");
+}
+
 export function eventDetail({ type, data }: Pick<EventEntry, "type" | "data">): string {
   if (type === "bucket.granted") {
     const { units, durationMs } = (data.grant ?? {}) as { readonly units?: number; readonly durationMs?: number };

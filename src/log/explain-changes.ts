@@ -2,6 +2,7 @@
 
 import { amount } from "../kernel/words.ts";
 import type { DecisionEntry, EventEntry, LogEntry, LoggedVerdict } from "./entry.ts";
+import { actorText } from "./event-words.ts";
 
 /** Most changes that are named. */
 const MAX_NAMED = 3;
@@ -16,7 +17,7 @@ export function changesOf(
   const changes = changesBefore(entry, verdict, before);
   const said = changes.slice(0, MAX_NAMED).map((change) => {
     const { actor, reason, atMs } = change;
-    const by = actor === null ? "" : ` by ${actor}`;
+    const by = actor === null ? "" : ` by ${actorText(actor)}`;
     return `${whatOf(change, verdict.unit)} at ${timeOf(atMs)}${by}${reason === null ? "" : ` (${JSON.stringify(reason)})`}`;
   });
   return said.length === 0 ? "" : `Changed by hand: ${said.join("; ")}.`;

@@ -53,6 +53,14 @@ export function consolePart(load: () => Promise<readonly ConsoleFile[]>): Servic
     routes: [
       {
         ...about,
+        path: "/",
+        operationId: "getRoot",
+        summary: "Leads to the console",
+        isHidden: true,
+        run: () => new Response(null, { status: 302, headers: { location: "console/" } }),
+      },
+      {
+        ...about,
         path: "/console",
         operationId: "getConsole",
         summary: "The console, for people",

@@ -122,7 +122,8 @@ export function unrouted(routes: readonly Route[], request: Request): ProblemErr
   const methods = routes.filter((route) => isOfRoute(route, pathname)).map(({ method }) => method);
   if (methods.length > 0)
     return notFor(methods.flatMap((each) => (each === "GET" ? ["GET", "HEAD"] : each)).join(", "));
-  return new ProblemError("not-found", "There is no such path: /docs lists those that are.");
+  const what = pathname === "/" ? "This is Tollgate, a service that decides calls of tools" : "There is no such path";
+  return new ProblemError("not-found", `${what}: /docs lists the paths.`);
 }
 
 export function problemResponse({ problem, headers }: ProblemError, request: Request | null): Response {

@@ -9,6 +9,10 @@ import { simulate, timelineOf } from "./simulate.ts";
 import { type SimulationResult, Tally } from "./tally.ts";
 import type { TracedCall } from "./traced-call.ts";
 
+const NO_CHANGES =
+  "Grants and resets of this time are not played, so both policies may deny calls that passed because of a grant.";
+const LEAVES_MORE =
+  "A limit may allow a call newly although it did not change: a call that is denied leaves more for later ones.";
 const BEGINS_EMPTY = "Both policies begin with empty buckets: what was used before this time is not counted.";
 
 /** @param policies the one that is tried, and the one that it is compared with */
@@ -43,7 +47,14 @@ export async function playLog(
     newlyAllowed: shown(onlySecond),
     deniedByBoth,
     allowedByBoth,
-    notes: [...refused.notes(), ...notesOn([policy, against], timeline, "The log"), BEGINS_EMPTY, CANNOT_REACT],
+    notes: [
+      ...refused.notes(),
+      ...notesOn([policy, against], timeline, "The log"),
+      BEGINS_EMPTY,
+      NO_CHANGES,
+      LEAVES_MORE,
+      CANNOT_REACT,
+    ],
   };
 }
 

@@ -95,10 +95,11 @@ describe("the console", { skip: SKIP }, async () => {
   it("says what a key lacks, and that a key is wrong", async () => {
     const { page } = await opened(url, texts.decider);
     await page.getByText("it lacks the scope read").waitFor();
+    await page.getByText("key decider, may not read").waitFor();
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByLabel("API key").fill("tg_wrong");
     await page.getByRole("button", { name: "Sign in" }).click();
-    await page.getByRole("alert").getByText("This is not an API key of Tollgate").waitFor();
+    await page.getByRole("alert").getByText("Paste what `tollgate keys create` printed").waitFor();
     assert.equal(await page.evaluate("sessionStorage.length"), 0);
   });
 
@@ -135,6 +136,20 @@ describe("the console", { skip: SKIP }, async () => {
     const all = (await Promise.all(bodies)).join("\n");
     assert.match(all, /acme-user/);
     assert.doesNotMatch(all, /globex|"g1"|live-1|acme\/a1/);
+  });
+
+  it("leads from the figures of denials to the denials", async () => {
+    const { page } = await opened(url, texts.reader);
+    await page.getByText("Denied in the last hour").locator("..").getByRole("link").click();
+    await page.getByRole("row").filter({ hasText: "denied" }).first().waitFor();
+    assert.equal(new URL(page.url()).hash, "#/decisions?outcome=denied&last=1h");
+  });
+
+  it("says of which tool a bucket is that was granted", async () => {
+    const { page, goTo } = await opened(url, texts.reader);
+    await goTo("#/audit");
+    const row = page.getByRole("row").filter({ hasText: "tool-per-turn" }).first();
+    assert.match(await row.innerText(), /session live-1.*turn t1.*tool search/s);
   });
 
   it("is used by the keyboard alone", async () => {

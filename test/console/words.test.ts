@@ -128,6 +128,8 @@ describe("words", () => {
       reason: "demo",
     };
     assert.equal(eventText(granted), '+2 for 1 h; by key:k1: "demo"');
+    assert.equal(eventText({ ...granted, actor: "anonymous" }), '+2 for 1 h; by someone without a key: "demo"');
+    assert.equal(eventText({ ...granted, actor: "anonymous for ann" }), '+2 for 1 h; by ann: "demo"');
     const money = { grant: { id: "g", units: 200_000, durationMs: 60_000 }, after: { unit: "usd_micros" } };
     assert.equal(eventText({ ...granted, data: money, actor: null, reason: null }), "+$0.20 for 1 min");
     assert.deepEqual(outcomeOf(granted), { kind: "changed", text: "granted" });

@@ -38,6 +38,8 @@ describe("the console", () => {
   it("sends a browser on, below the path of a proxy, too", async () => {
     const { status, headers } = await fetch(`${url}/console`, { redirect: "manual" });
     assert.deepEqual([status, headers.get("location")], [308, "console/"]);
+    const root = await fetch(url, { redirect: "manual" });
+    assert.deepEqual([root.status, root.headers.get("location")], [302, "console/"]);
     assert.equal(new URL("console/", "https://example.com/gate/console").pathname, "/gate/console/");
   });
 

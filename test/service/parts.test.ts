@@ -48,6 +48,7 @@ describe("a part of a service", () => {
     const one = async (path: string) => (await ask("GET", path, { key: texts.read })).json;
     assert.equal((await one("/v1/things/a%20b%2Fc")).status, "a b/c");
     assert.equal((await one("/v1/things/%E0%A4%A")).code, "not-found");
+    assert.match((await one("/")).detail, /^This is Tollgate, a service that decides calls of tools/);
     for (const path of ["/v1/things", "/v1/things/", "/v1/things/a/b"]) {
       assert.equal((await one(path)).code, "not-found", path);
     }
