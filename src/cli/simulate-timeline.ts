@@ -5,9 +5,8 @@ import { invalidOption } from "../kernel/errors.ts";
 import { amount } from "../kernel/words.ts";
 import { type Timeline, timelineOf } from "../simulate/simulate.ts";
 import type { TracedCall } from "../simulate/traced-call.ts";
-import { isLogUrl } from "./log-url.ts";
 import { readTrace, type TraceOptions } from "./trace-files.ts";
-import { readLogAt } from "./trace-log.ts";
+import { isLogOrService, readLogAt } from "./trace-log.ts";
 
 export interface TimelineOptions extends TraceOptions {
   readonly every?: string;
@@ -20,15 +19,15 @@ export async function timelineAt(source: string, options: TimelineOptions): Prom
   if (everyMs === null) {
     throw invalidOption("--every", `a duration such as 1s, at most ${formatDuration(MAX_DURATION_MS)}`, every);
   }
-  const calls = isLogUrl(source) ? await callsOfLog(source) : callsOfTrace(source, options);
+  const calls = isLogOrService(source) ? await callsOfLog(source) : await callsOfTrace(source, options);
   if (everyMs !== undefined && calls.some(({ atMs }) => atMs !== null)) {
     throw invalidOption("--every", "a trace without times", "one whose lines have `at`");
   }
   return timelineOf(calls, everyMs);
 }
 
-function callsOfTrace(source: string, options: TraceOptions): readonly TracedCall[] {
-  const { calls, format, skipped } = readTrace(source, options);
+async function callsOfTrace(source: string, options: TraceOptions): Promise<readonly TracedCall[]> {
+  const { calls, format, skipped } = await readTrace(source, options);
   if (format !== "trace") {
     const rest = skipped === 0 ? "" : `; ${amount(skipped, "lines")} of other kinds left out`;
     console.error(`Read ${amount(calls.length, "calls")} in the format ${format}${rest}.`);

@@ -40,7 +40,7 @@ export function simulateCommand(): Command {
     .description("show what a policy would have done with recorded calls, and where another policy would differ")
     .argument(
       "<trace>",
-      "a trace as `tollgate replay` reads it; a decision log, as --log of serve names it; spans in OTLP's JSON; session files of Claude Code, or their folder; traces of OpenAI Agents",
+      "a trace as `tollgate replay` reads it, or - for stdin; a decision log, as --log of serve names it; the address of a service, whose key is in TOLLGATE_API_KEY; spans in OTLP's JSON; session files of Claude Code, or their folder; traces of OpenAI Agents",
     );
   return withPolicyOption(command)
     .option("--against <file>", "a second policy: show which calls only one of the two denies")

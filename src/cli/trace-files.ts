@@ -1,7 +1,8 @@
-// The files of a trace: one, or all of a folder.
+// The files of a trace: one, all of a folder, or what is piped into the command.
 
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { invalidOption } from "../kernel/errors.ts";
 import { type Format, type ReadAs, readCalls, type Source } from "../simulate/readers/read.ts";
 import { readInput } from "./files.ts";
@@ -17,12 +18,19 @@ export interface TraceOptions {
 }
 
 /**
- * Reads the calls of a file, or of the `.jsonl` files of a folder.
+ * Reads the calls of a file, of the `.jsonl` files of a folder, or of what is piped in where the path is `-`.
  *
  * @throws MisuseError, CommandError
  */
-export function readTrace(path: string, { format, map = [] }: TraceOptions): ReadAs {
-  return readCalls(sourcesIn(path), { format, attributes: Object.fromEntries(map.map(pairIn)) });
+export async function readTrace(path: string, { format, map = [] }: TraceOptions): Promise<ReadAs> {
+  const sources = path === "-" ? [{ name: "stdin", text: await piped() }] : sourcesIn(path);
+  return readCalls(sources, { format, attributes: Object.fromEntries(map.map(pairIn)) });
+}
+
+function piped(): Promise<string> {
+  if (process.stdin.isTTY)
+    throw invalidOption("trace", "a trace that is piped in, or the name of a file", "a terminal");
+  return text(process.stdin);
 }
 
 function sourcesIn(path: string): Source[] {

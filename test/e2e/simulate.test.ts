@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { ROOT } from "../sources.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { tollgate } from "./tollgate.ts";
 import { syntheticTrace } from "./traces.ts";
@@ -32,6 +34,16 @@ async function run(...args: string[]) {
 }
 
 describe("simulate", () => {
+  it("reads a trace that is piped in", async () => {
+    const args = [`${ROOT}bin/tollgate.js`, "simulate", "-", "--policy", strict, "--json"];
+    const input = readFileSync(join(folder, trace));
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: folder, input, encoding: "utf8" });
+    assert.equal(status, 0, stderr);
+    const { trace: _, ...piped } = JSON.parse(stdout);
+    const { trace: __, ...read } = JSON.parse((await run("simulate", trace, "--policy", strict, "--json")).stdout);
+    assert.deepEqual(piped, read);
+  });
+
   it("comes to the totals of a replay", async () => {
     for (const policy of [strict, loose]) {
       const simulated = JSON.parse((await run("simulate", trace, "--policy", policy, "--json")).stdout);

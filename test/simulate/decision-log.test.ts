@@ -1,6 +1,7 @@
 // What a decision log recorded, simulated again.
 
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { createLimiter, type PolicyInput } from "tollgate";
@@ -10,7 +11,9 @@ import { memoryStore } from "tollgate/stores/memory";
 import { callsOfEntries, readDecisionLog } from "../../src/simulate/readers/decision-log.ts";
 import type { DecisionEntry } from "../../src/log/entry.ts";
 import { timelineOf } from "../../src/simulate/simulate.ts";
+import { logPart } from "../../src/service-log/log.ts";
 import { tollgate } from "../e2e/tollgate.ts";
+import { served } from "../service/served.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { simulated } from "./simulated.ts";
 
@@ -68,7 +71,6 @@ describe("a decision log", () => {
     const decided = await play(log as unknown as ReturnType<typeof memoryLog>);
     await log.close();
     const policyFile = join(folder, "policy.yaml");
-    const { writeFileSync } = await import("node:fs");
     writeFileSync(policyFile, JSON.stringify(policy));
     const ran = await tollgate(["simulate", `sqlite:${path}`, "--policy", policyFile, "--json"], folder);
     assert.equal(ran.status, 0, ran.stderr);
@@ -80,6 +82,21 @@ describe("a decision log", () => {
       /trace: expected a decision log that exists: .*, got "sqlite:none\.db", and there is no /,
     );
     assert.equal(none.status, 2);
+  });
+
+  it("is simulated by the address of the service that has it", async () => {
+    const log = memoryLog();
+    const { url } = await served({ policy, log, parts: [logPart(log)] });
+    const decided = await play(log);
+    const policyFile = join(folder, "of-service.yaml");
+    writeFileSync(policyFile, JSON.stringify(policy));
+    const ran = await tollgate(["simulate", url, "--policy", policyFile, "--json"], folder);
+    assert.deepEqual([ran.status, ran.stderr], [0, "Read 30 calls of the decision log.\n"]);
+    const { trace, denied } = JSON.parse(ran.stdout);
+    assert.deepEqual([trace, denied], [url, decided.filter((by) => by !== null).length]);
+    const gone = await tollgate(["simulate", "http://127.0.0.1:1", "--policy", policyFile], folder);
+    assert.match(gone.stderr, /the service does not answer/);
+    assert.notEqual(gone.status, 0);
   });
 
   it("gives no answer twice, and of a sample only sessions that are in it", () => {

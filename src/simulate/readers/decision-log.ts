@@ -17,6 +17,9 @@ export interface RecordedCall
   readonly verdicts: readonly Pick<LoggedVerdict, "unit" | "cost">[];
 }
 
+/** What the calls are read from: a log, or a service that has one. */
+export type EntriesReader = Pick<LogReader, "entries">;
+
 type Span = Pick<EntryQuery, "tenants" | "fromMs" | "toMs">;
 
 export interface LogRead extends Read {
@@ -27,7 +30,7 @@ export interface LogRead extends Read {
 }
 
 /** Reads the calls of a log, the oldest first. */
-export async function readDecisionLog(reader: LogReader, query: Span, most = MAX_ENTRIES): Promise<LogRead> {
+export async function readDecisionLog(reader: EntriesReader, query: Span, most = MAX_ENTRIES): Promise<LogRead> {
   const entries: DecisionEntry[] = [];
   for await (const page of decisionPages(reader, query, PAGE_SIZE)) {
     entries.push(...page);
@@ -41,7 +44,7 @@ export async function readDecisionLog(reader: LogReader, query: Span, most = MAX
  * without an entry of it is its end.
  */
 export async function* decisionPages(
-  reader: LogReader,
+  reader: EntriesReader,
   query: Span,
   pageSize: number,
 ): AsyncGenerator<readonly DecisionEntry[]> {
