@@ -43,9 +43,10 @@ export function openGatewayFile(
   const { config, warnings } = gateway;
   const registry = createRegistry(config.servers);
   const hint = (dimension: string) => `say identity.${dimension} in ${file}`;
+  const about = { whose: sharers, hasSessions: true, hint };
   return {
     registry,
-    warnings: [...warnings, ...identityWarnings(config.calls.identity, policy, sharers, hint)],
+    warnings: [...warnings, ...identityWarnings(config.calls.identity, policy, about)],
     start: (limiter) => started(gateway, limiter, registry, log),
     addresses({ url }) {
       const base = config.publicUrl === null ? String(url) : config.publicUrl.href.replace(/\/$/, "");

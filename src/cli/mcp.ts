@@ -73,9 +73,8 @@ async function mcp(server: readonly string[], options: McpOptions, command: Comm
     const running = await startStdio(config, limiter, stderrLog);
     stderrLog.info({}, `calls of this server are limited ${label}`);
     if (policy !== null) {
-      for (const warning of identityWarnings(calls.identity, policy, sharersOf(options), optionFor)) {
-        stderrLog.warn({}, warning);
-      }
+      const about = { whose: sharersOf(options), hasSessions: false, hint: optionFor };
+      for (const warning of identityWarnings(calls.identity, policy, about)) stderrLog.warn({}, warning);
     }
     void ending.then(() => running.close());
     const code = await running.ended;

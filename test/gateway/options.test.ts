@@ -122,7 +122,11 @@ describe("a session that nothing says", () => {
 
   it("is warned of at the start, where a limit has no window", () => {
     const warnings = (limits: string, identity: Record<string, Source> = {}) =>
-      identityWarnings(new Map(Object.entries(identity)), policyOf(limits), WHOSE, (name) => `say ${name}`);
+      identityWarnings(new Map(Object.entries(identity)), policyOf(limits), {
+        whose: WHOSE,
+        hasSessions: false,
+        hint: (name) => `say ${name}`,
+      });
     const forever = "{ name: a, per: [session], quota: 5 }, { name: b, per: [session, tool], quota: 5 }";
     assert.deepEqual(warnings(forever), [
       `a and b: ${WHOSE} share one session, so what one has used is used for the others, until no call was made for 30 days. Give the limit a window, or say session`,
@@ -141,6 +145,21 @@ describe("a session that nothing says", () => {
     assert.deepEqual(warnings("{ name: a, per: [plan], quota: 5, onMissing: skip }"), []);
     assert.deepEqual(warnings("{ name: a, per: [plan], quota: 5 }", { plan: { value: "pro" } }), []);
   });
+});
+
+it("a client that can begin sessions gets new budgets, unless a limit is per user", () => {
+  const warnings = (limits: string, identity: Record<string, Source>, hasSessions: boolean) =>
+    identityWarnings(new Map(Object.entries(identity)), policyOf(limits), { whose: "x", hasSessions, hint: () => "" });
+  const rate = "quota: 5, algorithm: sliding-window, window: 1h";
+  const own = `{ name: a, per: [session], ${rate} }, { name: b, per: [user, turn, session], ${rate} }`;
+  const meta = { meta: "m" };
+  assert.deepEqual(warnings(own, {}, true), ["a client gets a new budget with each session: add a limit per user"]);
+  assert.deepEqual(warnings(own, { session: meta, turn: meta }, false), [
+    "a client gets a new budget with each session or turn: add a limit per user",
+  ]);
+  assert.deepEqual(warnings(own, {}, false), []);
+  assert.deepEqual(warnings(own, { session: { value: "s" } }, true), []);
+  assert.deepEqual(warnings(`${own}, { name: c, per: [user], ${rate} }`, {}, true), []);
 });
 
 const folder = temporaryFolder();

@@ -18,23 +18,41 @@ export function unknownDimensions(identity: ReadonlyMap<string, Source>, policy:
   return [...identity.keys()].filter((name) => !ALWAYS.has(name) && !policy.dimensions.has(name));
 }
 
-/**
- * What is worth knowing at the start, as sentences.
- *
- * @param whose the calls that share the buckets of what is not established
- * @param hint what to do for a dimension, as the end of a sentence
- */
+/** What warnings are made of. */
+interface Gateway {
+  /** The calls that share the buckets of what is not established. */
+  readonly whose: string;
+  /** Whether a client can begin a session by itself, beside what `identity` says. */
+  readonly hasSessions: boolean;
+  /** What to do for a dimension, as the end of a sentence. */
+  readonly hint: (dimension: string) => string;
+}
+
+/** What is worth knowing at the start, as sentences. */
 export function identityWarnings(
   identity: ReadonlyMap<string, Source>,
   policy: CompiledPolicy,
-  whose: string,
-  hint: (dimension: string) => string,
+  { whose, hasSessions, hint }: Gateway,
 ): string[] {
   const limits = policy.limits.filter(({ isOfModel }) => !isOfModel);
   return [
     ...limits.flatMap((limit) => missingIn(limit, identity, hint)),
     ...sharedForGood(limits, identity, whose, hint),
+    ...freshBudgets(limits, identity, hasSessions),
   ];
+}
+
+/** Nothing would stop a client that begins another session, or says another turn, for each call. */
+function freshBudgets(limits: readonly Limit[], identity: ReadonlyMap<string, Source>, hasSessions: boolean): string[] {
+  const isClaim = (source: Source | undefined) => source !== undefined && !("value" in source);
+  const session = identity.get("session");
+  const chosen = [
+    ...(isClaim(session) || (hasSessions && session === undefined) ? ["session"] : []),
+    ...(isClaim(identity.get("turn")) ? ["turn"] : []),
+  ];
+  const isFresh = ({ per }: Limit) => chosen.some((dimension) => per.includes(dimension));
+  if (limits.length === 0 || !limits.every(isFresh)) return [];
+  return [`a client gets a new budget with each ${listed(chosen, "or")}: add a limit per user`];
 }
 
 /** A limit that cannot judge a call refuses it. */
