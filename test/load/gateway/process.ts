@@ -2,10 +2,12 @@
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { json } from "node:stream/consumers";
-import { memoryStore } from "tollgate/stores/memory";
+import { sqliteStore } from "tollgate/stores/sqlite";
 import { answerParent } from "../../../bench/children.ts";
 import { collectGarbage } from "../../../bench/garbage.ts";
+import { temporaryFolder } from "../../../bench/servers.ts";
 import { startHttp } from "../../../src/gateway/gateway.ts";
 import { createRegistry } from "../../../src/gateway/registry.ts";
 import { createHostedLimiter } from "../../../src/limiter.ts";
@@ -33,7 +35,9 @@ const limits = [
   { name: "at-once", per: ["session"], algorithm: "concurrency", quota: 100 },
 ] as const;
 const servers = [serverOf("one", `http://127.0.0.1:${(upstream.address() as AddressInfo).port}/mcp`)];
-const limiter = createHostedLimiter({ policy: { version: 1, limits }, store: memoryStore() });
+// A store in memory would remember each settled call for an hour.
+const store = sqliteStore(join(temporaryFolder().path, "state.db"));
+const limiter = createHostedLimiter({ policy: { version: 1, limits }, store });
 const log = { warn: console.error, error: console.error };
 const running = await startHttp(configOf(servers), limiter, createRegistry(servers), log);
 
