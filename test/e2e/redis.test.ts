@@ -140,7 +140,7 @@ describe("doctor", ownServers, () => {
     const fine = await doctor("sqlite:state.db");
     assert.match(
       fine.stdout,
-      /^store +sqlite:state\.db\nreachable +yes\nlatency .*\nfile +opens, and is Tollgate's\n$/,
+      /^store +sqlite:state\.db\nreachable +yes\nlatency .*\nfile +opens, and is Tollgate's\nlog +none\n$/,
     );
     assert.equal(fine.status, 0);
     assert.equal((await doctor("sqlite:typo.db")).status, 2);

@@ -76,7 +76,7 @@ describe("a replay through a service", () => {
     const { url, stop } = await startTemplate();
     const args = ["replay", "synthetic.jsonl", "--policy", "5.json", "--url", String(url)];
     const { status, stderr } = await tollgate(args, folder, { TOLLGATE_API_KEY: `tg_abc_${"x".repeat(43)}` });
-    assert.deepEqual([status, /API key is not known/.test(stderr)], [2, true], stderr);
+    assert.deepEqual([status, /does not know the API key in TOLLGATE_API_KEY/.test(stderr)], [2, true], stderr);
     const beside = await tollgate([...args, "--prefix", "mine"], folder);
     assert.deepEqual([beside.status, /--prefix: expected nothing beside --url/.test(beside.stderr)], [2, true]);
     await stop();

@@ -29,7 +29,7 @@ describe("tollgate serve --gateway", { timeout: 60_000 }, () => {
     child.stdout?.on("data", (part) => {
       printed += part;
     });
-    const [, url, mcp] = await until(() => /listens at (\S+).*\n {2}mcp {4}words at (\S+)\n/s.exec(printed) ?? false);
+    const [, url, mcp] = await until(() => /listens at (\S+).*\n {2}mcp +words at (\S+)\n/s.exec(printed) ?? false);
     const client = await legacyClient(t, String(mcp));
     const denials = [];
     for (let n = 0; n < 3; n++) {

@@ -77,7 +77,7 @@ export function testSharedLog(
       await kill();
       const [one, two] = await Promise.all([1, 2].map(() => serve("--store", "memory:", "--log", log)));
       assert.ok(one !== undefined && two !== undefined);
-      assert.ok(one.text.out.includes(` log    ${label}: what all instances decide that write to it\n`), one.text.out);
+      assert.ok(one.text.out.includes(` log     ${label}: what all instances decide that write to it\n`), one.text.out);
       assert.equal((await one.consume("of-one")).allowed, true);
       await until(() => one.text.log.includes(`the decision log ${label} cannot be written yet: calls are decided`));
       const away = await runHere(["tail", "--no-follow", "--log", log], folder, {});

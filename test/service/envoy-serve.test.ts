@@ -45,7 +45,7 @@ async function serve(...args: string[]) {
     output += text;
   });
   const port = Number(
-    await until(() => /envoy {2}127\.0\.0\.1:(\d+)/.exec(output)?.[1] ?? (child.exitCode !== null && "0")),
+    await until(() => /envoy +127\.0\.0\.1:(\d+)/.exec(output)?.[1] ?? (child.exitCode !== null && "0")),
   );
   const url = /listens at (\S+)/.exec(output)?.[1] ?? "";
   return { child, url, client: envoyClient(port), ended: once(child, "exit") };

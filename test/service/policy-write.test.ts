@@ -162,16 +162,17 @@ describe("a policy that is replaced over HTTP", () => {
 });
 
 describe("tollgate serve --policy-writable", () => {
-  it("applies a policy once, and goes on with what is written by hand", async () => {
+  it("applies a policy once, and goes on with what is written by hand", async (t) => {
     const folder = temporaryFolder();
     const path = join(folder, "tollgate.yaml");
     writeFileSync(path, POLICY);
     const { child, ran } = start(["serve", "--port", "0", "--store", "memory:", "--policy-writable"], folder);
+    t.after(() => child.kill("SIGKILL"));
     let [out, err] = ["", ""];
     child.stdout?.on("data", (part) => (out += part));
     child.stderr?.on("data", (part) => (err += part));
     const url = await until(() => /listens at (\S+)/.exec(out)?.[1] ?? false);
-    assert.match(out, /policy tollgate\.yaml; administrators may replace it/);
+    assert.match(out, /policy +tollgate\.yaml; administrators may replace it/);
     const etag = (await fetch(url + PATH)).headers.get("etag") ?? "";
     const body = JSON.stringify({ source: policyOf(6), reason: "x" });
     const headers = { "content-type": "application/json", "if-match": etag };

@@ -75,7 +75,7 @@ describe("tollgate serve", () => {
     const folder = temporaryFolder();
     const started = await serve(folder);
     assert.match(started.output(), /policy .*sample-policy\.yaml: a sample/);
-    assert.match(started.output(), /state {2}sqlite:tollgate\.db/);
+    assert.match(started.output(), /state +sqlite:tollgate\.db/);
     assert.equal((await consume(started.url, { tool: "x", session: "s", turn: 1 })).json.verdicts.length, 3);
     assert.ok(existsSync(join(folder, "tollgate.db")));
     started.kill("SIGTERM");
@@ -89,7 +89,7 @@ describe("tollgate serve", () => {
   it("keeps a decision log, which commands read while it runs and afterwards", async () => {
     const folder = temporaryFolder();
     const { url, output, kill, ended } = await serve(folder, "--store", "memory:");
-    assert.match(output(), /log {4}sqlite:tollgate-log\.db\n {2}web {4}http:\S+\/console\//);
+    assert.match(output(), /console +http:\S+\/console\/\n[\s\S]*log +sqlite:tollgate-log\.db\n/);
     await consume(url, { tool: "x", session: "s1", turn: 1 });
     const rows = async () => (await tollgate(["sessions", "--csv"], folder)).stdout;
     for (let tries = 0; tries < 100 && !(await rows()).includes("\ns1,"); tries++) await sleep(50);
@@ -105,7 +105,7 @@ describe("tollgate serve", () => {
 
   it("keeps no log with --log none or where the default cannot be written, and refuses a log that was named and cannot", async () => {
     const none = await serve(temporaryFolder(), "--store", "memory:", "--log", "none", "--no-console");
-    assert.match(none.output(), /log {4}none\n$/);
+    assert.match(none.output(), /log +none\n$/);
     assert.equal((await fetch(`${none.url}/v1/decisions`)).status, 501);
     assert.equal((await fetch(`${none.url}/console/`)).status, 404);
     none.kill("SIGKILL");
@@ -113,7 +113,7 @@ describe("tollgate serve", () => {
     // A folder cannot be opened as a file, not even by root.
     mkdirSync(join(folder, "tollgate-log.db"));
     const without = await serve(folder, "--store", "memory:");
-    assert.match(without.output(), /log {4}none\n/);
+    assert.match(without.output(), /log +none\n/);
     assert.match(
       without.log(),
       /"problem":"[^"]*tollgate-log\.db: [^"]+","msg":"there is no decision log: sqlite:tollgate-log\.db cannot be opened/,
