@@ -2,6 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { after } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { memoryLog } from "tollgate/log";
 import { consoleFiles } from "../../src/cli/console.ts";
@@ -97,7 +98,9 @@ export async function opened(url: string, key?: string, options: BrowserContextO
   await page.getByRole("navigation").waitFor();
   const goTo = async (hash: string) => {
     await page.evaluate(`location.hash = ${JSON.stringify(hash)}`);
-    await page.waitForLoadState("networkidle").catch(() => {});
+    // The network is never idle: pages ask again, and reads of the log wait.
+    await page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))");
+    while ((await page.getByText("Loading …").count()) > 0) await sleep(20);
   };
   return { page, faults, bodies, goTo };
 }
