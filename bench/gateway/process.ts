@@ -10,9 +10,11 @@ import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { redisStore } from "tollgate/stores/redis";
 import { sqliteStore } from "tollgate/stores/sqlite";
+import type { Source } from "../../src/gateway/config/config.ts";
 import { startHttp } from "../../src/gateway/gateway.ts";
 import { createRegistry } from "../../src/gateway/registry.ts";
 import { createHostedLimiter } from "../../src/limiter.ts";
+import { configOf, serverOf } from "../../test/gateway/http-gateway.ts";
 import { answerParent } from "../children.ts";
 import { temporaryFolder } from "../servers.ts";
 
@@ -43,32 +45,12 @@ function storeOf(kind: string, redisPort: string): Store {
 
 async function limit(kind: string, upstream: string, redisPort: string): Promise<string> {
   const limiter = createHostedLimiter({ policy, store: storeOf(kind, redisPort) });
-  const server = {
-    name: "server",
-    url: new URL(upstream),
-    credentials: "none" as const,
-    alias: new Map(),
-    maxInFlight: 1_000,
-    connectMs: 1_000,
-    listMs: 1_000,
-  };
-  const identity = new Map([
+  const server = serverOf("server", upstream, { maxInFlight: 1_000 });
+  const identity = new Map<string, Source>([
     ["user", { value: "ada" }],
     ["session", { header: "x-session" }],
   ]);
-  const config = {
-    host: "127.0.0.1",
-    port: 0,
-    tls: null,
-    hosts: [],
-    origins: [],
-    publicUrl: null,
-    auth: null,
-    servers: [server],
-    calls: { identity, notices: "meta" as const, maxWaitMs: 0, secrets: [{ id: "a", secret: new Uint8Array(32) }] },
-    maxRequestBytes: 4_000_000,
-    maxMessageBytes: 4_000_000,
-  };
+  const config = configOf([server], { calls: { identity } });
   const log = { warn: console.error, error: console.error };
   const { url } = await startHttp(config, limiter, createRegistry([server]), log);
   return `${url}/mcp`;

@@ -55,10 +55,8 @@ describe("the file of a gateway", () => {
         name: "one",
         url: new URL("https://one.example/mcp"),
         credentials: "forward",
-        alias: new Map(),
         maxInFlight: 256,
         connectMs: 10_000,
-        listMs: 10_000,
       },
     ]);
     assert.equal(calls.secrets[0]?.secret.length, 32);

@@ -39,8 +39,8 @@ export interface GatewayOptions extends Partial<Omit<HttpConfig, "servers" | "ca
 }
 
 export function serverOf(name: string, url: string, more: Partial<ServerConfig> = {}): ServerConfig {
-  const bounds = { maxInFlight: 256, connectMs: 10_000, listMs: 10_000 };
-  return { name, url: new URL(url), credentials: "forward", alias: new Map(), ...bounds, ...more };
+  const bounds = { maxInFlight: 256, connectMs: 10_000 };
+  return { name, url: new URL(url), credentials: "forward", ...bounds, ...more };
 }
 
 export function configOf(servers: readonly ServerConfig[], options: GatewayOptions = {}): HttpConfig {

@@ -11,11 +11,8 @@ export interface ServerConfig {
   readonly name: string;
   readonly url: URL;
   readonly credentials: Credentials;
-  /** Short names by those of the server. */
-  readonly alias: ReadonlyMap<string, string>;
   readonly maxInFlight: number;
   readonly connectMs: number;
-  readonly listMs: number;
 }
 
 export type Source =

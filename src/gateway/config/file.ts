@@ -19,7 +19,6 @@ const DEFAULT_HOST = "127.0.0.1";
 const DEFAULT_PORT = 8430;
 const IN_FLIGHT = 256;
 const CONNECT_MS = 10_000;
-const LIST_MS = 10_000;
 
 /** What the file needs from outside. */
 export interface GatewayContext extends FileReading {
@@ -141,8 +140,7 @@ function serverOf(
     const { header, prefix = "" } = credentials;
     return { header, value: `${prefix}${secrets.read(`servers.${name}.credentials`, credentials)}` };
   };
-  const bounds = { maxInFlight, connectMs: CONNECT_MS, listMs: LIST_MS };
-  return { name, url: new URL(url), credentials: given(), alias: new Map(), ...bounds };
+  return { name, url: new URL(url), credentials: given(), maxInFlight, connectMs: CONNECT_MS };
 }
 
 function sourcesOf({ identity = {} }: GatewayFile): ReadonlyMap<string, Source> {
