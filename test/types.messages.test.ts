@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { it } from "node:test";
-import { fullRunOnly } from "./length.ts";
+import { wideRunOnly } from "./length.ts";
 import { ROOT } from "./sources.ts";
 import { temporaryFolder } from "./temporary.ts";
 
@@ -68,7 +68,7 @@ const head = [
 ];
 
 for (const [name, compiler] of Object.entries(COMPILERS)) {
-  const options = compiler === "typescript" ? {} : fullRunOnly;
+  const options = compiler === "typescript" ? {} : wideRunOnly;
   it(`${name} names the key or the value, and explains what to do, each at its position`, options, () => {
     const tsc = join(ROOT, "node_modules", compiler, "bin/tsc");
     const folder = temporaryFolder();

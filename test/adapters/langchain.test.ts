@@ -23,7 +23,7 @@ import { sqliteStore } from "tollgate/stores/sqlite";
 import { z } from "zod";
 import { Guard } from "../../src/adapters/guard.ts";
 import { Runs } from "../../src/adapters/langchain/runs.ts";
-import { fullRunOnly } from "../length.ts";
+import { wideRunOnly } from "../length.ts";
 import { anyRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { POLICY, QUOTA, runAgents } from "./agents.ts";
@@ -34,7 +34,7 @@ const WORKER = new URL("./langchain-worker.ts", import.meta.url);
 
 describe("a runaway model in three processes on one Redis", () => {
   for (const way of ["calls", "parallel calls", "calls with checkpoints", "parallel calls with checkpoints"]) {
-    it(`is stopped and answers: ${way}`, way === "parallel calls" ? {} : fullRunOnly, async () => {
+    it(`is stopped and answers: ${way}`, way === "parallel calls" ? {} : wideRunOnly, async () => {
       const { agents, calls } = await runAgents(WORKER, server.url, way);
       assert.equal(calls, QUOTA);
       for (const { answer, results } of agents) {

@@ -1,9 +1,9 @@
 // Chromium, and a service with a console for it.
 
 import { existsSync } from "node:fs";
-import { after } from "node:test";
+import { after, afterEach } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { memoryLog } from "tollgate/log";
 import { consoleFiles } from "../../src/cli/console.ts";
 import { createRegistry } from "../../src/gateway/registry.ts";
@@ -35,6 +35,12 @@ export { texts };
 
 let browser: Promise<Browser> | undefined;
 after(async () => (await browser)?.close());
+
+/** A page that is left open goes on asking. */
+const contexts: BrowserContext[] = [];
+afterEach(async () => {
+  await Promise.all(contexts.splice(0).map((context) => context.close()));
+});
 
 function launched(): Promise<Browser> {
   browser ??= chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
@@ -81,6 +87,7 @@ export interface Opened {
 /** A page of the console, signed in; without a key where the service needs none. */
 export async function opened(url: string, key?: string, options: BrowserContextOptions = {}): Promise<Opened> {
   const context = await (await launched()).newContext({ viewport: { width: 1_000, height: 800 }, ...options });
+  contexts.push(context);
   const page = await context.newPage();
   const faults: string[] = [];
   const bodies: Promise<string>[] = [];

@@ -5,6 +5,7 @@ import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { wideRunOnly } from "../length.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { isAlive, noteWorkers, preload, start, tollgate, until, workersIn } from "./tollgate.ts";
 
@@ -21,7 +22,8 @@ describe("a signal", () => {
   ] as const;
   for (const [name, args] of Object.entries(commands)) {
     for (const [signal, whom, status] of signals) {
-      it(`ends ${name} with its workers and its folder: ${signal} to ${whom}`, async () => {
+      const options = (name === "replay") === (signal === "SIGINT") ? {} : wideRunOnly;
+      it(`ends ${name} with its workers and its folder: ${signal} to ${whom}`, options, async () => {
         const temporary = join(folder, `${name}-${signal}`);
         mkdirSync(temporary);
         const file = join(folder, `${name}-${signal}.log`);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { SetupCheck } from "tollgate/store";
 import { freePort } from "../free-port.ts";
-import { fullRunOnly } from "../length.ts";
+import { fullRunOnly, wideRunOnly } from "../length.ts";
 import { anyRedis, ownServers, startRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { preload, start, tollgate } from "./tollgate.ts";
@@ -74,7 +74,7 @@ describe("usage and reset on Redis", () => {
 });
 
 describe("the demo on Redis", () => {
-  it("counts there and says so", fullRunOnly, async () => {
+  it("counts there and says so", wideRunOnly, async () => {
     const { status, stdout, stderr } = await tollgate(["demo", "--store", redis.url], folder);
     assert.equal(status, 0, stderr + stdout);
     assert.match(stdout, new RegExp(`^Tollgate on ${redis.url} +40 +40 +0 +40$`, "m"));

@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { PolicyInput } from "tollgate";
-import { fullRunOnly, isShort, isWide } from "../length.ts";
+import { fullRunOnly, isWide } from "../length.ts";
 import { play, type Scenario } from "./borrowing.ts";
 
 const QUOTA = 3_000;
-const INSTANCES = isShort ? [1, 2, 5, 10] : [1, 2, 5, 10, 50];
+const INSTANCES = isWide ? [1, 2, 5, 10, 50] : [1, 2, 5, 10];
 /** Of an uneven load. */
 const UNEVEN_INSTANCES = isWide ? INSTANCES : [10];
 const base = { name: "global", per: ["tool"], quota: QUOTA, borrow: "auto" } as const;

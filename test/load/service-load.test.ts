@@ -5,10 +5,14 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { after, describe, it } from "node:test";
+import { isWide } from "../length.ts";
 import { ownServers } from "../servers.ts";
 import { LOADER, ROOT } from "../sources.ts";
 import { type Bucket, Ledger } from "./service/ledger.ts";
 import type { summaryOf } from "./service/report.ts";
+
+/** How many instances there are, in each part of the run. */
+const INSTANCES = isWide ? [1, 2] : [2];
 
 let child: ChildProcess | undefined;
 after(() => child?.kill());
@@ -22,7 +26,7 @@ describe("instances of the service under load, some of them killed", ownServers,
       "--short",
       "--json",
       "--instances",
-      "1,2",
+      INSTANCES.join(),
     ];
     const load = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
     child = load;
@@ -34,7 +38,7 @@ describe("instances of the service under load, some of them killed", ownServers,
     assert.equal(summary.isExact, true);
     assert.deepEqual(
       summary.runs.map(({ instances }) => instances),
-      [1, 2],
+      INSTANCES,
     );
     for (const { instances, offered, admitted, allowed, stored, deniedBy, disturbed, storm } of summary.runs) {
       context.diagnostic(`${instances}: ${admitted} of ${offered} ran, ${storm.replayed} answers were told again`);
