@@ -7,7 +7,7 @@ import { stripTypeScriptTypes } from "node:module";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
 import { BEGINS, FAILED } from "./examples-process.ts";
-import { fullRunOnly, isWide } from "./length.ts";
+import { isWide } from "./length.ts";
 import { anyRedis } from "./servers.ts";
 import { LOADER, ROOT, sources } from "./sources.ts";
 
@@ -117,7 +117,7 @@ describe("examples", () => {
     });
   }
 
-  it("compile", fullRunOnly, () => {
+  it("compile", () => {
     const own = join(folder, "compiled");
     mkdirSync(own);
     for (const [i, { where, code }] of examples.entries()) {

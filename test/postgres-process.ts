@@ -22,7 +22,7 @@ function programOf(name: string): string {
   const onPath = (process.env.PATH ?? "").split(":").map((folder) => join(folder, name));
   const found = onPath.find(existsSync) ?? globSync(`/usr/lib/postgresql/*/bin/${name}`).sort().at(-1);
   if (found === undefined)
-    throw new Error(`no ${name} on PATH or in /usr/lib/postgresql: run the tests by \`npm run test:all\``);
+    throw new Error(`no ${name} on PATH or in /usr/lib/postgresql: run the tests by \`npm run test:long\``);
   return found;
 }
 

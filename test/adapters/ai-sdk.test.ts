@@ -9,7 +9,7 @@ import { createLimiter, LimitExceededError, MisuseError, type PolicyInput } from
 import { aiSdkGuard } from "tollgate/adapters/ai-sdk";
 import { memoryStore } from "tollgate/stores/memory";
 import { z } from "zod";
-import { fullRunOnly } from "../length.ts";
+import { wideRunOnly } from "../length.ts";
 import { anyRedis } from "../servers.ts";
 import { POLICY, QUOTA, runAgents } from "./agents.ts";
 import { ANSWER, partsOf, runawayModel } from "./ai-sdk-model.ts";
@@ -20,7 +20,7 @@ const WORKER = new URL("./ai-sdk-worker.ts", import.meta.url);
 describe("a runaway model in three processes on one Redis", () => {
   const ways = ["calls", "parallel calls", "generator", "stream", "parallel stream"];
   for (const way of ways.flatMap((way) => [`${way} of 6`, `${way} of 7`])) {
-    const options = way === "calls of 6" || way === "parallel stream of 7" ? {} : fullRunOnly;
+    const options = way === "calls of 6" || way === "parallel stream of 7" ? {} : wideRunOnly;
     it(`is stopped and answers: ${way}`, options, async () => {
       const { agents, calls } = await runAgents(WORKER, server.url, way);
       assert.equal(calls, QUOTA);

@@ -19,7 +19,7 @@ import { createLimiter, MisuseError, type PolicyInput, StoreError } from "tollga
 import { type OpenaiAgentsOptions, openaiAgentsGuard, watchErrors } from "tollgate/adapters/openai-agents";
 import { memoryStore } from "tollgate/stores/memory";
 import { z } from "zod";
-import { fullRunOnly } from "../length.ts";
+import { wideRunOnly } from "../length.ts";
 import { anyRedis } from "../servers.ts";
 import { POLICY, QUOTA, runAgents } from "./agents.ts";
 import { ANSWER, runawayModel, textsIn } from "./openai-agents-model.ts";
@@ -30,7 +30,7 @@ const WORKER = new URL("./openai-agents-worker.ts", import.meta.url);
 
 describe("a runaway model in three processes on one Redis", () => {
   for (const way of ["calls", "parallel calls", "stream", "parallel stream"]) {
-    it(`is stopped and answers: ${way}`, way === "parallel calls" ? {} : fullRunOnly, async () => {
+    it(`is stopped and answers: ${way}`, way === "parallel calls" ? {} : wideRunOnly, async () => {
       const { agents, calls } = await runAgents(WORKER, server.url, way);
       assert.equal(calls, QUOTA);
       for (const { answer, results } of agents) {

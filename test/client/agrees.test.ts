@@ -39,7 +39,7 @@ const POLICY: PolicyInput = {
     { name: "shadow", per: ["tenant"], onMissing: "skip", quota: 5, mode: "shadow" },
   ],
 };
-const STEPS = cases(400, 400, 3_000);
+const STEPS = cases(400, 3_000);
 
 /** A limiter, its holds by number, and what it said. */
 interface Side {

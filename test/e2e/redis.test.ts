@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { SetupCheck } from "tollgate/store";
 import { freePort } from "../free-port.ts";
-import { fullRunOnly, wideRunOnly } from "../length.ts";
+import { wideRunOnly } from "../length.ts";
 import { anyRedis, ownServers, startRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { preload, start, tollgate } from "./tollgate.ts";
@@ -28,8 +28,7 @@ const replay = ["replay", "trace.jsonl", "--policy", "policy.yaml", "--instances
 
 describe("a replay on Redis", () => {
   for (const kill of [[], ["--kill-after", "20"]]) {
-    const options = kill.length > 0 ? fullRunOnly : {};
-    it(`equals a sequential count with 3 instances${kill.length > 0 ? ", one killed" : ""}`, options, async () => {
+    it(`equals a sequential count with 3 instances${kill.length > 0 ? ", one killed" : ""}`, async () => {
       const ran = await tollgate([...replay, "--store", redis.url, ...kill, "--json"], folder);
       assert.equal(ran.status, 0, ran.stderr);
       const { p50Ms, p99Ms, ...counts } = JSON.parse(ran.stdout);

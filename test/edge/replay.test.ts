@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { tollgate } from "../e2e/tollgate.ts";
 import { countSequentially, readTrace, realTraces, syntheticTrace } from "../e2e/traces.ts";
-import { fullRunOnly, wideRunOnly } from "../length.ts";
+import { wideRunOnly } from "../length.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { startTemplate } from "./template.ts";
 
@@ -90,7 +90,7 @@ const QUOTA = 1_000;
 
 describe("a quota that 8 processes with 64 callers each use up through a Worker", () => {
   for (let run = 1; run <= RUNS; run++) {
-    it(`is admitted exactly, run ${run}`, fullRunOnly, async () => {
+    it(`is admitted exactly, run ${run}`, async () => {
       const policy = { version: 1, limits: [{ name: "per-session", per: ["session"], quota: QUOTA }] };
       const { url, apiKey, stop } = await startTemplate({ policy });
       const script = new URL("callers.ts", import.meta.url).pathname;

@@ -8,7 +8,7 @@ import type { createTallies } from "../properties/schedule.ts";
 import { scenarios } from "./scenarios.ts";
 import { startWorker } from "./workerd.ts";
 
-const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(50, 50, 500));
+const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(50, 500));
 const SEED = Number(process.env.TOLLGATE_SEED ?? 20_261_121);
 
 const worker = await startWorker();

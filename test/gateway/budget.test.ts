@@ -12,7 +12,7 @@ const redis = await anyRedis();
 
 const CLIENTS = 50;
 /** Of each client: 10,000 calls in a wide run. */
-const CALLS = cases(20, 10, 200);
+const CALLS = cases(10, 200);
 const QUOTA = (CLIENTS * CALLS * 3) / 5;
 
 describe("a budget of several gateways", { timeout: 120_000 }, () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { PolicyInput } from "tollgate";
-import { fullRunOnly, isWide } from "../length.ts";
+import { isWide, wideRunOnly } from "../length.ts";
 import { play, type Scenario } from "./borrowing.ts";
 
 const QUOTA = 3_000;
@@ -45,7 +45,7 @@ describe("instances that borrow from one limit", () => {
   for (const [algorithm, limit] of Object.entries(LIMITS)) {
     for (const [load, callsOf] of Object.entries(LOADS)) {
       const isFull = algorithm === "fixed-window";
-      const options = isFull || IN_SHORT_RUNS.includes(load) ? {} : fullRunOnly;
+      const options = isFull || IN_SHORT_RUNS.includes(load) ? {} : wideRunOnly;
       it(`deny calls of a ${algorithm} when at least 95 % of it was used: ${load}`, options, async () => {
         const counts = load === "even" ? INSTANCES : UNEVEN_INSTANCES;
         for (const instances of isFull ? counts : [5]) {

@@ -15,7 +15,7 @@ import { cases } from "../length.ts";
 import { anyRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
 
-const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(100, 60, 200));
+const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(60, 200));
 const io = (await anyRedis()).ioredis();
 const folder = temporaryFolder();
 const stores: Readonly<Record<string, (clock: Clock) => Store>> = {

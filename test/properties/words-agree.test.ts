@@ -25,7 +25,7 @@ import { cases } from "../length.ts";
 import { anyRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
 
-const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(300, 300, 1_500));
+const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(300, 1_500));
 const SEED = Number(process.env.TOLLGATE_SEED ?? 20_261_122);
 const START_MS = Date.now() + 365 * 86_400_000;
 

@@ -43,7 +43,7 @@ const pool = (await startPostgres()).pool();
 await migrate(pool);
 const clients = await clientsOfCluster(await startCluster("--cluster-node-timeout", "60000"));
 
-const count = (wide: number) => Number(process.env.TOLLGATE_SCHEDULES ?? cases(wide / 4, wide / 4, wide));
+const count = (wide: number) => Number(process.env.TOLLGATE_SCHEDULES ?? cases(wide / 4, wide));
 
 const candidates: Record<string, Candidate> = {
   postgres: {

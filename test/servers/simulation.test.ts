@@ -9,7 +9,7 @@ import { makeSchedule } from "../simulation/make/schedule.ts";
 import { RealRedis } from "../simulation/redis.ts";
 import { runSchedule } from "../simulation/run.ts";
 
-const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(25, 20, 100));
+const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(20, 100));
 const SEED = process.env.TOLLGATE_SEED ?? "redis";
 
 const server = await anyRedis();

@@ -16,7 +16,7 @@ import { cases } from "../length.ts";
 import { type Document, type FuzzRequest, Requests } from "./fuzz-requests.ts";
 import { isExactly } from "./served.ts";
 
-const COUNT = Number(process.env.TOLLGATE_FUZZ_REQUESTS ?? cases(2_000, 800, 4_000));
+const COUNT = Number(process.env.TOLLGATE_FUZZ_REQUESTS ?? cases(800, 4_000));
 const SEED = Number(process.env.TOLLGATE_FUZZ_SEED ?? 20_251);
 /** How much larger the heap may be after the last quarter than after the second one. */
 const MAX_GROWTH_BYTES = 3_000_000;

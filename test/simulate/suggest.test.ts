@@ -64,7 +64,7 @@ const BOUNDS: Readonly<Record<string, { readonly cut: number; readonly wrong: nu
 
 for (const domain of Object.keys(DOMAINS)) {
   describe(`a suggestion for ${domain}`, () => {
-    const rounds = cases(4, 4, 20);
+    const rounds = cases(4, 20);
     const bounds = BOUNDS[domain] ?? assert.fail("no bounds");
 
     it("fits sessions that it has not seen, and cuts runaways", async () => {
@@ -98,7 +98,7 @@ for (const file of realTraces()) {
   const splits: [TracedSession[], TracedSession[]][] = [
     [sessions.slice(0, half), sessions.slice(half)],
     [sessions.filter((_, i) => i % 2 === 0), sessions.filter((_, i) => i % 2 === 1)],
-    ...Array.from({ length: cases(10, 10, 100) }, (_, seed) => halves(sessions, seed)),
+    ...Array.from({ length: cases(10, 100) }, (_, seed) => halves(sessions, seed)),
   ];
   describe(`a suggestion for one half of ${basename(file)}`, () => {
     for (const [i, [one, other]] of splits.entries()) {

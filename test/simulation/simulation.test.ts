@@ -15,7 +15,7 @@ import { readSums } from "./sum-files.ts";
 import { NONE, sumOf } from "./totals.ts";
 import { LOADER } from "../sources.ts";
 
-const SCHEDULES = cases(100, 60, 1_500);
+const SCHEDULES = cases(60, 1_500);
 
 describe("the simulator", () => {
   it("knows the losses that docs/failover.md names, and no others", () => {

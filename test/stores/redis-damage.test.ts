@@ -12,7 +12,7 @@ import { cases } from "../length.ts";
 import { anyRedis } from "../servers.ts";
 import { NOW_MS, Pair } from "./redis-pair.ts";
 
-const MUTATIONS = Number(process.env.TOLLGATE_MUTATIONS ?? cases(2_000, 2_000, 12_000));
+const MUTATIONS = Number(process.env.TOLLGATE_MUTATIONS ?? cases(2_000, 12_000));
 const SEED = Number(process.env.TOLLGATE_SEED ?? 20_261_201);
 /** Requests that are sent at one time. */
 const ABREAST = 16;

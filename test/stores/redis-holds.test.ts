@@ -21,7 +21,7 @@ import { anyRedis } from "../servers.ts";
 import { anySchedule, type Schedule, tokenBucketSchedule } from "./held-schedules.ts";
 import { NOW_MS, Pair } from "./redis-pair.ts";
 
-const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(200, 200, 1_500));
+const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(200, 1_500));
 const SEED = Number(process.env.TOLLGATE_SEED ?? 20_261_122);
 const MAX = Number.MAX_SAFE_INTEGER;
 

@@ -30,7 +30,7 @@ import { receiptsEndMs } from "../../src/kernel/receipts.ts";
 import { NOW_MS, Pair } from "./redis-pair.ts";
 import { type TermsTurn, termsSchedule } from "./redis-terms-schedules.ts";
 
-const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(80, 80, 600));
+const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(80, 600));
 const SEED = Number(process.env.TOLLGATE_SEED ?? 20_261_122);
 /** Schedules that are played at one time, because most of the time each waits. */
 const ABREAST = 8;
