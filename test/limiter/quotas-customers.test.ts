@@ -12,7 +12,7 @@ import { anyRedis } from "../servers.ts";
 const server = await anyRedis();
 
 /** How many customers the test of each store has; each asks once more than its quota. */
-const CUSTOMERS = { memory: cases(4_000, 50_000), Redis: cases(1_500, 10_000) };
+const CUSTOMERS = { memory: cases(4_000, 50_000), Redis: cases(4_000, 10_000) };
 const quotaOf = (customer: number) => customer % 4;
 
 describe("customers with quotas of their own", () => {

@@ -16,7 +16,7 @@ import { temporaryFolder } from "../temporary.ts";
 import { play, type Tallies } from "./play.ts";
 import { createTallies, renamed, rowSchedule, schedule, type Tally, type Turn } from "./schedule.ts";
 
-const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(500, 4_000));
+const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(1_000, 4_000));
 const ROWS = Math.ceil(SCHEDULES / 5);
 const SEED = Number(process.env.TOLLGATE_SEED ?? 20_261_121);
 
