@@ -109,13 +109,16 @@ export interface Ledger {
   close(): Promise<void>;
 }
 
+/** What a signed text is: the id of a session at one server, or at several; the state of a call. */
+export type SealPurpose = "session" | "sessions" | "state";
+
 /** Signs texts that travel through clients. */
 export interface Seal {
   /** @param boundTo what must be the same when it is opened */
-  seal(purpose: "session" | "state", content: string, boundTo: readonly (string | null)[]): string;
+  seal(purpose: SealPurpose, content: string, boundTo: readonly (string | null)[]): string;
   /** `null`: not ours, changed, or bound to others. */
   open(
-    purpose: "session" | "state",
+    purpose: SealPurpose,
     token: string,
     boundTo: readonly (string | null)[],
   ): { readonly content: string; readonly ageMs: number } | null;

@@ -34,6 +34,6 @@ export const startHttp: StartHttp = async (config, limiter, registry, log, optio
   const ledger = createLedger({ limiter, dimensionsOf, seal, config: calls, toolOf, registry, log });
   const authenticator = createAuthenticator(auth, config.publicUrl, log);
   const sessions = new Sessions(seal);
-  const room = { ledger, sessions, authenticator, registry, toolOf, bounds: config, log };
+  const room = { ledger, sessions, seal, authenticator, registry, toolOf, bounds: config, log };
   return listenHttp(config, room, options);
 };

@@ -6,6 +6,7 @@ import type { Reply } from "./contract.ts";
 export const RPC = {
   parseError: -32700,
   invalidRequest: -32600,
+  methodNotFound: -32601,
   invalidParams: -32602,
   /** The server ended, cannot be reached, or wrote too much. */
   serverFailed: -32603,

@@ -5,14 +5,15 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { type Clock, systemClock } from "../clock.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { CallsConfig } from "./config/config.ts";
-import type { Seal } from "./contract.ts";
+import type { Seal, SealPurpose } from "./contract.ts";
 
-type Purpose = Parameters<Seal["seal"]>[0];
 type Secrets = CallsConfig["secrets"];
 
-const FORMS: Readonly<Record<Purpose, { readonly mark: string; readonly maxLength: number }>> = {
+const FORMS: Readonly<Record<SealPurpose, { readonly mark: string; readonly maxLength: number }>> = {
   // It is sent in a header.
   session: { mark: "tgs1", maxLength: 4_096 },
+  // So is that of several servers.
+  sessions: { mark: "tgm1", maxLength: 8_192 },
   state: { mark: "tgr1", maxLength: 4_194_304 },
 };
 const KEY_ID = /^[A-Za-z0-9_-]{1,32}$/;
@@ -64,7 +65,7 @@ function checkSecrets(secrets: Secrets): asserts secrets is readonly [Secrets[nu
 }
 
 /** The text that is bound is JSON, so that no two lists have the same. */
-function macOf(purpose: Purpose, signed: string, boundTo: readonly (string | null)[], secret: Uint8Array): string {
+function macOf(purpose: SealPurpose, signed: string, boundTo: readonly (string | null)[], secret: Uint8Array): string {
   const text = `tollgate mcp ${purpose} 1\n${signed}\n${JSON.stringify(boundTo)}`;
   return createHmac("sha256", secret).update(text).digest("base64url");
 }

@@ -8,6 +8,11 @@ const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 const COLON = 0x3a;
 
+const LINES = {
+  data: /(?<=^|[\r\n])data(?:: ?([^\r\n]*)|(?=[\r\n]|$))/g,
+  id: /(?<=^|[\r\n])id(?:: ?([^\r\n]*)|(?=[\r\n]|$))/g,
+};
+
 export interface EventHandlers {
   /** The bytes of an event, its blank line included; or a comment that stands alone. */
   onEvent(bytes: Buffer): void;
@@ -87,7 +92,7 @@ export class EventSplitter {
 
 /** The data of an event, whose lines are joined by newlines; `null`: it has none. */
 export function dataOf(event: Buffer): Buffer | null {
-  const spans = dataSpans(event);
+  const spans = spansOf(event, "data");
   if (spans.length === 0) return null;
   const newline = Buffer.from("\n");
   const parts = spans.flatMap(({ from, to }) => [newline, event.subarray(from, to)]);
@@ -99,13 +104,22 @@ export function hasId(event: Buffer): boolean {
   return /(?<=^|[\r\n])id(?=[:\r\n]|$)/.test(event.toString("latin1"));
 }
 
+/** The event with another id. One without an id stays without. */
+export function withId(event: Buffer, idOf: (id: string) => string): Buffer {
+  const changes = spansOf(event, "id").map((at) => ({ at, text: idOf(event.toString("utf8", at.from, at.to)) }));
+  return splice(
+    event,
+    changes.filter(({ at }) => at.to > at.from),
+  );
+}
+
 /**
  * The event with other JSON as its data; its name, its id, its comments and the ends of its lines stay.
  *
  * @param json a text in which a newline is only white space
  */
 export function withData(event: Buffer, json: Buffer): Buffer {
-  const spans = dataSpans(event);
+  const spans = spansOf(event, "data");
   const lines = json.toString().split("\n");
   const isEven = lines.length === spans.length;
   // What has another number of lines stands in the first one.
@@ -116,10 +130,10 @@ export function withData(event: Buffer, json: Buffer): Buffer {
   );
 }
 
-/** Where the values of its `data` lines stand. */
-function dataSpans(event: Buffer): Span[] {
+/** Where the values of its lines of a field stand. */
+function spansOf(event: Buffer, field: "data" | "id"): Span[] {
   // One character for each byte.
-  const lines = event.toString("latin1").matchAll(/(?<=^|[\r\n])data(?:: ?([^\r\n]*)|(?=[\r\n]|$))/g);
+  const lines = event.toString("latin1").matchAll(LINES[field]);
   return [...lines].map((line) => {
     const to = line.index + line[0].length;
     return { from: to - (line[1]?.length ?? 0), to };

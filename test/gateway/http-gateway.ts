@@ -36,6 +36,7 @@ export interface GatewayOptions extends Partial<Omit<HttpConfig, "servers" | "ca
   readonly store?: Store;
   readonly drainMs?: number;
   readonly maxBodiesBytes?: number;
+  readonly listMs?: number;
 }
 
 export function serverOf(name: string, url: string, more: Partial<ServerConfig> = {}): ServerConfig {
@@ -44,7 +45,7 @@ export function serverOf(name: string, url: string, more: Partial<ServerConfig> 
 }
 
 export function configOf(servers: readonly ServerConfig[], options: GatewayOptions = {}): HttpConfig {
-  const { calls, policy: _, store: __, drainMs: ___, maxBodiesBytes: ____, ...more } = options;
+  const { calls, policy: _, store: __, drainMs: ___, maxBodiesBytes: ____, listMs: _____, ...more } = options;
   return {
     host: "127.0.0.1",
     port: 0,

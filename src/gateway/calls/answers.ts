@@ -31,6 +31,12 @@ export function faultReply(message: Message, origin: Origin, code: string): Repl
   return errorResult(message, origin, FAULT_TEXT, { "tollgate/fault": { code } });
 }
 
+/** Of a call whose server is down, for clients that know the server by its tools alone. */
+export function lostReply(message: Message, origin: Origin, text: string): Reply {
+  if (wantsTask(message, origin)) return errorReply(message.rawId, RPC.serverFailed, text);
+  return errorResult(message, origin, text, { "tollgate/fault": { code: "server-failed" } });
+}
+
 /** A legacy client that asked for a task does not take a result. */
 function wantsTask({ spans }: Message, { era }: Origin): boolean {
   return era === "legacy" && spans.has("params.task");

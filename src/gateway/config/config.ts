@@ -117,6 +117,8 @@ export interface HttpOptions {
   readonly drainMs?: number;
   /** Most bytes that the bodies of all requests in flight may have. Default 268,435,456. */
   readonly maxBodiesBytes?: number;
+  /** How long a server has for an answer that is merged with those of others, ms. Default 10,000. */
+  readonly listMs?: number;
 }
 
 export type StartHttp = (

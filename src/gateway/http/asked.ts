@@ -3,9 +3,9 @@
 import type { IncomingMessage } from "node:http";
 import { randomId } from "../../ids.ts";
 import type { GatewayLog, HttpConfig, Registry } from "../config/config.ts";
-import type { Authenticator, Ledger, Message, Origin, Principal } from "../contract.ts";
+import type { Authenticator, Ledger, Message, Origin, Principal, Seal } from "../contract.ts";
 import type { Exchange } from "./exchange.ts";
-import { answerHeaders, requestHeaders, SESSION_HEADER } from "./headers.ts";
+import { answerHeaders, type HeaderChanges, requestHeaders, SESSION_HEADER } from "./headers.ts";
 import { checkHeaders, eraOf } from "./mcp-headers.ts";
 import { notFound, type Session, type Sessions } from "./session.ts";
 import type { Upstream } from "./upstream.ts";
@@ -14,6 +14,7 @@ import type { Upstream } from "./upstream.ts";
 export interface HttpRoom {
   readonly ledger: Ledger;
   readonly sessions: Sessions;
+  readonly seal: Seal;
   readonly authenticator: Authenticator;
   readonly registry: Registry;
   /** The name of a tool in the policy. */
@@ -34,6 +35,18 @@ export interface Asked extends Asking {
   readonly message: Message | null;
   readonly session: Session | null;
   readonly origin: Origin;
+  /** Aborted: its request at the server is closed in the same tick. */
+  readonly gone: AbortSignal;
+  /** Of the merged address; `null`: of a server's own. */
+  readonly relay: Relay | null;
+}
+
+/** How the merged address changes what passes between a client and one of its servers. */
+export interface Relay {
+  /** Of requests. */
+  readonly headers: HeaderChanges;
+  /** An event, and what it says, as the client reads it. */
+  rename(event: Buffer, said: Message | null): Buffer;
 }
 
 /**
@@ -43,12 +56,9 @@ export interface Asked extends Asking {
 export function askedOf(asking: Asking, message: Message | null, room: HttpRoom): Asked {
   const { exchange, upstream, principal } = asking;
   const { name: server } = upstream.config;
-  const header = (name: string) => exchange.header(name);
-  const era = eraOf(message, header);
-  if (message !== null) checkHeaders(message, era, header);
-  // A modern request has no session, whatever its headers say.
-  const token = era === "modern" ? undefined : header(SESSION_HEADER);
-  const session = token === undefined ? null : room.sessions.open(server, principal, token, message?.rawId ?? null);
+  const { era, session } = begunOf(exchange, message, (token) => {
+    return room.sessions.open(server, principal, token, message?.rawId ?? null);
+  });
   // Without a session an id names a call within its request alone.
   const scope = session?.id ?? randomId();
   const origin: Origin = {
@@ -58,9 +68,19 @@ export function askedOf(asking: Asking, message: Message | null, room: HttpRoom)
     scope,
     session: session?.id ?? null,
     principal,
-    header,
+    header: (name) => exchange.header(name),
   };
-  return { ...asking, message, session, origin };
+  return { ...asking, message, session, origin, gone: exchange.gone, relay: null };
+}
+
+/** The revision of a request, and its session. @throws Refusal as `askedOf` */
+export function begunOf<Opened>(exchange: Exchange, message: Message | null, open: (token: string) => Opened) {
+  const header = (name: string) => exchange.header(name);
+  const era = eraOf(message, header);
+  if (message !== null) checkHeaders(message, era, header);
+  // A modern request has no session, whatever its headers say.
+  const token = era === "modern" ? undefined : header(SESSION_HEADER);
+  return { era, session: token === undefined ? null : open(token) };
 }
 
 /**
@@ -70,13 +90,13 @@ export function askedOf(asking: Asking, message: Message | null, room: HttpRoom)
  * @throws HttpRefusal 502; 404 where the server does not know the session, and does not say so as JSON
  */
 export async function send(
-  { exchange, upstream, session, message }: Asked,
+  { exchange, upstream, session, message, gone, relay }: Asked,
   body: Buffer | null,
   isRead: boolean,
   room: HttpRoom,
 ): Promise<IncomingMessage> {
-  const { request, gone } = exchange;
-  const changes = new Map<string, string | null>([[SESSION_HEADER, session?.serversOwn ?? null]]);
+  const { request } = exchange;
+  const changes = new Map([[SESSION_HEADER, session?.serversOwn ?? null], ...(relay?.headers ?? [])]);
   if (body !== null) changes.set("content-length", String(body.length));
   if (isRead) changes.set("accept-encoding", "identity");
   const headers = requestHeaders(request, upstream.config, room.authenticator.ownHeaders, changes);

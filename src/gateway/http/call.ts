@@ -71,7 +71,7 @@ async function answerWhole(asked: AskedCall, answer: IncomingMessage, call: Open
 
 /** Each event passes when it is complete; only the one with the answer waits until its call is settled. */
 async function answerEvents(asked: AskedCall, answer: IncomingMessage, call: OpenCall, room: HttpRoom): Promise<void> {
-  const { exchange, origin } = asked;
+  const { exchange, origin, relay } = asked;
   const key = idKey(call.rawId);
   let isAnswered = false;
   let isResumable = false;
@@ -87,7 +87,7 @@ async function answerEvents(asked: AskedCall, answer: IncomingMessage, call: Ope
         const own = await call.answered(said);
         if (own !== said.bytes) bytes = withData(event, own);
       } else if (said?.kind === "notification") room.ledger.sawAnswer(null, said, origin);
-      await exchange.write(bytes);
+      await exchange.write(relay?.rename(bytes, said) ?? bytes);
     }
   } catch (thrown) {
     error = thrown;

@@ -54,3 +54,9 @@ function decoded(value: string): string {
   const [, base64] = SENTINEL.exec(value) ?? [];
   return base64 === undefined ? value : Buffer.from(base64, "base64").toString();
 }
+
+/** A value as a header has it. */
+export function encoded(value: string): string {
+  const isPlain = /^[!-~]([ -~]*[!-~])?$/.test(value) && !SENTINEL.test(value);
+  return isPlain ? value : `=?base64?${Buffer.from(value).toString("base64")}?=`;
+}

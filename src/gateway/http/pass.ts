@@ -16,8 +16,8 @@ interface Tap {
 
 type Hear = (said: Message) => void;
 
-const TOOLS_LIST = "tools/list";
-const LISTEN = "subscriptions/listen";
+export const TOOLS_LIST = "tools/list";
+export const LISTEN = "subscriptions/listen";
 /** A list of tools over this is not shown. */
 const MOST_LIST_BYTES = 1_048_576;
 
@@ -83,17 +83,22 @@ function wholeTap(maxBytes: number, hear: (bytes: Buffer) => void): Tap {
   };
 }
 
-function hearerOf({ message, origin }: Asked, isWatched: boolean, { ledger, registry, toolOf }: HttpRoom): Hear {
+function hearerOf({ message, origin }: Asked, isWatched: boolean, room: HttpRoom): Hear {
+  const { ledger } = room;
   const key = message?.rawId == null ? null : idKey(message.rawId);
   return (said) => {
     // A stream that was resumed has the answers of other requests.
     if (said.kind === "notification" || message === null) return ledger.sawAnswer(null, said, origin);
     if (said.kind !== "response" || said.rawId === null || idKey(said.rawId) !== key) return;
     if (isWatched) ledger.sawAnswer(message, said, origin);
-    if (message.method !== TOOLS_LIST) return;
-    const tools = toolsIn(said).map((tool) => ({ ...tool, name: toolOf(origin.server, tool.name) }));
-    registry.sawTools(origin.server, tools);
+    if (message.method === TOOLS_LIST) showTools(said, origin.server, room);
   };
+}
+
+/** Shows people the tools of an answer to `tools/list`. */
+export function showTools(said: Message, server: string, { registry, toolOf }: HttpRoom): void {
+  const tools = toolsIn(said).map((tool) => ({ ...tool, name: toolOf(server, tool.name) }));
+  registry.sawTools(server, tools);
 }
 
 function toolsIn(said: Message): { readonly name: string; readonly description: string | null }[] {

@@ -7,6 +7,8 @@ import { inBackground } from "../../clock.ts";
 import { MisuseError } from "../../kernel/errors.ts";
 import { reasonOf } from "../../kernel/reason.ts";
 import type { HttpConfig, HttpOptions, Running } from "../config/config.ts";
+import type { Message } from "../contract.ts";
+import { MergedAddress } from "../merged/merged.ts";
 import { readMessage, TOOLS_CALL } from "../message.ts";
 import { errorReply, jsonReply, Refusal, RPC } from "../refusal.ts";
 import { type Asking, askedOf, type HttpRoom } from "./asked.ts";
@@ -28,6 +30,8 @@ const MOST_EXCHANGES = 10_000;
 const MOST_BODIES_BYTES = 268_435_456;
 /** How long requests may go on when the gateway stops. */
 const DRAINS_MS = 10_000;
+/** How long a server has for an answer that is merged with those of others. */
+const LIST_MS = 10_000;
 
 const TOO_MANY = "The gateway has too many requests in flight; try again later.";
 const METADATA_PATH = "/.well-known/oauth-protected-resource";
@@ -35,7 +39,7 @@ const METHODS = ["GET", "POST", "DELETE"];
 
 /** @throws MisuseError `invalid-option` */
 export async function listenHttp(config: HttpConfig, room: HttpRoom, options: HttpOptions): Promise<Running> {
-  const gateway = new HttpGateway(config, room, options.maxBodiesBytes ?? MOST_BODIES_BYTES);
+  const gateway = new HttpGateway(config, room, options);
   const server = serverOf(config, (request, response) => void gateway.answer(request, response));
   const port = await listening(server, config);
   const { promise: ended, resolve } = Promise.withResolvers<number>();
@@ -55,17 +59,22 @@ class HttpGateway {
   readonly #door: Door;
   readonly #upstreams: ReadonlyMap<string, Upstream>;
   readonly #exchanges = new Set<Exchange>();
+  /** `null`: with one server there is nothing to merge. */
+  readonly #merged: MergedAddress | null;
   readonly #maxBodiesBytes: number;
+  readonly #stopping = new AbortController();
   #bodiesBytes = 0;
   #isStopping = false;
   #idle: (() => void) | null = null;
 
-  constructor(config: HttpConfig, room: HttpRoom, maxBodiesBytes: number) {
+  constructor(config: HttpConfig, room: HttpRoom, { maxBodiesBytes, listMs = LIST_MS }: HttpOptions) {
     this.#room = room;
-    this.#maxBodiesBytes = maxBodiesBytes;
+    this.#maxBodiesBytes = maxBodiesBytes ?? MOST_BODIES_BYTES;
     this.#door = createDoor(config);
     const upstreams = config.servers.map((server) => new Upstream(server, room.registry, room.log));
     this.#upstreams = new Map(upstreams.map((upstream) => [upstream.config.name, upstream]));
+    const merged = { ...room, upstreams: this.#upstreams, listMs, stopping: this.#stopping.signal };
+    this.#merged = upstreams.length === 1 ? null : new MergedAddress(merged);
   }
 
   /** Never rejects. */
@@ -95,6 +104,7 @@ class HttpGateway {
 
   async close(): Promise<void> {
     for (const exchange of this.#exchanges) exchange.destroy();
+    this.#stopping.abort();
     for (const upstream of this.#upstreams.values()) upstream.close();
     await this.#room.ledger.close();
   }
@@ -115,22 +125,19 @@ class HttpGateway {
     const { authenticator } = this.#room;
     const { metadata } = authenticator;
     if (metadata !== null && `${path}/`.startsWith(`${METADATA_PATH}/`)) return exchange.reply(metadata);
-    const upstream = this.#upstreamAt(path);
+    const target = this.#targetAt(path);
     const { method = "" } = exchange.request;
     if (!METHODS.includes(method)) throw new HttpRefusal(405, RPC.invalidRequest, `${method} means nothing here.`);
     const principal = await authenticator.check(exchange.request.headers);
     if ("status" in principal) return exchange.reply(principal);
-    await this.#ask({ exchange, upstream, principal });
+    const message = method === "POST" ? await this.#read(exchange) : null;
+    if (target instanceof MergedAddress) await target.answer({ exchange, principal }, message);
+    else await ask({ exchange, upstream: target, principal }, message, this.#room);
   }
 
-  async #ask(asking: Asking): Promise<void> {
-    const { exchange } = asking;
-    const room = this.#room;
-    if (exchange.request.method !== "POST") return pass(askedOf(asking, null, room), room);
-    const body = await readBody(exchange, room.bounds.maxRequestBytes, (bytes) => this.#take(exchange, bytes));
-    const message = readMessage(body, "client");
-    const asked = { ...askedOf(asking, message, room), message };
-    await (message.method === TOOLS_CALL ? callTool(asked, room) : pass(asked, room));
+  async #read(exchange: Exchange): Promise<Message> {
+    const { maxRequestBytes } = this.#room.bounds;
+    return readMessage(await readBody(exchange, maxRequestBytes, (bytes) => this.#take(exchange, bytes)), "client");
   }
 
   #take(exchange: Exchange, bytes: number): void {
@@ -141,13 +148,12 @@ class HttpGateway {
     throw new HttpRefusal(503, RPC.busy, TOO_MANY);
   }
 
-  #upstreamAt(path: string): Upstream {
+  #targetAt(path: string): Upstream | MergedAddress {
     const [, name] = /^\/mcp\/([^/]+)$/.exec(path) ?? [];
-    const [first, ...others] = this.#upstreams.values();
-    const upstream = name === undefined ? undefined : this.#upstreams.get(name);
-    if (upstream !== undefined) return upstream;
-    if (path === "/mcp" && first !== undefined && others.length === 0) return first;
-    const where = others.length === 0 ? "/mcp" : "/mcp/<server>";
+    const [first] = this.#upstreams.values();
+    const target = path === "/mcp" ? (this.#merged ?? first) : this.#upstreams.get(name ?? "");
+    if (target !== undefined) return target;
+    const where = this.#merged === null ? "/mcp" : "/mcp or /mcp/<server>";
     throw new HttpRefusal(404, RPC.invalidRequest, `There is no server at this address; use ${where}.`);
   }
 
@@ -166,6 +172,12 @@ class HttpGateway {
       exchange.reply(errorReply(null, RPC.serverFailed, "The gateway could not answer this request.", 500));
     }
   }
+}
+
+async function ask(asking: Asking, message: Message | null, room: HttpRoom): Promise<void> {
+  if (message === null) return pass(askedOf(asking, null, room), room);
+  const asked = { ...askedOf(asking, message, room), message };
+  await (message.method === TOOLS_CALL ? callTool(asked, room) : pass(asked, room));
 }
 
 function serverOf({ tls }: HttpConfig, listener: (request: IncomingMessage, response: ServerResponse) => void): Server {

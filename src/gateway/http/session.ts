@@ -9,7 +9,8 @@ import { HttpRefusal } from "./exchange.ts";
 export interface Session {
   /** What the session's calls are counted by. */
   readonly id: string;
-  readonly serversOwn: string;
+  /** `null`: at the merged address, of a server that has no sessions. */
+  readonly serversOwn: string | null;
   /** As the client has it. */
   readonly token: string;
 }
