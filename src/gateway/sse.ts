@@ -104,9 +104,15 @@ export function hasId(event: Buffer): boolean {
   return /(?<=^|[\r\n])id(?=[:\r\n]|$)/.test(event.toString("latin1"));
 }
 
+/** The id of an event; `null`: it has none. */
+export function idOf(event: Buffer): string | null {
+  const last = spansOf(event, "id").at(-1);
+  return last === undefined ? null : event.toString("utf8", last.from, last.to);
+}
+
 /** The event with another id. One without an id stays without. */
-export function withId(event: Buffer, idOf: (id: string) => string): Buffer {
-  const changes = spansOf(event, "id").map((at) => ({ at, text: idOf(event.toString("utf8", at.from, at.to)) }));
+export function withId(event: Buffer, rename: (id: string) => string): Buffer {
+  const changes = spansOf(event, "id").map((at) => ({ at, text: rename(event.toString("utf8", at.from, at.to)) }));
   return splice(
     event,
     changes.filter(({ at }) => at.to > at.from),

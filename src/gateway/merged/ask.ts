@@ -11,6 +11,9 @@ import { Refusal } from "../refusal.ts";
 import { dataOf } from "../sse.ts";
 import { at, type MergedAsked, type MergedRoom } from "./asked.ts";
 
+/** Which part of the time for an answer a client waits for a server that it can do without. */
+export const SHORT_PART = 10;
+
 export interface Answered {
   readonly said: Message;
   readonly headers: IncomingHttpHeaders;
@@ -69,7 +72,7 @@ export async function resultOf(asked: Asked & { readonly message: Message }, roo
 
 /** Of a server that is not in a session. */
 export function absentWords(server: string): string {
-  return `The server "${server}" did not answer when this session began; begin a new one to use it.`;
+  return `The server "${server}" is not in this session: it had no tools or no answer. Begin a new one to use it.`;
 }
 
 /** What a request is as one of a server whose answer is read here. */

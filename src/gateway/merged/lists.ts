@@ -1,13 +1,13 @@
 // The lists of tools of all servers as one. Servers are asked at once; one that is late or fails costs the others a short wait, and
 // has its last list.
 
-import { inBackground } from "../../clock.ts";
 import type { Message } from "../contract.ts";
 import { showTools } from "../http/pass.ts";
 import type { Upstream } from "../http/upstream.ts";
 import { jsonReply, Refusal, RPC } from "../refusal.ts";
-import { absentWords, asRequest, type Outcome, outcomeOf, resultOf, UnusableError } from "./ask.ts";
+import { absentWords, asRequest, type Outcome, outcomeOf, resultOf, SHORT_PART, UnusableError } from "./ask.ts";
 import type { MergedAsked, MergedRoom } from "./asked.ts";
+import { pause } from "./joined.ts";
 import { mergedName } from "./names.ts";
 import { nextPage, type Page, pageOf, named, type Tool } from "./tools.ts";
 
@@ -22,8 +22,6 @@ const MOST_LIST_BYTES = 4_194_304;
 const MOST_KEPT_BYTES = 67_108_864;
 const MOST_KEPT = 10_000;
 const MOST_LEFT_OUT = 1_000;
-/** Which part of the time for an answer a server has whose last list is known. */
-const LAST_PART = 10;
 
 const TOO_MANY = "lists more than 100 pages, 10,000 tools or 4 MiB.";
 const TOO_LONG =
@@ -79,11 +77,8 @@ export class Lists {
       outcomeOf(merged, upstream, room, (signal) => this.#follow(merged, message, upstream, signal, key));
     const last = key === null ? undefined : this.#kept.get(key);
     if (key === null || last === undefined) return asking;
-    const late = Promise.withResolvers<null>();
-    const timer = inBackground(room.listMs / LAST_PART, () => late.resolve(null));
-    const outcome = await Promise.race([asking, late.promise]);
-    timer.cancel();
-    if (outcome !== null) return outcome.value === null ? { ...outcome, value: last } : outcome;
+    const outcome = await Promise.race([asking, pause(room.listMs / SHORT_PART, merged.exchange.gone)]);
+    if (outcome !== undefined) return outcome.value === null ? { ...outcome, value: last } : outcome;
     if (!this.#late.has(key))
       this.#late.set(
         key,

@@ -1,19 +1,23 @@
 // The merged address: all servers as one, whose tools are named after them. Each request becomes ordinary requests of the servers.
 
-import type { Message } from "../contract.ts";
+import type { Message, Reply } from "../contract.ts";
 import { lostReply } from "../calls/answers.ts";
 import { callTool } from "../http/call.ts";
 import { HttpRefusal } from "../http/exchange.ts";
-import { TOOLS_LIST } from "../http/pass.ts";
+import { LISTEN, pass, TOOLS_LIST } from "../http/pass.ts";
 import { splice } from "../json/splice.ts";
 import { readMessage, TOOLS_CALL, textOf } from "../message.ts";
-import { errorReply, RPC } from "../refusal.ts";
+import { errorReply, jsonReply, Refusal, RPC } from "../refusal.ts";
 import { absentWords, asRequest } from "./ask.ts";
 import { type MergedAsked, mergedAskedOf, type MergedRoom } from "./asked.ts";
+import { discover, initialize } from "./begin.ts";
 import { Lists } from "./lists.ts";
-import { dividedName } from "./names.ts";
+import { dividedId, dividedName } from "./names.ts";
+import { joinStreams, listen } from "./streams.ts";
+import { tellAll } from "./tell.ts";
 
 const TOOLS_ONLY = "This address has tools only; use /mcp/<server>.";
+const NOTED: Reply = { status: 202, headers: {}, body: Buffer.alloc(0) };
 
 export class MergedAddress {
   readonly #room: MergedRoom;
@@ -27,16 +31,50 @@ export class MergedAddress {
   /** @param message `null`: a GET or a DELETE. @throws Refusal */
   async answer(asking: Pick<MergedAsked, "exchange" | "principal">, message: Message | null): Promise<void> {
     const merged = mergedAskedOf(asking, message, this.#room);
-    if (message === null) throw new HttpRefusal(405, RPC.invalidRequest, TOOLS_ONLY);
+    if (message === null) return this.#answerBare(merged);
     if (message.kind === "request") return this.#answerRequest(merged, message);
-    throw new HttpRefusal(405, RPC.invalidRequest, TOOLS_ONLY, message.rawId);
+    if (message.kind === "response") return this.#passAnswer(merged, message);
+    await tellAll(merged, merged.upstreams, message, this.#room);
+    merged.exchange.reply(NOTED);
+  }
+
+  async #answerBare(merged: MergedAsked): Promise<void> {
+    const { exchange, upstreams } = merged;
+    if (exchange.request.method === "GET") return joinStreams(merged, this.#room);
+    const statuses = await tellAll(merged, upstreams, null, this.#room);
+    const refuse = statuses.length > 0 && statuses.every((status) => status === 405);
+    exchange.reply({ ...NOTED, status: refuse ? 405 : 200 });
   }
 
   async #answerRequest(merged: MergedAsked, message: Message): Promise<void> {
-    if (message.method === TOOLS_CALL) return this.#call(merged, message);
-    if (message.method === TOOLS_LIST) return this.#lists.answer(merged, message);
-    const status = merged.era === "modern" ? 404 : 200;
-    merged.exchange.reply(errorReply(message.rawId, RPC.methodNotFound, TOOLS_ONLY, status));
+    const room = this.#room;
+    const { exchange, era, session, upstreams } = merged;
+    const { rawId, method } = message;
+    if (method === TOOLS_CALL) return this.#call(merged, message);
+    if (method === TOOLS_LIST) return this.#lists.answer(merged, message);
+    if (era === "modern") {
+      if (method === "server/discover") return discover(merged, message, room);
+      if (method === LISTEN) return listen(merged, message, room);
+      return exchange.reply(errorReply(rawId, RPC.methodNotFound, TOOLS_ONLY, 404));
+    }
+    if (method === "initialize") return initialize(merged, message, room);
+    if (method === "logging/setLevel") {
+      const logging = upstreams.filter(({ config }) => session?.members.get(config.name)?.hasLogging ?? true);
+      await tellAll(merged, logging, message, room);
+    } else if (method !== "ping") return exchange.reply(errorReply(rawId, RPC.methodNotFound, TOOLS_ONLY));
+    exchange.reply(jsonReply(`{"jsonrpc":"2.0","id":${rawId},"result":{}}`));
+  }
+
+  /** To the server that has asked, with the id as it wrote it. */
+  async #passAnswer(merged: MergedAsked, message: Message): Promise<void> {
+    const id = dividedId(message.rawId ?? "");
+    const upstream = merged.upstreams.find(({ config }) => config.name === id?.server);
+    const span = message.spans.get("id");
+    if (id === null || upstream === undefined || span === undefined) {
+      throw new Refusal(RPC.invalidRequest, "No server has asked for this answer: its id has no name of a server.");
+    }
+    const own = readMessage(splice(message.bytes, [{ at: span, text: id.own }]), "client");
+    await pass(asRequest(merged, upstream, own, merged.exchange.gone), this.#room);
   }
 
   async #call(merged: MergedAsked, message: Message): Promise<void> {
