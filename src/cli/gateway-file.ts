@@ -52,7 +52,8 @@ export function openGatewayFile(
       const base = config.publicUrl === null ? String(url) : config.publicUrl.href.replace(/\/$/, "");
       const [only, ...others] = config.servers;
       if (only !== undefined && others.length === 0) return [`${only.name} at ${base}/mcp`];
-      return config.servers.map(({ name }) => `${name} at ${base}/mcp/${name}`);
+      const each = config.servers.map(({ name }) => `${name} at ${base}/mcp/${name}`);
+      return [`all servers at ${base}/mcp`, ...each];
     },
   };
 }

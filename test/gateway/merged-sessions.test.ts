@@ -9,6 +9,7 @@ import {
   ElicitRequestSchema,
   ToolListChangedNotificationSchema,
 } from "@modelcontextprotocol/sdk/types.js";
+import type { PolicyInput } from "tollgate";
 import { everything } from "./everything.ts";
 import {
   ask,
@@ -31,17 +32,18 @@ after(() => {
 });
 const SERVERS = [serverOf("one", one.url), serverOf("two", two.url)];
 
-const POLICY = {
-  version: 1 as const,
+const POLICY: PolicyInput = {
+  version: 1,
   limits: [
     { name: "calls", per: [], quota: 1_000 },
-    { name: "per-session", per: ["session" as const], quota: 6 },
-    { name: "at-once", per: [], algorithm: "concurrency" as const, quota: 100, hold: { lease: "1m" } },
+    { name: "per-session", per: ["session"], quota: 6 },
+    { name: "at-once", per: [], algorithm: "concurrency", quota: 100, hold: { lease: "1m" } },
   ],
 };
 const ANSWER = { action: "accept" as const, content: { word: "tolls" } };
 const SAMPLE = { model: "m", role: "assistant" as const, content: { type: "text" as const, text: "tolls" } };
-const event = (data: object, id?: string) => `${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`;
+const event = (data: object, id?: string) =>
+  `${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`;
 
 /** A legacy server that a test writes the streams of; it begins sessions of its own name. */
 async function scripted(t: Parameters<typeof rawServer>[0], name: string, more: object = {}) {
@@ -61,7 +63,12 @@ async function scripted(t: Parameters<typeof rawServer>[0], name: string, more: 
 }
 
 /** The body of an answer as it comes. */
-async function reading(t: Parameters<typeof rawServer>[0], url: string, headers: Record<string, string>, body?: string) {
+async function reading(
+  t: Parameters<typeof rawServer>[0],
+  url: string,
+  headers: Record<string, string>,
+  body?: string,
+) {
   const gone = new AbortController();
   t.after(() => gone.abort());
   const method = body === undefined ? "GET" : "POST";
@@ -118,12 +125,18 @@ describe("clients at the merged address", { timeout: 60_000 }, () => {
     const { body, headers } = modernCall(1, "x");
     const listening = body
       .replace("tools/call", "subscriptions/listen")
-      .replace('"name":"x","arguments":{"word":"a"}', '"notifications":{"toolsListChanged":true,"promptsListChanged":true}');
+      .replace(
+        '"name":"x","arguments":{"word":"a"}',
+        '"notifications":{"toolsListChanged":true,"promptsListChanged":true}',
+      );
     const accept = "application/json, text/event-stream";
     const own = { ...headers, accept, "content-type": "application/json", "mcp-method": "subscriptions/listen" };
     const read = await reading(t, url, own, listening);
     const begun = await read("\n\n");
-    assert.match(begun, /^event: message\ndata: .*acknowledged","params":\{"notifications":\{"toolsListChanged":true\}/);
+    assert.match(
+      begun,
+      /^event: message\ndata: .*acknowledged","params":\{"notifications":\{"toolsListChanged":true\}/,
+    );
     await until(() => [one, two].every(({ seen }) => seen.some(({ method }) => method === "GET")));
     two.changeTools();
     assert.equal((await read("list_changed")).match(/acknowledged/g)?.length, 1);
@@ -147,16 +160,29 @@ describe("clients at the merged address", { timeout: 60_000 }, () => {
     const read = await reading(t, url, session);
     await until(() => a.streams.length === 1 && b.streams.length === 1);
     for (const [n, { streams }] of [a, b].entries()) {
-      streams[0]?.write(event({ jsonrpc: "2.0", id: 1, method: "ping", params: { n } }, `e${n}`));
+      const params = { _meta: { progressToken: 1 }, n };
+      streams[0]?.write(event({ jsonrpc: "2.0", id: 1, method: "ping", params }, `e${n}`));
     }
     const text = `${await read('"n":0')}${await read('"n":1')}`;
-    assert.match(text, /id: a\/e0\ndata: \{"jsonrpc":"2\.0","id":"a:1","method":"ping"/);
+    assert.match(
+      text,
+      /id: a\/e0\ndata: \{"jsonrpc":"2\.0","id":"a:1","method":"ping","params":\{"_meta":\{"progressToken":"a:1"\}/,
+    );
     assert.match(text, /id: b\/e1\ndata: \{"jsonrpc":"2\.0","id":"b:1","method":"ping"/);
     a.streams[0]?.write(event({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 1 } }));
     await read('"requestId":"a:1"');
     const answered = await ask(url, '{"jsonrpc":"2.0","id":"b:1","result":{}}', session);
     assert.equal(answered.status, 202);
     assert.equal(b.seen.at(-1)?.body, '{"jsonrpc":"2.0","id":1,"result":{}}');
+    const progress = (token: string) =>
+      `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":${token}}}`;
+    const asked = b.seen.length;
+    await ask(url, progress('"a:1"'), session);
+    assert.deepEqual(
+      [a.seen.at(-1)?.body, b.seen.length],
+      [progress("1"), asked],
+      "only the server that asked hears of it",
+    );
     assert.deepEqual(
       [b, a].map(({ seen }) => [seen.at(-1)?.headers["mcp-session-id"], seen.at(-1)?.headers["mcp-protocol-version"]]),
       [
@@ -168,19 +194,47 @@ describe("clients at the merged address", { timeout: 60_000 }, () => {
     // The event of one server says where its stream goes on, and the others begin without.
     await reading(t, url, { ...session, "last-event-id": "b/e1" });
     await until(() => a.streams.length === 2 && b.streams.length === 2);
-    const [ofA, ofB] = [a, b].map(({ seen }) => seen.findLast(({ method }) => method === "GET")?.headers["last-event-id"]);
+    const [ofA, ofB] = [a, b].map(
+      ({ seen }) => seen.findLast(({ method }) => method === "GET")?.headers["last-event-id"],
+    );
     assert.deepEqual([ofA, ofB], [undefined, "e1"]);
+  });
+
+  it("opens a stream again that its server ends, and leaves one that is refused", async (t) => {
+    const [a, b] = [await scripted(t, "a"), await scripted(t, "b")];
+    const { url, close } = await httpGateway(t, [serverOf("a", a.url), serverOf("b", b.url)], { listMs: 100 });
+    const session = await openSession(url);
+    const read = await reading(t, url, session);
+    await until(() => a.streams.length === 1 && b.streams.length === 1);
+    a.streams[0]?.end(event({ jsonrpc: "2.0", method: "x" }, "e1"));
+    await until(() => a.streams.length === 2);
+    assert.equal(a.seen.at(-1)?.headers["last-event-id"], "e1");
+    a.streams[1]?.destroy();
+    await until(() => a.streams.length === 3);
+    b.streams[0]?.write(event({ jsonrpc: "2.0", method: "still there" }));
+    await read("still there");
+    // It waits for no stream, and none is left.
+    await close();
+    await until(() => a.streams[2]?.closed === true && b.streams[0]?.closed === true);
+    const refusing = await rawServer(t, (_, response) => response.writeHead(405).end());
+    const refused = await httpGateway(t, [serverOf("a", refusing.url), serverOf("b", refusing.url)]);
+    assert.equal((await ask(refused.url, null)).status, 405);
+    assert.equal((await ask(refused.url, null, {}, "DELETE")).status, 405);
   });
 
   it("tells all servers what a client says, and ends the session at each", async (t) => {
     const [a, b] = [await scripted(t, "a"), await scripted(t, "b", { capabilities: { tools: {}, logging: {} } })];
     const { url, used } = await httpGateway(t, [serverOf("a", a.url), serverOf("b", b.url)]);
     const session = await openSession(url);
-    const said = (raw: typeof a) => raw.seen.slice(1).map(({ method, body }) => JSON.parse(body || "{}").method ?? method);
+    const said = (raw: typeof a) =>
+      raw.seen.slice(1).map(({ method, body }) => JSON.parse(body || "{}").method ?? method);
     assert.equal((await ask(url, '{"jsonrpc":"2.0","method":"notifications/initialized"}', session)).status, 202);
     const level = '{"jsonrpc":"2.0","id":"x","method":"logging/setLevel","params":{"level":"info"}}';
     assert.equal((await ask(url, level, session)).text, '{"jsonrpc":"2.0","id":"x","result":{}}');
-    assert.equal((await ask(url, '{"jsonrpc":"2.0","id":1.0,"method":"ping"}', session)).text.slice(0, 24), '{"jsonrpc":"2.0","id":1.');
+    assert.equal(
+      (await ask(url, '{"jsonrpc":"2.0","id":1.0,"method":"ping"}', session)).text.slice(0, 24),
+      '{"jsonrpc":"2.0","id":1.',
+    );
     const calling = ask(url, toolCall(7, "a_echo"), session);
     await until(() => a.streams.length === 1);
     assert.equal((await used())["at-once"], 1);

@@ -176,6 +176,34 @@ describe("the merged address", { timeout: 60_000 }, () => {
     assert.equal(one.seen.length, 1);
   });
 
+  it("lets no server answer with a task, whose polls would have no server", async (t) => {
+    const one = await rawServer(t, json({ content: [] }));
+    const { url } = await httpGateway(t, [serverOf("one", one.url), serverOf("two", one.url)]);
+    const { body, headers } = modernCall(1, "one_x");
+    const extensions = '"elicitation":{},"extensions":{"a":{},"io.modelcontextprotocol/tasks":{}}';
+    await ask(url, body.replace('"elicitation":{}', extensions), headers);
+    assert.equal(
+      one.seen[0]?.body,
+      body.replace("one_x", "x").replace('"elicitation":{}', '"elicitation":{},"extensions":{"a":{}}'),
+    );
+    await ask(url, toolCall(2, "two_x", "{}", ',"task":{"ttl":1}'));
+    assert.equal(one.seen[1]?.body, toolCall(2, "x", "{}"));
+  });
+
+  it("charges a call once over its rounds, at either address of its server", async (t) => {
+    const { url, used } = await httpGateway(t, [serverOf("one", server.url), serverOf("two", server.url)]);
+    const begun = modernCall(1, "one_ask", "{}");
+    const { requestState } = (await ask(url, begun.body, begun.headers)).body.result ?? {};
+    const response = '{"action":"accept","content":{"word":"tolls"}}';
+    const more = `,"inputResponses":{"word":${response}},"requestState":${JSON.stringify(requestState)}`;
+    const other = modernCall(2, "two_ask", "{}", more);
+    assert.equal((await ask(url, other.body, other.headers)).body.error?.code, -32602);
+    const retry = modernCall(3, "one_ask", "{}", more);
+    const { result } = (await ask(url, retry.body, retry.headers)).body;
+    assert.deepEqual(result?.content, [{ type: "text", text: "tolls" }]);
+    assert.deepEqual(await used(), { calls: 1, "at-once": 0 });
+  });
+
   it("answers the revision without sessions with what all servers allow", async (t) => {
     const list = (ttlMs: number, cacheScope: string) => json({ resultType: "complete", tools: [], ttlMs, cacheScope });
     const [one, two] = [await rawServer(t, list(50, "public")), await rawServer(t, list(20, "public"))];

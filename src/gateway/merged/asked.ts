@@ -7,7 +7,7 @@ import type { Exchange } from "../http/exchange.ts";
 import { encoded } from "../http/mcp-headers.ts";
 import type { Upstream } from "../http/upstream.ts";
 import { TOOLS_CALL, textOf } from "../message.ts";
-import { renamedEvent } from "./names.ts";
+import { renamedEvent } from "./rewritten.ts";
 import { type MergedSession, openSession } from "./session.ts";
 
 export interface MergedRoom extends HttpRoom {

@@ -90,7 +90,9 @@ function discovered({ said }: Answered) {
 }
 
 function aboutOf(said: Message) {
-  const capabilities = (jsonOf(said, "result.capabilities") ?? {}) as { readonly [Name in "tools" | "logging"]?: unknown };
+  const capabilities = (jsonOf(said, "result.capabilities") ?? {}) as {
+    readonly [Name in "tools" | "logging"]?: unknown;
+  };
   if (capabilities.tools === undefined) throw new UnusableError("has no tools.");
   return {
     hasLogging: capabilities.logging !== undefined,

@@ -7,11 +7,11 @@ import { type Asked, send } from "../http/asked.ts";
 import { eventsOf, kindOf, messageIn } from "../http/events.ts";
 import { type Exchange, HttpRefusal } from "../http/exchange.ts";
 import { dataOf, idOf } from "../sse.ts";
+import { SHORT_PART } from "./ask.ts";
 import type { MergedRoom } from "./asked.ts";
 
-/** How long a stream that has ended is left, at first and at most. */
-const REOPEN_MS = 1_000;
-const REOPEN_MOST_MS = 30_000;
+/** Longest pause before a stream that has ended is opened again. */
+const MOST_PAUSE_MS = 30_000;
 
 /** The client's side: one event at a time. */
 export class Outlet {
@@ -62,7 +62,8 @@ export async function follow(
   { keep, isOnce, onHead }: FollowOptions,
 ): Promise<void> {
   let lastEventId = firstEventId;
-  let waitMs = REOPEN_MS;
+  const firstMs = room.listMs / SHORT_PART;
+  let pauseMs = firstMs;
   let wasOpen = false;
   for (;;) {
     const asked = askedAfter(lastEventId);
@@ -74,7 +75,7 @@ export async function follow(
       outlet.open();
       onHead();
       for await (const event of eventsOf(answer, room.bounds.maxMessageBytes)) {
-        waitMs = REOPEN_MS;
+        pauseMs = firstMs;
         lastEventId = idOf(event) ?? lastEventId;
         const said = messageIn(dataOf(event));
         if (said !== null) room.ledger.sawAnswer(null, said, asked.origin);
@@ -88,8 +89,8 @@ export async function follow(
       onHead();
     }
     if (isOnce || asked.gone.aborted) return;
-    await pause(waitMs, asked.gone);
-    waitMs = Math.min(waitMs * 2, REOPEN_MOST_MS);
+    await pause(pauseMs, asked.gone);
+    pauseMs = Math.min(pauseMs * 2, MOST_PAUSE_MS);
   }
 }
 

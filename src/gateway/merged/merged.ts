@@ -5,14 +5,14 @@ import { lostReply } from "../calls/answers.ts";
 import { callTool } from "../http/call.ts";
 import { HttpRefusal } from "../http/exchange.ts";
 import { LISTEN, pass, TOOLS_LIST } from "../http/pass.ts";
-import { splice } from "../json/splice.ts";
-import { readMessage, TOOLS_CALL, textOf } from "../message.ts";
+import { TOOLS_CALL, textOf } from "../message.ts";
 import { errorReply, jsonReply, Refusal, RPC } from "../refusal.ts";
 import { absentWords, asRequest } from "./ask.ts";
 import { type MergedAsked, mergedAskedOf, type MergedRoom } from "./asked.ts";
 import { discover, initialize } from "./begin.ts";
 import { Lists } from "./lists.ts";
 import { dividedId, dividedName } from "./names.ts";
+import { callOf, progressOf, withOwnId } from "./rewritten.ts";
 import { joinStreams, listen } from "./streams.ts";
 import { tellAll } from "./tell.ts";
 
@@ -34,8 +34,16 @@ export class MergedAddress {
     if (message === null) return this.#answerBare(merged);
     if (message.kind === "request") return this.#answerRequest(merged, message);
     if (message.kind === "response") return this.#passAnswer(merged, message);
-    await tellAll(merged, merged.upstreams, message, this.#room);
+    await this.#tell(merged, message);
     merged.exchange.reply(NOTED);
+  }
+
+  /** Progress is for the server that has asked for it. */
+  async #tell(merged: MergedAsked, message: Message): Promise<void> {
+    const token = progressOf(message);
+    const asking = merged.upstreams.filter(({ config }) => config.name === token?.server);
+    if (token === null || asking.length === 0) await tellAll(merged, merged.upstreams, message, this.#room);
+    else await tellAll(merged, asking, withOwnId(message, "params.progressToken", token.own), this.#room);
   }
 
   async #answerBare(merged: MergedAsked): Promise<void> {
@@ -69,12 +77,10 @@ export class MergedAddress {
   async #passAnswer(merged: MergedAsked, message: Message): Promise<void> {
     const id = dividedId(message.rawId ?? "");
     const upstream = merged.upstreams.find(({ config }) => config.name === id?.server);
-    const span = message.spans.get("id");
-    if (id === null || upstream === undefined || span === undefined) {
+    if (id === null || upstream === undefined) {
       throw new Refusal(RPC.invalidRequest, "No server has asked for this answer: its id has no name of a server.");
     }
-    const own = readMessage(splice(message.bytes, [{ at: span, text: id.own }]), "client");
-    await pass(asRequest(merged, upstream, own, merged.exchange.gone), this.#room);
+    await pass(asRequest(merged, upstream, withOwnId(message, "id", id.own), merged.exchange.gone), this.#room);
   }
 
   async #call(merged: MergedAsked, message: Message): Promise<void> {
@@ -82,11 +88,10 @@ export class MergedAddress {
     const name = textOf(message, "params.name") ?? "";
     const tool = dividedName(name);
     const upstream = this.#room.upstreams.get(tool?.server ?? "");
-    const span = message.spans.get("params.name");
-    if (tool === null || upstream === undefined || span === undefined) {
+    if (tool === null || upstream === undefined) {
       return exchange.reply(errorReply(message.rawId, RPC.invalidParams, `Unknown tool: ${name.slice(0, 200)}`));
     }
-    const own = readMessage(splice(message.bytes, [{ at: span, text: JSON.stringify(tool.own) }]), "client");
+    const own = callOf(message, tool.own);
     const asked = asRequest(merged, upstream, own, exchange.gone);
     if (!merged.upstreams.includes(upstream)) {
       return exchange.reply(lostReply(own, asked.origin, absentWords(tool.server)));

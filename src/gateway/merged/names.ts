@@ -1,10 +1,6 @@
 // What things of a server are called at the merged address. Names of servers have neither `_`, `:` nor `/`, so that the first one
 // divides each name in one way, and no table of names is needed.
 
-import { splice } from "../json/splice.ts";
-import type { Message } from "../contract.ts";
-import { dataOf, withData, withId } from "../sse.ts";
-
 /** Providers of models cut longer names, or refuse them. */
 const MOST_NAME = 64;
 
@@ -44,23 +40,6 @@ export function dividedEventId(id: string): (Divided & { readonly isJoined: bool
   const isJoined = /^[^:/]*\//.test(id);
   const found = divided(id, isJoined ? "/" : ":");
   return found === null ? null : { ...found, isJoined };
-}
-
-/** An event of a server with the names that the client knows: its own id, and ids of the server's requests. */
-export function renamedEvent(event: Buffer, said: Message | null, server: string, isJoined: boolean): Buffer {
-  const named = withId(event, (id) => mergedEventId(server, id, isJoined));
-  const data = said === null || dataOf(event) === null ? null : renamed(said, server);
-  return data === null ? named : withData(named, data);
-}
-
-/** `null`: it has no id of a request of the server's. */
-function renamed({ kind, method, rawId, bytes, spans }: Message, server: string): Buffer | null {
-  // A server cancels what it has asked itself.
-  const isCancelled = kind === "notification" && method === "notifications/cancelled";
-  const at = isCancelled ? spans.get("params.requestId") : kind === "request" ? spans.get("id") : undefined;
-  if (at === undefined) return null;
-  const own = isCancelled ? bytes.toString("utf8", at.from, at.to) : (rawId ?? "null");
-  return splice(bytes, [{ at, text: mergedId(server, own) }]);
 }
 
 function divided(name: string, mark: string): Divided | null {

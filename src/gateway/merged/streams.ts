@@ -43,7 +43,10 @@ export async function listen(merged: MergedAsked, message: Message, room: Merged
   const honored = isWanted ? '{"toolsListChanged":true}' : "{}";
   const acknowledged = `"method":"notifications/subscriptions/acknowledged","params":{"notifications":${honored},${meta}}`;
   const ready = Promise.withResolvers<void>();
-  const outlet = new Outlet(exchange, ready.promise.then(() => exchange.write(eventOf(acknowledged))));
+  const outlet = new Outlet(
+    exchange,
+    ready.promise.then(() => exchange.write(eventOf(acknowledged))),
+  );
   outlet.open();
   const asking = isWanted ? upstreams : [];
   const own = isWanted ? readMessage(splice(message.bytes, [{ at: span, text: honored }]), "client") : message;

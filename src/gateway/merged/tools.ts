@@ -1,7 +1,7 @@
 // The tools of one server, as it lists them: all pages, and each tool's own bytes.
 
 import type { Message, Span } from "../contract.ts";
-import { scanList, scanObject, skipSpace, skipValue, stringAt } from "../json/scan.ts";
+import { OPEN_OBJECT, scanList, scanObject, skipSpace, skipValue, stringAt } from "../json/scan.ts";
 import { addition, type Change, splice } from "../json/splice.ts";
 import { jsonOf, readMessage, textOf } from "../message.ts";
 
@@ -21,7 +21,6 @@ export interface Page {
   readonly isPrivate: boolean;
 }
 
-const OPEN_OBJECT = 0x7b;
 const OPEN_LIST = 0x5b;
 const QUOTE = 0x22;
 
