@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { describe, it } from "node:test";
 import { messageOf } from "../../src/cli/exit.ts";
+import { openGatewayFile } from "../../src/cli/gateway-file.ts";
 import { mcpCommand } from "../../src/cli/mcp.ts";
 import { readGateway } from "../../src/gateway/config/file.ts";
 import { invalidOption, MisuseError } from "../../src/kernel/errors.ts";
@@ -264,6 +265,17 @@ describe("tollgate mcp --config", { timeout: 60_000 }, () => {
       await said,
       /^tollgate: calls of these servers are limited by policy\.yaml; their counts are in memory:\ntollgate: gateway\.yaml has no secret: .*\ntollgate: of-session: all clients without a session of their own share one session, .*say identity\.session in gateway\.yaml\n$/,
     );
+  });
+
+  it("says the address of all servers, and of each", () => {
+    const file = join(folder, "two.yaml");
+    const two = "a: { url: https://a, credentials: none }, b: { url: https://b, credentials: none }";
+    writeFileSync(file, `version: 1\nservers: { ${two} }`);
+    const log = { warn() {}, error() {} };
+    const { addresses } = openGatewayFile(file, "--config", { policy, sharers: "", log });
+    const running = { url: "http://h", ended: Promise.resolve(0), close: async () => {} };
+    const each = ["a at http://h/mcp/a", "b at http://h/mcp/b"];
+    assert.deepEqual(addresses(running), ["all servers at http://h/mcp", ...each]);
   });
 
   it("says what contradicts the file, and which file is wrong", async () => {
