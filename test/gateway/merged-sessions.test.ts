@@ -200,7 +200,25 @@ describe("clients at the merged address", { timeout: 60_000 }, () => {
     assert.deepEqual([ofA, ofB], [undefined, "e1"]);
   });
 
-  it("opens a stream again that its server ends, and leaves one that is refused", async (t) => {
+  it("reads the rest of one answer from its server alone, and ends with it", async (t) => {
+    const [a, b] = [await scripted(t, "a"), await scripted(t, "b")];
+    const { url, used } = await httpGateway(t, [serverOf("a", a.url), serverOf("b", b.url)]);
+    const session = await openSession(url);
+    const calling = ask(url, toolCall(5, "a_x"), session);
+    await until(() => a.streams.length === 1);
+    a.streams[0]?.end(event({ jsonrpc: "2.0", method: "x" }, "1"));
+    assert.match((await calling).text, /^id: a:1\n/);
+    assert.equal((await used())["at-once"], 1);
+    const rest = ask(url, null, { ...session, "last-event-id": "a:1" });
+    await until(() => a.streams.length === 2);
+    const answer = event({ jsonrpc: "2.0", id: 5, result: { content: [] } }, "2");
+    a.streams[1]?.end(answer);
+    assert.equal((await rest).text, answer.replace("id: 2", "id: a:2"));
+    assert.equal(a.seen.at(-1)?.headers["last-event-id"], "1");
+    assert.deepEqual([b.streams.length, (await used())["at-once"]], [0, 0]);
+  });
+
+  it("opens a stream again that its server ends, and answers 405 where all refuse it", async (t) => {
     const [a, b] = [await scripted(t, "a"), await scripted(t, "b")];
     const { url, close } = await httpGateway(t, [serverOf("a", a.url), serverOf("b", b.url)], { listMs: 100 });
     const session = await openSession(url);

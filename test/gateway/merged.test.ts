@@ -16,6 +16,10 @@ function namesIn({ result = {} }: { readonly result?: Record<string, unknown> })
   return (result.tools as { readonly name: string }[]).map(({ name }) => name);
 }
 
+function missingIn({ result = {} }: { readonly result?: Record<string, unknown> }): unknown {
+  return (result._meta as Record<string, unknown> | undefined)?.["tollgate/missing"];
+}
+
 function modernList(id: number | string = 1) {
   const { body, headers } = modernCall(id, "x");
   const list = body.replace("tools/call", "tools/list").replace('"name":"x","arguments":{"word":"a"},', "");
@@ -92,10 +96,10 @@ describe("the merged address", { timeout: 60_000 }, () => {
     });
     const good = await rawServer(t, json({ tools: [{ name: "g" }], content: [] }));
     const servers = [serverOf("bad", bad.url, { credentials: "none" }), serverOf("good", good.url)];
-    const { url } = await httpGateway(t, servers, { listMs: 1_000 });
+    const { url, close } = await httpGateway(t, servers, { listMs: 1_000 });
     const list = async () => {
       const { body } = await ask(url, LIST);
-      return [namesIn(body), (body.result?._meta as Record<string, object> | undefined)?.["tollgate/missing"]];
+      return [namesIn(body), missingIn(body)];
     };
     const missing = { bad: 'The server "bad" did not answer within 1 s.' };
     assert.deepEqual(await list(), [["good_g"], missing]);
@@ -115,6 +119,28 @@ describe("the merged address", { timeout: 60_000 }, () => {
     await until(() => held.at(-1)?.closed === true);
     assert.equal((await ask(url, toolCall(1, "good_g"))).body.result?.isError, undefined);
     assert.deepEqual(await list(), [["bad_new", "good_g"], undefined]);
+    // No request outlives the gateway.
+    await close();
+    await until(() => held.every(({ closed }) => closed));
+  });
+
+  it("bounds what a server lists", async (t) => {
+    const endless = await rawServer(t, json({ tools: [], nextCursor: "more" }));
+    const tools = Array.from({ length: 10_001 }, (_, n) => ({ name: `t${n}` }));
+    const many = await rawServer(t, listing(...tools));
+    const large = await rawServer(t, listing({ name: "a", description: "x".repeat(4_194_304) }));
+    const good = await rawServer(t, listing({ name: "g" }));
+    const servers = Object.entries({ endless, many, large, good }).map(([name, raw]) => serverOf(name, raw.url));
+    const { url } = await httpGateway(t, servers);
+    const { body } = await ask(url, LIST);
+    assert.deepEqual(namesIn(body), ["good_g"]);
+    const words = "lists more than 100 pages, 10,000 tools or 4 MiB.";
+    assert.deepEqual(missingIn(body), {
+      endless: `The server "endless" ${words}`,
+      many: `The server "many" ${words}`,
+      large: `The server "large" ${words}`,
+    });
+    assert.equal(endless.seen.length, 100);
   });
 
   it("keeps no list that a client's own credential brought, and answers an error when all fail", async (t) => {

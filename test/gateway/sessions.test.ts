@@ -55,23 +55,27 @@ describe("sessions over HTTP", { timeout: 60_000 }, () => {
     assert.equal((await again.callTool(echo)).isError, undefined);
   });
 
-  it("takes no session that it did not seal for this server and user", async (t) => {
+  it("takes no session that it did not seal for this address and user", async (t) => {
     const find = (authorization: string) => ({ id: authorization, tenants: null });
     const servers = [serverOf("one", server.url), serverOf("two", server.url)];
     const auth: GatewayOptions["auth"] = { config: { kind: "keys", find }, isOptional: false };
     const { origin } = await httpGateway(t, servers, { auth });
     const alice = { authorization: "alice" };
+    const bob = { authorization: "bob" };
     const session = await openSession(`${origin}/mcp/one`, alice);
-    const status = async (path: string, headers: Record<string, string>) =>
-      (await ask(`${origin}${path}`, toolCall(1), { ...session, ...headers })).status;
-    assert.deepEqual(
-      [
-        await status("/mcp/one", alice),
-        await status("/mcp/two", alice),
-        await status("/mcp/one", { authorization: "bob" }),
-      ],
-      [200, 404, 404],
-    );
+    const merged = await openSession(`${origin}/mcp`, alice);
+    const status = async (path: string, headers: Record<string, string>, tool = "echo") =>
+      (await ask(`${origin}${path}`, toolCall(1, tool), headers)).status;
+    const found = [
+      await status("/mcp/one", { ...session, ...alice }),
+      await status("/mcp/two", { ...session, ...alice }),
+      await status("/mcp/one", { ...session, ...bob }),
+      await status("/mcp", { ...session, ...alice }, "one_echo"),
+      await status("/mcp", { ...merged, ...alice }, "one_echo"),
+      await status("/mcp", { ...merged, ...bob }, "one_echo"),
+      await status("/mcp/one", { ...merged, ...alice }),
+    ];
+    assert.deepEqual(found, [200, 404, 404, 404, 200, 404, 404]);
   });
 
   it("counts by the session that it has sealed, and by none that a client invents", async (t) => {
