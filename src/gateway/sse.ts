@@ -107,7 +107,7 @@ export function hasId(event: Buffer): boolean {
 /** The id of an event; `null`: it has none. */
 export function idOf(event: Buffer): string | null {
   const last = spansOf(event, "id").at(-1);
-  return last === undefined ? null : event.toString("utf8", last.from, last.to);
+  return last === undefined || last.from === last.to ? null : event.toString("utf8", last.from, last.to);
 }
 
 /** The event with another id. One without an id stays without. */

@@ -62,6 +62,17 @@ async function scripted(t: Parameters<typeof rawServer>[0], name: string, more: 
   return { ...raw, streams };
 }
 
+function listenRequest() {
+  const { body, headers } = modernCall(1, "x");
+  const wanted = '"notifications":{"toolsListChanged":true,"promptsListChanged":true}';
+  const listen = body
+    .replace("tools/call", "subscriptions/listen")
+    .replace('"name":"x","arguments":{"word":"a"}', wanted);
+  const accept = "application/json, text/event-stream";
+  const own = { accept, "content-type": "application/json", "mcp-method": "subscriptions/listen" };
+  return { body: listen, headers: { ...headers, ...own } };
+}
+
 /** The body of an answer as it comes. */
 async function reading(
   t: Parameters<typeof rawServer>[0],
@@ -122,16 +133,8 @@ describe("clients at the merged address", { timeout: 60_000 }, () => {
     const client = await legacyClient(t, url);
     let changes = 0;
     client.setNotificationHandler(ToolListChangedNotificationSchema, () => void changes++);
-    const { body, headers } = modernCall(1, "x");
-    const listening = body
-      .replace("tools/call", "subscriptions/listen")
-      .replace(
-        '"name":"x","arguments":{"word":"a"}',
-        '"notifications":{"toolsListChanged":true,"promptsListChanged":true}',
-      );
-    const accept = "application/json, text/event-stream";
-    const own = { ...headers, accept, "content-type": "application/json", "mcp-method": "subscriptions/listen" };
-    const read = await reading(t, url, own, listening);
+    const { body, headers } = listenRequest();
+    const read = await reading(t, url, headers, body);
     const begun = await read("\n\n");
     assert.match(
       begun,
@@ -141,6 +144,21 @@ describe("clients at the merged address", { timeout: 60_000 }, () => {
     two.changeTools();
     assert.equal((await read("list_changed")).match(/acknowledged/g)?.length, 1);
     await until(() => changes === 1);
+  });
+
+  it("subscribes again where a server was away", async (t) => {
+    const changed = { jsonrpc: "2.0", method: "notifications/tools/list_changed" };
+    const back = await rawServer(t, (_, response) => {
+      if (back.seen.length === 1) return response.destroy();
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      return response.write(event({ ...changed, method: "notifications/other" }) + event(changed));
+    });
+    const old = await rawServer(t, (_, response) => response.writeHead(400).end());
+    const { url } = await httpGateway(t, [serverOf("back", back.url), serverOf("old", old.url)], { listMs: 50 });
+    const { body, headers } = listenRequest();
+    const text = await (await reading(t, url, headers, body))("list_changed");
+    assert.deepEqual([back.seen.length, old.seen.length], [2, 1]);
+    assert.doesNotMatch(text, /other/);
   });
 
   it("joins the streams of servers, names what they ask, and resumes each at its server", async (t) => {

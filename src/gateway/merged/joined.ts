@@ -45,6 +45,8 @@ export interface FollowOptions {
   keep(said: Message | null): boolean;
   /** Whether it ends with the server's stream. */
   readonly isOnce: boolean;
+  /** Whether a server that cannot be reached is asked again before it has ever answered. */
+  readonly isPatient: boolean;
   /** The server has answered, or failed. */
   onHead(): void;
 }
@@ -59,19 +61,19 @@ export async function follow(
   firstEventId: string | null,
   outlet: Outlet,
   room: MergedRoom,
-  { keep, isOnce, onHead }: FollowOptions,
+  { keep, isOnce, isPatient, onHead }: FollowOptions,
 ): Promise<void> {
   let lastEventId = firstEventId;
   const firstMs = room.listMs / SHORT_PART;
   let pauseMs = firstMs;
-  let wasOpen = false;
+  let isKnown = isPatient;
   for (;;) {
     const asked = askedAfter(lastEventId);
     const closed = lastEventId === null ? () => {} : room.ledger.resumed(asked.origin);
     try {
       const answer = await opened(asked, room);
       if (answer === null) return;
-      wasOpen = true;
+      isKnown = true;
       outlet.open();
       onHead();
       for await (const event of eventsOf(answer, room.bounds.maxMessageBytes)) {
@@ -83,7 +85,7 @@ export async function follow(
       }
     } catch (error) {
       const isOver = error instanceof HttpRefusal && error.status === 404;
-      if (isOver || !wasOpen) return;
+      if (isOver || !isKnown) return;
     } finally {
       closed();
       onHead();

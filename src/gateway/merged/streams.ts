@@ -24,7 +24,7 @@ export async function joinStreams(merged: MergedAsked, room: MergedRoom): Promis
     const isOfLast = upstream.config.name === last?.server;
     if (isOnce && !isOfLast) return;
     const askedAfter = (lastEventId: string | null) => at(merged, upstream, null, { lastEventId, isJoined: !isOnce });
-    const options = { keep: () => true, isOnce, onHead: () => {} };
+    const options = { keep: () => true, isOnce, isPatient: false, onHead: () => {} };
     await follow(askedAfter, isOfLast ? last.own : null, outlet, room, options);
   });
   await Promise.all(following);
@@ -60,7 +60,7 @@ export async function listen(merged: MergedAsked, message: Message, room: Merged
     };
     const keep = (said: Message | null) => said === null || said.method === CHANGED;
     const askedAfter = () => asRequest(merged, upstream, own, exchange.gone);
-    return follow(askedAfter, null, outlet, room, { keep, isOnce: false, onHead });
+    return follow(askedAfter, null, outlet, room, { keep, isOnce: false, isPatient: true, onHead });
   });
   if (waiting === 0) ready.resolve();
   void pause(room.listMs / SHORT_PART, exchange.gone).then(ready.resolve);
