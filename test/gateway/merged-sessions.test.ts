@@ -260,7 +260,13 @@ describe("clients at the merged address", { timeout: 60_000 }, () => {
 
   it("tells all servers what a client says, and ends the session at each", async (t) => {
     const [a, b] = [await scripted(t, "a"), await scripted(t, "b", { capabilities: { tools: {}, logging: {} } })];
-    const { url, used } = await httpGateway(t, [serverOf("a", a.url), serverOf("b", b.url)]);
+    const silent = await rawServer(t, (request, response, body) => {
+      if (!body.includes('"initialize"')) return;
+      json({ protocolVersion: "2025-11-25", capabilities: { tools: {} } })(request, response, body);
+    });
+    const servers = Object.entries({ a, b, silent }).map(([name, raw]) => serverOf(name, raw.url));
+    // Each of these waits for the silent one, a tenth of that.
+    const { url, used } = await httpGateway(t, servers, { listMs: 500 });
     const session = await openSession(url);
     const said = (raw: typeof a) =>
       raw.seen.slice(1).map(({ method, body }) => JSON.parse(body || "{}").method ?? method);

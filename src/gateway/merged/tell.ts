@@ -2,6 +2,7 @@
 
 import type { Message } from "../contract.ts";
 import { send } from "../http/asked.ts";
+import { wholeOf } from "../http/events.ts";
 import type { Upstream } from "../http/upstream.ts";
 import { outcomeOf, SHORT_PART } from "./ask.ts";
 import { at, type MergedAsked, type MergedRoom } from "./asked.ts";
@@ -21,7 +22,7 @@ export async function tellAll(
     return outcomeOf(merged, upstream, room, async (gone) => {
       const answer = await send({ ...asked, gone }, message?.bytes ?? null, false, room);
       statuses.push(answer.statusCode ?? 0);
-      answer.resume();
+      await wholeOf(answer, room.bounds.maxMessageBytes);
     });
   });
   await Promise.race([Promise.all(telling), pause(room.listMs / SHORT_PART, merged.exchange.gone)]);
