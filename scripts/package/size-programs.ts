@@ -40,7 +40,7 @@ export const run = () => callTwice(createLimiter({ policy, store: memoryStore() 
     targetKB: 45,
     source: `${LIMITER}
 import { redisStore } from "tollgate/stores/redis";
-export const run = (url) => callTwice(createLimiter({ policy, store: redisStore({
+export const run = (url) => callTwice(createLimiter({ policy, failover: { deadlineMs: 10_000 }, store: redisStore({
   async call(...body) {
     const { reply, error } = await (await fetch(url + "/redis", ${POST})).json();
     if (error !== undefined) throw new Error(error);
