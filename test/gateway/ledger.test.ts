@@ -2,9 +2,11 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { PolicyInput } from "tollgate";
 import { createHostedLimiter } from "../../src/limiter.ts";
 import { memoryStore } from "tollgate/stores/memory";
-import { StoreError } from "tollgate/store";
+import { type Store, StoreError } from "tollgate/store";
+import { fakeClock } from "tollgate/testing";
 import {
   answerOf,
   clientSays,
@@ -124,6 +126,32 @@ describe("a call of a tool", () => {
     const worked = ledgerFor({ policy: refund });
     await (await worked.open()).answered(resultOf(1, TEXT));
     assert.deepEqual(await worked.used(), { calls: 1, "at-once": 0 });
+  });
+
+  it("is answered before it is settled, and the next one of its client waits for that", async () => {
+    const { promise: gate, resolve: letThrough } = Promise.withResolvers<void>();
+    const memory = memoryStore({ clock: fakeClock() });
+    const store: Store = {
+      clock: memory.clock,
+      async apply(requests) {
+        if (requests.some(({ mode }) => mode === "force")) await gate;
+        return memory.apply(requests);
+      },
+      close: () => memory.close(),
+    };
+    const policy: PolicyInput = {
+      version: 1,
+      limits: [{ name: "at-once", per: ["session"], algorithm: "concurrency", quota: 1 }],
+    };
+    const { judge, open, ledger } = ledgerFor({ policy, store });
+    await (await open()).answered(resultOf(1, TEXT));
+    const other = judge(toolCall(2), { ...ORIGIN, session: "s2" });
+    assert.equal((await other).is, "forward", "another client waits for nothing");
+    const next = judge(toolCall(3));
+    letThrough();
+    const { call } = forwardOf(await next);
+    await call.lost("cancelled");
+    await ledger.close();
   });
 
   it("keeps its slot for as long as its server takes, and frees it when its gateway has died", async () => {

@@ -1,11 +1,16 @@
 // Where calls are while they have not ended: open under their ids, detached from a stream, or running as tasks; and what is being
 // settled. What ends a call is not known here.
 
+import { within } from "../../deadlines.ts";
+import type { Dimensions } from "../../kernel/call.ts";
 import type { GatewayLog, CallsConfig } from "../config/config.ts";
 import type { Seal } from "../contract.ts";
 import { Detached } from "./detached.ts";
 import { Bounded, callKey, type LiveCall } from "./live.ts";
 import { Tasks } from "./tasks.ts";
+
+/** How long a call waits until earlier ones of its client are settled. */
+const SETTLE_FIRST_MS = 250;
 
 export class CallRoom {
   readonly open: Bounded<LiveCall>;
@@ -15,6 +20,8 @@ export class CallRoom {
   readonly notices: CallsConfig["notices"];
   readonly log: GatewayLog;
   readonly #settling = new Set<Promise<void>>();
+  /** What the next call of a client waits for. */
+  readonly #before = new Map<string, Promise<unknown>>();
 
   constructor(seal: Seal, notices: CallsConfig["notices"], log: GatewayLog, maxCalls: number) {
     this.open = new Bounded(maxCalls);
@@ -67,12 +74,33 @@ export class CallRoom {
     return settling.finally(() => this.#settling.delete(settling));
   }
 
+  /** Lets the next call of a client wait for it. */
+  settleFirst(client: string, settling: Promise<void>): void {
+    const earlier = this.#before.get(client);
+    const all: Promise<unknown> = earlier === undefined ? settling : Promise.all([earlier, settling]);
+    this.#before.set(client, all);
+    void all.then(() => {
+      if (this.#before.get(client) === all) this.#before.delete(client);
+    });
+  }
+
+  /** Waits a short time until earlier calls of a client are settled: their slots are free then. */
+  async settled(client: string): Promise<void> {
+    const settling = this.#before.get(client);
+    if (settling !== undefined) await within(SETTLE_FIRST_MS, settling).catch(() => {});
+  }
+
   /** Ends all calls, and waits until they are settled. */
   async close(): Promise<void> {
     const calls = [...this.open.values(), ...this.tasks.calls()];
     await Promise.all(calls.map((call) => call.end("onError", null)));
     while (this.#settling.size > 0) await Promise.all(this.#settling);
   }
+}
+
+/** Who knows that a call has ended, and may make the next one at once. */
+export function clientOf({ user, session }: Dimensions): string {
+  return JSON.stringify([user, session]);
 }
 
 function keyOf({ origin, rawId }: LiveCall): string {

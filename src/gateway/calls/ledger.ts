@@ -10,7 +10,7 @@ import { removal, splice } from "../json/splice.ts";
 import { jsonOf, textOf } from "../message.ts";
 import { errorReply, RPC } from "../refusal.ts";
 import { denialReply, faultReply } from "./answers.ts";
-import { CallRoom, nameOf } from "./call-room.ts";
+import { CallRoom, clientOf, nameOf } from "./call-room.ts";
 import { callKey, MOST_CALLS } from "./live.ts";
 import { CallInFlight } from "./open-call.ts";
 import { openState, type Presented, requestDigest, type Round } from "./state.ts";
@@ -174,6 +174,7 @@ class CallLedger implements Ledger {
     const { limiter, dimensionsOf, config, registry } = this.#parts;
     const dimensions = dimensionsOf(origin, metaOf(message));
     const { maxWaitMs } = config;
+    await this.#room.settled(clientOf(dimensions));
     const { decision, running } = await limiter.begin(callOf(asked, dimensions), { abandoned, maxWaitMs });
     registry.sawCall(origin.server, tool, decision.allowed);
     if (running === null) return answer(denialReply(message, origin, decision));

@@ -10,13 +10,13 @@ import { addition, splice } from "../json/splice.ts";
 import { jsonOf, textOf } from "../message.ts";
 import { errorReply, RPC } from "../refusal.ts";
 import { noticeChanges } from "./answers.ts";
-import { type CallRoom, nameOf } from "./call-room.ts";
+import { type CallRoom, clientOf, nameOf } from "./call-room.ts";
 import type { LiveCall, Unnamed } from "./live.ts";
 import { resultOf, type Said, saidBy } from "./result.ts";
 import { type Round, SUSPENDED_MS, sealState } from "./state.ts";
 
-/** How long an answer waits until its call is settled: a client that calls again at once then finds its slot free. */
-const SETTLE_FIRST_MS = 250;
+/** How long an answer waits until its hold is kept for the next round. */
+const EXTEND_FIRST_MS = 250;
 
 /** What a call began with. */
 export interface Opened {
@@ -78,17 +78,17 @@ export class CallInFlight implements LiveCall {
     return this.end(hasFailed ? "onError" : "held", hasFailed ? { error: "failed" } : { result: result() });
   }
 
-  /** Settles it, and waits for that a short time. */
+  /** Settles it. The next call of its client waits for that, and its answer does not. */
   async end(unnamed: Unnamed, outcome: Outcome | null): Promise<void> {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#room.leave(this);
-    const { running } = this.#opened;
+    const { running, next } = this.#opened;
     const counted = running.wantsOutcome ? outcome : null;
     const settling = this.#room.track(
       this.#alive.stop().then((booked) => endRunning(running, {}, unnamed, booked, counted)),
     );
-    if (running.heldUnits.length > 0 || counted !== null) await within(SETTLE_FIRST_MS, settling).catch(() => {});
+    if (running.heldUnits.length > 0 || counted !== null) this.#room.settleFirst(clientOf(next.dimensions), settling);
   }
 
   async #lose(why: Loss): Promise<void> {
@@ -130,7 +130,7 @@ export class CallInFlight implements LiveCall {
     const extending = this.#alive.stop().then(async (booked) => {
       if (booked === null && running.leaseMs !== null) await running.hold.extend({ leaseMs: SUSPENDED_MS });
     });
-    await within(SETTLE_FIRST_MS, this.#room.track(extending)).catch(() => {});
+    await within(EXTEND_FIRST_MS, this.#room.track(extending)).catch(() => {});
     if (span !== undefined) return splice(bytes, [{ at: span, text: token }]);
     const result = spans.get("result");
     return result === undefined ? bytes : splice(bytes, [addition(bytes, result, "requestState", token)]);

@@ -69,7 +69,7 @@ async function answerWhole(asked: AskedCall, answer: IncomingMessage, call: Open
   asked.exchange.end(body);
 }
 
-/** Each event passes when it is complete; only the one with the answer waits until its call is settled. */
+/** Each event passes when it is complete. */
 async function answerEvents(asked: AskedCall, answer: IncomingMessage, call: OpenCall, room: HttpRoom): Promise<void> {
   const { exchange, origin, relay } = asked;
   const key = idKey(call.rawId);
