@@ -11,7 +11,7 @@ import { ROOT } from "../sources.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { ANSWER, aiSdk, CLAUDE_SDK, claude, openaiAgents } from "./agents.ts";
 import { everything } from "./everything.ts";
-import { httpGateway } from "./http-gateway.ts";
+import { httpGateway, serverOf } from "./http-gateway.ts";
 
 setTracingDisabled(true);
 
@@ -51,6 +51,14 @@ describe("an agent behind the gateway", { timeout: 120_000 }, () => {
       const { url } = await httpGateway(t, server.url, { policy });
       const runsBefore = server.runs.length;
       check(await runAgent({ url }, { tool: "echo", args: { word: "again" } }));
+      assert.equal(server.runs.length - runsBefore, QUOTA);
+    });
+
+    it(`of ${name} reads the denial at the address of several servers`, { skip }, async (t) => {
+      const servers = [serverOf("docs", server.url), serverOf("more", server.url)];
+      const { url } = await httpGateway(t, servers, { policy });
+      const runsBefore = server.runs.length;
+      check(await runAgent({ url }, { tool: "more_echo", args: { word: "again" } }));
       assert.equal(server.runs.length - runsBefore, QUOTA);
     });
   }
