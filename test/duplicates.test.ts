@@ -59,14 +59,40 @@ function luaTokens(text: string): Token[] {
   });
 }
 
+const PRIMES = [2_147_483_647, 2_147_483_629] as const;
+const BASE = 1_048_573;
+
+/** A number for each `least` words in a row: that of other words is another one. Each is made from the one before. */
+function windowsOf(words: readonly number[], least: number): number[] {
+  const hashes = PRIMES.map((prime) => {
+    let drop = 1;
+    for (let i = 1; i < least; i++) drop = (drop * BASE) % prime;
+    let hash = 0;
+    return words.map((word, at) => {
+      const gone = at < least ? 0 : (drop * (words[at - least] ?? 0)) % prime;
+      hash = ((hash - gone + prime) * BASE + word) % prime;
+      return hash;
+    });
+  });
+  const [first = [], second = []] = hashes;
+  return first.slice(least - 1).map((hash, at) => hash * 4_194_304 + ((second[at + least - 1] ?? 0) % 4_194_304));
+}
+
 /** Where files repeat `least` or more tokens in a row, as `path:line path:line (tokens)`. */
 function copiesIn(files: readonly Tokens[], least: number, of: "text" | "shape"): string[] {
-  const firsts = new Map<string, readonly [file: number, at: number]>();
+  const firsts = new Map<number, readonly [file: number, at: number]>();
+  const numbers = new Map<string, number>();
+  const numberOf = (word: string) => {
+    const known = numbers.get(word) ?? numbers.size + 1;
+    numbers.set(word, known);
+    return known;
+  };
   return files.flatMap(({ path, tokens }, own) => {
-    const words = tokens.map((token) => token[of]);
+    const words = tokens.map((token) => numberOf(token[of]));
+    const windows = windowsOf(words, least);
     const copies: string[] = [];
-    for (let at = 0; at + least <= words.length; at++) {
-      const window = words.slice(at, at + least).join(" ");
+    for (let at = 0; at < windows.length; at++) {
+      const window = windows[at] as number;
       const first = firsts.get(window);
       if (first === undefined) {
         firsts.set(window, [own, at]);
@@ -76,7 +102,7 @@ function copiesIn(files: readonly Tokens[], least: number, of: "text" | "shape")
       if (file === own && from + least > at) continue;
       const other = files[file] as Tokens;
       let length = least;
-      while (at + length < words.length && words[at + length] === other.tokens[from + length]?.[of]) length++;
+      while (at + length < words.length && tokens[at + length]?.[of] === other.tokens[from + length]?.[of]) length++;
       copies.push(`${other.path}:${other.tokens[from]?.line} ${path}:${tokens[at]?.line} (${length} tokens)`);
       at += length - 1;
     }
