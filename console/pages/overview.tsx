@@ -102,13 +102,13 @@ function Figures({ points, latest }: FiguresProps) {
       <Figure
         name="Decisions per second"
         value={perSecond(minute.calls, 60)}
-        note={`${grouped(minute.calls)} in the last minute`}
+        note={`${grouped(minute.calls)} in the last whole minute`}
       />
       <Figure
         name="Denied"
         value={percent(minute.denied, minute.calls)}
         href={hrefOf("decisions", { outcome: "denied", last: "15m" })}
-        note={`${grouped(minute.denied)} in the last minute`}
+        note={`${grouped(minute.denied)} in the last whole minute`}
       />
       <Figure
         name="Denied in the last hour"

@@ -55,15 +55,22 @@ export function usesOf(
 ): string {
   const uses = usedBy(entry, verdict, before);
   const isOwn = (use: DecisionEntry) => use.dimensions.session === entry.dimensions.session;
-  return ownText(entry, uses.filter(isOwn), timeOf) + othersText(uses, verdict, isOwn);
+  const isWhole = uses.length < MAX_BEFORE;
+  return ownText(entry, uses.filter(isOwn), isWhole, timeOf) + othersText(uses, verdict, isOwn);
 }
 
-function ownText(entry: DecisionEntry, calls: readonly DecisionEntry[], timeOf: (ms: number) => string): string {
+/** @param isWhole whether these are all calls that used the bucket */
+function ownText(
+  entry: DecisionEntry,
+  calls: readonly DecisionEntry[],
+  isWhole: boolean,
+  timeOf: (ms: number) => string,
+): string {
   if (calls.length === 0) return "";
   const times = calls.map(({ atMs }) => timeOf(atMs)).reverse();
   const named =
     calls.length > MAX_CALLS
-      ? `${calls.length} calls from ${times[0]} to ${times.at(-1)} used it`
+      ? `${isWhole ? "" : "the last "}${calls.length} calls from ${times[0]} to ${times.at(-1)} used it`
       : `the ${calls.length === 1 ? "call" : "calls"} at ${listed(times)} used it`;
   return entry.dimensions.session === undefined ? ` Without a session, ${named}.` : ` Of this session, ${named}.`;
 }

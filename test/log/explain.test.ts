@@ -123,6 +123,16 @@ describe("explain", () => {
     assert.equal(helps[0]?.text, "Call again at 00:01:01.");
   });
 
+  it("says that it looked at the last calls alone where there were many", async () => {
+    const calls = Array.from({ length: 61 }, (_, i) => ({ turn: `t${i}` }));
+    const limits: PolicyInput["limits"] = [{ name: "calls-per-session", per: ["session"], quota: 60 }];
+    const { stood } = await explainLast(calls, { version: 1, limits });
+    assert.equal(
+      stood[0],
+      "60 of 60 calls were used, and this call needed 1. Of this session, the last 50 calls from 00:00:11 to 00:01:00 used it.",
+    );
+  });
+
   it("names the other sessions that used a bucket, and what each used of it", async () => {
     const spent = (session: string, dollars: number) => ({
       session,
