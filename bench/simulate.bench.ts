@@ -14,7 +14,7 @@ import { syntheticTrace } from "../test/e2e/traces.ts";
 import { number, table } from "./harness.ts";
 
 const CALLS = 1_000_000;
-const MOST_TIMES = 3;
+const MOST_TIMES = 6;
 
 const perTurn: PolicyInput = {
   version: 1,
