@@ -39,9 +39,10 @@ const program = new Command("tollgate")
   .version(version)
   .addHelpText("after", EXIT_CODES)
   .showHelpAfterError("(--help shows what there is)")
+  // An option after the name of an inner command is that command's, also where both have it.
+  .enablePositionalOptions()
   // Commander ends with 1 for wrong arguments, which is a finding here.
-  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.fine : EXIT.misuse))
-  .configureHelp({ showGlobalOptions: true });
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.fine : EXIT.misuse));
 
 const commands = [
   demoCommand,

@@ -3,7 +3,6 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { callsOf } from "../client/calls.ts";
 import { createRemoteLimiter } from "../client.ts";
 import type { GatewayLog } from "../gateway/config/config.ts";
@@ -15,14 +14,11 @@ import { createHostedLimiter } from "../limiter.ts";
 import { watchPolicy } from "../policy-file/watch.ts";
 import { logEvent } from "../service/event-log.ts";
 import type { Logger } from "../service/logger.ts";
-import { policyIn } from "./defaults.ts";
 import { openLog } from "./log-url.ts";
-import type { McpOptions } from "./mcp-options.ts";
+import { type McpOptions, PRESET } from "./mcp-options.ts";
 import { stateFolder } from "./state-folder.ts";
 import { openLastingStore, storeLabel } from "./store-url.ts";
 
-/** The policy where nothing names one. In the package this code may stand in a folder beside `cli`. */
-export const PRESET = fileURLToPath(new URL("../cli/presets/mcp.yaml", import.meta.url));
 /** How long the store may take to close. */
 export const CLOSES_MS = 1_500;
 /** How long a service may take to decide a call. */
@@ -48,11 +44,6 @@ export interface McpLimiter {
   /** What decides, as the end of a sentence: "calls of this server are limited …". */
   readonly label: string;
   close(): Promise<void>;
-}
-
-/** The policy of the options; `null`: a service has it. */
-export function policyOfOptions({ url, policy }: McpOptions): CompiledPolicy | null {
-  return url === undefined ? policyIn(policy) : null;
 }
 
 /** Whose calls share what is not established. */

@@ -1,6 +1,8 @@
 // The options of `tollgate mcp -- COMMAND`, and what they say of its calls.
 
+import { existsSync } from "node:fs";
 import { userInfo } from "node:os";
+import { fileURLToPath } from "node:url";
 import { type Command, Option } from "commander";
 import type { CallsConfig, Source } from "../gateway/config/config.ts";
 import { NOT_GIVEN, unknownDimensions } from "../gateway/config/against-policy.ts";
@@ -9,9 +11,13 @@ import { randomId } from "../ids.ts";
 import { parseDuration } from "../kernel/duration.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import { collect, withEnvironment } from "./defaults.ts";
-import { ownDimensions } from "./input.ts";
+import { collect, LOCAL_POLICY, policyIn, withEnvironment, withStoreFile } from "./defaults.ts";
+import { ownDimensions, withPrefixOption } from "./input.ts";
 import { LOG_URLS } from "./log-url.ts";
+import { ALL_URLS } from "./store-url.ts";
+
+/** The policy where nothing names one. In the package this code may stand in a folder beside `cli`. */
+export const PRESET = fileURLToPath(new URL("../cli/presets/mcp.yaml", import.meta.url));
 
 export interface McpOptions {
   readonly policy: string;
@@ -48,8 +54,17 @@ export const OF_CALLS = [
 const MOST_WAIT_MS = 60_000;
 
 export function withMcpOptions(command: Command): Command {
+  const policy = withEnvironment(
+    "--policy <file>",
+    "the policy, in YAML or JSON; read again when it changes",
+    "POLICY",
+  );
+  const isLocal = existsSync(LOCAL_POLICY);
+  command.addOption(policy.default(isLocal ? LOCAL_POLICY : PRESET, `${LOCAL_POLICY} in this folder, else a preset`));
+  const store = `where the state lives: ${ALL_URLS}; without, a SQLite file in the user's folder for state`;
+  withStoreFile(command.addOption(withEnvironment("--store <url>", store, "STORE")), "STORE_FILE");
   const log = `where decisions are kept: ${LOG_URLS}; without, nowhere`;
-  return command
+  return withPrefixOption(command)
     .addOption(
       withEnvironment("--url <url>", "ask this service instead of a store; its key is in TOLLGATE_API_KEY", "URL"),
     )
@@ -65,6 +80,17 @@ export function withMcpOptions(command: Command): Command {
       new Option("--notices <where>", "where notices stand in results").choices(["meta", "content"]).default("meta"),
     )
     .option("--max-wait <duration>", "how long a call may wait until it is allowed, such as 5s, at most 1m");
+}
+
+/**
+ * The policy of a gateway over stdio; `null`: a service has it.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function policyOfOptions(options: McpOptions, command: Command): CompiledPolicy | null {
+  if (options.url === undefined) return policyIn(options.policy);
+  if (command.getOptionValueSource("log") !== "cli") return null;
+  throw invalidOption("--log", "nothing beside --url: the service has its own", options.log);
 }
 
 /** @throws MisuseError `invalid-option` */

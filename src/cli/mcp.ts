@@ -1,18 +1,15 @@
 // `tollgate mcp`: an MCP server behind limits. The gateway itself is in gateway/; here is how it is started, and its end.
 
-import { existsSync } from "node:fs";
 import { Command } from "commander";
 import { sleep } from "../clock.ts";
 import { identityWarnings } from "../gateway/config/against-policy.ts";
 import { startStdio } from "../gateway/gateway.ts";
-import { invalidOption } from "../kernel/errors.ts";
-import { LOCAL_POLICY, withEnvironment, withStoreFile } from "./defaults.ts";
-import { chooseService, withPrefixOption } from "./input.ts";
+import { invalidOption, MisuseError } from "../kernel/errors.ts";
+import { chooseService } from "./input.ts";
 import { installCommand, uninstallCommand } from "./mcp-install/install.ts";
 import { mcpHttp } from "./mcp-http.ts";
-import { CLOSES_MS, nextSignal, openMcpLimiter, policyOfOptions, PRESET, sharersOf, stderrLog } from "./mcp-limiter.ts";
-import { callsOfOptions, type McpOptions, OF_CALLS, withMcpOptions } from "./mcp-options.ts";
-import { ALL_URLS } from "./store-url.ts";
+import { CLOSES_MS, nextSignal, openMcpLimiter, sharersOf, stderrLog } from "./mcp-limiter.ts";
+import { callsOfOptions, type McpOptions, OF_CALLS, policyOfOptions, withMcpOptions } from "./mcp-options.ts";
 
 /** The longest line of a client or a server. */
 const MOST_MESSAGE_BYTES = 32 * 1_048_576;
@@ -21,20 +18,12 @@ export function mcpCommand(): Command {
   const command = new Command("mcp").description(
     "run an MCP server behind limits: put it in front of the server's command in a client's configuration",
   );
-  const policy = withEnvironment(
-    "--policy <file>",
-    "the policy, in YAML or JSON; read again when it changes",
-    "POLICY",
-  );
-  const isLocal = existsSync(LOCAL_POLICY);
-  command.addOption(policy.default(isLocal ? LOCAL_POLICY : PRESET, `${LOCAL_POLICY} in this folder, else a preset`));
-  const store = `where the state lives: ${ALL_URLS}; without, a SQLite file in the user's folder for state`;
-  withStoreFile(command.addOption(withEnvironment("--store <url>", store, "STORE")), "STORE_FILE");
-  return withMcpOptions(withPrefixOption(command))
+  return withMcpOptions(command)
     .hook("preAction", (_, action) => {
       const isOverHttp = action.getOptionValue("config") !== undefined;
       // Over HTTP a service is refused, unless a flag names a store.
-      if (action === command && (!isOverHttp || action.getOptionValueSource("store") === "cli")) chooseService(action);
+      if (!isOverHttp || action.getOptionValueSource("store") === "cli") chooseService(action);
+      if (action !== command) refuseBefore(command, action);
     })
     .argument("[command...]", "the command of the server, after --")
     .option(
@@ -56,10 +45,7 @@ async function mcp(server: readonly string[], options: McpOptions, command: Comm
   }
   if (program === undefined)
     throw invalidOption("-- COMMAND", "the command of an MCP server, or --config FILE", undefined);
-  if (options.url !== undefined && command.getOptionValueSource("log") === "cli") {
-    throw invalidOption("--log", "nothing beside --url: the service has its own", options.log);
-  }
-  const policy = policyOfOptions(options);
+  const policy = policyOfOptions(options, command);
   const calls = callsOfOptions(options, policy);
   const ending = nextSignal();
   const { limiter, label, close } = await openMcpLimiter(options, policy);
@@ -85,6 +71,17 @@ async function mcp(server: readonly string[], options: McpOptions, command: Comm
     await close();
     throw error;
   }
+}
+
+/** Refuses options before the name of a command inside this one: it would not have them. */
+function refuseBefore(command: Command, inner: Command): void {
+  const early = command.options.find((option) => command.getOptionValueSource(option.attributeName()) === "cli");
+  if (early === undefined) return;
+  throw new MisuseError("invalid-option", {
+    path: String(early.long),
+    expected: `a place after ${inner.name()}`,
+    got: "one before it",
+  });
 }
 
 /** Refuses what the file says. */

@@ -251,7 +251,9 @@ describe("tollgate mcp install", { timeout: 60_000 }, () => {
   it("names files that stay, and none of this machine where others use the configuration", () => {
     const started = { node: "/n/node", script: "/g/bin/tollgate", platform: "linux" };
     const words = (policy: string | null, isShared: boolean, more = {}) =>
-      gatewayWords({ policy, isShared }, { ...started, ...more }).join(" ");
+      gatewayWords({ options: policy === null ? [] : ["--policy", policy], isShared }, { ...started, ...more }).join(
+        " ",
+      );
     assert.equal(words("/p.yaml", false), "/n/node /g/bin/tollgate mcp --policy /p.yaml");
     assert.match(words(null, true), /^npx -y tollgate@\d+\.\d+\.\d+\S* mcp$/);
     const cached = { script: "C:\\npm\\_npx\\1\\node_modules\\tollgate\\bin\\tollgate.js", platform: "win32" };

@@ -4,8 +4,7 @@
 import { VERSION } from "../../version.ts";
 
 interface Wanted {
-  /** `null`: the gateway's own choice. */
-  readonly policy: string | null;
+  readonly options: readonly string[];
   /** Whether other machines use the configuration, too. */
   readonly isShared: boolean;
 }
@@ -17,8 +16,7 @@ interface Started {
   readonly platform: string;
 }
 
-export function gatewayWords({ policy, isShared }: Wanted, started: Started = thisProcess()): [string, ...string[]] {
-  const options = policy === null ? [] : ["--policy", policy];
+export function gatewayWords({ options, isShared }: Wanted, started: Started = thisProcess()): [string, ...string[]] {
   return [...programOf(isShared, started), "mcp", ...options];
 }
 

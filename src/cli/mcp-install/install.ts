@@ -1,28 +1,28 @@
 // `tollgate mcp install` and `uninstall`: servers of a client's configuration behind the gateway, and back. Nothing is written
 // unless it is asked for.
 
-import { copyFileSync, existsSync, realpathSync } from "node:fs";
-import { resolve } from "node:path";
+import { copyFileSync, realpathSync } from "node:fs";
 import { Argument, Command, Option } from "commander";
 import { NotJsonError } from "../../gateway/json/scan.ts";
 import { type Change, splice } from "../../gateway/json/splice.ts";
 import { invalidOption, type MisuseError } from "../../kernel/errors.ts";
 import { listed } from "../../kernel/words.ts";
 import { replaceFile } from "../../service-log/policy-file-node.ts";
-import { LOCAL_POLICY, policyIn } from "../defaults.ts";
 import { CommandError } from "../exit.ts";
 import { readInputBytes, writing } from "../files.ts";
+import { withMcpOptions } from "../mcp-options.ts";
 import { withoutSecrets } from "../store-url.ts";
 import { CLIENTS, type ClientName, fileOf, SCOPES, type Scope, thisPlace } from "./clients.ts";
 import { diffOf } from "./diff.ts";
 import { installing, isBehindGateway, type ServerEntry, uninstalling } from "./entry.ts";
+import { entryOptions } from "./entry-options.ts";
 import { gatewayWords } from "./gateway-words.ts";
 import { NotTomlError } from "./toml.ts";
 
 interface InstallOptions {
   readonly scope: Scope;
   readonly file?: string;
-  readonly policy?: string;
+  readonly url?: string;
   readonly write?: boolean;
 }
 
@@ -43,17 +43,20 @@ const REMOTE =
   "a server that the client starts with a command: tollgate mcp runs one. For a remote server write the command npx with the args mcp-remote and its URL, and install that";
 
 export function installCommand(): Command {
-  return command("install", "put servers of a client's configuration behind the gateway; prints the change")
-    .option("--policy <file>", `the policy for them; without, ${LOCAL_POLICY} in this folder, else a preset`)
-    .action((client: ClientName, names: readonly string[], options: InstallOptions) => {
-      const gateway = gatewayWords({ policy: policyFor(options), isShared: options.scope === "project" });
-      act(client, names, options, {
-        isDone: isBehindGateway,
-        changes: (bytes, entry) => installing(bytes, entry, gateway),
-        wanted: "a server that is not behind the gateway yet",
-        state: "behind the gateway",
-      });
+  return withMcpOptions(
+    command("install", "put servers of a client's configuration behind the gateway; prints the change"),
+  ).action((client: ClientName, names: readonly string[], options: InstallOptions, self: Command) => {
+    const isShared = options.scope === "project";
+    const gateway = gatewayWords({ options: entryOptions(self, isShared), isShared });
+    act(client, names, options, {
+      isDone: isBehindGateway,
+      changes: (bytes, entry) => installing(bytes, entry, gateway),
+      wanted: "a server that is not behind the gateway yet",
+      state: "behind the gateway",
     });
+    if (options.url !== undefined)
+      console.error("A service that has keys needs one as TOLLGATE_API_KEY in the environment of its entry.");
+  });
 }
 
 export function uninstallCommand(): Command {
@@ -133,15 +136,6 @@ function inFormat<Result>(file: string, read: () => Result): Result {
     const format = error instanceof NotJsonError ? "JSON" : "TOML";
     throw new CommandError(`${file} cannot be read as ${format}: ${error.message}. Correct it first`, { cause: error });
   }
-}
-
-/** The policy that the client's configuration names; `null`: none. A wrong one is refused. */
-function policyFor({ policy, scope }: InstallOptions): string | null {
-  const file = policy ?? (existsSync(LOCAL_POLICY) ? LOCAL_POLICY : null);
-  if (file === null) return null;
-  policyIn(file);
-  // A project's configuration is for other machines, too.
-  return scope === "project" ? file : resolve(file);
 }
 
 function write(file: string, bytes: Buffer): void {
