@@ -13,6 +13,8 @@ import { type StoreNeed, storeUrls } from "./store-url.ts";
 
 /** The policy that comes with Tollgate. */
 export const SAMPLE_POLICY = fileURLToPath(new URL("../../sample-policy.yaml", import.meta.url));
+/** The policy of MCP gateways where nothing names one. In the package this code may stand in a folder beside `cli`. */
+export const GATEWAY_PRESET = fileURLToPath(new URL("../cli/presets/mcp.yaml", import.meta.url));
 /** The policy of the folder where the command runs. */
 export const LOCAL_POLICY = "tollgate.yaml";
 /** A file in the folder where the command runs. */

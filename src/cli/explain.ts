@@ -8,8 +8,10 @@ import { coloured } from "./colour.ts";
 import { endOf } from "./instant.ts";
 import { timeText } from "./entry-text.ts";
 import { CommandError } from "./exit.ts";
+import { placeOfGateway } from "./gateway-place.ts";
 import { type LogOptions, withLog, withLogOptions } from "./log-options.ts";
 import type { LogSource } from "./log-source.ts";
+import { DEFAULT_LOG } from "./log-url.ts";
 
 interface ExplainOptions extends LogOptions {
   readonly session?: string;
@@ -39,7 +41,7 @@ async function run(id: string | undefined, options: ExplainOptions, command: Com
   const explanation = await withLog(options, command, async (source) => {
     const found = id ?? (await lastOf(source, options));
     const explained = await source.explain(found);
-    if (explained !== null) return withPlace(explained, placeOf(options, command));
+    if (explained !== null) return withPlace(explained, options, command);
     throw new CommandError(
       `The log has no decision with the id ${found}. \`tollgate tail\` shows ids; the oldest entries are removed.`,
     );
@@ -47,16 +49,18 @@ async function run(id: string | undefined, options: ExplainOptions, command: Com
   console.log(options.json === true ? JSON.stringify(explanation) : explanationText(explanation));
 }
 
-/** The options by which another command finds the same service or log: the environment says it again by itself. */
-function placeOf({ url, log }: ExplainOptions, command: Command): string {
-  const isFlag = (name: string) => command.getOptionValueSource(name) === "cli";
-  if (isFlag("log")) return log.startsWith("sqlite:") ? ` --log ${log}` : "";
-  return url === undefined ? "" : ` --url ${url}`;
-}
-
-function withPlace(explanation: Explanation, place: string): Explanation {
+/** With the options by which the commands find the same service or log: the environment says it again by itself. */
+function withPlace(explanation: Explanation, { url, log }: ExplainOptions, command: Command): Explanation {
+  const isFlag = command.getOptionValueSource("log") === "cli";
+  const ofLog = isFlag && log.startsWith("sqlite:") ? ` --log ${log}` : "";
+  const isOfService = url !== undefined && !isFlag;
+  // The log of `tollgate serve --gateway` is the default one, and its store as well.
+  const isGateway = explanation.entry.via === "mcp" && !isOfService && log !== DEFAULT_LOG;
+  const place = `${isOfService ? ` --url ${url}` : ofLog}${isGateway ? placeOfGateway(explanation.entry) : ""}`;
   const helps = explanation.helps.map(({ text, command }) => {
-    return { text, command: command === null ? null : `${command}${place}` };
+    if (command === null) return { text, command };
+    const said = isGateway ? text.replace(/:$/, ", with --policy and --store as the gateway has them:") : text;
+    return { text: said, command: `${command}${place}` };
   });
   return { ...explanation, helps };
 }

@@ -14,6 +14,7 @@ import { keyRefused } from "./api-key.ts";
 import { type Buckets, bucketsOf, fetchAs } from "./as-tenant.ts";
 import { collect, policyIn, SAMPLE_POLICY, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
 import { CommandError } from "./exit.ts";
+import { choosePolicy } from "./gateway-place.ts";
 import { openLog } from "./log-url.ts";
 import { openStore } from "./store-url.ts";
 
@@ -52,7 +53,10 @@ export function withBucketOptions(command: Command): Command {
     .addOption(
       withEnvironment("--url <url>", "ask this service instead of a store; its key is in TOLLGATE_API_KEY", "URL"),
     )
-    .hook("preAction", (_, action) => chooseService(action));
+    .hook("preAction", (_, action) => {
+      chooseService(action);
+      choosePolicy(action);
+    });
   for (const dimension of DIMENSIONS)
     command.addOption(new Option(`--${dimension} <value>`, `the ${dimension}, as a call has it`));
   command

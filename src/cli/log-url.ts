@@ -125,7 +125,7 @@ async function namingOption<Opened>(open: () => Promise<Opened>): Promise<Opened
 
 function noLog(url: string, reason: string): MisuseError {
   const expected =
-    "a decision log that exists: run the command in the folder where `tollgate serve` runs, name its log as serve does, or ask the service with --url";
+    "a decision log that exists: run the command in the folder where `tollgate serve` runs, name its log as serve does, or ask the service with --url. An MCP gateway keeps a log only where its --log names one";
   return new MisuseError("invalid-option", {
     path: "--log",
     expected,

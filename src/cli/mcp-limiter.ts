@@ -2,7 +2,7 @@
 // is the client's.
 
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname } from "node:path";
 import { callsOf } from "../client/calls.ts";
 import { createRemoteLimiter } from "../client.ts";
 import type { GatewayLog } from "../gateway/config/config.ts";
@@ -14,9 +14,10 @@ import { createHostedLimiter } from "../limiter.ts";
 import { watchPolicy } from "../policy-file/watch.ts";
 import { logEvent } from "../service/event-log.ts";
 import type { Logger } from "../service/logger.ts";
+import { GATEWAY_PRESET } from "./defaults.ts";
 import { openLog } from "./log-url.ts";
-import { type McpOptions, PRESET } from "./mcp-options.ts";
-import { stateFolder } from "./state-folder.ts";
+import type { McpOptions } from "./mcp-options.ts";
+import { gatewayStorePath } from "./state-folder.ts";
 import { openLastingStore, storeLabel } from "./store-url.ts";
 
 /** How long the store may take to close. */
@@ -83,8 +84,8 @@ async function onStore(options: McpOptions, policy: CompiledPolicy): Promise<Mcp
       ...(log === null ? {} : { log }),
     }).via("mcp");
     // What is wrong with the file is an event of the limiter.
-    const watch = options.policy === PRESET ? null : watchPolicy(options.policy, limiter, { onError() {} });
-    const limits = options.policy === PRESET ? "the preset for MCP servers" : options.policy;
+    const watch = options.policy === GATEWAY_PRESET ? null : watchPolicy(options.policy, limiter, { onError() {} });
+    const limits = options.policy === GATEWAY_PRESET ? "the preset for MCP servers" : options.policy;
     return {
       limiter,
       label: `by ${limits}; their counts are in ${storeLabel(url)}`,
@@ -100,9 +101,9 @@ async function onStore(options: McpOptions, policy: CompiledPolicy): Promise<Mcp
 }
 
 function defaultStore(): string {
-  const folder = stateFolder();
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  return `sqlite:${join(folder, "mcp.db")}`;
+  const path = gatewayStorePath();
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  return `sqlite:${path}`;
 }
 
 /** A line for each denial: the model reads another text, and a person only sees that a tool failed. */

@@ -2,7 +2,6 @@
 
 import { existsSync } from "node:fs";
 import { userInfo } from "node:os";
-import { fileURLToPath } from "node:url";
 import { type Command, Option } from "commander";
 import type { CallsConfig, Source } from "../gateway/config/config.ts";
 import { NOT_GIVEN, unknownDimensions } from "../gateway/config/against-policy.ts";
@@ -11,13 +10,10 @@ import { randomId } from "../ids.ts";
 import { parseDuration } from "../kernel/duration.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import { collect, LOCAL_POLICY, policyIn, withEnvironment, withStoreFile } from "./defaults.ts";
+import { collect, GATEWAY_PRESET, LOCAL_POLICY, policyIn, withEnvironment, withStoreFile } from "./defaults.ts";
 import { ownDimensions, withPrefixOption } from "./input.ts";
 import { LOG_URLS } from "./log-url.ts";
 import { ALL_URLS } from "./store-url.ts";
-
-/** The policy where nothing names one. In the package this code may stand in a folder beside `cli`. */
-export const PRESET = fileURLToPath(new URL("../cli/presets/mcp.yaml", import.meta.url));
 
 export interface McpOptions {
   readonly policy: string;
@@ -60,7 +56,9 @@ export function withMcpOptions(command: Command): Command {
     "POLICY",
   );
   const isLocal = existsSync(LOCAL_POLICY);
-  command.addOption(policy.default(isLocal ? LOCAL_POLICY : PRESET, `${LOCAL_POLICY} in this folder, else a preset`));
+  command.addOption(
+    policy.default(isLocal ? LOCAL_POLICY : GATEWAY_PRESET, `${LOCAL_POLICY} in this folder, else a preset`),
+  );
   const store = `where the state lives: ${ALL_URLS}; without, a SQLite file in the user's folder for state`;
   withStoreFile(command.addOption(withEnvironment("--store <url>", store, "STORE")), "STORE_FILE");
   const log = `where decisions are kept: ${LOG_URLS}; without, nowhere`;

@@ -8,6 +8,11 @@ export function stateFolder(env: NodeJS.ProcessEnv = process.env, platform: stri
   return join(baseFolder(env, platform), "tollgate");
 }
 
+/** The file where an MCP gateway without `--store` keeps its counts; it may not exist yet. */
+export function gatewayStorePath(): string {
+  return join(stateFolder(), "mcp.db");
+}
+
 function baseFolder(env: NodeJS.ProcessEnv, platform: string): string {
   const { XDG_STATE_HOME: state, LOCALAPPDATA: local } = env;
   if (state) return state;

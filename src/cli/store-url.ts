@@ -10,6 +10,7 @@ import { memoryStore } from "../stores/memory.ts";
 import { postgresStore } from "../stores/postgres.ts";
 import { redisStore } from "../stores/redis.ts";
 import { sqliteStore } from "../stores/sqlite.ts";
+import { gatewayStorePath } from "./state-folder.ts";
 import { connectPostgres, isPostgresUrl, type KeptPostgres, keepPostgres, postgresLabel } from "./postgres-client.ts";
 import { ANSWER_MS, connectRedis, keepRedis, parseRedisUrl } from "./redis-client.ts";
 
@@ -134,8 +135,9 @@ function openStoreOf(store: Store, closeClient?: () => Promise<void>): OpenStore
 
 /** A new file would only show that nothing was used. */
 function noFile(path: string, url: string): MisuseError {
-  const expected =
-    "a SQLite file that exists: run the command in the folder where `tollgate serve` runs, or name its file as sqlite:PATH";
+  const ofGateway = gatewayStorePath();
+  const hint = existsSync(ofGateway) ? `; an MCP gateway's counts are in sqlite:${ofGateway}` : "";
+  const expected = `a SQLite file that exists: run the command in the folder where \`tollgate serve\` runs, or name its file as sqlite:PATH${hint}`;
   const got = `${formatGot(url)}, and there is no ${resolve(path)}`;
   return new MisuseError("invalid-option", { path: "--store", expected, got });
 }
