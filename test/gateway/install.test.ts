@@ -2,7 +2,16 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { chmodSync, lstatSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, it, type TestContext } from "node:test";
@@ -248,15 +257,16 @@ describe("tollgate mcp install", { timeout: 60_000 }, () => {
     );
   });
 
-  it("names files that stay, and none of this machine where others use the configuration", () => {
-    const started = { node: "/n/node", script: "/g/bin/tollgate", platform: "linux" };
-    const words = (policy: string | null, isShared: boolean, more = {}) =>
-      gatewayWords({ options: policy === null ? [] : ["--policy", policy], isShared }, { ...started, ...more }).join(
-        " ",
-      );
-    assert.equal(words("/p.yaml", false), "/n/node /g/bin/tollgate mcp --policy /p.yaml");
-    assert.match(words(null, true), /^npx -y tollgate@\d+\.\d+\.\d+\S* mcp$/);
-    const cached = { script: "C:\\npm\\_npx\\1\\node_modules\\tollgate\\bin\\tollgate.js", platform: "win32" };
-    assert.match(words(null, false, cached), /^cmd \/c npx -y tollgate@\S+ mcp$/);
+  it("names files that stay, and those of the project where others use the configuration", () => {
+    const started = { node: "/n/node", script: "/g/bin/tollgate", folder };
+    const words = (isShared: boolean, more = {}) =>
+      gatewayWords({ options: ["--policy", "p.yaml"], isShared }, { ...started, ...more }).join(" ");
+    assert.equal(words(false), "/n/node /g/bin/tollgate mcp --policy p.yaml");
+    const cached = "C:\\npm\\_npx\\1\\node_modules\\tollgate\\bin\\tollgate.js";
+    assert.throws(() => words(false, { script: cached }), /runs from the cache of npx/);
+    assert.throws(() => words(true), /--scope: expected node_modules\/tollgate\/bin\/tollgate\.js in this/);
+    mkdirSync(join(folder, "node_modules/tollgate/bin"), { recursive: true });
+    writeFileSync(join(folder, "node_modules/tollgate/bin/tollgate.js"), "");
+    assert.equal(words(true), "node node_modules/tollgate/bin/tollgate.js mcp --policy p.yaml");
   });
 });

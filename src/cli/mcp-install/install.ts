@@ -47,6 +47,8 @@ export function installCommand(): Command {
     command("install", "put servers of a client's configuration behind the gateway; prints the change"),
   ).action((client: ClientName, names: readonly string[], options: InstallOptions, self: Command) => {
     const isShared = options.scope === "project";
+    // A scope that the client has not is refused first.
+    fileOf(client, options.scope);
     const gateway = gatewayWords({ options: entryOptions(self, isShared), isShared });
     act(client, names, options, {
       isDone: isBehindGateway,
