@@ -11,10 +11,12 @@ import { withSharedWords } from "../gateway/identity/shared-words.ts";
 import { formatGot } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { createHostedLimiter } from "../limiter.ts";
+import { amount } from "../kernel/words.ts";
 import { watchPolicy } from "../policy-file/watch.ts";
 import { logEvent } from "../service/event-log.ts";
 import type { Logger } from "../service/logger.ts";
 import { GATEWAY_PRESET } from "./defaults.ts";
+import { type DenialLines, withDenialLines } from "./denial-lines.ts";
 import { openLog } from "./log-url.ts";
 import type { McpOptions } from "./mcp-options.ts";
 import { gatewayStorePath } from "./state-folder.ts";
@@ -32,6 +34,11 @@ export const stderrLog: GatewayLog & Logger = {
   warn: say,
   error: say,
   isLevelEnabled: (level) => level !== "debug",
+};
+
+const STDERR_LINES: DenialLines = {
+  one: (tool, { deniedBy, detail }) => say({}, `denied a call of ${formatGot(tool)} (${deniedBy}): ${detail}`),
+  others: (count) => say({}, `denied ${amount(count, "more calls")} in this second`),
 };
 
 function say(fields: object, message: string): void {
@@ -58,7 +65,7 @@ export function sharersOf({ store, url, config }: McpOptions): string {
 export async function openMcpLimiter(options: McpOptions, policy: CompiledPolicy | null): Promise<McpLimiter> {
   const opened = policy === null ? ofService(String(options.url)) : await onStore(options, policy);
   const limiter = withSharedWords(opened.limiter, sharersOf(options));
-  return { ...opened, limiter: options.config === undefined ? withDenialsSaid(limiter) : limiter };
+  return { ...opened, limiter: withDenialLines(limiter, STDERR_LINES) };
 }
 
 function ofService(url: string): McpLimiter {
@@ -104,20 +111,6 @@ function defaultStore(): string {
   const path = gatewayStorePath();
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   return `sqlite:${path}`;
-}
-
-/** A line for each denial: the model reads another text, and a person only sees that a tool failed. */
-function withDenialsSaid(limiter: CallLimiter): CallLimiter {
-  return {
-    async begin(call, options) {
-      const begun = await limiter.begin(call, options);
-      const { allowed, deniedBy, detail } = begun.decision;
-      if (!allowed) say({}, `denied a call of ${formatGot(call.tool)} (${deniedBy}): ${detail}`);
-      return begun;
-    },
-    resume: (...args) => limiter.resume(...args),
-    close: (...args) => limiter.close(...args),
-  };
 }
 
 export function nextSignal(): Promise<void> {

@@ -7,6 +7,7 @@ import { askedBy, type HostedLimiter } from "../limiter.ts";
 import type { Logger } from "../service/logger.ts";
 import type { Service } from "../service/service.ts";
 import { policyIn, withEnvironment } from "./defaults.ts";
+import { type DenialLines, withDenialLines } from "./denial-lines.ts";
 import { type GatewayFile, openGatewayFile } from "./gateway-file.ts";
 
 export interface GatewayOptions {
@@ -42,6 +43,14 @@ export async function startGateway(
   for (const text of gateway.warnings) log.warn({}, text);
   // That of a service decides in this process.
   const own = askedBy(limiter, "mcp") as HostedLimiter;
-  const running = await gateway.start(withSharedWords(own, SHARERS));
+  const running = await gateway.start(withDenialLines(withSharedWords(own, SHARERS), linesIn(log)));
   return { running, addresses: gateway.addresses(running) };
+}
+
+/** The log of a service has no value of a call: the decision log has them, by the id. */
+function linesIn(log: Logger): DenialLines {
+  return {
+    one: (_, { deniedBy, id }) => log.info({ limit: deniedBy, decision: id }, "a call of an MCP tool was denied"),
+    others: (calls) => log.info({ calls }, "more calls of MCP tools were denied in this second"),
+  };
 }

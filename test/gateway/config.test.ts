@@ -263,7 +263,7 @@ describe("tollgate mcp --config", { timeout: 60_000 }, () => {
     assert.equal(await new Promise((resolve) => child.once("close", resolve)), 0);
     assert.match(
       await said,
-      /^tollgate: calls of these servers are limited by policy\.yaml; their counts are in memory:\ntollgate: gateway\.yaml has no secret: .*\ntollgate: of-session: all clients without a session of their own share one session, .*say identity\.session in gateway\.yaml\n$/,
+      /^tollgate: calls of these servers are limited by policy\.yaml; their counts are in memory:\ntollgate: gateway\.yaml has no secret: .*\ntollgate: of-session: all clients without a session of their own share one session, .*say identity\.session in gateway\.yaml\ntollgate: denied a call of "echo" \(of-key\): .*\n$/,
     );
   });
 

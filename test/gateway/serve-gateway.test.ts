@@ -58,7 +58,9 @@ describe("tollgate serve --gateway", { timeout: 60_000 }, () => {
     );
     await client.close();
     child.kill("SIGTERM");
-    assert.equal((await ran).status, 0);
+    const { status, stdout, stderr } = await ran;
+    assert.equal(status, 0);
+    assert.match(stdout + stderr, /"limit":"echoes","decision":"01\w{24}","msg":"a call of an MCP tool was denied"/);
   });
 
   it("refuses a file that is wrong, and names the line", async () => {
