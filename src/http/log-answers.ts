@@ -204,7 +204,7 @@ export const meSchema = named(
 const toolViewSchema = named(
   "GatewayTool",
   open({
-    name: described(text, "Its name in the policy."),
+    name: described(text, "Its name in the policy: with several servers `<server>_<tool>`."),
     description: textOrNone,
     calls: described(units, "Calls since the gateway started, with denied ones."),
     denied: units,

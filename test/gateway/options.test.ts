@@ -115,6 +115,15 @@ describe("a session that nothing says", () => {
       String(await texts("unidentified")),
       /call denied: no calls are left in the session that all MCP clients of this user on this machine share/,
     );
+    const timed = "{ name: a, per: [session], algorithm: fixed-window, window: 1m, quota: 1 }";
+    const other = withSharedWords(createHostedLimiter({ policy: policyOf(timed), store: memoryStore() }), WHOSE);
+    const call = { tool: "search", session: "unidentified" };
+    await other.begin(call, {});
+    assert.match(
+      String((await other.begin(call, {})).decision.message),
+      /on this machine share, for now \(limit: 1 call/,
+    );
+    await other.close();
     await texts("s1");
     assert.match(String(await texts("s1")), /no calls are left in this session/);
     await limiter.close();

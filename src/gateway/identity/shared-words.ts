@@ -26,7 +26,8 @@ export function withSharedWords(limiter: CallLimiter, whose: string): CallLimite
 }
 
 function sharedText(text: string, call: Call, whose: string): string {
-  return text.replace(/\bin this (session|turn)\b/g, (words, dimension: "session" | "turn") =>
-    call[dimension] === UNIDENTIFIED ? `in the ${dimension} that ${whose} share` : words,
-  );
+  return text.replace(/\bin this (session|turn)\b(?=( for now)?)/g, (words, dimension: "session" | "turn", more) => {
+    if (call[dimension] !== UNIDENTIFIED) return words;
+    return `in the ${dimension} that ${whose} share${more === undefined ? "" : ","}`;
+  });
 }
