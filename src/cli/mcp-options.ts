@@ -59,7 +59,7 @@ export function withMcpOptions(command: Command): Command {
   command.addOption(
     policy.default(isLocal ? LOCAL_POLICY : GATEWAY_PRESET, `${LOCAL_POLICY} in this folder, else a preset`),
   );
-  const store = `where the state lives: ${ALL_URLS}; without, a SQLite file in the user's folder for state`;
+  const store = `where the state lives: ${ALL_URLS}; without, a SQLite file in the user's state directory`;
   withStoreFile(command.addOption(withEnvironment("--store <url>", store, "STORE")), "STORE_FILE");
   const log = `where decisions are kept: ${LOG_URLS}; without, nowhere`;
   return withPrefixOption(command)

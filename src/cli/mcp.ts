@@ -26,10 +26,7 @@ export function mcpCommand(): Command {
       if (action !== command) refuseBefore(command, action);
     })
     .argument("[command...]", "the command of the server, after --")
-    .option(
-      "--config <file>",
-      "without a command: the servers at addresses that the gateway stands before, and where it listens",
-    )
+    .option("--config <file>", "instead of a command: a gateway over HTTP, for the servers that this file names")
     .usage("[options] -- <command...> | --config <file>")
     .enablePositionalOptions()
     .addCommand(installCommand())

@@ -122,7 +122,7 @@ servers:
 
   it("is right on its page", () => {
     const page = readFileSync(`${ROOT}docs/mcp-gateway.md`, "utf8");
-    const files = [...page.matchAll(/```yaml\nversion: 1\n([\s\S]*?)```/g)].map(([, file = ""]) => file);
+    const files = [...page.matchAll(/```yaml\nversion: 1\n((?!limits)[\s\S]*?)```/g)].map(([, file = ""]) => file);
     assert.equal(files.length, 2);
     const env = { TOLLGATE_MCP_SECRET: "s".repeat(44), GITHUB_TOKEN: "t" };
     for (const file of files) assert.ok(read(file, env).config.servers.length > 0);
@@ -142,6 +142,11 @@ servers:
       /expected only url, credentials, maxInFlight, got ulr\. Did you mean "url"\?/,
     ],
     [
+      "a command",
+      "servers: { a: { command: x } }",
+      /servers\.a\.url: .*, got nothing\. Over HTTP a server has an address\./,
+    ],
+    [
       "an address that is none",
       "servers: { a: { url: x } }",
       /gateway\.yaml:2:22: servers\.a\.url: expected an address such as/,
@@ -149,7 +154,7 @@ servers:
     [
       "a secret in the file, which it does not repeat",
       `${ONE}secret: hunter2`,
-      /^gateway\.yaml:3:9: secret: expected \{ env: NAME \} or \{ file: PATH \}, or a list of them, got something else$/,
+      /^gateway\.yaml:3:9: secret: expected \{ env: NAME \} or \{ file: PATH \}, or a list of them, got something else\. A secret never stands in the file: write \{ env: NAME \}/,
     ],
     [
       "a credential in the file, which it does not repeat",

@@ -156,7 +156,7 @@ describe("tollgate mcp install", { timeout: 60_000 }, () => {
     const shown = await run(t, "install", "cursor", "--file", file, "--policy", POLICY);
     assert.match(
       shown,
-      /^--- .*shown\.json\n\+\+\+ raw behind the gateway\n@@ line 4 @@\n- {4}"raw": .*\n\+ {4}"raw": .*"mcp", "--policy", .*\nNothing was written\. Add --write/,
+      /^Left as it is: remote \(at an address\)\.\n--- .*shown\.json\n\+\+\+ raw behind the gateway\n@@ line 4 @@\n- {4}"raw": .*\n\+ {4}"raw": .*"mcp", "--policy", .*\nNothing was written\. Add --write/,
     );
     assert.equal(readFileSync(file, "utf8"), CONFIG);
   });
@@ -168,11 +168,11 @@ describe("tollgate mcp install", { timeout: 60_000 }, () => {
     symlinkSync(target, file);
     assert.match(
       await run(t, "install", "cursor", "raw", "--file", file, "--policy", POLICY, "--write"),
-      /raw is behind the gateway\.\n.*before-tollgate\. Restart Cursor/,
+      /raw is behind the gateway\.\n.*before-last-change\. Restart Cursor/,
     );
     assert.equal(statSync(target).mode & 0o777, 0o640);
     assert.ok(lstatSync(file).isSymbolicLink());
-    assert.equal(readFileSync(`${file}.before-tollgate`, "utf8"), CONFIG);
+    assert.equal(readFileSync(`${file}.before-last-change`, "utf8"), CONFIG);
     assert.deepEqual(
       readdirSync(folder).filter((name) => name.endsWith(".tmp")),
       [],
@@ -226,7 +226,10 @@ describe("tollgate mcp install", { timeout: 60_000 }, () => {
       await run(t, "install", "cursor", "a", "--file", behind),
       /expected a server that is not behind the gateway yet/,
     );
-    assert.match(await run(t, "install", "cursor", "--file", behind), /nothing to do/);
+    assert.match(
+      await run(t, "install", "cursor", "--file", behind),
+      /Left as it is: a \(behind the gateway already\)\.\n.*nothing to do\.$/,
+    );
   });
 
   it("knows where each client has its configuration", () => {

@@ -138,7 +138,7 @@ describe("a session that nothing says", () => {
       });
     const forever = "{ name: a, per: [session], quota: 5 }, { name: b, per: [session, tool], quota: 5 }";
     assert.deepEqual(warnings(forever), [
-      `a and b: ${WHOSE} share one session, so what one has used is used for the others, until no call was made for 30 days. Give the limit a window, or say session`,
+      `a and b: ${WHOSE} share one session, so what one has used is used for the others, until no call was made for 30 days. Give the limit a window, such as algorithm: fixed-window, window: 1d, or say session`,
     ]);
     assert.deepEqual(warnings(forever, { session: { value: "s" } }), []);
     assert.deepEqual(

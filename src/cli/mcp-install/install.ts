@@ -32,12 +32,14 @@ interface Act {
   readonly isDone: (entry: ServerEntry) => boolean;
   readonly changes: (bytes: Buffer, entry: ServerEntry) => Change[];
   readonly wanted: string;
+  /** What is said of a server that is so already. */
+  readonly done: string;
   /** What servers are then. */
   readonly state: string;
 }
 
 /** What the copy of the file is called that is kept. */
-const BACKUP = ".before-tollgate";
+const BACKUP = ".before-last-change";
 
 const REMOTE =
   "a server that the client starts with a command: tollgate mcp runs one. For a remote server write the command npx with the args mcp-remote and its URL, and install that";
@@ -54,6 +56,7 @@ export function installCommand(): Command {
       isDone: isBehindGateway,
       changes: (bytes, entry) => installing(bytes, entry, gateway),
       wanted: "a server that is not behind the gateway yet",
+      done: "behind the gateway already",
       state: "behind the gateway",
     });
     if (options.url !== undefined)
@@ -68,6 +71,7 @@ export function uninstallCommand(): Command {
         isDone: (entry) => !isBehindGateway(entry),
         changes: uninstalling,
         wanted: "a server that is behind the gateway",
+        done: "not behind the gateway",
         state: "no longer behind the gateway",
       });
     },
@@ -98,9 +102,12 @@ function act(client: ClientName, names: readonly string[], options: InstallOptio
   const changes = chosen.flatMap((entry) => todo.changes(bytes, entry));
   changes.sort((one, other) => one.at.from - other.at.from);
   const title = listed(chosen.map(({ name }) => name));
+  const left = entries
+    .filter((entry) => !chosen.includes(entry))
+    .map((entry) => `${entry.name} (${whyLeft(entry, todo)})`);
+  if (names.length === 0 && left.length > 0) console.error(`Left as it is: ${left.join(", ")}.`);
   if (changes.length === 0) {
-    const left = entries.length === 0 ? "It has no servers." : "It has no such server that is started by a command.";
-    console.log(`${file}: nothing to do. ${left}`);
+    console.log(`${file}: nothing to do.${entries.length === 0 ? " It has no servers." : ""}`);
   } else if (options.write !== true) {
     console.log(`--- ${file}\n+++ ${title} ${todo.state}\n${diffOf(bytes, changes)}`);
     console.error("Nothing was written. Add --write to change the file.");
@@ -109,6 +116,12 @@ function act(client: ClientName, names: readonly string[], options: InstallOptio
     console.log(`${file}: ${title} ${chosen.length === 1 ? "is" : "are"} ${todo.state}.`);
     console.log(`The file as it was is ${file}${BACKUP}. Restart ${CLIENTS[client].title} to use the change.`);
   }
+}
+
+/** Why a server is not changed where none is named. */
+function whyLeft(entry: ServerEntry, todo: Act): string {
+  if (entry.command !== null) return todo.done;
+  return entry.url === null ? "it has no command, or its args are no list" : "at an address";
 }
 
 function choose(entries: readonly ServerEntry[], names: readonly string[], file: string, todo: Act): ServerEntry[] {

@@ -85,7 +85,7 @@ function sharedForGood(
     const { spec } = first.allotment;
     const unused = durationInWords(algorithmOf(spec).outage.lifeMs(spec), "up");
     return [
-      `${names}: ${whose} share one ${dimension}, so what one has used is used for the others, until no call was made for ${unused}. Give the limit a window, or ${hint(dimension)}`,
+      `${names}: ${whose} share one ${dimension}, so what one has used is used for the others, until no call was made for ${unused}. Give the limit a window, such as algorithm: fixed-window, window: 1d, or ${hint(dimension)}`,
     ];
   });
 }

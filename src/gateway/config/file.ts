@@ -74,6 +74,9 @@ function inFile(error: unknown, placeOf: (path: string) => string): unknown {
 /** What was found may be a secret that does not belong there. */
 const MAY_BE_SECRET = new Set<string | number>(["secret", "credentials"]);
 
+const NO_SECRET = "A secret never stands in the file: write { env: NAME } or { file: PATH }.";
+const NO_COMMAND = "Over HTTP a server has an address. For a command use `tollgate mcp -- COMMAND`.";
+
 function faultOf({ keys, expected, unknown, choices, isKey }: SchemaFault, value: unknown): Fault {
   const path = keys.join(".") || "the file";
   const [first] = unknown;
@@ -83,8 +86,12 @@ function faultOf({ keys, expected, unknown, choices, isKey }: SchemaFault, value
     const known = expected.replace(/^only /, "").split(", ");
     return { path, expected, got: isHidden ? "another key" : unknown.join(", "), ...typoHint(first, known) };
   }
+  if (isHidden) return { path, expected, got: "something else", hint: NO_SECRET };
+  const beside = valueAt(value, keys.slice(0, -1)) as { readonly command?: unknown } | null | undefined;
+  if (keys.at(-1) === "url" && beside?.command !== undefined)
+    return { path, expected, got: formatGot(found), hint: NO_COMMAND };
   const hint = typeof found === "string" ? typoHint(found, choices.map(String)) : {};
-  return { path, expected, got: isHidden ? "something else" : formatGot(found), ...hint };
+  return { path, expected, got: formatGot(found), ...hint };
 }
 
 function configOf(file: GatewayFile, context: GatewayContext, secrets: Secrets): HttpConfig {

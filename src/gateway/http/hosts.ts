@@ -26,7 +26,11 @@ export function createDoor({ host, hosts, origins, publicUrl }: DoorConfig): Doo
   const isHere = isLoopback(host);
   const names = new Set([...hosts, ...(publicUrl === null ? [] : [publicUrl.host])].map((name) => name.toLowerCase()));
   if (!isHere && names.size === 0) {
-    throw invalidOption("listen.hosts", `the names that clients use, because ${host} is no loopback address`, hosts);
+    throw invalidOption(
+      "listen.hosts",
+      `the names that clients use, because ${host} is no loopback address`,
+      undefined,
+    );
   }
   const pages = new Set(origins);
   const isName = (given: string) => {
