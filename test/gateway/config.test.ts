@@ -194,7 +194,7 @@ servers:
     [
       "a dimension that the policy lacks",
       `${ONE}identity: { plam: { value: pro } }`,
-      /identity\.plam: expected one of the policy's dimensions: .*plan, got plam/,
+      /identity\.plam: expected one of the policy's dimensions: .*plan, got plam\. Did you mean "plan"\?/,
     ],
     [
       "a part of a call",

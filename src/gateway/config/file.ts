@@ -181,7 +181,9 @@ function contradictions(file: GatewayFile, policy: CompiledPolicy): Fault[] {
   }
   for (const name of unknownDimensions(sourcesOf(file), policy)) {
     if (NOT_GIVEN.has(name)) continue;
-    demand(false, `identity.${name}`, `one of the policy's dimensions: ${[...policy.dimensions].join(", ")}`, name);
+    const known = [...policy.dimensions].filter((each) => !NOT_GIVEN.has(each));
+    const expected = `one of the policy's dimensions: ${known.join(", ")}`;
+    faults.push({ path: `identity.${name}`, expected, got: name, ...typoHint(name, known) });
   }
   const isOwn = auth !== undefined && !("proxy" in auth);
   const several =
