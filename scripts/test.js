@@ -28,7 +28,7 @@ const suites = {
     leaves: LONG,
     // One file more than there are cores, because many tests wait for something.
     flags: [...oneLinePerFile, `--test-concurrency=${cores + 1}`],
-    about: "It takes about 4 minutes on 2 cores. `npm run test:long` runs the others, also on other servers.",
+    about: "It takes about 10 minutes on 2 cores. `npm run test:long` runs the others, also on other servers.",
   },
   // What `npm test` leaves.
   "--long": {
@@ -42,7 +42,7 @@ const suites = {
     files: EVERY_FILE,
     flags: [...oneLinePerFile, `--test-concurrency=${cores}`],
     env: { ...UNHURRIED, TOLLGATE_TEST_WIDE: "1" },
-    about: "It takes about 25 minutes on 2 cores.",
+    about: "It takes about 40 minutes on 2 cores.",
   },
   "--servers": { files: ["test/servers/**/*.test.ts"], flags: ["--test-concurrency=2"] },
   // Every line of the kernel must run.
