@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { describe, it } from "node:test";
+import { after, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { redisStore } from "../../src/stores/redis.ts";
@@ -15,20 +15,20 @@ async function standing(
   { ask }: Served,
   wanted: string,
 ): Promise<{ status: number; json: { status: string; reason: string | null } }> {
-  for (let tries = 0; tries < 200; tries++) {
+  const untilMs = performance.now() + 60_000;
+  for (;;) {
     const answer = await ask("GET", "/readyz");
     if (answer.json.status === wanted) return answer;
+    if (performance.now() > untilMs) throw new Error(`it was never ${wanted}, but is ${answer.text}`);
     await sleep(25);
   }
-  throw new Error(`it was never ${wanted}`);
 }
 
 /** A client for a server that may not be there. */
 function clientOf(port: number): Redis {
-  return new Redis(port, { retryStrategy: () => 50, maxRetriesPerRequest: 1, enableOfflineQueue: false }).on(
-    "error",
-    () => {},
-  );
+  const client = new Redis(port, { retryStrategy: () => 50, maxRetriesPerRequest: 1, enableOfflineQueue: false });
+  after(() => client.disconnect());
+  return client.on("error", () => {});
 }
 
 describe("readiness", ownServers, () => {
@@ -47,14 +47,13 @@ describe("readiness", ownServers, () => {
     await redis.restart();
     assert.equal((await standing(server, "ready")).status, 200);
     assert.equal((await server.post("/v1/consume", { call })).json.degraded, null);
-    client.disconnect();
   });
 
   it("stays true, as degraded, for an instance that decides by its share", async () => {
     const redis = await startRedis("--appendonly", "yes", "--appendfsync", "always");
     const client = clientOf(redis.port);
     await new Promise((resolve) => client.once("ready", resolve));
-    const server = await served({ store: redisStore(client) });
+    const server = await served({ store: redisStore(client), failover: { deadlineMs: 10_000 } });
     assert.equal((await server.post("/v1/consume", { call })).json.degraded, null);
     assert.equal((await standing(server, "ready")).status, 200);
     await redis.kill();
@@ -69,7 +68,6 @@ describe("readiness", ownServers, () => {
     assert.equal((await standing(server, "ready")).status, 200);
     const [bucket] = (await server.ask("GET", "/v1/usage?session=s1")).json.items;
     assert.equal(bucket.used, 2);
-    client.disconnect();
   });
 
   it("is false while a store without a fallback does not answer", async () => {
