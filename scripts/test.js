@@ -14,7 +14,7 @@ const EVERY_FILE = ["src/**/*.test.ts", "test/**/*.test.ts"];
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 /** Minutes that a file may take. One that takes longer is ended, and has failed. */
-const FILE_MINUTES = "10";
+const FILE_MINUTES = "5";
 const UNHURRIED = { TOLLGATE_FILE_MINUTES: "60" };
 
 const cores = availableParallelism();
